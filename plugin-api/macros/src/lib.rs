@@ -1,0 +1,24 @@
+//! `bindings!`: from WIT to the types, traits and symbols of a plugin.
+//!
+//! `input` reads the macro's keys, `wit` the packages, `types` makes Rust types, `glue` the traits, the dispatch,
+//! the typed calls and the descriptor. Documentation of the keys is in `theater-plugin-api`.
+
+#![forbid(unsafe_code)]
+
+mod glue;
+mod input;
+mod names;
+mod types;
+mod wit;
+
+use proc_macro::TokenStream;
+
+/// See `theater_plugin_api::bindings`.
+#[proc_macro]
+pub fn bindings(tokens: TokenStream) -> TokenStream {
+    let input = syn::parse_macro_input!(tokens as input::Input);
+    match wit::Packages::read(&input).and_then(|packages| glue::generate(&input, &packages)) {
+        Ok(tokens) => tokens.into(),
+        Err(error) => error.into_compile_error().into(),
+    }
+}

@@ -1,0 +1,719 @@
+//! The plugin ABI: what crosses between the core and a plugin's shared library, and the only unsafe code of this crate.
+//!
+//! The tables themselves are in `theater-plugin-abi` and re-exported here.
+//!
+//! A plugin exports two symbols: the descriptor section ([`crate::descriptor`]), which the core reads without running
+//! code, and `abi_stable`'s root module header, whose module is [`Entry`]. `Entry::init` gives a [`PluginObject`],
+//! `attach` on it a [`HandlerObject`] per actor; the plugin gets a [`HostObject`] at each of the two.
+//!
+//! Every object is an opaque pointer and a table of `extern "C"` functions. Bytes go in as [`Slice`] (borrowed for the
+//! call) and come out as [`Buffer`] (owned, released by whoever holds it). So a program in C can fill the same tables.
+//!
+//! # Versions
+//! `abi_stable` compares layouts when a library is opened, and refuses a plugin as soon as a table of the core has one
+//! field more than the plugin's. The tables here are therefore **frozen for a major**: no field is ever added. What comes
+//! later is asked for by name, in both directions, through `service(id, minimum minor)`, each service a frozen table of
+//! its own.
+//!
+//! | change | crate version | ABI minor | ABI major |
+//! |---|---|---|---|
+//! | docs, Rust-side conveniences of this crate | patch or minor | same | same |
+//! | a new service, a new minor of a service | minor | +1 | same |
+//! | a new key of the descriptor that old cores may ignore | minor | +1 | same |
+//! | any change to a table, to [`CallContext`], to the encoding | major | 0 | +1 |
+//!
+//! A core of ABI `M.n` loads plugins of ABI `M.anything`; what such a plugin needs beyond `n` it names as a service with
+//! a minimum minor, and the core refuses by that name what it does not have.
+//!
+//! # Threads
+//! Any function may be called on any thread of the core's executor; functions of one handler may run at the same time
+//! unless the table says otherwise. No function may block: a call or poll that does not return holds a worker thread and
+//! is reported by the core's watchdog after 1 s.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use abi_stable::prefix_type::WithMetadata;
+use async_ffi::{FfiFuture, FutureExt};
+
+use crate::encoding;
+use crate::guard::{self, Guarded};
+use crate::plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered};
+use crate::service::{ChainService, LifecycleService, SERVICE_CHAIN, SERVICE_LIFECYCLE};
+
+pub use theater_plugin_abi::*;
+
+/// Encodes a result.
+#[must_use]
+pub fn encoded<T: serde::Serialize + ?Sized>(value: &T) -> Answer {
+    let mut bytes = spare();
+    match encoding::encode_into(value, &mut bytes) {
+        Ok(()) => Answer::ok(bytes),
+        Err(error) => Answer::error(format!("the result has no encoding: {error}")),
+    }
+}
+
+fn answer_of(result: Result<Vec<u8>, String>) -> Answer {
+    match result {
+        Ok(bytes) => Answer::ok(bytes),
+        Err(sentence) => Answer::error(sentence),
+    }
+}
+
+// ---- the plugin's side: tables over the author's traits ------------------------------------------------------------------
+
+struct Tables<T>(std::marker::PhantomData<T>);
+
+impl<P: Plugin> Tables<P>
+where
+    P::Handler: Dispatch,
+{
+    const PLUGIN: &'static WithMetadata<PluginTable> = &WithMetadata::new(PluginTable {
+        attach: plugin_attach::<P>,
+        narrow: plugin_narrow::<P>,
+        resolve: plugin_resolve::<P>,
+        command: plugin_command::<P>,
+        service: no_service,
+    });
+    const HANDLER: &'static WithMetadata<HandlerTable> = &WithMetadata::new(HandlerTable {
+        call_sync: handler_call_sync::<P::Handler>,
+        call: handler_call::<P::Handler>,
+        started: handler_started::<P::Handler>,
+        stopped: handler_stopped::<P::Handler>,
+        export_state: handler_export::<P::Handler>,
+        import_state: handler_import::<P::Handler>,
+        recover: handler_recover::<P::Handler>,
+        service: no_service,
+        release: handler_release::<P::Handler>,
+    });
+
+    fn plugin() -> PluginTableRef {
+        PluginTableRef(Self::PLUGIN.static_as_prefix())
+    }
+
+    fn handler() -> HandlerTableRef {
+        HandlerTableRef(Self::HANDLER.static_as_prefix())
+    }
+}
+
+unsafe extern "C" fn no_service(_: *const (), _: Slice, _: u32) -> *const () {
+    std::ptr::null()
+}
+
+/// The root module of plugin `P`: what `bindings!` exports.
+#[must_use]
+pub fn entry<P: Plugin>() -> EntryRef
+where
+    P::Handler: Dispatch,
+{
+    struct Root<P>(P);
+    impl<P: Plugin> Root<P>
+    where
+        P::Handler: Dispatch,
+    {
+        const TABLE: &'static WithMetadata<Entry> = &WithMetadata::new(Entry { init: init::<P> });
+    }
+    EntryRef(Root::<P>::TABLE.static_as_prefix())
+}
+
+unsafe extern "C" fn init<P: Plugin>(host: HostObject, out: *mut PluginObject) -> Answer
+where
+    P::Handler: Dispatch,
+{
+    guard::install_hook();
+    let host = Host(host);
+    guard::tell(host.clone());
+    let made = guard::catch(|| P::init(host));
+    match made {
+        Ok(Ok(plugin)) => {
+            let data = Arc::into_raw(Arc::new(plugin)).cast();
+            // SAFETY: the caller gave a place for one object.
+            unsafe { out.write(PluginObject { data, table: Tables::<P>::plugin() }) };
+            Answer::ok(Vec::new())
+        }
+        Ok(Err(sentence)) => Answer::error(sentence),
+        Err(message) => Answer::with(PANIC, message),
+    }
+}
+
+/// # Safety
+/// `this` must come from `Arc::<T>::into_raw` and not have been released.
+unsafe fn borrow<'a, T>(this: *const ()) -> &'a T {
+    // SAFETY: by the contract of this function.
+    unsafe { &*this.cast::<T>() }
+}
+
+/// # Safety
+/// As [`borrow`].
+unsafe fn share<T>(this: *const ()) -> Arc<T> {
+    // SAFETY: by the contract of this function one count is held by the pointer; this adds the one returned.
+    unsafe {
+        Arc::increment_strong_count(this.cast::<T>());
+        Arc::from_raw(this.cast::<T>())
+    }
+}
+
+fn guarded<F: Future<Output = Answer> + Send + 'static>(future: F) -> FfiFuture<Answer> {
+    guarded_box(Box::pin(future))
+}
+
+fn guarded_box<F: Future<Output = Answer> + Send + ?Sized + 'static>(future: Pin<Box<F>>) -> FfiFuture<Answer> {
+    Guarded::new(future, |message| Answer::with(PANIC, message)).into_ffi()
+}
+
+fn caught(body: impl FnOnce() -> Answer) -> Answer {
+    guard::catch(body).unwrap_or_else(|message| Answer::with(PANIC, message))
+}
+
+fn json(bytes: &[u8]) -> Result<serde_json::Value, String> {
+    if bytes.is_empty() {
+        return Ok(serde_json::Value::Null);
+    }
+    serde_json::from_slice(bytes).map_err(|error| format!("not JSON: {error}"))
+}
+
+unsafe extern "C" fn plugin_attach<P: Plugin>(
+    this: *const (),
+    host: HostObject,
+    handler_type: Slice,
+    config: Slice,
+    ceiling: Slice,
+) -> FfiFuture<Attached>
+where
+    P::Handler: Dispatch,
+{
+    let refused =
+        |answer| Attached { answer, handler: HandlerObject { data: std::ptr::null(), table: Tables::<P>::handler() } };
+    // SAFETY: the core calls with the object's own data and with slices that live for this call.
+    let (plugin, handler_type, config, ceiling) =
+        unsafe { (share::<P>(this), handler_type.text(), json(config.get()), json(ceiling.get())) };
+    let attach = async move {
+        let attachment = match (config, ceiling) {
+            (Ok(config), Ok(ceiling)) => Attachment { handler_type, config, ceiling },
+            (Err(error), _) | (_, Err(error)) => return refused(Answer::error(error)),
+        };
+        match plugin.attach(Host(host), attachment).await {
+            Ok(handler) => Attached {
+                answer: Answer::ok(Vec::new()),
+                handler: HandlerObject { data: Arc::into_raw(Arc::new(handler)).cast(), table: Tables::<P>::handler() },
+            },
+            Err(sentence) => refused(Answer::error(sentence)),
+        }
+    };
+    Guarded::new(Box::pin(attach), move |message| refused(Answer::with(PANIC, message))).into_ffi()
+}
+
+unsafe extern "C" fn plugin_narrow<P: Plugin>(
+    this: *const (),
+    handler_type: Slice,
+    ceiling: Slice,
+    requested: Slice,
+) -> Answer {
+    // SAFETY: as in plugin_attach.
+    let (plugin, handler_type, ceiling, requested) =
+        unsafe { (borrow::<P>(this), handler_type.text(), ceiling.get(), requested.get()) };
+    caught(|| {
+        let narrowed = json(ceiling)
+            .and_then(|ceiling| Ok((ceiling, json(requested)?)))
+            .and_then(|(ceiling, requested)| plugin.narrow(&handler_type, &ceiling, &requested));
+        answer_of(narrowed.map(|value| value.to_string().into_bytes()))
+    })
+}
+
+unsafe extern "C" fn plugin_resolve<P: Plugin>(this: *const (), url: Slice) -> FfiFuture<Answer> {
+    // SAFETY: as in plugin_attach.
+    let (plugin, url) = unsafe { (share::<P>(this), url.text()) };
+    guarded(async move { answer_of(plugin.resolve(&url).await) })
+}
+
+unsafe extern "C" fn plugin_command<P: Plugin>(this: *const (), name: Slice, arguments: Slice) -> FfiFuture<Answer> {
+    // SAFETY: as in plugin_attach.
+    let (plugin, name, arguments) = unsafe { (share::<P>(this), name.text(), json(arguments.get())) };
+    guarded(async move {
+        let result = match arguments {
+            Ok(arguments) => plugin.command(&name, arguments).await,
+            Err(error) => Err(error),
+        };
+        answer_of(result.map(|value| value.to_string().into_bytes()))
+    })
+}
+
+unsafe extern "C" fn handler_call_sync<H: Dispatch>(
+    this: *const (),
+    context: *const CallContext,
+    function: u32,
+    arguments: Slice,
+) -> Answer {
+    // SAFETY: the core calls with the object's own data, a context and arguments that live for this call.
+    let (handler, context, arguments) = unsafe { (borrow::<H>(this), &*context, arguments.get()) };
+    caught(|| handler.dispatch_sync(&Call { context: *context }, function, arguments))
+}
+
+unsafe extern "C" fn handler_call<H: Dispatch>(
+    this: *const (),
+    context: *const CallContext,
+    function: u32,
+    arguments: Slice,
+) -> FfiFuture<Answer> {
+    // SAFETY: as in handler_call_sync; the future takes a share of the handler and what dispatch decoded from the arguments.
+    let (handler, context, arguments) = unsafe { (share::<H>(this), *context, arguments.get()) };
+    match guard::catch(|| handler.dispatch(Call { context }, function, arguments)) {
+        Ok(future) => guarded_box(future),
+        Err(message) => guarded(std::future::ready(Answer::with(PANIC, message))),
+    }
+}
+
+unsafe extern "C" fn handler_started<H: Handler>(this: *const (), resumed: bool) -> FfiFuture<Answer> {
+    // SAFETY: as in handler_call_sync.
+    let handler = unsafe { share::<H>(this) };
+    guarded(async move {
+        match handler.started(resumed).await {
+            Ok(addresses) => encoded(&addresses),
+            Err(sentence) => Answer::error(sentence),
+        }
+    })
+}
+
+unsafe extern "C" fn handler_stopped<H: Handler>(this: *const ()) -> FfiFuture<Answer> {
+    // SAFETY: as in handler_call_sync.
+    let handler = unsafe { share::<H>(this) };
+    guarded(async move {
+        handler.stopped().await;
+        Answer::ok(Vec::new())
+    })
+}
+
+unsafe extern "C" fn handler_export<H: Handler>(this: *const ()) -> Answer {
+    // SAFETY: as in handler_call_sync.
+    let handler = unsafe { borrow::<H>(this) };
+    caught(|| answer_of(handler.export_state()))
+}
+
+unsafe extern "C" fn handler_import<H: Handler>(this: *const (), state: Slice) -> Answer {
+    // SAFETY: as in handler_call_sync.
+    let (handler, state) = unsafe { (borrow::<H>(this), state.get()) };
+    caught(|| answer_of(handler.import_state(state).map(|()| Vec::new())))
+}
+
+unsafe extern "C" fn handler_recover<H: Dispatch>(
+    this: *const (),
+    function: u32,
+    arguments: Slice,
+    result: Slice,
+) -> Answer {
+    // SAFETY: as in handler_call_sync.
+    let (handler, arguments, result) = unsafe { (borrow::<H>(this), arguments.get(), result.get()) };
+    let recovered = Recovered { function: H::function_name(function), arguments, result };
+    caught(|| answer_of(handler.recover(recovered).map(|()| Vec::new())))
+}
+
+unsafe extern "C" fn handler_release<H: Handler>(this: *const ()) -> Answer {
+    // SAFETY: the core calls this once, last; running futures hold shares of their own.
+    let handler = unsafe { Arc::from_raw(this.cast::<H>()) };
+    guard::catch(AssertUnwindSafe(|| drop(handler)))
+        .map_or_else(|message| Answer::with(PANIC, message), |()| Answer::ok(Vec::new()))
+}
+
+// ---- the plugin's side: safe calls of the host -----------------------------------------------------------------------------
+
+/// What a plugin can ask of the core: see the methods in [`crate::host`].
+pub struct Host(HostObject);
+
+impl Clone for Host {
+    fn clone(&self) -> Self {
+        // SAFETY: data is the table's own and is kept alive by the count that self holds.
+        unsafe { self.0.table.retain()(self.0.data) };
+        Self(HostObject { data: self.0.data, table: self.0.table })
+    }
+}
+
+impl Host {
+    pub(crate) fn about(&self) -> Answer {
+        // SAFETY: data is the table's own (all below alike); slices live for the call.
+        unsafe { self.0.table.about()(self.0.data) }
+    }
+    pub(crate) fn raw_call(&self, export: u32, params: &[u8], cause: &str) -> FfiFuture<Answer> {
+        // SAFETY: as above.
+        unsafe { self.0.table.call()(self.0.data, export, params.into(), cause.into()) }
+    }
+    pub(crate) fn raw_has_export(&self, export: u32) -> bool {
+        // SAFETY: as above.
+        unsafe { self.0.table.has_export()(self.0.data, export) }
+    }
+    pub(crate) fn raw_spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> u64 {
+        let answered = async move {
+            future.await;
+            Answer::ok(Vec::new())
+        };
+        // SAFETY: as above.
+        unsafe { self.0.table.spawn()(self.0.data, guarded(answered)) }
+    }
+    pub(crate) fn raw_abort(&self, task: u64) {
+        // SAFETY: as above.
+        unsafe { self.0.table.abort()(self.0.data, task) }
+    }
+    pub(crate) fn raw_sleep(&self, microseconds: u64) -> FfiFuture<Answer> {
+        // SAFETY: as above.
+        unsafe { self.0.table.sleep()(self.0.data, microseconds) }
+    }
+    pub(crate) fn raw_cancelled(&self) -> FfiFuture<Answer> {
+        // SAFETY: as above.
+        unsafe { self.0.table.cancelled()(self.0.data) }
+    }
+    pub(crate) fn raw_wait_for(&self, other: &str, why: &str) -> Result<u64, Answer> {
+        let mut edge = 0;
+        // SAFETY: as above; edge is a place for one number.
+        let answer = unsafe { self.0.table.wait_for()(self.0.data, other.into(), why.into(), &raw mut edge) };
+        if answer.status == OK { Ok(edge) } else { Err(answer) }
+    }
+    pub(crate) fn raw_wait_end(&self, edge: u64) {
+        // SAFETY: as above.
+        unsafe { self.0.table.wait_end()(self.0.data, edge) }
+    }
+    pub(crate) fn raw_log(&self, level: u32, target: &str, message: &str) {
+        // SAFETY: as above.
+        unsafe { self.0.table.log()(self.0.data, level, target.into(), message.into()) }
+    }
+    pub(crate) fn raw_metric(&self, name: &str, kind: u32, value: f64) {
+        // SAFETY: as above.
+        unsafe { self.0.table.metric()(self.0.data, name.into(), kind, value) }
+    }
+    pub(crate) fn raw_data_folder(&self) -> Answer {
+        // SAFETY: as above.
+        unsafe { self.0.table.data_folder()(self.0.data) }
+    }
+
+    fn service(&self, id: &str, minimum_minor: u32) -> Option<*const ()> {
+        // SAFETY: as above.
+        let table = unsafe { self.0.table.service()(self.0.data, id.into(), minimum_minor) };
+        (!table.is_null()).then_some(table)
+    }
+
+    pub(crate) fn chain_newest(&self, most: u64) -> Option<FfiFuture<Answer>> {
+        let table = self.service(SERVICE_CHAIN, 0)?;
+        // SAFETY: the core answers this id with a pointer to a ChainService that lives as long as the process.
+        let newest = unsafe { (*table.cast::<ChainService>()).newest };
+        // SAFETY: the service takes this host's data.
+        Some(unsafe { newest(self.0.data, most) })
+    }
+
+    pub(crate) fn lifecycle_shutdown(&self, data: Option<&[u8]>) -> Option<Answer> {
+        let table = self.service(SERVICE_LIFECYCLE, 0)?;
+        // SAFETY: as in chain_newest, a LifecycleService.
+        let shutdown = unsafe { (*table.cast::<LifecycleService>()).shutdown };
+        // SAFETY: as in chain_newest.
+        Some(unsafe { shutdown(self.0.data, data.is_some(), data.unwrap_or_default().into()) })
+    }
+}
+
+// ---- the core's side --------------------------------------------------------------------------------------------------------
+
+/// What the core implements, so that no other file needs unsafe code to be a host.
+pub trait HostSide: Send + Sync + 'static {
+    /// See [`HostTable::about`].
+    fn about(&self) -> String;
+    /// See [`HostTable::call`].
+    fn call(&self, export: u32, params: &[u8], cause: String) -> impl Future<Output = Answer> + Send + 'static;
+    /// See [`HostTable::has_export`].
+    fn has_export(&self, export: u32) -> bool;
+    /// See [`HostTable::spawn`].
+    fn spawn(&self, future: FfiFuture<Answer>) -> u64;
+    /// See [`HostTable::abort`].
+    fn abort(&self, task: u64);
+    /// See [`HostTable::sleep`].
+    fn sleep(&self, microseconds: u64) -> impl Future<Output = ()> + Send + 'static;
+    /// See [`HostTable::cancelled`].
+    fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static;
+    /// See [`HostTable::wait_for`].
+    ///
+    /// # Errors
+    /// A sentence with the cycle, or that nobody has that id.
+    fn wait_for(&self, other: &str, why: &str) -> Result<u64, String>;
+    /// See [`HostTable::wait_end`].
+    fn wait_end(&self, edge: u64);
+    /// See [`HostTable::log`].
+    fn log(&self, level: u32, target: &str, message: &str);
+    /// See [`HostTable::metric`].
+    fn metric(&self, name: &str, kind: u32, value: f64);
+    /// See [`HostTable::data_folder`].
+    ///
+    /// # Errors
+    /// A sentence on why the folder could not be made.
+    fn data_folder(&self) -> Result<String, String>;
+    /// The newest events of the actor's chain, oldest first, encoded as `list<chain-event>`.
+    fn chain_newest(&self, most: u64) -> impl Future<Output = Answer> + Send + 'static;
+    /// Asks the actor to stop after the running call.
+    ///
+    /// # Errors
+    /// A sentence, when it is stopping already.
+    fn shutdown(&self, data: Option<Vec<u8>>) -> Result<(), String>;
+    /// Whether the service `id` is offered with at least that minor.
+    fn offers(&self, id: &str, minimum_minor: u32) -> bool;
+}
+
+struct HostTables<S>(std::marker::PhantomData<S>);
+
+impl<S: HostSide> HostTables<S> {
+    const HOST: &'static WithMetadata<HostTable> = &WithMetadata::new(HostTable {
+        retain: host_retain::<S>,
+        release: host_release::<S>,
+        about: host_about::<S>,
+        call: host_call::<S>,
+        has_export: host_has_export::<S>,
+        spawn: host_spawn::<S>,
+        abort: host_abort::<S>,
+        sleep: host_sleep::<S>,
+        cancelled: host_cancelled::<S>,
+        wait_for: host_wait_for::<S>,
+        wait_end: host_wait_end::<S>,
+        log: host_log::<S>,
+        metric: host_metric::<S>,
+        data_folder: host_data_folder::<S>,
+        service: host_service::<S>,
+    });
+    const CHAIN: &'static ChainService = &ChainService { newest: host_chain_newest::<S> };
+    const LIFECYCLE: &'static LifecycleService = &LifecycleService { shutdown: host_shutdown::<S> };
+}
+
+/// Makes the host object for `side`.
+pub fn host_object<S: HostSide>(side: Arc<S>) -> HostObject {
+    HostObject { data: Arc::into_raw(side).cast(), table: HostTableRef(HostTables::<S>::HOST.static_as_prefix()) }
+}
+
+impl From<HostObject> for Host {
+    fn from(object: HostObject) -> Self {
+        Self(object)
+    }
+}
+
+unsafe extern "C" fn host_retain<S: HostSide>(this: *const ()) {
+    // SAFETY: this came from Arc::into_raw in host_object and the caller holds a count (all below alike).
+    unsafe { Arc::increment_strong_count(this.cast::<S>()) }
+}
+unsafe extern "C" fn host_release<S: HostSide>(this: *const ()) {
+    // SAFETY: gives back a count the caller held.
+    unsafe { Arc::decrement_strong_count(this.cast::<S>()) }
+}
+unsafe extern "C" fn host_about<S: HostSide>(this: *const ()) -> Answer {
+    // SAFETY: as in host_retain (all below alike); slices live for the call.
+    Answer::ok(unsafe { borrow::<S>(this) }.about().into_bytes())
+}
+unsafe extern "C" fn host_call<S: HostSide>(
+    this: *const (),
+    export: u32,
+    params: Slice,
+    cause: Slice,
+) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    let (side, params, cause) = unsafe { (borrow::<S>(this), params.get(), cause.text()) };
+    side.call(export, params, cause).into_ffi()
+}
+unsafe extern "C" fn host_has_export<S: HostSide>(this: *const (), export: u32) -> bool {
+    // SAFETY: as above.
+    unsafe { borrow::<S>(this) }.has_export(export)
+}
+unsafe extern "C" fn host_spawn<S: HostSide>(this: *const (), future: FfiFuture<Answer>) -> u64 {
+    // SAFETY: as above.
+    unsafe { borrow::<S>(this) }.spawn(future)
+}
+unsafe extern "C" fn host_abort<S: HostSide>(this: *const (), task: u64) {
+    // SAFETY: as above.
+    unsafe { borrow::<S>(this) }.abort(task);
+}
+unsafe extern "C" fn host_sleep<S: HostSide>(this: *const (), microseconds: u64) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    let sleep = unsafe { borrow::<S>(this) }.sleep(microseconds);
+    empty(sleep)
+}
+unsafe extern "C" fn host_cancelled<S: HostSide>(this: *const ()) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    let cancelled = unsafe { borrow::<S>(this) }.cancelled();
+    empty(cancelled)
+}
+fn empty(future: impl Future<Output = ()> + Send + 'static) -> FfiFuture<Answer> {
+    async move {
+        future.await;
+        Answer::ok(Vec::new())
+    }
+    .into_ffi()
+}
+unsafe extern "C" fn host_wait_for<S: HostSide>(this: *const (), other: Slice, why: Slice, edge: *mut u64) -> Answer {
+    // SAFETY: as above.
+    let (side, other, why) = unsafe { (borrow::<S>(this), other.text(), why.text()) };
+    match side.wait_for(&other, &why) {
+        Ok(number) => {
+            // SAFETY: the caller gave a place for one number.
+            unsafe { edge.write(number) };
+            Answer::ok(Vec::new())
+        }
+        Err(sentence) => Answer::error(sentence),
+    }
+}
+unsafe extern "C" fn host_wait_end<S: HostSide>(this: *const (), edge: u64) {
+    // SAFETY: as above.
+    unsafe { borrow::<S>(this) }.wait_end(edge);
+}
+unsafe extern "C" fn host_log<S: HostSide>(this: *const (), level: u32, target: Slice, message: Slice) {
+    // SAFETY: as above.
+    let (side, target, message) = unsafe { (borrow::<S>(this), target.text(), message.text()) };
+    side.log(level, &target, &message);
+}
+unsafe extern "C" fn host_metric<S: HostSide>(this: *const (), name: Slice, kind: u32, value: f64) {
+    // SAFETY: as above.
+    let (side, name) = unsafe { (borrow::<S>(this), name.text()) };
+    side.metric(&name, kind, value);
+}
+unsafe extern "C" fn host_data_folder<S: HostSide>(this: *const ()) -> Answer {
+    // SAFETY: as above.
+    answer_of(unsafe { borrow::<S>(this) }.data_folder().map(String::into_bytes))
+}
+unsafe extern "C" fn host_service<S: HostSide>(this: *const (), id: Slice, minimum_minor: u32) -> *const () {
+    // SAFETY: as above.
+    let (side, id) = unsafe { (borrow::<S>(this), id.text()) };
+    if !side.offers(&id, minimum_minor) {
+        return std::ptr::null();
+    }
+    match id.as_str() {
+        SERVICE_CHAIN => std::ptr::from_ref(HostTables::<S>::CHAIN).cast(),
+        SERVICE_LIFECYCLE => std::ptr::from_ref(HostTables::<S>::LIFECYCLE).cast(),
+        _ => std::ptr::null(),
+    }
+}
+unsafe extern "C" fn host_chain_newest<S: HostSide>(this: *const (), most: u64) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    unsafe { borrow::<S>(this) }.chain_newest(most).into_ffi()
+}
+unsafe extern "C" fn host_shutdown<S: HostSide>(this: *const (), some: bool, data: Slice) -> Answer {
+    // SAFETY: as above.
+    let (side, data) = unsafe { (borrow::<S>(this), data.get()) };
+    answer_of(side.shutdown(some.then(|| data.to_vec())).map(|()| Vec::new()))
+}
+
+/// A handler the core holds: released once, when the last owner lets go.
+pub struct OwnedHandler(HandlerObject);
+
+impl OwnedHandler {
+    /// Takes over a handler that `attach` gave.
+    #[must_use]
+    pub fn new(handler: HandlerObject) -> Self {
+        Self(handler)
+    }
+
+    /// The handler, to call.
+    #[must_use]
+    #[inline]
+    pub fn get(&self) -> HandlerObject {
+        self.0
+    }
+
+    /// Ends the handler; the answer tells of a panic in its `Drop`.
+    #[must_use]
+    pub fn release(self) -> Answer {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: the one call of release; `this` is not dropped again.
+        unsafe { this.0.table.release()(this.0.data) }
+    }
+}
+
+impl Drop for OwnedHandler {
+    fn drop(&mut self) {
+        // SAFETY: the one call of release; OwnedHandler::release forgets self.
+        drop(unsafe { self.0.table.release()(self.0.data) });
+    }
+}
+
+/// Opens a plugin file and calls its `init`.
+#[cfg(feature = "loading")]
+pub mod loading {
+    use std::path::Path;
+
+    use abi_stable::library::{LibraryError, lib_header_from_path};
+
+    use super::{Answer, EntryRef, HostObject, OK, PluginObject};
+
+    /// Holds the copies of async-std that plugins bring along to one thread each: call it first thing in `main`.
+    ///
+    /// Nothing is changed once the process has a second thread, since that one may be reading the environment.
+    pub fn hold_plugin_executors() {
+        let threads = std::fs::read_dir("/proc/self/task").map_or(usize::MAX, Iterator::count);
+        if threads == 1 {
+            // SAFETY: this is the only thread, so nobody reads the environment at the same time.
+            unsafe { std::env::set_var("ASYNC_STD_THREAD_COUNT", "1") };
+        }
+    }
+
+    /// Why a plugin file did not become a plugin.
+    #[derive(Debug)]
+    #[non_exhaustive]
+    pub enum LoadError {
+        /// The system's loader did not open it; its words.
+        Open(String),
+        /// The library does not export the root module of this ABI.
+        NoEntry(String),
+        /// The tables are laid out otherwise than this core's.
+        Layout(String),
+        /// `init` refused; its sentence.
+        Init(String),
+        /// `init` panicked; the panic's message.
+        InitPanicked(String),
+    }
+
+    /// Opens the library (it is never closed) and makes its plugin.
+    ///
+    /// # Errors
+    /// One of [`LoadError`]'s cases.
+    pub fn load(file: &Path, host: HostObject) -> Result<PluginObject, LoadError> {
+        // SAFETY: running a plugin's initialisers is what loading a plugin is; plugins are trusted native code.
+        let library = unsafe { libloading::Library::new(file) }.map_err(|error| {
+            // The loader's own words are in the source.
+            let words = std::error::Error::source(&error).map(ToString::to_string);
+            LoadError::Open(words.unwrap_or_else(|| error.to_string()))
+        })?;
+        std::mem::forget(library);
+        let entry =
+            lib_header_from_path(file).and_then(|header| header.init_root_module::<EntryRef>()).map_err(|error| {
+                match error {
+                    LibraryError::OpenError { err, .. } => LoadError::Open(err.to_string()),
+                    LibraryError::GetSymbolError { .. } | LibraryError::InvalidAbiHeader(_) => {
+                        LoadError::NoEntry(error.to_string())
+                    }
+                    other => LoadError::Layout(other.to_string()),
+                }
+            })?;
+        let mut out = std::mem::MaybeUninit::<PluginObject>::uninit();
+        // SAFETY: the layout was checked; out is a place for one object.
+        let answer: Answer = unsafe { entry.init()(host, out.as_mut_ptr()) };
+        match answer.status {
+            // SAFETY: init fills the place when it answers OK.
+            OK => Ok(unsafe { out.assume_init() }),
+            super::ERROR => Err(LoadError::Init(answer.sentence())),
+            _ => Err(LoadError::InitPanicked(answer.sentence())),
+        }
+    }
+}
+
+#[doc(hidden)]
+pub mod __root {
+    //! What `bindings!` needs to export the root module.
+    pub use abi_stable::library::{__call_root_module_loader, CheckTypeLayout, LibHeader, RootModuleResult};
+
+    use super::{Dispatch, EntryRef, Plugin};
+
+    /// The header static of plugin `P`.
+    #[must_use]
+    pub const fn header<P: Plugin>() -> LibHeader
+    where
+        P::Handler: Dispatch,
+    {
+        extern "C" fn loader<P: Plugin>() -> RootModuleResult
+        where
+            P::Handler: Dispatch,
+        {
+            __call_root_module_loader(super::entry::<P>)
+        }
+        // SAFETY: loader is an extern "C" function without unwinding that gives the module of the type named.
+        unsafe { LibHeader::from_constructor::<EntryRef>(loader::<P>, CheckTypeLayout::Yes) }
+    }
+}

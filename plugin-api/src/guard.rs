@@ -1,0 +1,176 @@
+//! The panic guard: nothing of an author's unwinds across the ABI.
+//!
+//! Every entry, every poll, and the drop of futures, handlers and panic payloads run under [`catch`]. What no guard inside
+//! the process can hold is an abort: `panic = "abort"`, a panic while panicking, a stack overflow, a signal.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Once, OnceLock};
+use std::task::{Context, Poll};
+
+use crate::host::{Host, Level};
+
+// Where a panic is told of that no answer can carry.
+static TELL: OnceLock<Host> = OnceLock::new();
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    static WHERE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps the place of a guarded panic for its message, in place of printing it; other panics print as before.
+pub(crate) fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if DEPTH.get() == 0 {
+                before(info);
+            } else {
+                let place = info.location().map(ToString::to_string);
+                WHERE.with_borrow_mut(|slot| *slot = place);
+            }
+        }));
+    });
+}
+
+/// From now on a panic in the drop of a future is logged through this host; the first one stays.
+pub(crate) fn tell(host: Host) {
+    TELL.get_or_init(|| host);
+}
+
+struct Inside;
+
+impl Inside {
+    fn enter() -> Self {
+        DEPTH.with(|depth| depth.set(depth.get() + 1));
+        Self
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        DEPTH.with(|depth| depth.set(depth.get() - 1));
+    }
+}
+
+/// Runs `body`; a panic in it becomes its message with the place it happened.
+///
+/// # Errors
+/// The message of the panic.
+pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
+    let _inside = Inside::enter();
+    catch_unwind(AssertUnwindSafe(body)).map_err(message_of)
+}
+
+fn message_of(payload: Box<dyn Any + Send>) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned());
+    drop_quietly(payload);
+    match WHERE.with_borrow_mut(Option::take) {
+        Some(place) => format!("{text} ({place})"),
+        None => text,
+    }
+}
+
+/// Drops a value whose `Drop` may panic; a payload whose own drop panics is leaked.
+fn drop_quietly<T>(value: T) {
+    let _inside = Inside::enter();
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        std::mem::forget(payload);
+    }
+}
+
+/// Drops a future; a panic in its drop has nobody to go to but the log.
+fn drop_future<T>(future: T) {
+    if let (Err(message), Some(host)) = (catch(|| drop(future)), TELL.get()) {
+        host.log(Level::Error, &format!("[P0110] the drop of a future panicked: {message}"));
+    }
+}
+
+/// A future of an author's whose polls and drop are guarded.
+pub(crate) struct Guarded<F: ?Sized, M> {
+    // Empty once the future has ended; never dropped by the compiler, since its drop may panic.
+    future: ManuallyDrop<Option<Pin<Box<F>>>>,
+    on_panic: M,
+}
+
+impl<F: Future + ?Sized, M: Fn(String) -> F::Output> Guarded<F, M> {
+    pub(crate) fn new(future: Pin<Box<F>>, on_panic: M) -> Self {
+        Self { future: ManuallyDrop::new(Some(future)), on_panic }
+    }
+}
+
+// The future is boxed: moving the guard never moves it.
+impl<F: ?Sized, M> Unpin for Guarded<F, M> {}
+
+impl<F: Future + ?Sized, M: Fn(String) -> F::Output> Future for Guarded<F, M> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let Some(future) = this.future.as_mut() else {
+            return Poll::Ready((this.on_panic)("polled after its end".to_owned()));
+        };
+        match catch(|| future.as_mut().poll(context)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => {
+                drop_future(this.future.take());
+                Poll::Ready(output)
+            }
+            Err(message) => {
+                drop_quietly(this.future.take());
+                Poll::Ready((this.on_panic)(message))
+            }
+        }
+    }
+}
+
+impl<F: ?Sized, M> Drop for Guarded<F, M> {
+    fn drop(&mut self) {
+        drop_future(self.future.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Loud;
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+
+    #[test]
+    fn a_panic_becomes_its_message_and_place() {
+        install_hook();
+        let message = catch(|| panic!("boom {}", 7)).unwrap_err();
+        assert!(message.starts_with("boom 7 (") && message.contains("guard.rs"), "{message}");
+    }
+
+    #[test]
+    fn a_payload_that_panics_in_its_drop_is_leaked() {
+        assert!(catch(|| std::panic::panic_any(Loud)).is_err());
+    }
+
+    #[test]
+    fn a_cancelled_future_whose_drop_panics_ends_quietly() {
+        let future = async {
+            let _loud = Loud;
+            std::future::pending::<()>().await;
+        };
+        let mut guarded = Guarded::new(Box::pin(future), |_| ());
+        let waker = std::task::Waker::noop();
+        assert!(Pin::new(&mut guarded).poll(&mut Context::from_waker(waker)).is_pending());
+        drop(guarded);
+    }
+}

@@ -1,0 +1,219 @@
+//! What a plugin can ask of the core.
+//!
+//! Every method may be called on any thread, at any time, until the plugin's `stopped` has returned; after that calls
+//! into the actor answer [`CallError::Gone`] and spawned futures are dropped.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+pub use crate::abi::Host;
+use crate::abi::{ABSENT, Answer, ERROR, GONE, OK, PANIC};
+use crate::{Bytes, encoding};
+
+/// Why a call into the actor gave no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The actor's function returned `err` with this text.
+    #[error("{0}")]
+    Actor(String),
+    /// The actor trapped, or its call was interrupted or timed out.
+    #[error("{0}")]
+    Trap(String),
+    /// The actor is stopping or has ended.
+    #[error("{0}")]
+    Gone(String),
+    /// The actor does not export the function.
+    #[error("{0}")]
+    Absent(String),
+    /// What came back is not the encoding of the function's result.
+    #[error("the result does not decode: {0}")]
+    Decode(String),
+}
+
+/// How loud a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something an operator must see.
+    Error = 1,
+    /// Something an operator should see.
+    Warn = 2,
+    /// Ordinary news.
+    Info = 3,
+    /// For whoever looks for a fault.
+    Debug = 4,
+    /// Everything.
+    Trace = 5,
+}
+
+/// Whom a host is for.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[non_exhaustive]
+pub struct About {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The actor's id; empty for the plugin's own host.
+    pub actor: String,
+    /// The actor's name; empty for the plugin's own host.
+    pub name: String,
+    /// The handler type the manifest names; empty for the plugin's own host.
+    pub handler: String,
+}
+
+/// An event of an actor's chain, as `chain-event` of `theater:simple/types`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ChainEvent {
+    /// SHA3-256 of the event's header.
+    pub hash: Bytes,
+    /// The same of the event before; none for the first.
+    pub parent_hash: Option<Bytes>,
+    /// What kind of event.
+    pub event_type: String,
+    /// The event's data.
+    pub data: Bytes,
+    /// Milliseconds since the epoch.
+    pub timestamp: u64,
+}
+
+/// Ends a wait when dropped.
+#[must_use = "the wait ends when this is dropped"]
+pub struct Waiting {
+    host: Host,
+    edge: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.host.raw_wait_end(self.edge);
+    }
+}
+
+/// A spawned future, to end it early; dropping this lets it run.
+#[derive(Clone)]
+pub struct Spawned {
+    host: Host,
+    task: u64,
+}
+
+impl Spawned {
+    /// Drops the future at its next suspension; nothing when it has ended.
+    pub fn abort(&self) {
+        self.host.raw_abort(self.task);
+    }
+}
+
+impl Host {
+    /// Whom this host is for.
+    ///
+    /// # Errors
+    /// Only a core that breaks the ABI.
+    pub fn whose(&self) -> Result<About, String> {
+        serde_json::from_slice(&self.about().bytes).map_err(|error| error.to_string())
+    }
+
+    /// Calls export number `export` of the descriptor's `calls` with encoded `params`; `bindings!` makes a typed function of each. `cause`
+    /// says in a few words where the call comes from; it is recorded.
+    ///
+    /// # Errors
+    /// Every case of [`CallError`].
+    pub async fn call<R: DeserializeOwned>(&self, export: u32, params: &[u8], cause: &str) -> Result<R, CallError> {
+        let answer = self.raw_call(export, params, cause).await;
+        result_of(&answer)
+    }
+
+    /// Whether the actor exports number `export`.
+    #[must_use]
+    pub fn exports(&self, export: u32) -> bool {
+        self.raw_has_export(export)
+    }
+
+    /// Runs a future on the core's executor. It is dropped when the actor (or, for the plugin's own host, the program)
+    /// ends. A panic in it is recorded as the plugin's fault.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Spawned {
+        Spawned { host: self.clone(), task: self.raw_spawn(future) }
+    }
+
+    /// Sleeps on the core's timer, with a resolution of about a millisecond.
+    pub async fn sleep(&self, duration: Duration) {
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        drop(self.raw_sleep(microseconds).await);
+    }
+
+    /// Ends when the actor is being stopped: a function that waits races its wait with this, and returns `err`.
+    pub async fn cancelled(&self) {
+        drop(self.raw_cancelled().await);
+    }
+
+    /// Says that this actor waits for `other` (an id) until the result is dropped.
+    ///
+    /// # Errors
+    /// A sentence with the cycle that this wait would close (waiting for oneself is one), or that nobody has that id.
+    pub fn wait_for(&self, other: &str, why: &str) -> Result<Waiting, String> {
+        let edge = self.raw_wait_for(other, why).map_err(|answer| answer.sentence())?;
+        Ok(Waiting { host: self.clone(), edge })
+    }
+
+    /// Logs a line, tagged with the plugin and the actor.
+    pub fn log(&self, level: Level, message: &str) {
+        self.raw_log(level as u32, "", message);
+    }
+
+    /// Writes to the actor's own log stream, tagged with its id and name.
+    pub fn actor_log(&self, level: Level, message: &str) {
+        self.raw_log(level as u32, "actor", message);
+    }
+
+    /// Adds to a counter of this plugin.
+    pub fn count(&self, name: &str, by: f64) {
+        self.raw_metric(name, 0, by);
+    }
+
+    /// Sets a gauge of this plugin.
+    pub fn gauge(&self, name: &str, value: f64) {
+        self.raw_metric(name, 1, value);
+    }
+
+    /// A folder of this plugin's own under the data folder (of this actor's, for an actor's host), made when first
+    /// asked for.
+    ///
+    /// # Errors
+    /// A sentence on why it could not be made.
+    pub fn data_folder(&self) -> Result<std::path::PathBuf, String> {
+        let answer = self.raw_data_folder();
+        if answer.status == OK { Ok(answer.sentence().into()) } else { Err(answer.sentence()) }
+    }
+
+    /// The newest `most` events of the actor's chain, oldest first (service `theater.chain`).
+    ///
+    /// # Errors
+    /// A sentence: the core does not offer the service, or could not read the chain.
+    pub async fn newest_events(&self, most: u64) -> Result<Vec<ChainEvent>, String> {
+        let newest = self.chain_newest(most).ok_or("this core does not offer the service theater.chain")?;
+        let answer = newest.await;
+        if answer.status != OK {
+            return Err(answer.sentence());
+        }
+        encoding::decode(&answer.bytes).map_err(|error| error.to_string())
+    }
+
+    /// Lets the running call finish, then stops the actor (service `theater.lifecycle`).
+    ///
+    /// # Errors
+    /// A sentence: the actor is stopping already, or the core does not offer the service.
+    pub fn shutdown(&self, data: Option<&[u8]>) -> Result<(), String> {
+        let answer = self.lifecycle_shutdown(data).ok_or("this core does not offer the service theater.lifecycle")?;
+        if answer.status == OK { Ok(()) } else { Err(answer.sentence()) }
+    }
+}
+
+fn result_of<R: DeserializeOwned>(answer: &Answer) -> Result<R, CallError> {
+    match answer.status {
+        OK => encoding::decode(&answer.bytes).map_err(|error| CallError::Decode(error.to_string())),
+        ERROR => Err(CallError::Actor(answer.sentence())),
+        GONE => Err(CallError::Gone(answer.sentence())),
+        ABSENT => Err(CallError::Absent(answer.sentence())),
+        PANIC => Err(CallError::Trap(format!("the core failed: {}", answer.sentence()))),
+        _ => Err(CallError::Trap(answer.sentence())),
+    }
+}

@@ -1,0 +1,93 @@
+//! What a plugin of the Theater actor runtime is written against.
+//!
+//! A plugin is a shared library that implements WIT interfaces for actors and calls functions that actors export. Its
+//! author writes WIT, calls [`bindings!`] and implements three kinds of traits: [`Plugin`] (one value per process),
+//! [`Handler`] (one value per actor) and one trait per provided interface. Bytes, the ABI and unsafe code stay in here.
+//!
+//! ```ignore
+//! theater_plugin_api::bindings! {
+//!     plugin: Dice,
+//!     handler: Cup,
+//!     name: "dice",
+//!     wit: "wit",
+//!     handlers: ["acme:dice"],
+//!     provides: { "acme:dice/cup": { "roll": read } },
+//!     config: "config.schema.json",
+//! }
+//!
+//! struct Dice;
+//! struct Cup { sides: u8 }
+//!
+//! impl Plugin for Dice {
+//!     type Handler = Cup;
+//!     fn init(_: Host) -> Result<Self, String> { Ok(Dice) }
+//!     async fn attach(&self, _: Host, at: Attachment) -> Result<Cup, String> { at.config() }
+//! }
+//! impl Handler for Cup {}
+//! impl acme::dice::cup::Cup for Cup {
+//!     fn roll(&self, _: &Call) -> u8 { self.sides }
+//! }
+//! ```
+//!
+//! The whole surface in one example: `tests/acme-greeter`, a third party's plugin with a workspace of its own.
+//!
+//! Where to go next: [`bindings!`] for its keys, [`Plugin`] and [`Handler`] for what is called when, [`host`] for what
+//! the core offers, [`abi`] for versions and threads, [`encoding`] for the bytes.
+//!
+//! Plugins are native code with the rights of the process: the guard holds panics, not malice.
+
+#![deny(unsafe_code)]
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("Theater runs on Linux on x86-64 and arm64");
+
+#[allow(unsafe_code, reason = "the ABI: every block argues its safety")]
+pub mod abi;
+mod bytes;
+pub mod descriptor;
+pub mod encoding;
+pub mod guard;
+pub mod host;
+pub mod narrow;
+mod plugin;
+pub mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use bytes::Bytes;
+pub use host::{CallError, Host, Level};
+pub use plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered, uuid_text};
+/// Reads WIT and makes a plugin of it.
+///
+/// Keys, in any order (`plugin`, `handler`, `name` and `wit` are required):
+///
+/// | key | what |
+/// |---|---|
+/// | `plugin: Type` | the type that implements [`Plugin`] |
+/// | `handler: Type` | its [`Handler`] |
+/// | `name: "..."` | the plugin's name |
+/// | `wit: "folder"` | the WIT package, packages it uses in `deps/`; relative to the crate's folder |
+/// | `handlers: ["..."]` | handler types for manifests; `vendor:name` for third parties; none = the name |
+/// | `provides: { "pkg:name/iface": { "function": [async] effect, .. }, .. }` | interfaces implemented; every function, with its effect (`pure`, `read`, `effect`, `chain`) |
+/// | `calls: { "pkg:name/iface": required, .. }` | exports called (`required` or `optional`) |
+/// | `services: { "id": minor, .. }` | services of the core it cannot do without |
+/// | `config: "file.json"` | JSON schema of the config; none = no keys allowed |
+/// | `schemes: ["..."]`, `commands: { "name": "help" }` | URL schemes, operator commands |
+/// | `ambient: true` | attached wherever a component imports it |
+///
+/// It makes, in the scope it stands in, a module per package and interface (`theater::simple::timing`) with the types,
+/// a trait per provided interface (`timing::Timing`), an async function per called export
+/// (`http_server::handle_request(&host, "cause", &request)`), and the two symbols the library exports. Versions do not
+/// show in module names.
+///
+/// A function that is not `async` takes text and bytes borrowed (`&str`, `&[u8]`); an async one owns its parameters.
+pub use theater_plugin_macros::bindings;
+
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::abi::{__root, Answer, encoded};
+    pub use crate::descriptor::{HEADER, section};
+    pub use crate::encoding::{Reader, deserialize_flags, encode_into, serialize_flags};
+    pub use crate::plugin::{Pending, bad_arguments, no_such_function, ready};
+    pub use serde;
+}

@@ -1,0 +1,624 @@
+//! A fake host: tests a plugin without the core, in the plugin's own unit tests (feature `testing`).
+//!
+//! [`FakeHost`] stands for the core and one actor. It records what the plugin logs, measures and calls, and answers as
+//! the test says. [`attach`] makes a handler, [`FakeHost::call`] calls one of its functions through the same encoding and
+//! dispatch as the core, and a caught panic is an `Err` as it would be there. It is not the core: it checks no config
+//! against the schema, no permissions and no types of exports, and keeps no chain.
+//!
+//! ```toml
+//! [dev-dependencies]
+//! theater-plugin-api = { version = "0.1", features = ["testing"] }
+//! ```
+//!
+//! ```standalone_crate
+//! use theater_plugin_api::testing::{FakeHost, attach, block_on};
+//! use theater_plugin_api::{Attachment, Call, Handler, Host, Plugin};
+//!
+//! theater_plugin_api::bindings! {
+//!     plugin: Variables,
+//!     handler: Nothing,
+//!     name: "nothing",
+//!     wit: "../wit",
+//!     provides: { "theater:simple/environment": { "get-var": pure, "list-vars": pure, "exists": pure } },
+//! }
+//!
+//! struct Variables;
+//! struct Nothing(Host);
+//!
+//! impl Plugin for Variables {
+//!     type Handler = Nothing;
+//!     fn init(_: Host) -> Result<Self, String> {
+//!         Ok(Self)
+//!     }
+//!     async fn attach(&self, host: Host, _: Attachment) -> Result<Nothing, String> {
+//!         Ok(Nothing(host))
+//!     }
+//! }
+//! impl Handler for Nothing {}
+//! impl theater::simple::environment::Environment for Nothing {
+//!     fn get_var(&self, _: &Call, _name: &str) -> Option<String> {
+//!         self.0.count("asked", 1.0);
+//!         None
+//!     }
+//!     fn list_vars(&self, _: &Call) -> Vec<(String, String)> {
+//!         Vec::new()
+//!     }
+//!     fn exists(&self, _: &Call, _name: &str) -> bool {
+//!         panic!("not today")
+//!     }
+//! }
+//!
+//! fn main() {
+//!     block_on(async {
+//!         let host = FakeHost::new();
+//!         let handler = attach::<Variables>(&host, "nothing", serde_json::json!({})).await.unwrap();
+//!         assert_eq!(host.call(&handler, "get-var", &("HOME",)).await, Ok(None::<String>));
+//!         assert_eq!(host.metric("asked"), Some(1.0));
+//!         let fault = host.call::<_, bool>(&handler, "exists", &("HOME",)).await.unwrap_err();
+//!         assert!(fault.contains("not today"), "{fault}");
+//!     });
+//! }
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_ffi::FfiFuture;
+use async_std::channel::{Receiver, Sender, unbounded};
+use async_std::task::JoinHandle;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use crate::abi::Answer;
+use crate::abi::{ABSENT, CallContext, GONE, HostSide, OK, PANIC, host_object};
+use crate::guard::{self, Guarded};
+use crate::host::{ChainEvent, Host, Level};
+use crate::plugin::{Attachment, Call, Dispatch, Plugin, Recovered, no_such_function, uuid_text};
+use crate::service::{SERVICE_CHAIN, SERVICE_LIFECYCLE};
+use crate::{Handler, encoding};
+
+/// How long [`FakeHost::next_call`] and [`FakeHost::next_line`] wait before they say that nothing came.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs a future to its end.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    async_std::task::block_on(future)
+}
+
+/// Makes a plugin and its handler of `host`'s actor.
+///
+/// # Errors
+/// What `init` or `attach` refused with.
+pub async fn attach<P: Plugin>(host: &FakeHost, handler_type: &str, config: Value) -> Result<Arc<P::Handler>, String> {
+    let plugin = P::init(FakeHost::new().host())?;
+    attach_to(&plugin, host, handler_type, config).await
+}
+
+/// Makes `plugin`'s handler of `host`'s actor: a fake host for each actor of the plugin.
+///
+/// # Errors
+/// What `attach` refused with.
+pub async fn attach_to<P: Plugin>(
+    plugin: &P,
+    host: &FakeHost,
+    handler_type: &str,
+    config: Value,
+) -> Result<Arc<P::Handler>, String> {
+    let attachment = Attachment { handler_type: handler_type.to_owned(), config, ceiling: Value::Null };
+    plugin.attach(host.host(), attachment).await.map(Arc::new)
+}
+
+/// A line a plugin logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// How loud.
+    pub level: Level,
+    /// `actor` for the actor's own stream, else empty.
+    pub target: String,
+    /// The text.
+    pub message: String,
+}
+
+/// A call of an export of the actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// The export's number in the descriptor's `calls`.
+    pub export: u32,
+    /// The encoded parameters.
+    pub params: Vec<u8>,
+    /// Where the plugin said the call came from.
+    pub cause: String,
+}
+
+type Answers = dyn Fn(u32, &[u8]) -> Answer + Send + Sync;
+
+#[derive(Default)]
+struct Inner {
+    exports: Vec<u32>,
+    answers: Option<Arc<Answers>>,
+    events: Vec<ChainEvent>,
+    living: Vec<String>,
+    deadline_ms: u64,
+    last_number: u64,
+    lines: Vec<Line>,
+    metrics: BTreeMap<String, f64>,
+    shutdown: Option<Option<Vec<u8>>>,
+    waits: BTreeMap<u64, String>,
+    tasks: BTreeMap<u64, JoinHandle<()>>,
+    faults: Vec<String>,
+    ended: bool,
+}
+
+impl Inner {
+    fn number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+}
+
+struct Side {
+    actor: [u8; 16],
+    inner: Arc<Mutex<Inner>>,
+    calls: (Sender<Called>, Receiver<Called>),
+    lines: (Sender<Line>, Receiver<Line>),
+    // Closed, never sent on: closing it wakes all who wait to be cancelled.
+    stop: (Sender<()>, Receiver<()>),
+}
+
+impl Side {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn id(&self) -> String {
+        uuid_text(&self.actor)
+    }
+
+    fn folder(&self) -> PathBuf {
+        std::env::temp_dir().join(format!("theater-fake-host-{}-{}", std::process::id(), self.id()))
+    }
+
+    fn answer(&self, export: u32, params: &[u8]) -> Answer {
+        let (known, answers) = {
+            let inner = self.inner();
+            if inner.ended {
+                return Answer::with(GONE, "the actor has ended");
+            }
+            (inner.exports.contains(&export), inner.answers.clone())
+        };
+        match answers.filter(|_| known) {
+            Some(answers) => answers(export, params),
+            None => Answer::with(ABSENT, format!("the actor does not export number {export}")),
+        }
+    }
+}
+
+/// The core and one actor, as a test wants them. Dropping it ends what was spawned and removes the data folder.
+pub struct FakeHost {
+    side: Arc<Side>,
+}
+
+impl Default for FakeHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FakeHost {
+    /// An actor with an id of its own that exports nothing and has no events.
+    #[must_use]
+    pub fn new() -> Self {
+        static ACTORS: AtomicU64 = AtomicU64::new(1);
+        guard::install_hook();
+        // A version 4 UUID (RFC 9562, section 5.4) whose last 8 bytes are a running number.
+        let id = 0x4000_8000_0000_0000_0000_u128 | u128::from(ACTORS.fetch_add(1, Ordering::Relaxed));
+        let side = Side {
+            actor: id.to_be_bytes(),
+            inner: Arc::default(),
+            calls: unbounded(),
+            lines: unbounded(),
+            stop: async_std::channel::bounded(1),
+        };
+        Self { side: Arc::new(side) }
+    }
+
+    /// What `init` or `attach` of the plugin is given.
+    #[must_use]
+    pub fn host(&self) -> Host {
+        host_object(Arc::clone(&self.side)).into()
+    }
+
+    /// The actor's id.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        self.side.id()
+    }
+
+    /// A call of the actor's, to pass to a method of a provided interface.
+    #[must_use]
+    pub fn caller(&self) -> Call {
+        let deadline_ms = self.side.inner().deadline_ms;
+        let cancelled = u32::from(self.side.stop.0.is_closed());
+        Call {
+            context: CallContext { actor: self.side.actor, call: 1, deadline_ms, cancelled, ..CallContext::default() },
+        }
+    }
+
+    /// Ends the actor's calls at `deadline_ms` (milliseconds since the epoch, 0 = never). Only said to the plugin.
+    pub fn set_deadline(&self, deadline_ms: u64) {
+        self.side.inner().deadline_ms = deadline_ms;
+    }
+
+    /// The actor exports these numbers of the descriptor's `calls`, and `answer` is what they answer;
+    /// [`encoded`](crate::abi::encoded) makes the answer of a function from a tuple of its values.
+    pub fn set_exports(&self, exports: &[u32], answer: impl Fn(u32, &[u8]) -> Answer + Send + Sync + 'static) {
+        let mut inner = self.side.inner();
+        inner.exports = exports.to_vec();
+        inner.answers = Some(Arc::new(answer));
+    }
+
+    /// The actor's chain, oldest first.
+    pub fn set_events(&self, events: Vec<ChainEvent>) {
+        self.side.inner().events = events;
+    }
+
+    /// The ids of the other actors that live: those that can be waited for.
+    pub fn set_living(&self, actors: &[&str]) {
+        self.side.inner().living = actors.iter().map(ToString::to_string).collect();
+    }
+
+    /// Calls a function of the handler, named as in WIT (`get-var`) or in full (`theater:simple/environment/get-var`),
+    /// with a tuple of its arguments.
+    ///
+    /// # Errors
+    /// The plugin's fault, as the core would see it: no such function, arguments or a result that do not fit, a panic.
+    pub async fn call<H: Dispatch, R: DeserializeOwned>(
+        &self,
+        handler: &Arc<H>,
+        function: &str,
+        arguments: &impl Serialize,
+    ) -> Result<R, String> {
+        let number = number_of::<H>(function)?;
+        let arguments = encoding::encode(arguments).map_err(|error| error.to_string())?;
+        let answer = self.call_number(handler, number, &arguments).await;
+        match answer.status {
+            OK => encoding::decode(&answer.bytes).map_err(|error| format!("the result does not decode: {error}")),
+            _ => Err(answer.sentence()),
+        }
+    }
+
+    /// Calls function number `function` of the descriptor with encoded arguments.
+    pub async fn call_number<H: Dispatch>(&self, handler: &Arc<H>, function: u32, arguments: &[u8]) -> Answer {
+        let panicked = |message| Answer::with(PANIC, message);
+        let call = self.caller();
+        let answer = guard::catch(|| handler.dispatch_sync(&call, function, arguments)).unwrap_or_else(panicked);
+        if answer.status == OK || answer.sentence() != no_such_function(function).sentence() {
+            return answer;
+        }
+        match guard::catch(|| Arc::clone(handler).dispatch(call, function, arguments)) {
+            Ok(pending) => Guarded::new(pending, panicked).await,
+            Err(message) => panicked(message),
+        }
+    }
+
+    /// Tells the handler of a recorded call, as the core does when the actor resumes.
+    ///
+    /// # Errors
+    /// No such function, or what the handler refused with.
+    pub fn recover<H: Dispatch>(
+        &self,
+        handler: &Arc<H>,
+        function: &str,
+        arguments: &impl Serialize,
+        result: &impl Serialize,
+    ) -> Result<(), String> {
+        let function = H::function_name(number_of::<H>(function)?);
+        let arguments = encoding::encode(arguments).map_err(|error| error.to_string())?;
+        let result = encoding::encode(result).map_err(|error| error.to_string())?;
+        Handler::recover(&**handler, Recovered { function, arguments: &arguments, result: &result })
+    }
+
+    /// The actor is being stopped: [`Host::cancelled`] ends, and calls say so.
+    pub fn stop(&self) {
+        self.side.stop.0.close();
+    }
+
+    /// The actor has ended: as [`FakeHost::stop`], and what was spawned is dropped, and calls into it are
+    /// [`crate::CallError::Gone`].
+    pub fn end(&self) {
+        self.stop();
+        let tasks = {
+            let mut inner = self.side.inner();
+            inner.ended = true;
+            std::mem::take(&mut inner.tasks)
+        };
+        for task in tasks.into_values() {
+            async_std::task::spawn(task.cancel());
+        }
+    }
+
+    /// The next call into the actor that has not been asked for yet.
+    ///
+    /// # Errors
+    /// None came within [`PATIENCE`].
+    pub async fn next_call(&self) -> Result<Called, String> {
+        next(&self.side.calls.1, "call").await
+    }
+
+    /// The next line logged that has not been asked for yet.
+    ///
+    /// # Errors
+    /// None came within [`PATIENCE`].
+    pub async fn next_line(&self) -> Result<Line, String> {
+        next(&self.side.lines.1, "line").await
+    }
+
+    /// The lines logged so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        self.side.inner().lines.clone()
+    }
+
+    /// The value of a counter or gauge, if it was ever set.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.side.inner().metrics.get(name).copied()
+    }
+
+    /// What the actor was shut down with, if it was.
+    #[must_use]
+    pub fn shut_down(&self) -> Option<Option<Vec<u8>>> {
+        self.side.inner().shutdown.clone()
+    }
+
+    /// The ids that this actor waits for now.
+    #[must_use]
+    pub fn waits(&self) -> Vec<String> {
+        self.side.inner().waits.values().cloned().collect()
+    }
+
+    /// The messages of the panics of spawned futures.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        self.side.inner().faults.clone()
+    }
+}
+
+impl Drop for FakeHost {
+    fn drop(&mut self) {
+        self.end();
+        let folder = self.side.folder();
+        if folder.exists()
+            && let Err(error) = std::fs::remove_dir_all(&folder)
+        {
+            eprintln!("{}: {error}", folder.display());
+        }
+    }
+}
+
+async fn next<T>(receiver: &Receiver<T>, what: &str) -> Result<T, String> {
+    let next = async_std::future::timeout(PATIENCE, receiver.recv()).await;
+    next.map_err(|_| format!("no {what} within {PATIENCE:?}"))?.map_err(|error| error.to_string())
+}
+
+fn number_of<H: Dispatch>(function: &str) -> Result<u32, String> {
+    (0..)
+        .map(|number| (number, H::function_name(number)))
+        .take_while(|(_, name)| !name.is_empty())
+        .find(|(_, name)| name.strip_suffix(function).is_some_and(|rest| rest.is_empty() || rest.ends_with('/')))
+        .map(|(number, _)| number)
+        .ok_or_else(|| format!("the plugin has no function {function}"))
+}
+
+impl HostSide for Side {
+    fn about(&self) -> String {
+        serde_json::json!({ "plugin": "fake", "actor": self.id(), "name": "fake", "handler": "fake" }).to_string()
+    }
+
+    fn call(&self, export: u32, params: &[u8], cause: String) -> impl Future<Output = Answer> + Send + 'static {
+        let answer = self.answer(export, params);
+        // The receiver lives as long as self.
+        self.calls.0.try_send(Called { export, params: params.to_vec(), cause }).ok();
+        std::future::ready(answer)
+    }
+
+    fn has_export(&self, export: u32) -> bool {
+        self.inner().exports.contains(&export)
+    }
+
+    fn spawn(&self, future: FfiFuture<Answer>) -> u64 {
+        let shared = Arc::clone(&self.inner);
+        let mut inner = self.inner();
+        let number = inner.number();
+        if !inner.ended {
+            let task = async_std::task::spawn(async move {
+                let answer = future.await;
+                if answer.status == PANIC {
+                    shared.lock().unwrap_or_else(PoisonError::into_inner).faults.push(answer.sentence());
+                }
+            });
+            inner.tasks.insert(number, task);
+        }
+        number
+    }
+
+    fn abort(&self, task: u64) {
+        let task = self.inner().tasks.remove(&task);
+        if let Some(task) = task {
+            async_std::task::spawn(task.cancel());
+        }
+    }
+
+    fn sleep(&self, microseconds: u64) -> impl Future<Output = ()> + Send + 'static {
+        async_std::task::sleep(Duration::from_micros(microseconds))
+    }
+
+    fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
+        let stop = self.stop.1.clone();
+        async move {
+            stop.recv().await.ok();
+        }
+    }
+
+    fn wait_for(&self, other: &str, why: &str) -> Result<u64, String> {
+        let own = self.id();
+        if other == own {
+            return Err(format!("{own} would wait for itself: {why}"));
+        }
+        let mut inner = self.inner();
+        if !inner.living.iter().any(|living| living == other) {
+            return Err(format!("no actor has the id {other}"));
+        }
+        let number = inner.number();
+        inner.waits.insert(number, other.to_owned());
+        Ok(number)
+    }
+
+    fn wait_end(&self, edge: u64) {
+        self.inner().waits.remove(&edge);
+    }
+
+    fn log(&self, level: u32, target: &str, message: &str) {
+        let level = match level {
+            1 => Level::Error,
+            2 => Level::Warn,
+            3 => Level::Info,
+            4 => Level::Debug,
+            _ => Level::Trace,
+        };
+        let line = Line { level, target: target.to_owned(), message: message.to_owned() };
+        self.inner().lines.push(line.clone());
+        // The receiver lives as long as self.
+        self.lines.0.try_send(line).ok();
+    }
+
+    fn metric(&self, name: &str, kind: u32, value: f64) {
+        let mut inner = self.inner();
+        let metric = inner.metrics.entry(name.to_owned()).or_default();
+        *metric = if kind == 0 { *metric + value } else { value };
+    }
+
+    fn data_folder(&self) -> Result<String, String> {
+        let folder = self.folder();
+        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        Ok(folder.display().to_string())
+    }
+
+    fn chain_newest(&self, most: u64) -> impl Future<Output = Answer> + Send + 'static {
+        let inner = self.inner();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let newest: Vec<_> = inner.events.iter().skip(inner.events.len().saturating_sub(most)).collect();
+        std::future::ready(crate::abi::encoded(&newest))
+    }
+
+    fn shutdown(&self, data: Option<Vec<u8>>) -> Result<(), String> {
+        let mut inner = self.inner();
+        if inner.shutdown.is_some() {
+            return Err("the actor is stopping already".to_owned());
+        }
+        inner.shutdown = Some(data);
+        Ok(())
+    }
+
+    fn offers(&self, id: &str, minimum_minor: u32) -> bool {
+        minimum_minor == 0 && [SERVICE_CHAIN, SERVICE_LIFECYCLE].contains(&id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CallError;
+
+    #[test]
+    fn a_stop_ends_the_wait_for_it() {
+        block_on(async {
+            let fake = FakeHost::new();
+            let host = fake.host();
+            let waiting = async_std::task::spawn(async move { host.cancelled().await });
+            fake.stop();
+            waiting.await;
+            assert!(fake.caller().is_cancelled());
+        });
+    }
+
+    #[test]
+    fn what_was_spawned_runs_until_it_is_aborted_or_the_actor_ends() {
+        block_on(async {
+            let fake = FakeHost::new();
+            fake.set_exports(&[0], |_, params| Answer::ok(params.to_vec()));
+            let host = fake.host();
+            let inner = host.clone();
+            host.spawn(async move {
+                let answer: Result<u8, _> = inner.call(0, &[7], "a test").await;
+                assert_eq!(answer, Ok(7));
+                let absent: Result<u8, _> = inner.call(1, &[7], "a test").await;
+                assert!(matches!(absent, Err(CallError::Absent(_))));
+                inner.gauge("done", 1.0);
+                panic!("on purpose");
+            });
+            assert_eq!(fake.next_call().await, Ok(Called { export: 0, params: vec![7], cause: "a test".into() }));
+            assert_eq!(fake.next_call().await.unwrap().export, 1);
+            let (sender, dropped) = unbounded::<()>();
+            let forever = async move {
+                std::future::pending::<()>().await;
+                drop(sender);
+            };
+            host.spawn(forever).abort();
+            assert!(dropped.recv().await.is_err());
+            let (sender, dropped) = unbounded::<()>();
+            host.spawn(async move {
+                std::future::pending::<()>().await;
+                drop(sender);
+            });
+            fake.end();
+            assert!(dropped.recv().await.is_err());
+            let gone: Result<u8, _> = host.call(0, &[7], "a test").await;
+            assert!(matches!(gone, Err(CallError::Gone(_))));
+        });
+    }
+
+    #[test]
+    fn a_wait_stands_until_it_is_dropped() {
+        let fake = FakeHost::new();
+        fake.set_living(&["other"]);
+        let waiting = fake.host().wait_for("other", "a test").unwrap();
+        assert_eq!(fake.waits(), ["other"]);
+        drop(waiting);
+        assert!(fake.waits().is_empty());
+        assert!(fake.host().wait_for(&fake.actor(), "a test").is_err());
+        assert!(fake.host().wait_for("nobody", "a test").is_err());
+    }
+
+    #[test]
+    fn events_shutdown_lines_metrics_and_the_folder_are_there() {
+        let fake = FakeHost::new();
+        let event = |n| ChainEvent {
+            hash: vec![n].into(),
+            parent_hash: None,
+            event_type: "wasm".into(),
+            data: Vec::new().into(),
+            timestamp: 0,
+        };
+        fake.set_events(vec![event(1), event(2), event(3)]);
+        let host = fake.host();
+        assert_eq!(block_on(host.newest_events(2)), Ok(vec![event(2), event(3)]));
+        assert_eq!(host.shutdown(Some(b"bye")), Ok(()));
+        assert!(host.shutdown(None).is_err());
+        assert_eq!(fake.shut_down(), Some(Some(b"bye".to_vec())));
+        host.log(Level::Warn, "careful");
+        assert_eq!(fake.lines()[0].level, Level::Warn);
+        host.count("n", 2.0);
+        host.count("n", 2.0);
+        assert_eq!(fake.metric("n"), Some(4.0));
+        let folder = host.data_folder().unwrap();
+        assert!(folder.is_dir());
+        assert_eq!(host.whose().unwrap().actor, fake.actor());
+        drop(fake);
+        assert!(!folder.exists());
+    }
+}

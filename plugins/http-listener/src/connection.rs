@@ -1,0 +1,96 @@
+//! The life of one connection: head, body, answer, again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tide::http::{Method, Request, Response, Url};
+
+use crate::head::Head;
+use crate::received::Received;
+use crate::refusal::Refusal;
+use crate::reply::{Form, Reply};
+use crate::source::{Cut, Source};
+
+/// What all connections of a server share.
+pub(crate) struct Service<S> {
+    pub app: tide::Server<S>,
+    /// What tide routes by, for every request: see the crate's docs.
+    pub url: Url,
+}
+
+/// Runs a connection until it ends.
+pub(crate) async fn serve<S>(mut source: Source, peer: SocketAddr, service: Arc<Service<S>>)
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let mut out = Vec::new();
+    loop {
+        match exchange(&mut source, peer, &service, &mut out).await {
+            Ok(true) => {}
+            Ok(false) if source.stopping() => return,
+            Ok(false) => return source.close().await,
+            Err(Cut::Refused(refusal)) => return refuse(source, refusal).await,
+            Err(Cut::Gone) => return,
+        }
+    }
+}
+
+/// Sends a refusal and closes.
+pub(crate) async fn refuse(mut source: Source, refusal: Refusal) {
+    let (reply, mut out) = (Reply::from(refusal), Vec::new());
+    let body = reply.write_head(Form::default(), &mut out);
+    if source.write(&out, body).await.is_ok() {
+        source.close().await;
+    }
+}
+
+/// One request and its answer; whether another may follow.
+async fn exchange<S>(
+    source: &mut Source,
+    peer: SocketAddr,
+    service: &Service<S>,
+    out: &mut Vec<u8>,
+) -> Result<bool, Cut>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let Some(head) = source.head().await? else { return Err(Cut::Gone) };
+    if head.expects && source.waiting().is_empty() {
+        await_body(source, &head).await?;
+    }
+    let body = source.body(head.framing).await?;
+    let mut form =
+        Form { head: head.method == "HEAD", connect: head.method == "CONNECT", old: head.old, keeps: head.keeps };
+    let received = Received { method: head.method, uri: head.uri, headers: head.headers, body, peer };
+    let reply = service.answer(received).await;
+    form.keeps &= !source.stopping();
+    let body = reply.write_head(form, out);
+    source.write(out, body).await?;
+    Ok(reply.keeps(form))
+}
+
+/// Tells a client that waits for it to send its body, unless it is too large anyway.
+async fn await_body(source: &mut Source, head: &Head) -> Result<(), Cut> {
+    if let crate::head::Framing::Length(length) = head.framing
+        && length > source.limits().body_bytes
+    {
+        return Err(Refusal::BODY.into());
+    }
+    source.write(b"HTTP/1.1 100 Continue\r\n\r\n", b"").await
+}
+
+impl<S> Service<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    async fn answer(&self, received: Received) -> Reply {
+        // Routing is by `all`: a method that http-types does not know is as good as any.
+        let method = received.method.parse().unwrap_or(Method::Get);
+        let mut request = Request::new(method, self.url.clone());
+        request.ext_mut().insert(received);
+        match self.app.respond::<_, Response>(request).await {
+            Ok(response) => Reply::of(response).await,
+            Err(_) => Reply::text(500, "the answer could not be made"),
+        }
+    }
+}

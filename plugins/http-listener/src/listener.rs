@@ -1,0 +1,182 @@
+//! tide's listener over our own connections.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future::{or, yield_now};
+use theater_plugin_api::{Host, Level};
+use tide::http::Url;
+use tide::listener::ListenInfo;
+
+use crate::bind::Bound;
+use crate::config::{Config, Limits};
+use crate::connection::{Service, refuse, serve};
+use crate::net::{TcpListener, TcpStream};
+use crate::refusal::Refusal;
+use crate::source::Source;
+use crate::watch::{Ended, Place, Watch};
+
+/// How many connections too many are told so at the same time; further ones are closed without a word.
+const TOLD: usize = 64;
+/// The accept loop's own place.
+const OWN: usize = 1;
+
+/// Listens for one tide server.
+pub struct Listener<S> {
+    host: Host,
+    limits: Limits,
+    watch: Arc<Watch>,
+    bound: Option<Bound>,
+    url: String,
+    service: Option<Arc<Service<S>>>,
+}
+
+/// Ends a listener.
+#[derive(Clone)]
+pub struct Control {
+    host: Host,
+    watch: Arc<Watch>,
+}
+
+impl Control {
+    /// Ends the listener: idle connections are closed and the port is free at once, running requests get `grace`. Returns
+    /// as soon as nothing runs.
+    pub async fn stop(&self, grace: Duration) {
+        self.watch.stop();
+        or(self.watch.emptied(), self.host.sleep(grace)).await;
+    }
+
+    /// Ends the listener without waiting.
+    pub fn end(&self) {
+        self.watch.stop();
+    }
+}
+
+impl<S> Listener<S> {
+    /// A listener whose tasks belong to `host`.
+    #[must_use]
+    pub fn new(host: Host, bound: Bound, config: &Config) -> Self {
+        let url = bound.url();
+        Self { host, limits: config.limits(), watch: Arc::default(), bound: Some(bound), url, service: None }
+    }
+
+    /// What ends it.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control { host: self.host.clone(), watch: Arc::clone(&self.watch) }
+    }
+}
+
+impl<S> fmt::Display for Listener<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+impl<S> fmt::Debug for Listener<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+// Written out rather than with async_trait: what that makes of an async fn is this.
+type Accepting<'a> = std::pin::Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+
+impl<S> tide::listener::Listener<S> for Listener<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    fn bind<'a, 'b>(&'a mut self, app: tide::Server<S>) -> Accepting<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            let url = Url::parse("http://localhost/").map_err(io::Error::other)?;
+            self.service = Some(Arc::new(Service { app, url }));
+            Ok(())
+        })
+    }
+
+    fn accept<'a, 'b>(&'a mut self) -> Accepting<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            let (Some(bound), Some(service)) = (self.bound.take(), self.service.take()) else {
+                return Err(io::Error::other("bind comes before accept, and accept once"));
+            };
+            let Some(place) = self.watch.enter(usize::MAX) else { return Ok(()) };
+            self.host.spawn(sweep(self.host.clone(), Arc::clone(&self.watch), self.limits.read));
+            self.run(&bound.socket, &place, &service).await;
+            // The port first: whoever waits for the last place to be left may bind it again.
+            drop(bound);
+            drop(place);
+            Ok(())
+        })
+    }
+
+    fn info(&self) -> Vec<ListenInfo> {
+        vec![ListenInfo::new(self.url.clone(), "tcp".to_owned(), false)]
+    }
+}
+
+impl<S> Listener<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    async fn run(&self, socket: &TcpListener, place: &Place, service: &Arc<Service<S>>) {
+        let mut accepted = 0_u32;
+        while !place.stopping() {
+            // A day: no deadline, and no overflow.
+            match place.until(&mut None, Duration::from_secs(86_400), socket.accept()).await {
+                Ok(Ok((stream, peer))) => self.take(stream, peer, service),
+                Ok(Err(error)) => self.rest(place, &error).await,
+                Err(Ended::Late) => {}
+                Err(Ended::Stopping) => return,
+            }
+            accepted = accepted.wrapping_add(1);
+            if accepted.is_multiple_of(64) {
+                yield_now().await;
+            }
+        }
+    }
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr, service: &Arc<Service<S>>) {
+        // Answers are written in one piece: waiting for more would only delay them. Without it they are late, not wrong.
+        drop(stream.set_nodelay(true));
+        if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN)) {
+            let source = Source::new(stream, place, self.limits);
+            self.host.spawn(serve(source, peer, Arc::clone(service)));
+        } else if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN + TOLD)) {
+            let source = Source::new(stream, place, self.limits);
+            self.host.spawn(refuse(source, Refusal::CONNECTIONS));
+        }
+    }
+
+    /// After an accept that failed. A client that gave up concerns nobody; no descriptors left does, and passes.
+    async fn rest(&self, place: &Place, error: &io::Error) {
+        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+        if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
+            return;
+        }
+        self.host.log(Level::Warn, &format!("{}: no connection could be taken: {error}", self.url));
+        let pause = self.host.sleep(Duration::from_millis(100));
+        let mut deadline = None;
+        // Ends by itself or with a stop, and both are seen by the loop.
+        place.until(&mut deadline, Duration::from_secs(1), pause).await.ok();
+    }
+}
+
+/// Looks for passed deadlines until the server has ended.
+async fn sweep(host: Host, watch: Arc<Watch>, timeout: Duration) {
+    let tick = (timeout / 10).clamp(Duration::from_millis(10), Duration::from_secs(1));
+    while !(watch.stopping() && watch.is_empty()) {
+        host.sleep(tick).await;
+        watch.sweep();
+    }
+}

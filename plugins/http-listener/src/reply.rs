@@ -1,0 +1,247 @@
+//! The answer to a request.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Write;
+
+use tide::StatusCode;
+
+use crate::date;
+use crate::head::is_token;
+use crate::refusal::Refusal;
+
+/// An answer that can be sent as it is: the status is final, names are tokens, values are visible ASCII.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+    closes: bool,
+}
+
+/// What the request says about the form of its answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Form {
+    pub head: bool,
+    pub connect: bool,
+    pub old: bool,
+    pub keeps: bool,
+}
+
+impl Reply {
+    /// Checks an answer. Headers of the connection itself, and `content-length`, are left out: the server writes them.
+    ///
+    /// # Errors
+    /// What cannot be sent: a status outside 200 to 599, a name that is no token, a value with anything but visible ASCII,
+    /// space and tab.
+    pub fn new(status: u16, mut headers: Vec<(String, String)>, body: Option<Vec<u8>>) -> Result<Self, String> {
+        if !(200..=599).contains(&status) {
+            return Err(format!("the status {status} is not one of 200 to 599"));
+        }
+        for (name, value) in &headers {
+            if !is_token(name) {
+                return Err(format!("{name:?} is not the name of a header"));
+            }
+            if !value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+                return Err(format!("the header {name} has a value that is not visible ASCII"));
+            }
+        }
+        headers.retain(|(name, _)| !is_the_connections(name));
+        Ok(Self { status, headers, body, closes: false })
+    }
+
+    /// An answer in a line of text, after `503 Service Unavailable: `.
+    #[must_use]
+    pub fn text(status: u16, sentence: &str) -> Self {
+        let body = format!("{status} {}: {sentence}\n", reason(status));
+        let headers = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
+        Self { status, headers, body: Some(body.into_bytes()), closes: false }
+    }
+
+    /// 500 with the id under which the log has what happened.
+    #[must_use]
+    pub fn failure(id: &str) -> Self {
+        Self::text(500, &format!("the request failed; its id is {id}")).header("x-request-id", id)
+    }
+
+    /// The same with one more header, whose name and value must be such that [`Reply::new`] takes them.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same, and the connection ends with it.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.closes = true;
+        self
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// As tide's response, for an endpoint to return.
+    #[must_use]
+    pub fn into_tide(self) -> tide::Response {
+        let mut response = tide::Response::new(StatusCode::Ok);
+        response.insert_ext(self);
+        response
+    }
+
+    /// The reply in tide's response, or what tide itself says.
+    pub(crate) async fn of(mut response: tide::http::Response) -> Self {
+        if let Some(reply) = response.ext_mut().remove() {
+            return reply;
+        }
+        let headers = response
+            .iter()
+            .flat_map(|(name, values)| values.iter().map(|value| (name.as_str().to_owned(), value.as_str().to_owned())))
+            .collect();
+        let status = response.status().into();
+        match response.take_body().into_bytes().await.map(|body| Self::new(status, headers, Some(body))) {
+            Ok(Ok(reply)) => reply,
+            _ => Self::text(500, "the answer could not be sent"),
+        }
+    }
+
+    /// Whether the connection stays open.
+    pub(crate) fn keeps(&self, form: Form) -> bool {
+        form.keeps && !self.closes
+    }
+
+    /// Writes status line and headers; the body to send behind them.
+    pub(crate) fn write_head(&self, form: Form, out: &mut Vec<u8>) -> &[u8] {
+        out.clear();
+        // Writing into a vector does not fail.
+        drop(write!(out, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status)));
+        for (name, value) in &self.headers {
+            for part in [name, ": ", value, "\r\n"] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        }
+        let bare = matches!(self.status, 204 | 304) || (form.connect && self.status < 300);
+        let body = self.body.as_deref().filter(|_| !bare && self.status != 205);
+        if !bare && (body.is_some() || !form.head) {
+            drop(write!(out, "content-length: {}\r\n", body.map_or(0, <[u8]>::len)));
+        }
+        match (self.keeps(form), form.old) {
+            (true, false) => {}
+            (true, true) => out.extend_from_slice(b"connection: keep-alive\r\n"),
+            (false, _) => out.extend_from_slice(b"connection: close\r\n"),
+        }
+        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
+            out.extend_from_slice(b"date: ");
+            date::push_now(out);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        body.filter(|_| !form.head).unwrap_or_default()
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        let reply = Self::text(refusal.status, refusal.sentence).closing();
+        if refusal.status == 503 { reply.header("retry-after", "1") } else { reply }
+    }
+}
+
+/// Headers that belong to the connection (RFC 9110, section 7.6.1) or that the server computes.
+fn is_the_connections(name: &str) -> bool {
+    const THEIRS: [&str; 8] = [
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    THEIRS.iter().any(|theirs| theirs.eq_ignore_ascii_case(name))
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        413 => "Content Too Large",
+        422 => "Unprocessable Content",
+        _ => StatusCode::try_from(status).map_or("", |status| status.canonical_reason()),
+    }
+}
+
+/// A new id for a request, 16 hexadecimal digits: enough to find it in the log.
+#[must_use]
+pub fn request_id() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn sent(reply: &Reply, form: Form) -> (String, Vec<u8>) {
+        let mut out = Vec::new();
+        let body = reply.write_head(form, &mut out).to_vec();
+        (String::from_utf8(out).unwrap(), body)
+    }
+
+    const KEEPS: Form = Form { head: false, connect: false, old: false, keeps: true };
+
+    #[test]
+    fn what_cannot_be_sent_is_refused() {
+        for status in [0, 99, 100, 101, 199, 600, 65_535] {
+            assert!(Reply::new(status, Vec::new(), None).is_err(), "{status}");
+        }
+        for (name, value) in [("a", "\u{e9}"), ("a", "b\r\nc: d"), ("a", "\0"), ("a b", "c"), ("", "c"), ("a:", "b")] {
+            assert!(Reply::new(200, headers(&[(name, value)]), None).is_err(), "{name:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn the_length_is_computed_and_the_connections_headers_are_the_servers() {
+        let given = [
+            ("Content-Length", "9"),
+            ("transfer-encoding", "chunked"),
+            ("Connection", "close"),
+            ("x", "1"),
+            ("x", "2"),
+        ];
+        let reply = Reply::new(299, headers(&given), Some(b"hello".to_vec())).unwrap();
+        let (head, body) = sent(&reply, KEEPS);
+        assert!(head.starts_with("HTTP/1.1 299 \r\nx: 1\r\nx: 2\r\ncontent-length: 5\r\ndate: "), "{head}");
+        assert!(head.ends_with(" GMT\r\n\r\n") && body == b"hello");
+    }
+
+    #[test]
+    fn an_answer_without_a_body_says_so_in_its_own_way() {
+        let with = |status| Reply::new(status, Vec::new(), Some(b"hello".to_vec())).unwrap();
+        for status in [204, 304] {
+            let (head, body) = sent(&with(status), KEEPS);
+            assert!(!head.contains("content-length") && body.is_empty(), "{head}");
+        }
+        let (head, body) = sent(&with(205), KEEPS);
+        assert!(head.contains("content-length: 0\r\n") && body.is_empty());
+        let (head, body) = sent(&with(200), Form { head: true, ..KEEPS });
+        assert!(head.contains("content-length: 5\r\n") && body.is_empty());
+        let (head, _) = sent(&Reply::new(200, Vec::new(), None).unwrap(), KEEPS);
+        assert!(head.contains("content-length: 0\r\n"));
+    }
+
+    #[test]
+    fn a_date_of_the_actors_stands() {
+        let reply = Reply::new(200, headers(&[("Date", "then")]), None).unwrap();
+        assert_eq!(sent(&reply, KEEPS).0.to_lowercase().matches("date:").count(), 1);
+    }
+
+    #[test]
+    fn ids_differ() {
+        assert_ne!(request_id(), request_id());
+    }
+}

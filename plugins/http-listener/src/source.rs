@@ -1,0 +1,167 @@
+//! A connection's bytes: what has arrived and is not used yet, and waiting for more.
+
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use futures_lite::future::yield_now;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+
+use crate::config::Limits;
+use crate::head::{Head, Scan};
+use crate::net::TcpStream;
+use crate::refusal::Refusal;
+use crate::watch::{Ended, Place};
+
+/// Why there is no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Answer this, then close.
+    Refused(Refusal),
+    /// Nobody waits for an answer.
+    Gone,
+}
+
+impl From<Refusal> for Cut {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A connection with its buffer and place.
+pub(crate) struct Source {
+    stream: TcpStream,
+    place: Place,
+    limits: Limits,
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    fills: u32,
+}
+
+const SMALL: usize = 2 << 10;
+/// The buffer of a body, whose bytes only pass through.
+const LARGE: usize = 64 << 10;
+/// For how long what a client still sends is thrown away, so that it reads the answer rather than a reset.
+const LINGER: Duration = Duration::from_secs(2);
+
+impl Source {
+    pub(crate) fn new(stream: TcpStream, place: Place, limits: Limits) -> Self {
+        Self { stream, place, limits, bytes: Vec::new(), start: 0, end: 0, fills: 0 }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.place.stopping()
+    }
+
+    /// What has arrived and is not used.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    pub(crate) fn consume(&mut self, length: usize) {
+        self.start = (self.start + length).min(self.end);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// The next head; none when the client wants no more, or has been silent for too long, or the server stops.
+    pub(crate) async fn head(&mut self) -> Result<Option<Head>, Cut> {
+        let (mut scan, mut deadline) = (Scan::default(), None);
+        loop {
+            if let Some(length) = scan.advance(self.waiting(), &self.limits)? {
+                let head = Head::parse(self.waiting().get(scan.start..length).unwrap_or_default())?;
+                self.consume(length);
+                return Ok(Some(head));
+            }
+            let idle = self.waiting().is_empty();
+            if idle && self.bytes.len() > LARGE / 2 {
+                self.bytes = Vec::new();
+            }
+            match self.fill(&mut deadline, SMALL).await {
+                Ok(()) => {}
+                Err(_) if idle || self.stopping() => return Ok(None),
+                Err(cut) => return Err(cut),
+            }
+            if idle {
+                deadline = None;
+            }
+        }
+    }
+
+    /// Waits for more bytes. A deadline of `None` is set when the wait begins.
+    pub(crate) async fn fill(&mut self, deadline: &mut Option<Instant>, room: usize) -> Result<(), Cut> {
+        self.make_room(room);
+        self.fills = self.fills.wrapping_add(1);
+        if self.fills.is_multiple_of(16) {
+            // A client that always has more must neither hold a thread nor outrun its deadline.
+            yield_now().await;
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(Refusal::TIMEOUT.into());
+            }
+        }
+        let free = self.bytes.get_mut(self.end..).unwrap_or_default();
+        match self.place.until(deadline, self.limits.read, self.stream.read(free)).await {
+            Ok(Ok(0)) => Err(Refusal::bad("the request ends early").into()),
+            Ok(Ok(read)) => {
+                self.end += read;
+                Ok(())
+            }
+            Ok(Err(_)) => Err(Cut::Gone),
+            Err(Ended::Late) => Err(Refusal::TIMEOUT.into()),
+            Err(Ended::Stopping) => Err(Refusal::STOPPING.into()),
+        }
+    }
+
+    /// The buffer of a body.
+    pub(crate) async fn fill_body(&mut self, deadline: &mut Option<Instant>) -> Result<(), Cut> {
+        self.fill(deadline, LARGE).await
+    }
+
+    fn make_room(&mut self, room: usize) {
+        if self.end < self.bytes.len() && self.bytes.len() >= room {
+            return;
+        }
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        let full = self.end == self.bytes.len();
+        let wanted = if full { self.bytes.len() * 2 } else { self.bytes.len() };
+        self.bytes.resize(wanted.max(room), 0);
+    }
+
+    /// Writes an answer, in one call where the socket takes it.
+    pub(crate) async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<(), Cut> {
+        let (mut head, mut body) = (head, body);
+        while !head.is_empty() || !body.is_empty() {
+            let slices = [std::io::IoSlice::new(head), std::io::IoSlice::new(body)];
+            let write = self.stream.write_vectored(&slices);
+            let written = match self.place.until_late(self.limits.read, write).await {
+                Ok(Ok(written)) if written > 0 => written,
+                _ => return Err(Cut::Gone),
+            };
+            let of_head = written.min(head.len());
+            head = head.get(of_head..).unwrap_or_default();
+            body = body.get(written - of_head..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Closes so that the client can still read the answer: a close with bytes unread would reset the connection.
+    pub(crate) async fn close(mut self) {
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        let end = Instant::now() + LINGER;
+        let mut deadline = Some(end);
+        while end > Instant::now() {
+            self.consume(self.waiting().len());
+            if self.fill(&mut deadline, SMALL).await.is_err() {
+                return;
+            }
+        }
+    }
+}

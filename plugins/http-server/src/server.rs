@@ -1,0 +1,83 @@
+//! One actor's server: its port from `attach` on, its requests from `started` to `stopped`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use theater_http_listener::{Bound, Control, Listener, Received, Reply};
+use theater_plugin_api::{Handler, Host};
+use tide::listener::Listener as _;
+
+use crate::Config;
+use crate::actor::Actor;
+
+/// The handler.
+pub struct Server {
+    host: Host,
+    url: String,
+    control: Control,
+    grace: Duration,
+    actor: Arc<Actor>,
+    /// Empty once started.
+    listener: Mutex<Option<Listener<Arc<Actor>>>>,
+}
+
+impl Server {
+    pub(crate) async fn bind(host: Host, config: &Config) -> Result<Self, String> {
+        let bound = Bound::new(&config.listen).await?;
+        let url = bound.url();
+        let listener = Listener::new(host.clone(), bound, &config.listen);
+        Ok(Self {
+            url,
+            control: listener.control(),
+            grace: config.listen.shutdown_grace(),
+            actor: Arc::new(Actor::new(host.clone(), config.max_queue)),
+            listener: Mutex::new(Some(listener)),
+            host,
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    #[cfg(test)]
+    pub(crate) fn port(&self) -> u16 {
+        self.url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default()
+    }
+}
+
+impl Handler for Server {
+    async fn started(&self, _: bool) -> Result<Vec<String>, String> {
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut listener = listener.ok_or("the server was started already")?;
+        let mut app = tide::with_state(Arc::clone(&self.actor));
+        app.at("/").all(endpoint);
+        listener.bind(app).await.map_err(|error| error.to_string())?;
+        let host = self.host.clone();
+        self.host.spawn(async move {
+            if let Err(error) = listener.accept().await {
+                host.log(theater_plugin_api::Level::Error, &format!("{listener}: {error}"));
+            }
+        });
+        Ok(vec![self.url.clone()])
+    }
+
+    async fn stopped(&self) {
+        self.control.stop(self.grace).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.control.end();
+    }
+}
+
+async fn endpoint(mut request: tide::Request<Arc<Actor>>) -> tide::Result {
+    let reply = match Received::of(&mut request) {
+        Some(received) => request.state().answer(received).await,
+        None => Reply::text(500, "the request did not come through the listener"),
+    };
+    Ok(reply.into_tide())
+}

@@ -1,0 +1,898 @@
+//! An actor: its mailbox, its chain, its state, and the task that runs one call at a time.
+//!
+//! **An actor's state is `state` and nothing else; its instance is a cache.** The instance is dropped right after `init`,
+//! after every failed call and when the actor is idle; the next call makes a new one, without calling `init` again.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use theater_plugin_api::abi::{Answer, CallContext, OK, PANIC};
+use theater_plugin_api::encoding::{EncodingError, Reader, encode};
+use theater_plugin_api::host::ChainEvent;
+use theater_plugin_api::uuid_text;
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::chain::{Chain, EventRef, Hash, Id, NewEvent};
+use crate::core::Core;
+use crate::executor::{self, Either, Signal};
+use crate::flood::Flood;
+use crate::journal::{JournalError, Sync};
+use crate::limiter::Limiter;
+use crate::linker::{Attached, Clock, Guest, Linked};
+use crate::mailbox::{Mailbox, Message};
+use crate::manifest::{InstanceMode, Limits, OnError};
+use crate::pool::Place;
+use crate::record::{Failed, Fault, Kind, Outcome, Queued, Renewed, Return, Stopped};
+use crate::segment;
+use crate::state::{Change, State};
+use crate::values::{Returned, call_export};
+
+/// What an actor is made with.
+pub struct Settings {
+    /// Its id.
+    pub id: Id,
+    /// Its name, unique among its siblings.
+    pub name: String,
+    /// The actor that spawned it.
+    pub parent: Option<Arc<Shared>>,
+    /// Its limits.
+    pub limits: Limits,
+    /// How durable its chain is.
+    pub sync: Sync,
+    /// What an `err` means.
+    pub on_error: OnError,
+    /// How its instance is kept.
+    pub instance: InstanceMode,
+    /// Whether its instances come from the pool.
+    pub pooled: bool,
+}
+
+/// What others see of an actor.
+pub struct Shared {
+    core: Arc<Core>,
+    settings: Settings,
+    id_text: String,
+    linked: Arc<Linked>,
+    chain: Mutex<Record>,
+    mailbox: Arc<Mailbox<Call, Wake>>,
+    // Set when the actor is asked to stop; host waits end.
+    cancelled: Signal,
+    // Set when the grace of a stop is over; the running call is interrupted.
+    interrupted: Signal,
+    stop: Mutex<Option<StopRequest>>,
+    running: Mutex<Option<executor::Sender<CallOutcome>>>,
+    chain_read: Mutex<Option<(u64, u64, Hash)>>,
+    addresses: OnceLock<Vec<String>>,
+    end: OnceLock<End>,
+    ended: Signal,
+    idle: AtomicU64,
+    fault_lines: Flood,
+}
+
+struct Record {
+    chain: Chain,
+    // No event follows the last one, whatever a stuck plugin still does.
+    closed: bool,
+}
+
+/// A call that waits in the mailbox.
+pub struct Call {
+    export: u32,
+    params: Vec<u8>,
+    queued: EventRef,
+    cause: Option<EventRef>,
+    reply: executor::Sender<CallOutcome>,
+}
+
+/// A signal: there is something to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// The actor was asked to stop.
+    Stop,
+    /// The pool needs the instance's place.
+    Passivate,
+}
+
+#[derive(Debug, Clone)]
+struct StopRequest {
+    reason: String,
+    data: Option<Vec<u8>>,
+}
+
+/// How a call ended, for whoever brought it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// `ok`, with the encoded values behind the state.
+    Ok(Vec<u8>),
+    /// `err`, with its text.
+    Err(String),
+    /// It trapped, was interrupted or timed out.
+    Failed(String),
+    /// The actor is stopping or has ended, or the call could not be recorded.
+    Gone(String),
+}
+
+/// How an actor ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to, or asked itself.
+    Stopped {
+        /// Who asked.
+        reason: String,
+        /// What `shutdown` was given.
+        data: Option<Vec<u8>>,
+    },
+    /// It failed.
+    Failed {
+        /// The export that was running.
+        function: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Values behind these locks are whole at every point a panic could happen.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// An actor without a task yet.
+    #[must_use]
+    pub fn new(core: Arc<Core>, settings: Settings, linked: Arc<Linked>) -> Arc<Self> {
+        let mailbox = Mailbox::new(usize::try_from(settings.limits.mailbox_size).unwrap_or(usize::MAX));
+        Arc::new(Self {
+            core,
+            id_text: uuid_text(&settings.id),
+            chain: Mutex::new(Record { chain: Chain::new(settings.id), closed: false }),
+            settings,
+            linked,
+            mailbox: Arc::new(mailbox),
+            cancelled: Signal::default(),
+            interrupted: Signal::default(),
+            stop: Mutex::default(),
+            running: Mutex::default(),
+            chain_read: Mutex::default(),
+            addresses: OnceLock::new(),
+            end: OnceLock::new(),
+            ended: Signal::default(),
+            idle: AtomicU64::new(0),
+            fault_lines: Flood::default(),
+        })
+    }
+
+    /// The core it runs in.
+    #[must_use]
+    pub fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.settings.id
+    }
+    /// Its id as text.
+    #[must_use]
+    pub fn id_text(&self) -> &str {
+        &self.id_text
+    }
+    /// The first eight digits of its id.
+    #[must_use]
+    pub fn short_id(&self) -> &str {
+        self.id_text.get(..8).unwrap_or(&self.id_text)
+    }
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+    /// Its parent.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Arc<Self>> {
+        self.settings.parent.as_ref()
+    }
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+    /// How durable its chain is.
+    #[must_use]
+    pub fn sync(&self) -> Sync {
+        self.settings.sync
+    }
+    /// Set when it is asked to stop.
+    #[must_use]
+    pub fn cancelled(&self) -> &Signal {
+        &self.cancelled
+    }
+    /// Where its handlers listen, once it is ready.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        self.addresses.get().map_or(&[], Vec::as_slice)
+    }
+    /// Whether the time it had to stop is over.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.is_set()
+    }
+    /// Whether a call is running.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        lock(&self.running).is_some()
+    }
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn end(&self) -> Option<&End> {
+        self.end.get()
+    }
+    /// Waits until it has ended.
+    pub async fn wait(&self) {
+        self.ended.wait().await;
+    }
+    /// Head of its chain and how many events it has.
+    #[must_use]
+    pub fn head(&self) -> (Hash, u64) {
+        let record = lock(&self.chain);
+        (record.chain.head(), record.chain.len())
+    }
+    /// `interface/function` of an export.
+    #[must_use]
+    pub fn export_label(&self, export: u32) -> &str {
+        self.linked.exports.get(export as usize).map_or("an unknown export", |export| &export.label)
+    }
+    /// Index of an export by its label.
+    #[must_use]
+    pub fn export(&self, label: &str) -> Option<u32> {
+        self.linked.exports.iter().position(|export| export.label == label).map(|index| index as u32)
+    }
+
+    /// Whether bytes are the encoded params of an export.
+    ///
+    /// # Errors
+    /// Where they are not.
+    pub fn fits(&self, export: u32, params: &[u8]) -> Result<(), EncodingError> {
+        let shapes = self.linked.exports.get(export as usize).map_or(&[][..], |export| &export.params);
+        let mut reader = Reader::new(params);
+        shapes.iter().try_for_each(|shape| shape.validate(&mut reader))?;
+        reader.finish()
+    }
+
+    /// Appends an event to the actor's chain.
+    ///
+    /// # Errors
+    /// When the disk does not take events, or the chain has ended.
+    pub fn record(&self, event: &NewEvent<'_>) -> Result<EventRef, JournalError> {
+        self.record_in(&mut lock(&self.chain), event)
+    }
+
+    fn record_in(&self, record: &mut Record, event: &NewEvent<'_>) -> Result<EventRef, JournalError> {
+        if record.closed {
+            let path = self.core.journal.folder().map(ToOwned::to_owned).unwrap_or_default();
+            return Err(JournalError { path, reason: format!("the chain of actor {} has ended", self.id_text) });
+        }
+        self.core.journal.append(&mut record.chain, event, self.settings.sync)
+    }
+
+    fn record_encoded(&self, kind: Kind, data: &impl serde::Serialize) -> Result<EventRef, JournalError> {
+        self.record(&NewEvent::plain(kind, &encode(data).unwrap_or_default()))
+    }
+
+    /// Appends a fault, and logs it: the first few of a second, since the chain has them all.
+    ///
+    /// # Errors
+    /// As [`Shared::record`].
+    pub fn record_fault(&self, fault: &Fault) -> Result<EventRef, JournalError> {
+        if let Some(held) = self.fault_lines.admit(Instant::now()) {
+            self.tell_held_faults(held);
+            let sentence = format!("{}: {}", fault.plugin, fault.message);
+            tracing::warn!(actor = self.short_id(), name = self.name(), code = fault.code, "plugin fault: {sentence}");
+        }
+        self.record_encoded(Kind::Fault, fault)
+    }
+
+    fn tell_held_faults(&self, held: u64) {
+        if held > 0 {
+            let (actor, name) = (self.short_id(), self.name());
+            tracing::warn!(actor, name, "{held} more plugin faults are not logged; the actor's chain has them all");
+        }
+    }
+
+    /// Records a fault that no call waits for.
+    pub fn report_fault(&self, plugin: &crate::plugins::Plugin, code: &str, message: &str) {
+        let fault =
+            Fault { plugin: plugin.descriptor.name.clone(), code: code.to_owned(), message: message.to_owned() };
+        if let Err(error) = self.record_fault(&fault) {
+            tracing::error!(actor = self.short_id(), "a fault could not be recorded: {error}");
+        }
+    }
+
+    /// Queues a call of an export and waits for its end. `params` must fit the export; `source` says where it comes from.
+    pub async fn call(
+        self: &Arc<Self>,
+        export: u32,
+        params: Vec<u8>,
+        source: String,
+        cause: Option<EventRef>,
+    ) -> CallOutcome {
+        self.core.journal.room().await;
+        let gone =
+            || CallOutcome::Gone(format!("actor {:?} ({}) is stopping or has ended", self.name(), self.short_id()));
+        let Some(permit) = self.mailbox.reserve().await else { return gone() };
+        let (reply, answer) = executor::bounded(1);
+        {
+            // The order of `queued` events is the order in the mailbox: both under the chain's lock.
+            let mut record = lock(&self.chain);
+            if self.mailbox.is_closed() {
+                return gone();
+            }
+            let queued = match self.record_queued(&mut record, export, &params, source, cause) {
+                Ok(queued) => queued,
+                Err(error) => return CallOutcome::Gone(error.to_string()),
+            };
+            if permit.send(Call { export, params, queued, cause, reply }).is_err() {
+                return gone();
+            }
+        }
+        answer.recv().await.unwrap_or_else(|_| gone())
+    }
+
+    fn record_queued(
+        &self,
+        record: &mut Record,
+        export: u32,
+        params: &[u8],
+        source: String,
+        cause: Option<EventRef>,
+    ) -> Result<EventRef, JournalError> {
+        let function = self.linked.exports.get(export as usize).map(|export| export.function);
+        let data = encode(&Queued { source, params: params.into() }).unwrap_or_default();
+        self.record_in(record, &NewEvent { function, cause, ..NewEvent::plain(Kind::Queued, &data) })
+    }
+
+    /// The running call finishes, then the actor stops.
+    ///
+    /// # Errors
+    /// A sentence when it is stopping already.
+    pub fn shutdown(&self, data: Option<Vec<u8>>) -> Result<(), String> {
+        self.request_stop(StopRequest { reason: "shutdown".to_owned(), data })
+    }
+
+    fn request_stop(&self, request: StopRequest) -> Result<(), String> {
+        let mut stop = lock(&self.stop);
+        if let Some(before) = &*stop {
+            return Err(format!("the actor is stopping already ({})", before.reason));
+        }
+        *stop = Some(request);
+        drop(stop);
+        self.mailbox.signal(Wake::Stop);
+        Ok(())
+    }
+
+    /// Stops the actor and waits until it has ended: no new calls, waits are cancelled, the running call is interrupted
+    /// after `grace`.
+    pub async fn stop(&self, reason: &str, grace: Duration) {
+        // One that is stopping already is helped along all the same.
+        if let Err(already) = self.request_stop(StopRequest { reason: reason.to_owned(), data: None }) {
+            tracing::debug!(actor = self.short_id(), "{already}");
+        }
+        self.cancelled.set();
+        let grace = grace.min(Duration::from_millis(self.limits().stop_grace_ms));
+        if executor::timeout(grace, self.ended.wait()).await.is_none() {
+            self.interrupted.set();
+            self.ended.wait().await;
+        }
+    }
+
+    /// Gives the instance's place back when the actor is idle.
+    pub(crate) fn passivate(&self) {
+        self.mailbox.signal(Wake::Passivate);
+    }
+
+    /// A number that changes whenever the actor is used: tells the pool whether it is still idle.
+    pub(crate) fn idle_mark(&self) -> &AtomicU64 {
+        &self.idle
+    }
+
+    /// A call begins whose own reads of the chain count.
+    pub(crate) fn forget_chain_read(&self) {
+        *lock(&self.chain_read) = None;
+    }
+
+    /// What the last read of the chain within this call covered.
+    pub(crate) fn take_chain_read(&self) -> Option<(u64, u64, Hash)> {
+        lock(&self.chain_read).take()
+    }
+
+    /// The newest events, oldest first: at most `most`, and no more than fit into one value (`value_bytes`).
+    ///
+    /// # Errors
+    /// When the journal cannot be written or read.
+    pub async fn newest_events(&self, most: u64) -> Result<Vec<ChainEvent>, crate::error::Error> {
+        let (head, length) = self.head();
+        self.core.journal.written().await?;
+        let Some(folder) = self.core.journal.folder().map(ToOwned::to_owned) else { return Ok(Vec::new()) };
+        let names: Vec<String> =
+            self.linked.functions.iter().map(|f| format!("{}/{}", f.interface, f.function)).collect();
+        let place = self.core.journal.place(self.id());
+        let most_bytes = self.limits().value_bytes;
+        let read = move || read_back(&folder, place, length, (most, most_bytes), &names);
+        let events = executor::blocking(read)
+            .await
+            .map_err(|source| crate::error::Error::ChainRead { path: self.core.data().join("journal"), source })?;
+        *lock(&self.chain_read) = Some((length - events.len() as u64, length, head));
+        Ok(events)
+    }
+
+    pub(crate) fn finish(&self, end: End) {
+        self.tell_held_faults(self.fault_lines.take_held());
+        let (kind, data) = match &end {
+            End::Stopped { reason, data } => {
+                let data = data.clone().map(Into::into);
+                (Kind::Stopped, encode(&Stopped { reason: reason.clone(), data }))
+            }
+            End::Failed { function, reason } => {
+                (Kind::Failed, encode(&Failed { step: function.clone(), message: reason.clone() }))
+            }
+        };
+        {
+            // One end, and nothing behind it: all under the chain's lock, as calls are queued under it.
+            let mut record = lock(&self.chain);
+            if record.closed {
+                return;
+            }
+            drop(self.mailbox.close());
+            let event = NewEvent::plain(kind, data.as_deref().unwrap_or_default());
+            if let Err(error) = self.record_in(&mut record, &event) {
+                tracing::error!(actor = self.short_id(), "the end could not be recorded: {error}");
+            }
+            record.closed = true;
+        }
+        self.core.ended(self, &end);
+        self.end.get_or_init(|| end);
+        self.ended.set();
+    }
+
+    /// Ends an actor whose thread is held by a plugin: its own task cannot.
+    pub(crate) fn abandon(&self, reason: String) {
+        let reply = lock(&self.running).take();
+        if self.end.get().is_some() {
+            return;
+        }
+        let function = "a plugin".to_owned();
+        if let Some(reply) = reply {
+            drop(reply.try_send(CallOutcome::Failed(reason.clone())));
+        }
+        self.cancelled.set();
+        self.finish(End::Failed { function, reason });
+        // If its task is not the one that is held, it ends the handlers.
+        self.mailbox.signal(Wake::Stop);
+    }
+}
+
+/// The event type an actor sees: `<interface>/<function>` of a host call, `wasm` for calls of it, else the core's own.
+fn event_type(kind: u8, function: Option<u32>, names: &[String]) -> String {
+    match Kind::from_number(kind) {
+        Some(Kind::Host) => function.and_then(|index| names.get(index as usize)).cloned().unwrap_or_default(),
+        Some(Kind::Queued | Kind::Return) => "wasm".to_owned(),
+        Some(kind) => format!("runtime/{kind}"),
+        None => format!("runtime/{kind}"),
+    }
+}
+
+/// Follows the places back from an actor's newest written event to the one it had `length` events at.
+fn read_back(
+    folder: &std::path::Path,
+    mut place: Option<segment::Place>,
+    length: u64,
+    (most, most_bytes): (u64, u64),
+    names: &[String],
+) -> std::io::Result<Vec<ChainEvent>> {
+    // What an event is beside its data, at the most: hashes, type, lengths.
+    const BESIDE: u64 = 256;
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    while let Some(at) = place {
+        if events.len() as u64 >= most {
+            break;
+        }
+        let (header, hash, data, before) = segment::read_frame(folder, at)?;
+        place = before;
+        if header.sequence >= length {
+            continue;
+        }
+        bytes += data.len() as u64 + BESIDE;
+        if bytes > most_bytes {
+            break;
+        }
+        events.push(ChainEvent {
+            hash: hash.to_vec().into(),
+            parent_hash: (header.sequence > 0).then(|| header.parent.to_vec().into()),
+            event_type: event_type(header.kind, header.function, names),
+            data: data.into(),
+            timestamp: header.timestamp,
+        });
+    }
+    events.reverse();
+    Ok(events)
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Actor({} {:?})", self.id_text, self.name())
+    }
+}
+
+/// The side of an actor that runs: one task, one call at a time.
+pub struct Actor {
+    shared: Arc<Shared>,
+    handlers: Arc<Vec<Attached>>,
+    state: State,
+    instance: Option<Instance>,
+    instances: u64,
+    // Why the next instance is needed.
+    renewal: &'static str,
+}
+
+struct Instance {
+    store: Store<Guest>,
+    instance: wasmtime::component::Instance,
+    // Given back when the instance goes.
+    _place: Option<Place>,
+}
+
+/// How a call ended, for the actor itself.
+struct Ran {
+    outcome: Outcome,
+    state: Option<Vec<u8>>,
+    host_calls: u64,
+}
+
+impl Actor {
+    /// An actor whose handlers are attached.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, handlers: Arc<Vec<Attached>>, state: Option<Vec<u8>>) -> Self {
+        Self { shared, handlers, state: State::new(state), instance: None, instances: 0, renewal: "start" }
+    }
+
+    /// Calls `init`, then drops the instance unless it is kept.
+    ///
+    /// # Errors
+    /// `A0001` to `A0004`.
+    pub async fn init(&mut self) -> Result<(), crate::error::ActorProblem> {
+        use crate::error::ActorProblem as Problem;
+        let failed = |error: JournalError| Problem::InitFailed(error.to_string());
+        let export = self.shared.linked.init as u32;
+        let params = encode(&self.shared.id_text).unwrap_or_default();
+        let queued = {
+            let mut record = lock(&self.shared.chain);
+            self.shared.record_queued(&mut record, export, &params, "start".to_owned(), None).map_err(failed)?
+        };
+        let outcome = self.run(export, &params, queued, None).await.map_err(failed)?;
+        self.renew("init");
+        if lock(&self.shared.stop).is_some() {
+            return Err(Problem::InitShutdown);
+        }
+        match outcome {
+            Outcome::Ok(_) => Ok(()),
+            Outcome::Err(text) => Err(Problem::InitErr(text)),
+            Outcome::Trap(text) => Err(Problem::InitFailed(format!("trapped: {text}"))),
+            Outcome::Interrupted(text) => Err(Problem::InitFailed(format!("was interrupted: {text}"))),
+        }
+    }
+
+    /// Tells each handler that the actor is ready, and collects the addresses.
+    ///
+    /// # Errors
+    /// The handler that refused, with its sentence.
+    pub async fn started(&self) -> Result<(), (String, String)> {
+        let mut addresses = Vec::new();
+        for attached in self.handlers.iter() {
+            let refused = |sentence: String| (attached.handler_type.clone(), sentence);
+            let shared = &self.shared;
+            let started = shared.core.watch.polls(shared.id(), &attached.plugin, attached.handler.get().started(false));
+            let answer = Self::bounded(shared, started, 0).await.map_err(refused)?;
+            match answer.status {
+                OK => {
+                    let more: Vec<String> = theater_plugin_api::encoding::decode(&answer.bytes)
+                        .map_err(|error| refused(format!("its addresses do not decode: {error}")))?;
+                    addresses.extend(more);
+                }
+                _ => return Err(refused(answer.sentence())),
+            }
+        }
+        self.shared.addresses.get_or_init(|| addresses);
+        Ok(())
+    }
+
+    /// Runs calls until the actor ends.
+    pub async fn live(mut self) {
+        let end = self.serve().await;
+        self.finish(end).await;
+    }
+
+    async fn serve(&mut self) -> End {
+        loop {
+            match self.next().await {
+                Some(Message::Signal(Wake::Stop)) => {
+                    let request = lock(&self.shared.stop).clone();
+                    let request = request.unwrap_or(StopRequest { reason: "stop".to_owned(), data: None });
+                    return End::Stopped { reason: request.reason, data: request.data };
+                }
+                Some(Message::Signal(Wake::Passivate)) | None => self.renew("idle"),
+                Some(Message::Call(call)) => {
+                    if let Some(end) = self.answer(call).await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next message; nothing when the actor has been idle long enough to lose its instance.
+    async fn next(&mut self) -> Option<Message<Call, Wake>> {
+        let mailbox = Arc::clone(&self.shared.mailbox);
+        if self.instance.is_none() || self.shared.settings.instance == InstanceMode::Kept {
+            return Some(mailbox.next().await);
+        }
+        self.shared.core.pool.mark_idle(&self.shared);
+        let idle = Duration::from_millis(self.shared.limits().idle_ms);
+        let message = executor::timeout(idle, mailbox.next()).await;
+        self.shared.idle.fetch_add(1, Ordering::SeqCst);
+        message
+    }
+
+    /// Runs one call and answers it; the actor's end, when the call ends it.
+    async fn answer(&mut self, call: Call) -> Option<End> {
+        *lock(&self.shared.running) = Some(call.reply);
+        let outcome = self.run(call.export, &call.params, call.queued, call.cause).await;
+        let reply = lock(&self.shared.running).take();
+        let function = self.shared.export_label(call.export).to_owned();
+        let (answer, reason) = match outcome {
+            // Nothing happened that is not recorded: the state is the old one, the actor goes on.
+            Err(error) => (CallOutcome::Gone(error.to_string()), None),
+            Ok(outcome) => self.meaning(outcome),
+        };
+        if let Some(reply) = reply {
+            // Whoever asked may have gone.
+            drop(reply.try_send(answer));
+        }
+        reason.map(|reason| End::Failed { function, reason })
+    }
+
+    /// What an outcome is for whoever called, and why it ends the actor, if it does.
+    fn meaning(&self, outcome: Outcome) -> (CallOutcome, Option<String>) {
+        match outcome {
+            Outcome::Ok(values) => (CallOutcome::Ok(values.into_vec()), None),
+            Outcome::Err(text) => {
+                let fails = self.shared.settings.on_error == OnError::Fail;
+                let reason = fails.then(|| format!("it returned err: {text}"));
+                (CallOutcome::Err(text), reason)
+            }
+            Outcome::Trap(text) => (CallOutcome::Failed(text.clone()), Some(text)),
+            Outcome::Interrupted(text) => {
+                let stopping = lock(&self.shared.stop).is_some();
+                (CallOutcome::Failed(text.clone()), (!stopping).then_some(text))
+            }
+        }
+    }
+
+    /// Drops the instance, unless it is kept, so that the next call makes a new one.
+    fn renew(&mut self, reason: &'static str) {
+        if self.shared.settings.instance != InstanceMode::Kept {
+            self.drop_instance(reason);
+        }
+    }
+
+    fn drop_instance(&mut self, reason: &'static str) {
+        self.instance = None;
+        self.renewal = reason;
+    }
+
+    /// Runs an export: state and params in, new state and values out, recorded.
+    ///
+    /// # Errors
+    /// When the end of the call cannot be recorded: then the state is still the old one, and the instance is gone.
+    async fn run(
+        &mut self,
+        export: u32,
+        params: &[u8],
+        queued: EventRef,
+        cause: Option<EventRef>,
+    ) -> Result<Outcome, JournalError> {
+        let ran = self.attempt(export, params, queued, cause).await;
+        let change = match (&ran.outcome, ran.state) {
+            (Outcome::Ok(_), Some(state)) => self.state.change(state),
+            _ => None,
+        };
+        match ran.outcome {
+            Outcome::Trap(_) | Outcome::Interrupted(_) => self.drop_instance("failed call"),
+            Outcome::Err(_) => self.renew("failed call"),
+            Outcome::Ok(_) if self.shared.settings.instance == InstanceMode::Fresh => self.renew("fresh"),
+            Outcome::Ok(_) => {}
+        }
+        let digest = change.as_ref().map(Change::digest);
+        let event = Return { outcome: ran.outcome, host_calls: ran.host_calls, state: digest };
+        let data = encode(&event).unwrap_or_default();
+        let function = self.shared.linked.exports.get(export as usize).map(|export| export.function);
+        let returned = NewEvent { function, call: Some(queued.sequence), ..NewEvent::plain(Kind::Return, &data) };
+        if let Err(error) = self.shared.record(&returned) {
+            self.drop_instance("failed call");
+            return Err(error);
+        }
+        if let Some(change) = change {
+            self.state.commit(change);
+        }
+        Ok(event.outcome)
+    }
+
+    async fn attempt(&mut self, export: u32, params: &[u8], queued: EventRef, cause: Option<EventRef>) -> Ran {
+        let trapped = |text: String| Ran { outcome: Outcome::Trap(text), state: None, host_calls: 0 };
+        let shared = Arc::clone(&self.shared);
+        let timeout_ms = shared.limits().call_timeout_ms;
+        let context = context(&shared, queued, cause, timeout_ms);
+        match Self::bounded(&shared, self.instantiate(context), timeout_ms).await {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => return trapped(problem),
+            Err(why) => return Ran { outcome: Outcome::Interrupted(why), state: None, host_calls: 0 },
+        }
+        let (Some(instance), Some(target)) = (&mut self.instance, self.shared.linked.exports.get(export as usize))
+        else {
+            return trapped("there is no such export".to_owned());
+        };
+        let limits = self.shared.limits();
+        let Instance { store, instance, .. } = instance;
+        let data = store.data_mut();
+        data.context = context;
+        data.clock.start(Duration::from_millis(limits.run_timeout_ms));
+        store.set_epoch_deadline(1);
+        let Some(function) = instance.get_func(&mut *store, target.index) else {
+            return trapped(format!("{} is not there any more", target.label));
+        };
+        let state = self.state.get();
+        let running = self.shared.core.engines.ticker().running();
+        let call = call_export(&mut *store, function, target.flat, state, params);
+        let ended = Self::bounded(&self.shared, call, limits.call_timeout_ms).await;
+        drop(running);
+        let host_calls = store.data().context.host_call;
+        let (outcome, state) = match ended {
+            Ok(Ok(Returned::Ok(state, values))) => (Outcome::Ok(values.into()), state),
+            Ok(Ok(Returned::Err(text))) => (Outcome::Err(text), None),
+            Ok(Err(error)) => (Outcome::Trap(trap_text(&error)), None),
+            Err(interruption) => (Outcome::Interrupted(interruption), None),
+        };
+        Ran { outcome, state, host_calls }
+    }
+
+    /// The call, unless it is interrupted or takes longer than the wall clock allows.
+    pub(crate) async fn bounded<T>(
+        shared: &Shared,
+        call: impl Future<Output = T>,
+        timeout_ms: u64,
+    ) -> Result<T, String> {
+        let interruption = async {
+            if timeout_ms == 0 {
+                shared.interrupted.wait().await;
+                return "the actor was stopped".to_owned();
+            }
+            match executor::timeout(Duration::from_millis(timeout_ms), shared.interrupted.wait()).await {
+                Some(()) => "the actor was stopped".to_owned(),
+                None => format!("the call took longer than call_timeout_ms = {timeout_ms}"),
+            }
+        };
+        match executor::either(call, interruption).await {
+            Either::First(value) => Ok(value),
+            Either::Second(why) => Err(why),
+        }
+    }
+
+    async fn instantiate(&mut self, call: CallContext) -> Result<(), String> {
+        if self.instance.is_some() {
+            return Ok(());
+        }
+        let shared = &self.shared;
+        let place = if shared.settings.pooled { Some(shared.core.pool.place().await) } else { None };
+        let engine = if shared.settings.pooled { &shared.core.engines.pooled } else { &shared.core.engines.on_demand };
+        let limits = shared.limits();
+        let guest = Guest {
+            actor: Arc::clone(shared),
+            handlers: Arc::clone(&self.handlers),
+            limits: Limiter::new(limits),
+            context: call,
+            clock: Clock::default(),
+        };
+        self.instances += 1;
+        let renewed = Renewed { number: self.instances, reason: self.renewal.to_owned() };
+        shared.record_encoded(Kind::Instance, &renewed).map_err(|error| error.to_string())?;
+        let mut store = Store::new(engine, guest);
+        store.limiter(|guest| &mut guest.limits);
+        store.set_hostcall_fuel(usize::try_from(limits.value_bytes).unwrap_or(usize::MAX));
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| {
+            let guest = context.data();
+            if guest.clock.is_over() {
+                let limit = guest.actor.limits().run_timeout_ms;
+                wasmtime::bail!("the guest ran longer than run_timeout_ms = {limit}");
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(guest.clock.while_others_run(executor::yield_now()))))
+        });
+        store.data_mut().clock.start(Duration::from_millis(limits.run_timeout_ms));
+        let _running = shared.core.engines.ticker().running();
+        let instance = shared
+            .linked
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| format!("could not be instantiated: {}", trap_text(&error)))?;
+        self.instance = Some(Instance { store, instance, _place: place });
+        Ok(())
+    }
+
+    /// Ends the actor: its handlers in reverse, then its chain.
+    pub async fn finish(mut self, end: End) {
+        self.shared.cancelled.set();
+        // What waits is answered now: nothing more will run.
+        drop(self.shared.mailbox.close());
+        self.instance = None;
+        detach(&self.shared, self.handlers).await;
+        self.shared.finish(end);
+    }
+}
+
+/// Stops and releases handlers, the last one first.
+pub async fn detach(shared: &Arc<Shared>, handlers: Arc<Vec<Attached>>) {
+    // A program that was told to end is gone within a second; else what runs may finish.
+    let patience = Duration::from_millis(if shared.core.stopped.is_set() { 300 } else { 10_000 });
+    // A call that was interrupted has dropped its store, so this is the last owner; if not, handlers end with it.
+    let Ok(mut handlers) = Arc::try_unwrap(handlers) else {
+        tracing::error!(actor = shared.short_id(), "handlers are still in use at the actor's end");
+        return;
+    };
+    while let Some(attached) = handlers.pop() {
+        let Attached { plugin, handler, host, .. } = attached;
+        let stopped = shared.core.watch.polls(shared.id(), &plugin, handler.get().stopped());
+        match executor::timeout(patience, stopped).await {
+            Some(answer) if answer.status == OK => {}
+            Some(answer) => shared.report_fault(&plugin, "P0108", &format!("stopped panicked: {}", answer.sentence())),
+            None => shared.report_fault(&plugin, "P0109", &format!("stopped did not end within {patience:?}")),
+        }
+        if executor::timeout(patience, host.end()).await.is_none() {
+            shared.report_fault(&plugin, "P0109", &format!("a task it spawned did not end within {patience:?}"));
+        }
+        let answer: Answer = {
+            let _watched = shared.core.watch.enter(shared.id(), &plugin);
+            handler.release()
+        };
+        if answer.status == PANIC {
+            shared.report_fault(&plugin, "P0106", &format!("the handler's drop panicked: {}", answer.sentence()));
+        }
+    }
+}
+
+fn context(shared: &Shared, queued: EventRef, cause: Option<EventRef>, timeout_ms: u64) -> CallContext {
+    let deadline_ms = if timeout_ms == 0 { 0 } else { crate::journal::now_ms().saturating_add(timeout_ms) };
+    let mut trace = [0; 16];
+    trace.copy_from_slice(queued.hash.first_chunk::<16>().unwrap_or(&[0; 16]));
+    CallContext {
+        actor: shared.id(),
+        call: queued.sequence,
+        host_call: 0,
+        cause_actor: cause.map_or([0; 16], |cause| cause.actor),
+        cause_sequence: cause.map_or(0, |cause| cause.sequence),
+        deadline_ms,
+        trace,
+        cancelled: u32::from(shared.cancelled.is_set()),
+        reserved: 0,
+    }
+}
+
+/// A trap's own words, without the frames.
+fn trap_text(error: &wasmtime::Error) -> String {
+    let text = match error.downcast_ref::<wasmtime::Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    text.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,427 @@
+//! The chain: a hash-linked list of everything one actor sees and does, and its format.
+//!
+//! Enough is said here and in [`crate::record`] to write a verifier in another language; `tests/verify_chain.py` is one.
+//!
+//! # Events
+//! An event is a header and data. Numbers are little-endian.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 16 | actor id (the UUID's bytes) |
+//! | 16 | 8 | sequence, from 0 |
+//! | 24 | 32 | hash of the event before; zero for sequence 0 |
+//! | 56 | 32 | skip hash: hash of event `sequence & (sequence - 1)`; zero for sequence 0 |
+//! | 88 | 1 | type ([`Kind`]) |
+//! | 89 | 4 | index into `Created::functions`, [`NO_FUNCTION`] for none |
+//! | 93 | 8 | timestamp, ms since the epoch |
+//! | 101 | 16 | cause: actor id; zero for none |
+//! | 117 | 8 | cause: sequence |
+//! | 125 | 32 | cause: hash of that event |
+//! | 157 | 8 | call: sequence of the `queued` event it belongs to, [`NO_CALL`] for none |
+//! | 165 | 8 | length of the data |
+//! | 173 | ≤ 64 | the data itself when it is at most 64 bytes, else `SHA3-256("theater/data/1" ‖ data)` (32 bytes) |
+//!
+//! `hash = SHA3-256("theater/event/1" ‖ header)`. The data's content is the encoding of the type that [`Kind`] names.
+//! Data above 64 bytes may be dropped later; headers never are, so a chain stays verifiable.
+//!
+//! # Journal
+//! All actors of a data folder share one journal: segments `journal/NNNNNNNN.log`, each a header of 40 bytes and frames.
+//!
+//! | segment header | size | |
+//! |---|---|---|
+//! | magic `THTRJRN1` | 8 | |
+//! | format, [`FORMAT`] | 4 | |
+//! | number of the segment, from 1 | 4 | |
+//! | created, ms since the epoch | 8 | |
+//! | number of the first group | 8 | |
+//! | zero | 4 | |
+//! | CRC-32 (IEEE) of the 36 bytes before | 4 | |
+//!
+//! | frame | size | |
+//! |---|---|---|
+//! | length of the payload | 4 | |
+//! | kind: 1 event with data, 2 event whose data was dropped, 3 commit | 1 | |
+//! | zero | 3 | |
+//! | place of the actor's frame before (segment in the upper 32 bits, offset below), all ones for none; 0 in a commit | 8 | |
+//! | CRC-32 of the payload | 4 | |
+//! | CRC-32 of the 20 bytes before | 4 | |
+//! | payload | | |
+//!
+//! The payload of an event is its header, then its data when that is above 64 bytes and kept. Events are written in
+//! groups; a commit frame ends each: number of the group (8), events in it (4), CRC-32 over the frames of the group (4).
+//! What stands behind the last commit was being written when the program ended; a running core moves it to
+//! `NNNNNNNN.torn`. Anything else that does not fit is damage.
+//!
+//! `chain export` writes the same format, one segment with the events of one actor.
+
+use sha3::{Digest, Sha3_256};
+
+use crate::record::Kind;
+
+/// Version of the format of events and journal.
+pub const FORMAT: u32 = 1;
+/// A header's function index when the event is about none.
+pub const NO_FUNCTION: u32 = u32::MAX;
+/// A header's call when the event belongs to none.
+pub const NO_CALL: u64 = u64::MAX;
+/// Largest data that stands in the header itself.
+pub const INLINE: usize = 64;
+/// Bytes of a header before the data or its digest.
+pub const HEADER: usize = 173;
+
+/// A SHA3-256 digest.
+pub type Hash = [u8; 32];
+/// An actor's id: the 16 bytes of a UUID.
+pub type Id = [u8; 16];
+
+/// SHA3-256 over the parts in a row.
+pub fn sha3<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Hash {
+    let mut hasher = Sha3_256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
+/// The hash of an event's header.
+#[must_use]
+pub fn event_hash(header: &[u8]) -> Hash {
+    sha3([b"theater/event/1", header])
+}
+
+/// The digest of data that does not stand in the header.
+#[must_use]
+pub fn data_digest(data: &[u8]) -> Hash {
+    sha3([b"theater/data/1", data])
+}
+
+/// An event of some chain, by place and content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRef {
+    /// Whose chain.
+    pub actor: Id,
+    /// Where in it.
+    pub sequence: u64,
+    /// Its hash.
+    pub hash: Hash,
+}
+
+/// What a new event says, besides its place in the chain.
+#[derive(Debug, Clone, Copy)]
+pub struct NewEvent<'a> {
+    /// Its type.
+    pub kind: Kind,
+    /// Index into `Created::functions`.
+    pub function: Option<u32>,
+    /// The event of another actor that led to it.
+    pub cause: Option<EventRef>,
+    /// Sequence of the `queued` event it belongs to.
+    pub call: Option<u64>,
+    /// The encoded data.
+    pub data: &'a [u8],
+}
+
+impl<'a> NewEvent<'a> {
+    /// An event that is about no function, no call and has no cause.
+    #[must_use]
+    pub fn plain(kind: Kind, data: &'a [u8]) -> Self {
+        Self { kind, function: None, cause: None, call: None, data }
+    }
+}
+
+/// The end of a chain: what the next event links to.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    actor: Id,
+    next: u64,
+    head: Hash,
+    // Hash of the last event whose lowest set bit is the index; event 0 is `zero`.
+    skips: Vec<Hash>,
+    zero: Hash,
+}
+
+impl Chain {
+    /// A chain without events.
+    #[must_use]
+    pub fn new(actor: Id) -> Self {
+        Self { actor, next: 0, head: [0; 32], skips: Vec::new(), zero: [0; 32] }
+    }
+
+    /// Whose chain.
+    #[must_use]
+    pub fn actor(&self) -> Id {
+        self.actor
+    }
+
+    /// How many events it has.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.next == 0
+    }
+
+    /// Hash of the newest event; zero when there is none.
+    #[must_use]
+    pub fn head(&self) -> Hash {
+        self.head
+    }
+
+    /// The hash of event `sequence & (sequence - 1)`.
+    fn skip(&self, sequence: u64) -> Hash {
+        match sequence & sequence.wrapping_sub(1) {
+            _ if sequence == 0 => [0; 32],
+            0 => self.zero,
+            target => self.skips.get(target.trailing_zeros() as usize).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Writes the next event's header behind what `out` holds and moves the chain's end to it.
+    pub fn push(&mut self, event: &NewEvent<'_>, timestamp: u64, out: &mut Vec<u8>) -> EventRef {
+        let start = out.len();
+        let sequence = self.next;
+        let digest;
+        let tail = if event.data.len() <= INLINE {
+            event.data
+        } else {
+            digest = data_digest(event.data);
+            &digest
+        };
+        write_header(
+            out,
+            &Fields {
+                actor: self.actor,
+                sequence,
+                parent: self.head,
+                skip: self.skip(sequence),
+                kind: event.kind as u8,
+                function: event.function,
+                timestamp,
+                cause: event.cause,
+                call: event.call,
+                length: event.data.len() as u64,
+            },
+            tail,
+        );
+        let hash = event_hash(out.get(start..).unwrap_or_default());
+        self.advance(hash);
+        EventRef { actor: self.actor, sequence, hash }
+    }
+
+    /// Counts an event that is not made: for benches without a chain.
+    pub(crate) fn skip_event(&mut self) -> EventRef {
+        self.next += 1;
+        EventRef { actor: self.actor, sequence: self.next - 1, hash: [0; 32] }
+    }
+
+    /// Moves the end over an event with this hash.
+    pub(crate) fn advance(&mut self, hash: Hash) {
+        let sequence = self.next;
+        if sequence == 0 {
+            self.zero = hash;
+        } else {
+            let bit = sequence.trailing_zeros() as usize;
+            if self.skips.len() <= bit {
+                self.skips.resize(bit + 1, [0; 32]);
+            }
+            if let Some(slot) = self.skips.get_mut(bit) {
+                *slot = hash;
+            }
+        }
+        self.head = hash;
+        self.next += 1;
+    }
+
+    /// Whether `header` is what comes next, and if not, which field is wrong.
+    ///
+    /// # Errors
+    /// A few words on the field.
+    pub fn check(&self, header: &Header) -> Result<(), &'static str> {
+        if header.sequence != self.next {
+            Err("its sequence is not the next one")
+        } else if header.parent != self.head {
+            Err("it does not link to the event before")
+        } else if header.skip != self.skip(self.next) {
+            Err("its skip hash is not that of the event it skips to")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// The fields of a header before its data or digest.
+struct Fields {
+    actor: Id,
+    sequence: u64,
+    parent: Hash,
+    skip: Hash,
+    kind: u8,
+    function: Option<u32>,
+    timestamp: u64,
+    cause: Option<EventRef>,
+    call: Option<u64>,
+    length: u64,
+}
+
+fn write_header(out: &mut Vec<u8>, fields: &Fields, tail: &[u8]) {
+    out.extend_from_slice(&fields.actor);
+    out.extend_from_slice(&fields.sequence.to_le_bytes());
+    out.extend_from_slice(&fields.parent);
+    out.extend_from_slice(&fields.skip);
+    out.push(fields.kind);
+    out.extend_from_slice(&fields.function.unwrap_or(NO_FUNCTION).to_le_bytes());
+    out.extend_from_slice(&fields.timestamp.to_le_bytes());
+    match &fields.cause {
+        Some(cause) => {
+            out.extend_from_slice(&cause.actor);
+            out.extend_from_slice(&cause.sequence.to_le_bytes());
+            out.extend_from_slice(&cause.hash);
+        }
+        None => out.extend_from_slice(&[0; 56]),
+    }
+    out.extend_from_slice(&fields.call.unwrap_or(NO_CALL).to_le_bytes());
+    out.extend_from_slice(&fields.length.to_le_bytes());
+    out.extend_from_slice(tail);
+}
+
+/// A header, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Whose event.
+    pub actor: Id,
+    /// Its place in the chain.
+    pub sequence: u64,
+    /// Hash of the event before.
+    pub parent: Hash,
+    /// Hash of the event it skips to.
+    pub skip: Hash,
+    /// Its type's number.
+    pub kind: u8,
+    /// Index into `Created::functions`.
+    pub function: Option<u32>,
+    /// Milliseconds since the epoch.
+    pub timestamp: u64,
+    /// What led to it.
+    pub cause: Option<EventRef>,
+    /// The call it belongs to.
+    pub call: Option<u64>,
+    /// Length of its data.
+    pub length: u64,
+    /// The data when it is short, else its digest.
+    pub tail: Vec<u8>,
+}
+
+impl Header {
+    /// The header's bytes: what is hashed.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let fields = Fields {
+            actor: self.actor,
+            sequence: self.sequence,
+            parent: self.parent,
+            skip: self.skip,
+            kind: self.kind,
+            function: self.function,
+            timestamp: self.timestamp,
+            cause: self.cause,
+            call: self.call,
+            length: self.length,
+        };
+        let mut out = Vec::with_capacity(HEADER + self.tail.len());
+        write_header(&mut out, &fields, &self.tail);
+        out
+    }
+
+    /// Reads a header from the start of `bytes`: the header and how long it is.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
+        let mut rest = bytes;
+        let actor = take::<16>(&mut rest)?;
+        let sequence = u64::from_le_bytes(take(&mut rest)?);
+        let parent = take(&mut rest)?;
+        let skip = take(&mut rest)?;
+        let [kind] = take(&mut rest)?;
+        let function = u32::from_le_bytes(take(&mut rest)?);
+        let timestamp = u64::from_le_bytes(take(&mut rest)?);
+        let cause_actor = take::<16>(&mut rest)?;
+        let cause_sequence = u64::from_le_bytes(take(&mut rest)?);
+        let cause_hash = take(&mut rest)?;
+        let call = u64::from_le_bytes(take(&mut rest)?);
+        let length = u64::from_le_bytes(take(&mut rest)?);
+        let tail_length = if length <= INLINE as u64 { length as usize } else { 32 };
+        let tail = rest.get(..tail_length)?.to_vec();
+        let cause = (cause_actor != [0; 16]).then_some(EventRef {
+            actor: cause_actor,
+            sequence: cause_sequence,
+            hash: cause_hash,
+        });
+        let header = Self {
+            actor,
+            sequence,
+            parent,
+            skip,
+            kind,
+            function: (function != NO_FUNCTION).then_some(function),
+            timestamp,
+            cause,
+            call: (call != NO_CALL).then_some(call),
+            length,
+            tail,
+        };
+        Some((header, HEADER + tail_length))
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*head)
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(digit.into(), 16).unwrap_or('?'));
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_read_back_and_link() {
+        let mut chain = Chain::new([7; 16]);
+        let mut hashes: Vec<Hash> = Vec::new();
+        for number in 0..200u64 {
+            let data = vec![number as u8; number as usize];
+            let before = chain.clone();
+            let mut out = Vec::new();
+            let event = NewEvent { function: Some(3), call: Some(number), ..NewEvent::plain(Kind::Host, &data) };
+            let made = chain.push(&event, 99, &mut out);
+            let (header, length) = Header::parse(&out).unwrap();
+            assert_eq!((length, header.bytes()), (out.len(), out.clone()));
+            assert_eq!(before.check(&header), Ok(()));
+            assert_eq!((header.sequence, header.length, header.timestamp), (number, number, 99));
+            if number > 0 {
+                assert_eq!(header.skip, hashes[(number & (number - 1)) as usize]);
+                assert_eq!(header.parent, hashes[number as usize - 1]);
+            }
+            hashes.push(made.hash);
+        }
+    }
+
+    #[test]
+    fn an_event_of_inline_data_hashes_two_blocks_at_most() {
+        // SHA3-256 absorbs 136 bytes a block and pads with at least one.
+        assert!(b"theater/event/1".len() + HEADER + INLINE < 2 * 136);
+    }
+}

@@ -1,0 +1,220 @@
+//! The command line: what is asked, in which folders, and how answers are printed.
+//!
+//! Exit codes: 0, 1 when something failed, 2 for a command line that cannot be read.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::{Value as Json, json};
+use theater_runtime::error::{Error, chain_of};
+use theater_runtime::manifest::{Values, setting};
+use theater_runtime::plugins::abi_text;
+
+mod chain;
+mod events;
+mod inspect;
+mod log;
+mod plugin;
+mod run;
+mod validate;
+
+const EXAMPLES: &str = "Examples:
+  theater run manifests/hello-http.toml
+  theater validate my-actor.toml
+  theater inspect my_actor.wasm
+  theater plugin list
+  theater chain list
+  theater chain verify";
+
+/// Hosts WebAssembly component actors and a verifiable chain of everything each of them sees and does.
+#[derive(Parser)]
+#[command(name = "theater", version, long_version = long_version(), after_help = EXAMPLES, max_term_width = 120)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub struct Common {
+    /// Folder of plugins [default: `plugins` beside the program, else the program's own folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// Data folder [default: THEATER_HOME, else ./.theater]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How answers are printed
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// Lowest level of log lines on stderr: error, warn, info, debug, trace
+    #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
+    log: String,
+    /// How log lines are printed
+    #[arg(long, global = true, value_enum, default_value_t = log::Format::Text)]
+    log_format: log::Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs actors in the foreground until they end or the program is told to
+    Run(run::Run),
+    /// Checks a manifest, its component and its handlers without starting anything
+    Validate(validate::Validate),
+    /// Shows a component: its WIT, the handlers it needs, a manifest to start from
+    Inspect(inspect::Inspect),
+    /// Lists the interfaces that the plugins offer
+    Interfaces,
+    /// Lists plugins or shows one
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Lists events of all chains or of one, a line each
+    Events(events::Events),
+    /// Lists, shows, verifies, exports and removes chains
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
+}
+
+fn long_version() -> String {
+    format!(
+        "{} (plugin ABI {}, chain format {})",
+        env!("CARGO_PKG_VERSION"),
+        abi_text(),
+        theater_runtime::chain::FORMAT
+    )
+}
+
+/// Reads the command line, does what it says, and prints what went wrong.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(sentence) = log::start(&cli.common.log, cli.common.log_format) {
+        eprintln!("error: {sentence}");
+        return ExitCode::from(2);
+    }
+    let common = cli.common;
+    let done = match cli.command {
+        Command::Run(command) => command.run(&common),
+        Command::Validate(command) => command.run(&common),
+        Command::Inspect(command) => command.run(&common),
+        Command::Interfaces => plugin::interfaces(&common),
+        Command::Plugin(command) => command.run(&common),
+        Command::Events(command) => command.run(&common),
+        Command::Chain(command) => command.run(&common),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            common.report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a command gives: an exit code, or what went wrong.
+pub type Done = Result<ExitCode, Error>;
+
+impl Common {
+    /// The plugin folder.
+    pub fn plugins(&self) -> PathBuf {
+        let beside = || {
+            let program = std::env::current_exe().ok()?;
+            let folder = program.parent()?;
+            let plugins = folder.join("plugins");
+            Some(if plugins.is_dir() { plugins } else { folder.to_owned() })
+        };
+        self.plugins.clone().or_else(beside).unwrap_or_else(|| PathBuf::from("plugins"))
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        let home = || std::env::var_os("THEATER_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        self.data.clone().or_else(home).unwrap_or_else(|| PathBuf::from(".theater"))
+    }
+
+    /// Whether answers are JSON.
+    pub fn is_json(&self) -> bool {
+        self.output == Output::Json
+    }
+
+    /// Prints one answer: the object, or the text.
+    pub fn say(&self, object: &Json, text: impl FnOnce() -> String) {
+        if self.is_json() {
+            print_line(&object.to_string());
+        } else {
+            print_line(&text());
+        }
+    }
+
+    /// Prints what went wrong: on stderr for people, and as an object where objects are asked for.
+    pub fn report(&self, error: &Error) {
+        let (code, message, help) = (error.code(), chain_of(error), error.help());
+        if self.is_json() {
+            print_line(&json!({"event": "error", "code": code, "message": message, "help": help}).to_string());
+            return;
+        }
+        eprintln!("error[{code}] {message}");
+        if let Some(help) = help {
+            eprintln!("  help: {}", help.trim_end().replace('\n', "\n  "));
+        }
+    }
+}
+
+/// Prints a line; a reader that went away (as `head` does) ends the program quietly.
+pub fn print_line(line: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Values for `${name}`.
+#[derive(Args, Clone)]
+pub struct Settings {
+    /// Value for ${NAME} in manifests
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, Json)>,
+}
+
+impl Settings {
+    /// By name.
+    pub fn values(&self) -> Values {
+        self.set.iter().cloned().collect()
+    }
+}
+
+/// A size as `512MiB`, `64k` or bytes.
+pub fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase();
+    let factor: u64 = match unit.as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return Err(format!("{text:?} is not a size; write 512MiB, 2GiB or a number of bytes")),
+    };
+    let number: u64 =
+        digits.parse().map_err(|_| format!("{text:?} is not a size; write 512MiB or a number of bytes"))?;
+    number.checked_mul(factor).ok_or_else(|| format!("{text:?} is too large"))
+}
+
+/// The first digits of a digest.
+pub fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// A path as it is best shown.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

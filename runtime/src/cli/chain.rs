@@ -1,0 +1,178 @@
+//! `theater chain`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::json;
+use theater_plugin_api::uuid_text;
+use theater_runtime::chain::hex;
+use theater_runtime::data::DataFolder;
+use theater_runtime::describe::Describer;
+use theater_runtime::error::Error;
+use theater_runtime::objects::Objects;
+use theater_runtime::record::Kind;
+use theater_runtime::remove;
+use theater_runtime::verify::{self, End, Finding};
+
+use super::events::{find, line, time};
+use super::{Common, Done, print_line};
+
+/// Lists, shows, verifies, exports and removes chains.
+#[derive(Subcommand)]
+pub enum ChainCommand {
+    /// Lists the chains of the data folder
+    List,
+    /// Shows the events of a chain in full
+    Show {
+        /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+        chain: String,
+    },
+    /// Verifies all chains, or one; needs nothing but the files and never writes
+    Verify {
+        /// Id, unique start of an id, or name of an actor (its newest chain); or a data folder or the file of an exported chain
+        chain: Option<String>,
+        /// The hash the newest event must have: proves that nothing was cut off
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
+    /// Writes a chain to a file of its own
+    Export {
+        /// Id, unique start of an id, or name of the actor (its newest chain)
+        chain: String,
+        /// The file [default: <id>.chain]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Removes a chain for good; the program must not be running
+    Rm {
+        /// Id, unique start of an id, or name of the actor (its newest chain)
+        chain: String,
+    },
+    /// Drops components, manifests and plugin copies that no chain names; the program must not be running
+    Gc,
+}
+
+impl ChainCommand {
+    /// Runs the command.
+    pub fn run(self, common: &Common) -> Done {
+        let data = common.data();
+        match self {
+            Self::List => list(common, &data)?,
+            Self::Show { chain } => show(common, &data, &chain)?,
+            Self::Verify { chain, head } => return verify(common, &data, chain.as_deref(), head.as_deref()),
+            Self::Export { chain, to } => export(common, &data, &chain, to)?,
+            Self::Rm { chain } => rm(common, &data, &chain)?,
+            Self::Gc => gc(common, &data)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn list(common: &Common, data: &Path) -> Result<(), Error> {
+    let contents = verify::read(data, |_| {})?;
+    for (id, end) in &contents.chains {
+        let last = Kind::from_number(end.last).map_or("?", Kind::name);
+        let object = json!({
+            "id": uuid_text(id), "name": end.name, "events": end.events, "head": hex(&end.head), "last": last,
+            "first_ms": end.first_ms, "last_ms": end.last_ms,
+        });
+        common.say(&object, || {
+            format!("{} {:<20} {:>8} events, last {last} at {}", uuid_text(id), end.name, end.events, time(end.last_ms))
+        });
+    }
+    Ok(())
+}
+
+/// A file where one is named, else the data folder and the actor in it.
+fn source(data: &Path, chain: &str) -> (PathBuf, Option<String>) {
+    let path = Path::new(chain);
+    if path.exists() { (path.to_owned(), None) } else { (data.to_owned(), Some(chain.to_owned())) }
+}
+
+fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
+    let (path, wanted) = source(data, chain);
+    let only = wanted.map(|wanted| find(&path, &wanted)).transpose()?;
+    let mut describer = Describer::new(Some(Objects::new(data)));
+    verify::read(&path, |event| {
+        if only.is_none_or(|only| only == event.header.actor) {
+            let text = line(common, &mut describer, event);
+            print_line(&text);
+        }
+    })?;
+    Ok(())
+}
+
+fn verify(common: &Common, data: &Path, chain: Option<&str>, head: Option<&str>) -> Done {
+    let (path, wanted) = chain.map_or_else(|| (data.to_owned(), None), |chain| source(data, chain));
+    let contents = verify::read(&path, |_| {})?;
+    let chosen: Vec<_> = match &wanted {
+        None => contents.chains.iter().map(|(id, end)| (*id, end)).collect(),
+        Some(wanted) => {
+            let missing = || Error::NoSuchChain { id: wanted.clone(), path: path.clone() };
+            vec![contents.find(wanted).ok_or_else(missing)?]
+        }
+    };
+    if let Some(head) = head {
+        check_head(&path, &chosen, head)?;
+    }
+    for (id, end) in chosen {
+        let object = json!({"id": uuid_text(&id), "name": end.name, "events": end.events, "head": hex(&end.head)});
+        common.say(&object, || verify::sentence(&id, end));
+    }
+    if let Some((path, offset)) = contents.torn {
+        let text = format!(
+            "{}: the bytes from offset {offset} on were being written when the program ended; they belong to no chain, and the next start moves them aside",
+            path.display()
+        );
+        common.say(&json!({"event": "torn", "path": path.display().to_string(), "offset": offset}), || text);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One of the chains must end in that hash, or a start of it of at least 16 digits.
+fn check_head(path: &Path, chosen: &[([u8; 16], &End)], head: &str) -> Result<(), Error> {
+    let fits = |end: &End| head.len() >= 16 && hex(&end.head).starts_with(&head.to_ascii_lowercase());
+    if chosen.iter().any(|(_, end)| fits(end)) {
+        return Ok(());
+    }
+    let what = if head.len() < 16 {
+        "--head takes at least 16 hex digits of a hash".to_owned()
+    } else {
+        let ends: Vec<_> = chosen.iter().map(|(id, end)| verify::sentence(id, end)).collect();
+        format!(
+            "no chain ends in {head}: events were cut off, or it is the head of another chain; there is {}",
+            ends.join("; ")
+        )
+    };
+    Err(Error::Chain(Box::new(Finding { path: path.to_owned(), offset: None, event: None, what })))
+}
+
+fn export(common: &Common, data: &Path, chain: &str, to: Option<PathBuf>) -> Result<(), Error> {
+    let id = find(data, chain)?;
+    let bytes = remove::export(data, id)?;
+    let to = to.unwrap_or_else(|| PathBuf::from(format!("{}.chain", uuid_text(&id))));
+    std::fs::write(&to, &bytes).map_err(|source| Error::ChainRead { path: to.clone(), source })?;
+    let object = json!({"id": uuid_text(&id), "path": to.display().to_string(), "bytes": bytes.len()});
+    common.say(&object, || format!("{}: {} bytes", to.display(), bytes.len()));
+    Ok(())
+}
+
+fn rm(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
+    let folder = DataFolder::open(data)?;
+    let id = find(data, chain)?;
+    let removed = remove::remove(&folder.path().join("journal"), id)
+        .map_err(|source| Error::DataFolder { path: data.to_owned(), source })?;
+    common.say(&json!({"id": uuid_text(&id), "removed": removed}), || {
+        format!("{removed} events of {} removed", uuid_text(&id))
+    });
+    Ok(())
+}
+
+fn gc(common: &Common, data: &Path) -> Result<(), Error> {
+    let _folder = DataFolder::open(data)?;
+    let collected = remove::collect(data)?;
+    let object = json!({"files": collected.files, "bytes": collected.bytes});
+    common.say(&object, || format!("{} files of {} bytes dropped", collected.files, collected.bytes));
+    Ok(())
+}

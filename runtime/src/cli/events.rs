@@ -1,0 +1,113 @@
+//! `theater events`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use theater_runtime::chain::{Id, hex};
+use theater_runtime::describe::Describer;
+use theater_runtime::error::Error;
+use theater_runtime::objects::Objects;
+use theater_runtime::verify::{self, Event};
+
+use super::{Common, Done, print_line};
+
+/// Lists events of all chains or of one, a line each, from disk; a running program's are there within milliseconds.
+#[derive(Args)]
+pub struct Events {
+    /// Id, unique start of an id, or name of the actor (its newest chain) [default: all]
+    actor: Option<String>,
+    /// Go on with events as they come
+    #[arg(long)]
+    follow: bool,
+}
+
+impl Events {
+    /// Runs the command.
+    pub fn run(self, common: &Common) -> Done {
+        let mut shown = 0;
+        loop {
+            shown = self.print(common, shown)?;
+            if !self.follow {
+                return Ok(ExitCode::SUCCESS);
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Prints the events behind the first `skip`: how many there are now.
+    fn print(&self, common: &Common, skip: u64) -> Result<u64, Error> {
+        let data = common.data();
+        let only = self.actor.as_ref().map(|wanted| find(&data, wanted)).transpose()?;
+        let mut describer = Describer::new(Some(Objects::new(&data)));
+        let mut number = 0;
+        verify::read(&data, |event| {
+            if only.is_some_and(|only| only != event.header.actor) {
+                return;
+            }
+            number += 1;
+            // Events that were shown are still read: they say which types the others have.
+            let line = line(common, &mut describer, event);
+            if number > skip {
+                print_line(&line);
+            }
+        })?;
+        Ok(number)
+    }
+}
+
+/// The chain that somebody means.
+///
+/// # Errors
+/// `J0003`, and those of reading.
+pub fn find(path: &std::path::Path, wanted: &str) -> Result<Id, Error> {
+    let contents = verify::read(path, |_| {})?;
+    let found = contents.find(wanted).map(|(id, _)| id);
+    found.ok_or_else(|| Error::NoSuchChain { id: wanted.to_owned(), path: path.to_owned() })
+}
+
+/// An event on one line.
+pub fn line(common: &Common, describer: &mut Describer, event: &Event<'_>) -> String {
+    if common.is_json() {
+        return describer.json(event).to_string();
+    }
+    let described = describer.describe(event);
+    let id = hex(event.header.actor.get(..4).unwrap_or_default());
+    let function = described.function.map(|function| format!(" {function}")).unwrap_or_default();
+    format!(
+        "{id} {:>6} {} {}{function} {}",
+        event.header.sequence,
+        time(event.header.timestamp),
+        described.kind,
+        described.text
+    )
+}
+
+/// Milliseconds since the epoch as UTC, RFC 3339.
+pub fn time(ms: u64) -> String {
+    let (days, rest) = (ms / 86_400_000, ms % 86_400_000);
+    let (hours, minutes, seconds) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60);
+    let (year, month, day) = civil(days);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z", ms % 1000)
+}
+
+/// Days since 1970-01-01 as a date of the Gregorian calendar (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn times_are_rfc_3339() {
+        assert_eq!(super::time(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(super::time(1_709_210_096_007), "2024-02-29T12:34:56.007Z");
+    }
+}

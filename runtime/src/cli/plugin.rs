@@ -1,0 +1,165 @@
+//! `theater plugin` and `theater interfaces`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use serde_json::{Value as Json, json};
+use theater_runtime::error::{Error, suggest};
+use theater_runtime::plugins::{Found, Plugins, read};
+
+use super::{Common, Done, print_line, short, shown};
+
+/// Lists plugins or shows one.
+#[derive(Subcommand)]
+pub enum PluginCommand {
+    /// Lists the plugins of the plugin folder and what is wrong with those that cannot be used
+    List,
+    /// Shows one plugin: what it offers, what it calls, its config, its WIT
+    Inspect {
+        /// The plugin's name, or the path of its file
+        name: String,
+    },
+}
+
+impl PluginCommand {
+    /// Runs the command.
+    pub fn run(self, common: &Common) -> Done {
+        let plugins = Plugins::find(&common.plugins())?;
+        match self {
+            Self::List => list(common, &plugins),
+            Self::Inspect { name } => return inspect(common, &plugins, &name),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn list(common: &Common, plugins: &Plugins) {
+    for found in plugins.all() {
+        let d = &found.descriptor;
+        let object = json!({
+            "name": d.name, "version": d.version, "abi": format!("{}.{}", found.abi.0, found.abi.1),
+            "digest": found.digest, "handlers": d.handlers, "ambient": d.ambient, "path": shown(&found.path),
+        });
+        common.say(&object, || {
+            format!(
+                "{:<16} {:<10} {}  handlers: {}{}  {}",
+                d.name,
+                d.version,
+                short(&found.digest),
+                d.handlers.join(", "),
+                if d.ambient { " (ambient)" } else { "" },
+                found.path.display()
+            )
+        });
+    }
+    for problem in plugins.problems.iter().filter(|problem| problem.is_plugin()) {
+        let object =
+            json!({"event": "problem", "code": problem.code(), "message": problem.to_string(), "help": problem.help()});
+        common.say(&object, || {
+            let help = problem.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
+            format!("unusable[{}] {problem}{help}", problem.code())
+        });
+    }
+    if plugins.all().next().is_none() && !common.is_json() {
+        print_line(&format!("no plugins in {}", plugins.folder().display()));
+    }
+}
+
+fn inspect(common: &Common, plugins: &Plugins, name: &str) -> Done {
+    let path = Path::new(name);
+    if path.is_file() {
+        let found = read(path).map_err(|problem| Error::Plugin { what: Arc::new(problem) })?;
+        return inspected(common, &found);
+    }
+    match plugins.by_name(name) {
+        Some(found) => inspected(common, found),
+        None => {
+            let suggestion = suggest(name, plugins.all().map(|found| found.descriptor.name.as_str()));
+            Err(Error::NoSuchPlugin { name: name.to_owned(), folder: plugins.folder().to_owned(), suggestion })
+        }
+    }
+}
+
+fn inspected(common: &Common, found: &Found) -> Done {
+    let (functions, exports) = found.signatures().map_err(|what| found.problem(what))?;
+    let lines = |list: &mut dyn Iterator<Item = (String, String)>| -> Vec<Json> {
+        list.map(|(name, signature)| json!({"function": name, "signature": signature})).collect()
+    };
+    let offers = lines(&mut functions.iter().map(|f| (format!("{}/{}", f.interface, f.name), f.signature.to_string())));
+    let calls = lines(&mut exports.iter().map(|f| (format!("{}/{}", f.interface, f.name), f.signature.to_string())));
+    let d = &found.descriptor;
+    let object = json!({
+        "name": d.name, "version": d.version, "digest": found.digest, "path": shown(&found.path),
+        "abi": format!("{}.{}", found.abi.0, found.abi.1), "handlers": d.handlers, "ambient": d.ambient,
+        "services": d.services, "schemes": d.schemes, "commands": d.commands,
+        "offers": offers, "calls": calls, "config": d.config,
+    });
+    common.say(&object, || text_of(found, &offers, &calls));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text_of(found: &Found, offers: &[Json], calls: &[Json]) -> String {
+    let d = &found.descriptor;
+    let mut text = format!(
+        "{} {}\n  file      {}\n  sha256    {}\n  ABI       {}.{}\n  handlers  {}\n",
+        d.name,
+        d.version,
+        found.path.display(),
+        found.digest,
+        found.abi.0,
+        found.abi.1,
+        d.handlers.join(", ")
+    );
+    let mut part = |title: &str, list: &[Json]| {
+        for (number, line) in list.iter().enumerate() {
+            let word = |key: &str| line.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+            let title = if number == 0 { title } else { "" };
+            text.push_str(&format!("  {title:<9} {}: {}\n", word("function"), word("signature")));
+        }
+    };
+    part("offers", offers);
+    part("calls", calls);
+    for (name, help) in &d.commands {
+        text.push_str(&format!("  command   {name}: {help}\n"));
+    }
+    if let Some(properties) = d.config.get("properties").and_then(Json::as_object) {
+        for (key, schema) in properties {
+            let about = schema.get("description").and_then(Json::as_str).unwrap_or_default();
+            let default = schema.get("default").map(|default| format!(" (default {default})")).unwrap_or_default();
+            text.push_str(&format!("  config    {key}: {about}{default}\n"));
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+/// `theater interfaces`.
+pub fn interfaces(common: &Common) -> Done {
+    let plugins = Plugins::find(&common.plugins())?;
+    for found in plugins.all() {
+        let d = &found.descriptor;
+        for provided in &d.provides {
+            let functions: Vec<_> = provided.functions.iter().map(|function| function.name.as_str()).collect();
+            let object = json!({
+                "interface": provided.interface, "plugin": d.name, "handlers": d.handlers, "functions": functions,
+                "direction": "import",
+            });
+            common.say(&object, || {
+                format!("{}  import, handler {}: {}", provided.interface, d.handlers.join(" or "), functions.join(", "))
+            });
+        }
+        for called in &d.calls {
+            let object = json!({
+                "interface": called.interface, "plugin": d.name, "handlers": d.handlers,
+                "functions": called.functions, "direction": "export", "required": called.required,
+            });
+            common.say(&object, || {
+                let need = if called.required { "required" } else { "optional" };
+                let functions = called.functions.join(", ");
+                format!("{}  export ({need}), handler {}: {functions}", called.interface, d.handlers.join(" or "))
+            });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

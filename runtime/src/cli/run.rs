@@ -1,0 +1,218 @@
+//! `theater run`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use theater_runtime::actor::{End, Shared};
+use theater_runtime::core::{Core, Options};
+use theater_runtime::error::Error;
+use theater_runtime::executor::{self, Either};
+use theater_runtime::manifest::Manifest;
+use theater_runtime::{data, engine};
+
+use super::{Common, Done, Settings, shown, size};
+
+/// Time running calls have when the program is told to end: it is gone within a second.
+const PROGRAM_GRACE: Duration = Duration::from_millis(300);
+/// Period at which plugin files are looked at.
+const WATCH_FILES: Duration = Duration::from_secs(2);
+
+const EXAMPLES: &str = "Examples:
+  theater run manifests/hello-http.toml
+  theater run --data /var/lib/theater a.toml b.toml
+  theater run --set port=9000 my-actor.toml";
+
+/// Runs actors in the foreground until they end or the program is told to (SIGINT, SIGTERM; a second one ends it at once).
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Run {
+    /// Manifests of the actors to start, in order
+    #[arg(required = true, value_name = "MANIFEST")]
+    manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Memory to size the instance pool by, as 512MiB [default: what the machine has]
+    #[arg(long, value_parser = size, value_name = "SIZE")]
+    memory: Option<u64>,
+    /// Ceilings of the actors by handler type, a TOML file [default: everything their manifests name]
+    #[arg(long, value_name = "FILE")]
+    permissions: Option<PathBuf>,
+    /// Third party's plugin that may attach itself to every actor that imports it
+    #[arg(long, value_name = "NAME")]
+    allow_ambient: Vec<String>,
+    /// Size at which a segment of the journal ends, at most 1GiB
+    #[arg(long, value_parser = segment_size, value_name = "SIZE", default_value = "64MiB")]
+    segment_size: u64,
+}
+
+/// Places in a segment are numbers of 32 bits.
+fn segment_size(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if bytes <= 1 << 30 { Ok(bytes) } else { Err("a segment is at most 1GiB".to_owned()) }
+}
+
+impl Run {
+    /// Runs the command.
+    pub fn run(self, common: &Common) -> Done {
+        data::raise_open_files()?;
+        executor::init(std::thread::available_parallelism().map_or(2, usize::from));
+        let manifests = self
+            .manifests
+            .iter()
+            .map(|path| Manifest::read(path, &self.settings.values()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut options = Options::new(common.plugins(), common.data());
+        options.memory = Some(self.memory.unwrap_or_else(engine::machine_memory));
+        options.permissions =
+            self.permissions.as_deref().map(theater_runtime::manifest::read_permissions).transpose()?;
+        options.allow_ambient.clone_from(&self.allow_ambient);
+        options.segment_size = self.segment_size;
+        options.log_calls = matches!(common.log.as_str(), "debug" | "trace");
+        let core = Core::open(options)?;
+        for problem in core.plugins().problems.iter().filter(|problem| problem.is_plugin()) {
+            tracing::warn!(code = problem.code(), "{problem}");
+        }
+        let code = executor::block_on(live(&core, &manifests, common));
+        core.journal.close();
+        code
+    }
+}
+
+async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common) -> Done {
+    let signals = signals()?;
+    drop(executor::spawn(watch_files(Arc::clone(core))));
+    let (mut actors, mut refused) = (Vec::new(), Vec::new());
+    for manifest in manifests {
+        match executor::either(signals.recv(), core.start(manifest)).await {
+            Either::First(_) => return Ok(stop(core, &actors, &refused).await),
+            Either::Second(Ok(actor)) => {
+                ready(&actor, common);
+                actors.push(actor);
+            }
+            // One actor that does not start stops no other.
+            Either::Second(Err(error)) => {
+                common.report(&error);
+                refused.push(manifest);
+            }
+        }
+    }
+    if actors.is_empty() {
+        core.stop("program", PROGRAM_GRACE).await;
+        return Ok(ExitCode::FAILURE);
+    }
+    for manifest in &refused {
+        let path = shown(&manifest.path);
+        tracing::warn!(manifest = path, "actor {:?} did not start; the others run", manifest.name);
+    }
+    let all_ended = async {
+        for actor in &actors {
+            actor.wait().await;
+        }
+    };
+    match executor::either(signals.recv(), all_ended).await {
+        Either::First(_) => Ok(stop(core, &actors, &refused).await),
+        Either::Second(()) => {
+            for actor in &actors {
+                report_end(actor, common);
+            }
+            if let Err(error) = core.journal.written().await {
+                return Err(error.into());
+            }
+            Ok(outcome(&actors, &refused))
+        }
+    }
+}
+
+async fn stop(core: &Arc<Core>, actors: &[Arc<Shared>], refused: &[&Manifest]) -> ExitCode {
+    // What failed before the program was told to end is still a failure.
+    let code = outcome(actors, refused);
+    core.stop("program", PROGRAM_GRACE).await;
+    code
+}
+
+fn outcome(actors: &[Arc<Shared>], refused: &[&Manifest]) -> ExitCode {
+    let failed = !refused.is_empty() || actors.iter().any(|actor| matches!(actor.end(), Some(End::Failed { .. })));
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn ready(actor: &Shared, common: &Common) {
+    let (id, name, addresses) = (actor.id_text(), actor.name(), actor.addresses());
+    let object = json!({"event": "ready", "id": id, "name": name, "addresses": addresses});
+    common.say(&object, || {
+        let mut line = format!("actor {id} {name} ready");
+        for address in addresses {
+            line.push(' ');
+            line.push_str(address);
+        }
+        line
+    });
+}
+
+fn report_end(actor: &Shared, common: &Common) {
+    let (id, name) = (actor.id_text(), actor.name());
+    match actor.end() {
+        Some(End::Failed { function, reason }) => {
+            let what =
+                theater_runtime::error::ActorProblem::Failed { function: function.clone(), reason: reason.clone() };
+            common.report(&Error::Actor { name: name.to_owned(), what });
+        }
+        Some(End::Stopped { reason, .. }) => {
+            let object = json!({"event": "stopped", "id": id, "name": name, "reason": reason});
+            common.say(&object, || format!("actor {id} {name} stopped by {reason}"));
+        }
+        None => {}
+    }
+}
+
+/// The first signal comes through the channel; a second one ends the program at once.
+fn signals() -> Result<executor::Receiver<()>, Error> {
+    let failed = |error: std::io::Error| Error::Engine(format!("signals cannot be waited for: {error}"));
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    let (sender, receiver) = executor::bounded(1);
+    let wait = move || {
+        for number in 0.. {
+            if signals.forever().next().is_none() {
+                return;
+            }
+            if number > 0 {
+                std::process::exit(130);
+            }
+            // The receiver is gone when the program is ending already.
+            if sender.try_send(()).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("theater-signals".to_owned()).spawn(wait).map_err(failed)?;
+    Ok(receiver)
+}
+
+/// Tells once when a loaded plugin's file was replaced.
+async fn watch_files(core: Arc<Core>) {
+    let mut seen = std::collections::HashMap::new();
+    while !core.stopped.is_set() {
+        for found in core.plugins().all().filter(|found| found.is_loaded()) {
+            let stamp = std::fs::metadata(&found.path).ok().and_then(|data| data.modified().ok());
+            let before = seen.insert(found.path.clone(), stamp);
+            if before.is_none() || before == Some(stamp) {
+                continue;
+            }
+            if let Some(on_disk) = found.replaced_on_disk() {
+                let (name, path) = (&found.descriptor.name, shown(&found.path));
+                tracing::warn!(
+                    "plugin {name:?} ({path}): loaded {}, on disk {on_disk}; the file on disk is used from the next start on",
+                    found.digest
+                );
+            }
+        }
+        if executor::timeout(WATCH_FILES, core.stopped.wait()).await.is_some() {
+            return;
+        }
+    }
+}

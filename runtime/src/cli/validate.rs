@@ -1,0 +1,82 @@
+//! `theater validate`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use theater_runtime::core::{Core, Options, Sink};
+use theater_runtime::error::Error;
+use theater_runtime::executor;
+use theater_runtime::manifest::Manifest;
+
+use super::{Common, Done, Settings, short};
+
+/// Checks a manifest, its component and its handlers without starting anything, and shows what each handler is allowed.
+#[derive(Args)]
+pub struct Validate {
+    /// The manifest
+    manifest: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+    /// Ceilings by handler type, a TOML file
+    #[arg(long, value_name = "FILE")]
+    permissions: Option<PathBuf>,
+    /// Third party's plugin that may attach itself to every actor that imports it
+    #[arg(long, value_name = "NAME")]
+    allow_ambient: Vec<String>,
+}
+
+impl Validate {
+    /// Runs the command.
+    pub fn run(self, common: &Common) -> Done {
+        executor::init(1);
+        let manifest = Manifest::read(&self.manifest, &self.settings.values())?;
+        // A folder of its own: a running program keeps the usual one locked.
+        let data = std::env::temp_dir().join(format!("theater-validate-{}", std::process::id()));
+        let checked = self.check(common, &manifest, data.clone());
+        if let Err(error) = std::fs::remove_dir_all(&data) {
+            tracing::debug!("{}: {error}", data.display());
+        }
+        checked
+    }
+
+    fn check(&self, common: &Common, manifest: &Manifest, data: PathBuf) -> Done {
+        let mut options = Options::new(common.plugins(), data);
+        options.sink = Sink::Hashed;
+        options.permissions =
+            self.permissions.as_deref().map(theater_runtime::manifest::read_permissions).transpose()?;
+        options.allow_ambient.clone_from(&self.allow_ambient);
+        let core = Core::open(options)?;
+        let prepared = core.prepare(manifest)?;
+        manifest.initial_state()?;
+        for handler in &prepared.handlers {
+            let descriptor = &handler.plugin.descriptor;
+            let object = json!({
+                "event": "handler", "type": handler.handler_type, "plugin": descriptor.name,
+                "version": descriptor.version, "digest": handler.plugin.digest, "config": handler.config,
+            });
+            common.say(&object, || {
+                format!(
+                    "handler {}: plugin {} {} ({}), allowed {}",
+                    handler.handler_type,
+                    descriptor.name,
+                    descriptor.version,
+                    short(&handler.plugin.digest),
+                    handler.config
+                )
+            });
+        }
+        let component = &prepared.linked.component;
+        let object = json!({"event": "valid", "name": manifest.name, "component": component.digest});
+        common.say(&object, || {
+            format!(
+                "{} is valid: actor {}, component {}",
+                manifest.path.display(),
+                manifest.name,
+                short(&component.digest)
+            )
+        });
+        Ok::<_, Error>(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,211 @@
+//! The WebAssembly engines, their one configuration, and the clock that interrupts guests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::error::Error;
+
+/// The engine's release, as chains record it.
+pub const VERSION: &str = "wasmtime 48.0.8";
+
+/// Length of a tick: how long a guest runs before others get their turn.
+pub const TICK: Duration = Duration::from_millis(1);
+/// Linear memory that a pooled instance may have; actors allowed more are instantiated on demand.
+pub const POOLED_MEMORY: u64 = 256 * 1024 * 1024;
+/// Table elements that a pooled instance may have.
+pub const POOLED_TABLE: u64 = 100_000;
+const WASM_STACK: usize = 512 * 1024;
+// Plugin futures are polled on the same stack as the guest.
+const FIBER_STACK: usize = WASM_STACK + 1024 * 1024;
+/// Resident bytes an instance is taken to need when the pool is sized.
+const INSTANCE_SHARE: u64 = 128 * 1024;
+/// Mappings an instance and a stack take, with room for the rest of the program.
+const MAPPINGS_PER_INSTANCE: u64 = 8;
+
+/// The engines of a program: one per allocation strategy.
+pub struct Engines {
+    /// Instances come from a pool.
+    pub pooled: Engine,
+    /// Instances are made on demand: for actors whose limits are above the pool's.
+    pub on_demand: Engine,
+    /// How many instances the pool has.
+    pub pool_size: usize,
+    ticker: Arc<Ticker>,
+}
+
+/// How many instances fit: a share of the memory, and of the mappings the system allows.
+#[must_use]
+pub fn pool_size(memory: u64) -> usize {
+    let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count")
+        .ok()
+        .and_then(|text| text.trim().parse::<u64>().ok())
+        .unwrap_or(65_530);
+    let most = (memory / 2 / INSTANCE_SHARE).min(mappings / MAPPINGS_PER_INSTANCE);
+    usize::try_from(most).unwrap_or(usize::MAX).max(16)
+}
+
+/// Memory this machine has, bytes.
+#[must_use]
+pub fn machine_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram as u64 * u64::from(info.mem_unit)
+}
+
+fn config(pool: Option<usize>) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .concurrency_support(false)
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_multi_memory(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(FIBER_STACK)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+    if let Some(instances) = pool {
+        let most = u32::try_from(instances).unwrap_or(u32::MAX);
+        let mut pooling = PoolingAllocationConfig::default();
+        pooling
+            .total_component_instances(most)
+            .total_core_instances(most.saturating_mul(4))
+            .total_memories(most)
+            .total_tables(most.saturating_mul(2))
+            .total_stacks(most)
+            .max_memories_per_component(4)
+            .max_tables_per_component(8)
+            .max_core_instances_per_component(32)
+            .max_memory_size(POOLED_MEMORY as usize)
+            .table_elements(POOLED_TABLE as usize)
+            .linear_memory_keep_resident(64 * 1024)
+            .async_stack_keep_resident(16 * 1024)
+            .table_keep_resident(4 * 1024);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
+    }
+    // A program without a home folder has no cache; compiling is then the only cost.
+    match Cache::from_file(None) {
+        Ok(cache) => {
+            config.cache(Some(cache));
+        }
+        Err(error) => tracing::debug!("no compilation cache: {error}"),
+    }
+    config
+}
+
+impl Engines {
+    /// Makes the engines and starts their clock.
+    ///
+    /// # Errors
+    /// `S0005`.
+    pub fn new(memory: u64) -> Result<Self, Error> {
+        let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
+        let size = pool_size(memory);
+        let pooled = Engine::new(&config(Some(size))).map_err(failed)?;
+        let on_demand = Engine::new(&config(None)).map_err(failed)?;
+        let ticker = Ticker::start(vec![pooled.clone(), on_demand.clone()])
+            .map_err(|error| Error::Engine(format!("no thread for its clock: {error}")))?;
+        Ok(Self { pooled, on_demand, pool_size: size, ticker })
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn ticker(&self) -> &Arc<Ticker> {
+        &self.ticker
+    }
+}
+
+impl Drop for Engines {
+    fn drop(&mut self) {
+        self.ticker.stop();
+    }
+}
+
+/// Advances the engines' epochs while guests run, and parks when none do.
+pub struct Ticker {
+    running: AtomicUsize,
+    parked: AtomicBool,
+    stopped: AtomicBool,
+    thread: std::sync::OnceLock<thread::Thread>,
+}
+
+/// Idle ticks after which the clock parks.
+const IDLE_TICKS: u32 = 100;
+
+impl Ticker {
+    fn start(engines: Vec<Engine>) -> std::io::Result<Arc<Self>> {
+        let ticker = Arc::new(Self {
+            running: AtomicUsize::new(0),
+            parked: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            thread: std::sync::OnceLock::new(),
+        });
+        let of_thread = Arc::clone(&ticker);
+        let handle = thread::Builder::new().name("theater-clock".to_owned()).spawn(move || of_thread.run(&engines))?;
+        ticker.thread.get_or_init(|| handle.thread().clone());
+        Ok(ticker)
+    }
+
+    fn run(&self, engines: &[Engine]) {
+        let mut idle = 0;
+        while !self.stopped.load(Ordering::Relaxed) {
+            thread::sleep(TICK);
+            for engine in engines {
+                engine.increment_epoch();
+            }
+            idle = if self.running.load(Ordering::Relaxed) == 0 { idle + 1 } else { 0 };
+            if idle > IDLE_TICKS {
+                self.parked.store(true, Ordering::SeqCst);
+                if self.running.load(Ordering::SeqCst) == 0 && !self.stopped.load(Ordering::SeqCst) {
+                    thread::park();
+                }
+                self.parked.store(false, Ordering::SeqCst);
+                idle = 0;
+            }
+        }
+    }
+
+    /// Something runs until the result is dropped.
+    pub fn running(self: &Arc<Self>) -> Running {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        if self.parked.load(Ordering::SeqCst) {
+            self.wake();
+        }
+        Running(Arc::clone(self))
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+}
+
+/// Keeps the clock going.
+pub struct Running(Arc<Ticker>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_recorded_release_is_the_one_that_is_built_in() {
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
+        let built = lock.split("[[package]]").find(|package| package.contains("\nname = \"wasmtime\"\n")).unwrap();
+        let version = super::VERSION.trim_start_matches("wasmtime ");
+        assert!(built.contains(&format!("version = \"{version}\"")), "{built}");
+    }
+}

@@ -1,0 +1,653 @@
+//! Everything that can go wrong, each with a stable code, a sentence and what to do.
+//!
+//! Codes never change their meaning. `M` manifests, `C` components, `H` handlers, `P` plugins, `A` actors, `J` chains and
+//! the journal, `S` the start of the program, `U` its use.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::journal::JournalError;
+
+/// What went wrong: the step, the thing, and what lay beneath.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A manifest's file could not be read.
+    #[error("manifest {} cannot be read: {source}", path.display())]
+    ManifestRead {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// A file of ceilings could not be read.
+    #[error("permissions {} cannot be read: {source}", path.display())]
+    PermissionsRead {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// A manifest says something that cannot be.
+    #[error("{place}: {what}")]
+    Manifest {
+        /// File and line.
+        place: Place,
+        /// What is wrong.
+        what: ManifestProblem,
+    },
+    /// A component's file could not be read.
+    #[error("{}component {url} cannot be read: {reason}", at(place))]
+    ComponentRead {
+        /// Where a manifest names it.
+        place: Option<Place>,
+        /// As the manifest names it.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// A component's file is no component.
+    #[error("{} {what}", path.display())]
+    Component {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: ComponentProblem,
+    },
+    /// A handler of an actor.
+    #[error("{}handler {handler:?} of actor {actor:?}: {what}", at(place))]
+    Handler {
+        /// Where the manifest names it; an ambient one stands in no manifest.
+        place: Option<Place>,
+        /// The actor's name.
+        actor: String,
+        /// The handler type.
+        handler: String,
+        /// What is wrong.
+        what: HandlerProblem,
+    },
+    /// The plugin folder could not be read.
+    #[error("the plugin folder {} cannot be read: {source}", path.display())]
+    PluginFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// A plugin's file.
+    #[error("{what}")]
+    Plugin {
+        /// The plugin and what is wrong with it.
+        what: std::sync::Arc<crate::plugins::PluginProblem>,
+    },
+    /// A plugin named on the command line.
+    #[error("there is no plugin {name:?} in {}", folder.display())]
+    NoSuchPlugin {
+        /// The name.
+        name: String,
+        /// The plugin folder.
+        folder: PathBuf,
+        /// The name that was probably meant, or all there are.
+        suggestion: String,
+    },
+    /// An actor's start or life.
+    #[error("actor {name:?} {what}")]
+    Actor {
+        /// The actor's name.
+        name: String,
+        /// What happened.
+        what: ActorProblem,
+    },
+    /// An actor named on the command line or by a plugin.
+    #[error("there is no actor {0:?}")]
+    NoSuchActor(String),
+    /// The data folder could not be used.
+    #[error("the data folder {} cannot be used: {source}", path.display())]
+    DataFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Another program uses the data folder.
+    #[error("the data folder {} is in use by another theater, process {pid}", path.display())]
+    DataFolderInUse {
+        /// The folder.
+        path: PathBuf,
+        /// The other one's process id, or `unknown`.
+        pid: String,
+    },
+    /// The data folder was written by a program of another format.
+    #[error("the data folder {} has format {found}, this program reads format {expected}", path.display())]
+    DataFolderFormat {
+        /// The folder.
+        path: PathBuf,
+        /// What the folder says.
+        found: String,
+        /// What this program reads.
+        expected: u32,
+    },
+    /// Too few open files are allowed.
+    #[error("only {have} open files are allowed, {need} are needed")]
+    OpenFiles {
+        /// The limit in force.
+        have: u64,
+        /// What is needed.
+        need: u64,
+    },
+    /// The engine could not be made.
+    #[error("the WebAssembly engine could not be made: {0}")]
+    Engine(String),
+    /// The journal does not take events.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal or an exported chain could not be read.
+    #[error("{}: {source}", path.display())]
+    ChainRead {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// There is no such chain.
+    #[error("there is no chain {id:?} in {}", path.display())]
+    NoSuchChain {
+        /// What was asked for.
+        id: String,
+        /// Where.
+        path: PathBuf,
+    },
+    /// A chain does not verify.
+    #[error("{0}")]
+    Chain(Box<crate::verify::Finding>),
+}
+
+/// Where in a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: Option<usize>,
+}
+
+impl Place {
+    /// Somewhere in a file.
+    #[must_use]
+    pub fn file(path: &Path) -> Self {
+        Self { path: path.to_owned(), line: None }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
+}
+
+fn at(place: &Option<Place>) -> String {
+    place.as_ref().map_or_else(String::new, |place| format!("{place}: "))
+}
+
+/// What is wrong with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestProblem {
+    /// Not TOML.
+    #[error("not TOML: {0}")]
+    Syntax(String),
+    /// A key that means nothing.
+    #[error("unknown key {key:?}{}", within.as_ref().map_or(String::new(), |table| format!(" in {table}")))]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// The table it stands in.
+        within: Option<String>,
+        /// The key that was probably meant, or all there are.
+        suggestion: String,
+    },
+    /// A value of the wrong type.
+    #[error("{key} is {found}, it takes {expected}")]
+    WrongType {
+        /// The key.
+        key: String,
+        /// What it takes.
+        expected: &'static str,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// A key that has to be there.
+    #[error("{key} is missing")]
+    Missing {
+        /// The key.
+        key: String,
+        /// A line to add.
+        example: &'static str,
+    },
+    /// A value that is not allowed.
+    #[error("{key}: {reason}")]
+    Value {
+        /// The key.
+        key: String,
+        /// Why.
+        reason: String,
+        /// What to write.
+        help: String,
+    },
+    /// `config` and flat keys in one handler.
+    #[error("handler {handler:?} has both a config table and keys beside it: {}", keys.join(", "))]
+    ConfigTwice {
+        /// The handler type.
+        handler: String,
+        /// The keys beside the table.
+        keys: Vec<String>,
+    },
+    /// A `${}` that cannot be filled in.
+    #[error("{0}")]
+    Substitution(String),
+    /// A handler's config does not fit the plugin's schema.
+    #[error("config of handler {handler:?}: {problem}")]
+    Config {
+        /// The handler type.
+        handler: String,
+        /// What does not fit.
+        problem: String,
+        /// What the plugin takes.
+        help: String,
+    },
+    /// `[interface]` says what is not so.
+    #[error("the component does not {verb} {interface}, which [interface] lists")]
+    Interface {
+        /// `export` or `import`.
+        verb: &'static str,
+        /// The interface.
+        interface: String,
+    },
+}
+
+/// What is wrong with a component.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComponentProblem {
+    /// Not WebAssembly at all, or damaged.
+    #[error("is not WebAssembly: {0}")]
+    NotWasm(String),
+    /// A core module.
+    #[error("is a core WebAssembly module, not a component")]
+    CoreModule,
+    /// Its contents are not the ones the manifest names.
+    #[error("has the SHA-256 {found}, the manifest says {expected}")]
+    Digest {
+        /// What it has.
+        found: String,
+        /// What the manifest says.
+        expected: String,
+    },
+    /// It imports what no plugin has.
+    #[error("imports {import}, which no plugin in {} offers", folder.display())]
+    UnknownImport {
+        /// What it imports.
+        import: String,
+        /// The plugin folder.
+        folder: PathBuf,
+    },
+    /// It imports a function that belongs to no interface.
+    #[error("imports the function {0} outside an interface, and plugins offer interfaces")]
+    BareImport(String),
+    /// It imports WASI.
+    #[error("imports {}", .0.join(", "))]
+    Wasi(Vec<String>),
+    /// It imports what a plugin has that the manifest does not name.
+    #[error("imports {import}, and {} names no handler for it", manifest.display())]
+    MissingHandler {
+        /// The manifest.
+        manifest: PathBuf,
+        /// The interface.
+        import: String,
+        /// The handler type that would do.
+        handler: String,
+    },
+    /// It imports an interface in another version.
+    #[error("imports {import}; offered is {offered}")]
+    Version {
+        /// What it imports.
+        import: String,
+        /// What is offered.
+        offered: String,
+    },
+    /// A function or type is another one.
+    #[error("has {function} of {interface} as {found}, the plugin has it as {offered}")]
+    Type {
+        /// The interface.
+        interface: String,
+        /// The function.
+        function: String,
+        /// What the component has.
+        found: String,
+        /// What the plugin has.
+        offered: String,
+    },
+    /// An interface has no such function.
+    #[error("imports the function {function} of {interface}, which the plugin {plugin:?} does not have")]
+    NoFunction {
+        /// The interface.
+        interface: String,
+        /// The function.
+        function: String,
+        /// The plugin.
+        plugin: String,
+    },
+    /// It does not export what every actor or one of its handlers needs.
+    #[error("does not export {export}, which {who} needs")]
+    MissingExport {
+        /// The function.
+        export: String,
+        /// Who calls it.
+        who: String,
+    },
+    /// An export does not follow the calling convention.
+    #[error(
+        "exports {export} as {found}, which is not f(state: option<list<u8>>, params: tuple<..>) -> result<tuple<option<list<u8>>, tuple<..>>, string>"
+    )]
+    Convention {
+        /// The function.
+        export: String,
+        /// Its signature.
+        found: String,
+    },
+    /// A type that cannot cross.
+    #[error("has {function} with a type that is not supported: {reason}")]
+    Unsupported {
+        /// The function.
+        function: String,
+        /// Why.
+        reason: String,
+    },
+    /// The engine refused it.
+    #[error("cannot be linked: {0}")]
+    Link(String),
+}
+
+/// What is wrong with a handler.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandlerProblem {
+    /// No plugin has that handler type.
+    #[error("no plugin in {} has this handler type", folder.display())]
+    NoPlugin {
+        /// The plugin folder.
+        folder: PathBuf,
+        /// The type that was probably meant, or all there are.
+        suggestion: String,
+    },
+    /// Two handlers of one actor offer one interface.
+    #[error("it offers {interface}, and so does handler {other:?}")]
+    Twice {
+        /// The interface.
+        interface: String,
+        /// The other handler.
+        other: String,
+    },
+    /// The plugin refused to attach.
+    #[error("{0}")]
+    Attach(String),
+    /// The plugin panicked in `attach`.
+    #[error("plugin {plugin:?} panicked in attach: {message}")]
+    AttachPanicked {
+        /// The plugin.
+        plugin: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The plugin refused `started`.
+    #[error("it did not start: {0}")]
+    Started(String),
+    /// The plugin refused the config as a part of what the parent has.
+    #[error("its powers cannot be told: {0}")]
+    Narrow(String),
+}
+
+/// What happened to an actor.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActorProblem {
+    /// `init` returned `err`.
+    #[error("did not start: init returned err: {0}")]
+    InitErr(String),
+    /// `init` trapped or took too long.
+    #[error("did not start: init {0}")]
+    InitFailed(String),
+    /// It asked to end, or was asked to, while it started.
+    #[error("did not start: it was asked to stop before it was ready")]
+    InitShutdown,
+    /// It could not be instantiated.
+    #[error("could not be instantiated: {0}")]
+    Instantiate(String),
+    /// A call failed the actor.
+    #[error("failed in {function}: {reason}")]
+    Failed {
+        /// `interface/function`.
+        function: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+fn list_help(list: &str) -> String {
+    format!("known are {list}")
+}
+
+impl Error {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ManifestRead { .. } => "M0001",
+            Self::PermissionsRead { .. } => "M0011",
+            Self::Manifest { what, .. } => match what {
+                ManifestProblem::Syntax(_) => "M0002",
+                ManifestProblem::UnknownKey { .. } => "M0003",
+                ManifestProblem::WrongType { .. } => "M0004",
+                ManifestProblem::Missing { .. } => "M0005",
+                ManifestProblem::ConfigTwice { .. } => "M0006",
+                ManifestProblem::Substitution(_) => "M0007",
+                ManifestProblem::Config { .. } => "M0008",
+                ManifestProblem::Value { .. } => "M0009",
+                ManifestProblem::Interface { .. } => "M0010",
+            },
+            Self::ComponentRead { .. } => "C0001",
+            Self::Component { what, .. } => match what {
+                ComponentProblem::NotWasm(_) => "C0002",
+                ComponentProblem::CoreModule => "C0003",
+                ComponentProblem::UnknownImport { .. } | ComponentProblem::BareImport(_) => "C0004",
+                ComponentProblem::Wasi(_) => "C0005",
+                ComponentProblem::MissingHandler { .. } => "C0006",
+                ComponentProblem::MissingExport { .. } => "C0007",
+                ComponentProblem::Type { .. } => "C0008",
+                ComponentProblem::NoFunction { .. } => "C0009",
+                ComponentProblem::Convention { .. } => "C0010",
+                ComponentProblem::Unsupported { .. } => "C0011",
+                ComponentProblem::Version { .. } => "C0012",
+                ComponentProblem::Digest { .. } => "C0013",
+                ComponentProblem::Link(_) => "C0014",
+            },
+            Self::Handler { what, .. } => match what {
+                HandlerProblem::NoPlugin { .. } => "H0001",
+                HandlerProblem::Twice { .. } => "H0002",
+                HandlerProblem::Attach(_) => "H0003",
+                HandlerProblem::AttachPanicked { .. } => "H0004",
+                HandlerProblem::Started(_) => "H0005",
+                HandlerProblem::Narrow(_) => "H0006",
+            },
+            Self::PluginFolder { .. } => "P0001",
+            Self::NoSuchPlugin { .. } => "P0022",
+            Self::Plugin { what } => what.code(),
+            Self::Actor { what, .. } => match what {
+                ActorProblem::InitErr(_) => "A0001",
+                ActorProblem::InitFailed(_) => "A0002",
+                ActorProblem::InitShutdown => "A0003",
+                ActorProblem::Instantiate(_) => "A0004",
+                ActorProblem::Failed { .. } => "A0005",
+            },
+            Self::NoSuchActor(_) => "A0006",
+            Self::DataFolder { .. } => "S0001",
+            Self::DataFolderInUse { .. } => "S0002",
+            Self::DataFolderFormat { .. } => "S0003",
+            Self::OpenFiles { .. } => "S0004",
+            Self::Engine(_) => "S0005",
+            Self::Journal(_) => "J0001",
+            Self::ChainRead { .. } => "J0002",
+            Self::NoSuchChain { .. } => "J0003",
+            Self::Chain(_) => "J0004",
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::ManifestRead { .. } => {
+                "check the path; `theater inspect FILE.wasm` prints a manifest to start from".to_owned()
+            }
+            Self::PermissionsRead { .. } => "check the path given with --permissions".to_owned(),
+            Self::Manifest { what, .. } => return what.help(),
+            Self::ComponentRead { url, .. } if url.contains("://") => {
+                "put a plugin that resolves such URLs into that folder, or name a file with component_path".to_owned()
+            }
+            Self::ComponentRead { .. } => {
+                "check component_path: a relative path starts at the manifest's folder".to_owned()
+            }
+            Self::Component { path, what } => return what.help(path),
+            Self::Handler { what, .. } => return what.help(),
+            Self::PluginFolder { .. } => {
+                "name the folder with --plugins DIR; without it the folder `plugins` beside the program is used, else the program's own".to_owned()
+            }
+            Self::NoSuchPlugin { suggestion, .. } => suggestion.clone(),
+            Self::Plugin { what } => return what.help(),
+            Self::Actor { name, what } => return what.help(name),
+            Self::NoSuchActor(_) => "name an actor by its id, a unique start of the id, or its name".to_owned(),
+            Self::DataFolder { .. } => "name a folder that can be written with --data DIR or THEATER_HOME".to_owned(),
+            Self::DataFolderInUse { .. } => "stop the other one, or name another folder with --data DIR".to_owned(),
+            Self::DataFolderFormat { .. } => {
+                "read it with the program that wrote it, or name another folder with --data DIR".to_owned()
+            }
+            Self::OpenFiles { need, .. } => format!("raise the limit before the start: ulimit -n {need}"),
+            Self::Engine(_) => return None,
+            Self::Journal(_) => "free space on the disk or name another folder with --data DIR".to_owned(),
+            Self::ChainRead { .. } => {
+                "check the path; the data folder is named with --data DIR or THEATER_HOME, without them it is ./.theater".to_owned()
+            }
+            Self::NoSuchChain { .. } => "`theater chain list` lists them".to_owned(),
+            Self::Chain(_) => return None,
+        })
+    }
+}
+
+impl ManifestProblem {
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Syntax(_) | Self::Substitution(_) => return None,
+            Self::UnknownKey { suggestion, .. } => suggestion.clone(),
+            Self::WrongType { key, expected, .. } => match *expected {
+                "a string" => format!("write {key} = \"..\""),
+                "a number" => format!("write {key} = 1000, without quotes"),
+                "a list of strings" => format!("write {key} = [\"..\", \"..\"]"),
+                "a table" => format!("write {key} = {{ .. }}, or a table [{key}]"),
+                _ => return None,
+            },
+            Self::Missing { example, .. } => format!("add a line like {example}"),
+            Self::Value { help, .. } | Self::Config { help, .. } => help.clone(),
+            Self::ConfigTwice { .. } => "put all of them into config = { .. }, or all beside type".to_owned(),
+            Self::Interface { verb, .. } => {
+                format!("take it out of the list, or build the component so that it {verb}s it")
+            }
+        })
+    }
+}
+
+impl ComponentProblem {
+    fn help(&self, path: &Path) -> Option<String> {
+        Some(match self {
+            Self::NotWasm(_) | Self::Link(_) => "build it again; tests/actors/build shows how".to_owned(),
+            Self::CoreModule => {
+                "link it with wasm-component-ld, or run `wasm-tools component new` on it".to_owned()
+            }
+            Self::UnknownImport { .. } => {
+                "put a plugin that offers it into that folder, or name another folder with --plugins DIR; `theater interfaces` lists what is offered".to_owned()
+            }
+            Self::BareImport(_) => "put the function into an interface of a WIT package, and offer that by a plugin".to_owned(),
+            Self::Wasi(_) => "actors have no WASI: build for wasm32-unknown-unknown (Rust), -target wasm32-freestanding (C, Zig), or with --disable all / --stub-wasi (JavaScript, Python); `theater inspect FILE.wasm` says more".to_owned(),
+            Self::MissingHandler { handler, manifest, .. } => {
+                format!("add to {}:\n\n  [[handlers]]\n  type = \"{handler}\"\n", manifest.display())
+            }
+            Self::Version { .. } => "build the component against that version, or put a plugin that offers the other one into the folder".to_owned(),
+            Self::Type { .. } | Self::NoFunction { .. } => "build the component against the WIT of the plugin: `theater plugin inspect NAME` prints it".to_owned(),
+            Self::MissingExport { .. } | Self::Convention { .. } => format!(
+                "export it with the signature its WIT gives; `theater inspect {}` prints what is there",
+                path.display()
+            ),
+            Self::Unsupported { .. } => return None,
+            Self::Digest { found, .. } => format!("if this is the file you mean: sha256 = \"{found}\""),
+        })
+    }
+}
+
+impl HandlerProblem {
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoPlugin { suggestion, .. } => {
+                format!(
+                    "{suggestion}\nfor another type put its plugin into that folder, or name another folder with --plugins DIR"
+                )
+            }
+            Self::Twice { .. } => "remove one of the two entries: an interface has one handler".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+impl ActorProblem {
+    fn help(&self, name: &str) -> Option<String> {
+        Some(match self {
+            Self::InitErr(_) | Self::InitFailed(_) | Self::Failed { .. } => {
+                format!("`theater chain show {name}` shows what it saw and did")
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// "did you mean" for a word, or the list of all words.
+#[must_use]
+pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let mut known: Vec<_> = known.into_iter().collect();
+    known.sort_unstable();
+    known.dedup();
+    let near = known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4);
+    match near {
+        Some((_, candidate)) => format!("did you mean {candidate:?}?"),
+        None if known.is_empty() => "none are known".to_owned(),
+        None => list_help(&known.join(", ")),
+    }
+}
+
+/// An error with all that lies beneath it, on one line.
+pub fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,401 @@
+//! The journal: one writer thread that takes events of all actors to disk, in groups. The format is in [`crate::chain`].
+//!
+//! Appending hashes the event on the caller's thread, under the chain's own lock, and copies it into a shared buffer; the
+//! writer takes the whole buffer at once, so events appended under one lock are in one group: after a crash nobody has
+//! received what nobody sent.
+//!
+//! A write that fails is tried again at the same place until it succeeds; meanwhile nothing can be appended, so a call
+//! that cannot be recorded fails and nothing wrong is recorded.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::chain::{Chain, EventRef, FORMAT, INLINE, Id, NewEvent};
+use crate::executor;
+use crate::segment::{self, EVENT, FRAME, NO_PLACE, Place};
+
+/// Longest time between a group's first event and the end of its write.
+pub const GROUP_WINDOW: Duration = Duration::from_millis(5);
+/// Size at which the next segment begins.
+pub const SEGMENT_SIZE: u64 = 64 * 1024 * 1024;
+/// Bytes that may wait for the writer before calls have to.
+const HIGH_WATER: usize = 32 * 1024 * 1024;
+
+/// How durable an actor's events are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sync {
+    /// Written to the system within the group window; lost only when the machine stops.
+    None,
+    /// And flushed to the disk with the group.
+    #[default]
+    Batch,
+}
+
+/// Why an event could not be appended.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the journal {} cannot be written: {reason}", path.display())]
+pub struct JournalError {
+    /// The segment.
+    pub path: PathBuf,
+    /// The system's words.
+    pub reason: String,
+}
+
+/// Where events go.
+pub struct Journal {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    work: Condvar,
+    /// None: events are dropped.
+    folder: Option<PathBuf>,
+    hashed: bool,
+}
+
+#[derive(Default)]
+struct Queue {
+    // Frames without checksums and places, and where each starts.
+    bytes: Vec<u8>,
+    frames: Vec<(Id, usize)>,
+    sync: bool,
+    appended: u64,
+    written: u64,
+    waiters: Vec<(u64, executor::Sender<()>)>,
+    room: Vec<executor::Sender<()>>,
+    places: HashMap<Id, u64>,
+    forget: Vec<Id>,
+    failed: Option<JournalError>,
+    urgent: bool,
+    stop: bool,
+}
+
+fn lock(shared: &Shared) -> MutexGuard<'_, Queue> {
+    // A panic while the lock is held leaves the queue as it was before the append or whole after it.
+    shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds since the epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Journal {
+    /// Opens the journal of a data folder, repairing the end of its last segment: what a crash cut off is moved to a
+    /// file `.torn` beside it.
+    ///
+    /// # Errors
+    /// What the system says; damage anywhere else than behind the last commit does not hinder writing.
+    pub fn open(folder: &Path, segment_size: u64) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let writer = Writer::open(folder.to_owned(), segment_size)?;
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            folder: Some(folder.to_owned()),
+            hashed: true,
+        });
+        let of_thread = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("theater-journal".to_owned()).spawn(move || writer.run(&of_thread))?;
+        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+    }
+
+    /// A journal that drops events, hashed or not: for benches that leave the disk or the chain out.
+    #[must_use]
+    pub fn discarding(hashed: bool) -> Self {
+        let shared = Arc::new(Shared { queue: Mutex::default(), work: Condvar::new(), folder: None, hashed });
+        Self { shared, writer: Mutex::new(None) }
+    }
+
+    /// Whether events are not even made: a bench that leaves the chain out.
+    #[must_use]
+    pub fn drops_all(&self) -> bool {
+        !self.shared.hashed
+    }
+
+    /// Where the segments are.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.shared.folder.as_deref()
+    }
+
+    /// Appends one event to a chain.
+    ///
+    /// # Errors
+    /// When the disk does not take events.
+    pub fn append(&self, chain: &mut Chain, event: &NewEvent<'_>, sync: Sync) -> Result<EventRef, JournalError> {
+        if !self.shared.hashed {
+            return Ok(chain.skip_event());
+        }
+        let mut scratch = Vec::with_capacity(FRAME + 256 + event.data.len());
+        // The hash is computed before the lock is taken: it needs only the chain's own end.
+        let timestamp = now_ms();
+        if let Some(failed) = &lock(&self.shared).failed {
+            return Err(failed.clone());
+        }
+        scratch.resize(FRAME, 0);
+        let made = chain.push(event, timestamp, &mut scratch);
+        if event.data.len() > INLINE {
+            scratch.extend_from_slice(event.data);
+        }
+        if self.shared.folder.is_some() {
+            let mut queue = lock(&self.shared);
+            queue.push(chain.actor(), &scratch, sync);
+            if queue.frames.len() == 1 {
+                self.shared.work.notify_one();
+            }
+        }
+        Ok(made)
+    }
+
+    /// Forgets an actor that has ended: its next event, if there is one, starts a new list of places.
+    pub fn forget(&self, actor: Id) {
+        if self.shared.folder.is_some() {
+            lock(&self.shared).forget.push(actor);
+        }
+    }
+
+    /// Waits until events may be appended without the buffer growing beyond its bound.
+    pub async fn room(&self) {
+        let waiter = {
+            let mut queue = lock(&self.shared);
+            if queue.bytes.len() < HIGH_WATER || queue.stop {
+                return;
+            }
+            let (sender, receiver) = executor::bounded(1);
+            queue.room.push(sender);
+            receiver
+        };
+        executor::turn(&waiter).await;
+    }
+
+    /// Waits until everything appended so far is written (and flushed, for actors that say so).
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub async fn written(&self) -> Result<(), JournalError> {
+        if self.shared.folder.is_none() {
+            return Ok(());
+        }
+        let waiter = {
+            let mut queue = lock(&self.shared);
+            if queue.written == queue.appended {
+                return Ok(());
+            }
+            if let Some(failed) = &queue.failed {
+                return Err(failed.clone());
+            }
+            let (sender, receiver) = executor::bounded(1);
+            let until = queue.appended;
+            queue.waiters.push((until, sender));
+            queue.urgent = true;
+            self.shared.work.notify_one();
+            receiver
+        };
+        executor::turn(&waiter).await;
+        let failed = lock(&self.shared).failed.clone();
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Where an actor's newest written event is.
+    #[must_use]
+    pub fn place(&self, actor: Id) -> Option<Place> {
+        lock(&self.shared).places.get(&actor).copied().and_then(Place::from_number)
+    }
+
+    /// Writes what is left and ends the writer.
+    pub fn close(&self) {
+        {
+            let mut queue = lock(&self.shared);
+            queue.stop = true;
+            self.shared.work.notify_one();
+        }
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            drop(writer.join());
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Queue {
+    fn push(&mut self, actor: Id, frame: &[u8], sync: Sync) {
+        self.frames.push((actor, self.bytes.len()));
+        self.bytes.extend_from_slice(frame);
+        self.sync |= sync == Sync::Batch;
+        self.appended += 1;
+    }
+}
+
+struct Writer {
+    folder: PathBuf,
+    segment_size: u64,
+    number: u32,
+    file: File,
+    path: PathBuf,
+    offset: u64,
+    group: u64,
+}
+
+impl Writer {
+    fn open(folder: PathBuf, segment_size: u64) -> io::Result<Self> {
+        let last = segment::list(&folder)?.pop();
+        match last {
+            None => Self::start(folder, segment_size, 1, 1),
+            Some((number, path)) => {
+                let end = segment::repair(&path)?;
+                let file = OpenOptions::new().read(true).write(true).open(&path)?;
+                Ok(Self { folder, segment_size, number, file, path, offset: end.offset, group: end.next_group })
+            }
+        }
+    }
+
+    fn start(folder: PathBuf, segment_size: u64, number: u32, group: u64) -> io::Result<Self> {
+        let path = folder.join(format!("{number:08}.log"));
+        let draft = path.with_extension("draft");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        let header = segment::header(number, now_ms(), group);
+        file.write_all_at(&header, 0)?;
+        file.sync_data()?;
+        // A segment has its whole header from the start: a crash before this line leaves a draft that nothing reads.
+        std::fs::rename(&draft, &path)?;
+        File::open(&folder)?.sync_all()?;
+        Ok(Self { folder, segment_size, number, file, path, offset: header.len() as u64, group })
+    }
+
+    fn run(mut self, shared: &Shared) {
+        let mut last_flush = Instant::now();
+        loop {
+            let Some(mut batch) = Self::wait(shared, &mut last_flush) else { return };
+            while let Err(error) = self.write(&mut batch) {
+                let failed = JournalError { path: self.path.clone(), reason: error.to_string() };
+                tracing::error!("{failed}; trying again, calls fail meanwhile");
+                let mut queue = lock(shared);
+                queue.failed = Some(failed);
+                queue.waiters.clear();
+                queue.room.clear();
+                let stop = queue.stop;
+                drop(queue);
+                if stop {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(200));
+            }
+            let mut queue = lock(shared);
+            queue.failed = None;
+            queue.written += batch.frames.len() as u64;
+            let written = queue.written;
+            queue.waiters.retain(|(until, _)| *until > written);
+            queue.room.clear();
+            queue.places.extend(batch.places.drain());
+            // Only now: what an actor wrote last is in this batch or an earlier one.
+            for actor in &batch.forget {
+                queue.places.remove(actor);
+            }
+        }
+    }
+
+    /// The next batch: at once when somebody waits for it, else when the group window ends; nothing at the end.
+    fn wait(shared: &Shared, last: &mut Instant) -> Option<Batch> {
+        let mut queue = lock(shared);
+        loop {
+            if !queue.frames.is_empty() {
+                let rest = GROUP_WINDOW.saturating_sub(last.elapsed());
+                if queue.urgent || queue.stop || rest.is_zero() || queue.bytes.len() > HIGH_WATER / 2 {
+                    break;
+                }
+                queue = shared.work.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
+            } else if queue.stop {
+                return None;
+            } else {
+                // Nobody can wait for what is not there.
+                queue.waiters.clear();
+                queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                if !queue.frames.is_empty() && !queue.urgent && last.elapsed() > GROUP_WINDOW {
+                    *last = Instant::now();
+                }
+            }
+        }
+        *last = Instant::now();
+        queue.urgent = false;
+        let frames = std::mem::take(&mut queue.frames);
+        let mut places = HashMap::with_capacity(frames.len().min(64));
+        for (actor, _) in &frames {
+            if let Some(place) = queue.places.get(actor) {
+                places.insert(*actor, *place);
+            }
+        }
+        Some(Batch {
+            bytes: std::mem::take(&mut queue.bytes),
+            frames,
+            sync: std::mem::take(&mut queue.sync),
+            forget: std::mem::take(&mut queue.forget),
+            places,
+        })
+    }
+
+    fn write(&mut self, batch: &mut Batch) -> io::Result<()> {
+        if self.offset >= self.segment_size {
+            self.file.sync_data()?;
+            *self = Self::start(self.folder.clone(), self.segment_size, self.number + 1, self.group)?;
+        }
+        let places = batch.places.clone();
+        let commit = batch.seal(self.number, self.offset, self.group);
+        let behind = self.offset + batch.bytes.len() as u64;
+        let written = self
+            .file
+            .write_all_at(&batch.bytes, self.offset)
+            .and_then(|()| self.file.write_all_at(&commit, behind))
+            .and_then(|()| if batch.sync { self.file.sync_data() } else { Ok(()) });
+        match written {
+            Ok(()) => {
+                self.offset = behind + commit.len() as u64;
+                self.group += 1;
+                Ok(())
+            }
+            Err(error) => {
+                batch.places = places;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What the writer took from the queue at once.
+struct Batch {
+    bytes: Vec<u8>,
+    frames: Vec<(Id, usize)>,
+    sync: bool,
+    forget: Vec<Id>,
+    places: HashMap<Id, u64>,
+}
+
+impl Batch {
+    /// Fills in the heads of the group's frames, as they will stand from `offset` of segment `number` on: its commit frame.
+    fn seal(&mut self, number: u32, offset: u64, group: u64) -> Vec<u8> {
+        let ends = self.frames.iter().skip(1).map(|(_, start)| *start).chain([self.bytes.len()]).collect::<Vec<_>>();
+        for ((actor, start), end) in self.frames.iter().zip(ends) {
+            let before = self.places.insert(*actor, u64::from(number) << 32 | (offset + *start as u64));
+            if let Some(frame) = self.bytes.get_mut(*start..end) {
+                segment::seal(frame, EVENT, before.unwrap_or(NO_PLACE));
+            }
+        }
+        segment::commit(group, self.frames.len() as u32, &self.bytes)
+    }
+}
+
+const _: () = assert!(FORMAT == 1, "the writer writes format 1");

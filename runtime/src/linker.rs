@@ -1,0 +1,537 @@
+//! From a component and its handlers to something that can be instantiated, and every call of a host function.
+//!
+//! Linked once per (component, set of plugins): host functions find the actor and its handlers in the store's data.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use theater_plugin_api::abi::{Answer, Buffer, CallContext, ERROR, OK, OwnedHandler, PANIC};
+use theater_plugin_api::descriptor::Effect;
+use theater_plugin_api::encoding::{Reader, encode, write_bytes};
+use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, LinkerInstance};
+use wasmtime::{Engine, StoreContextMut, format_err};
+
+use crate::actor::Shared;
+use crate::chain::{NewEvent, sha3};
+use crate::component::Component;
+use crate::error::{ComponentProblem, Error};
+use crate::host::ActorHost;
+use crate::journal::Sync;
+use crate::limiter::Limiter;
+use crate::manifest::{ACTOR, INIT};
+use crate::plugins::{Plugin, PluginFunction, meets};
+use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
+use crate::shape::Shape;
+use crate::values::{Args, MAX_FLAT, Ret, give_back};
+
+/// A handler of a running actor.
+pub struct Attached {
+    /// Its plugin.
+    pub plugin: Arc<Plugin>,
+    /// The plugin's side.
+    pub handler: OwnedHandler,
+    /// The core's side.
+    pub host: Arc<ActorHost>,
+    /// The handler type of the manifest.
+    pub handler_type: String,
+}
+
+/// What a store of an actor's instance holds.
+pub struct Guest {
+    /// The actor.
+    pub actor: Arc<Shared>,
+    /// Its handlers.
+    pub handlers: Arc<Vec<Attached>>,
+    /// Limits on memory and tables.
+    pub limits: Limiter,
+    /// Of the running call.
+    pub context: CallContext,
+    /// Guest time of the running call.
+    pub clock: Clock,
+}
+
+/// Guest time: what a call spends in the guest and in functions that are not async, without waits for others' turns.
+#[derive(Debug, Default)]
+pub struct Clock {
+    used: Duration,
+    since: Option<Instant>,
+    limit: Duration,
+    // Nanoseconds spent waiting for a turn; shared with the wait itself, which cannot reach the store.
+    away: Arc<AtomicU64>,
+}
+
+impl Clock {
+    /// A call begins that may use so much.
+    pub fn start(&mut self, limit: Duration) {
+        self.used = Duration::ZERO;
+        self.limit = limit;
+        self.away.store(0, Ordering::Relaxed);
+        self.resume();
+    }
+    /// The guest waits.
+    pub fn pause(&mut self) {
+        self.used += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+    }
+    /// The guest goes on.
+    pub fn resume(&mut self) {
+        self.since = Some(Instant::now());
+    }
+    /// Whether it has used more than it may.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let running = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        let away = Duration::from_nanos(self.away.load(Ordering::Relaxed));
+        (self.used + running).saturating_sub(away) > self.limit
+    }
+    /// A wait for the guest's next turn, which does not count.
+    pub fn while_others_run<T: Future<Output = ()> + Send>(&self, turn: T) -> impl Future<Output = ()> + Send + use<T> {
+        let away = Arc::clone(&self.away);
+        async move {
+            let since = Instant::now();
+            turn.await;
+            away.fetch_add(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A component, linked with its handlers.
+pub struct Linked {
+    /// The component.
+    pub component: Arc<Component>,
+    /// Ready to instantiate.
+    pub pre: InstancePre<Guest>,
+    /// The functions that events name by index: imports, then exports.
+    pub functions: Vec<FunctionRecord>,
+    /// The exports that are called.
+    pub exports: Vec<LinkedExport>,
+    /// Index of `init` in `exports`.
+    pub init: usize,
+    /// For each handler, for each export its plugin calls: index in `exports`.
+    pub calls: Vec<Vec<Option<u32>>>,
+}
+
+/// An export that is called.
+pub struct LinkedExport {
+    /// `interface/function`.
+    pub label: String,
+    /// Where an instance has it.
+    pub index: ComponentExportIndex,
+    /// Core values of state and params together.
+    pub flat: usize,
+    /// The params behind the state.
+    pub params: Vec<Shape>,
+    /// The values behind the state.
+    pub values: Vec<Shape>,
+    /// Index in `functions`.
+    pub function: u32,
+}
+
+/// Linked components by engine, component and plugins.
+#[derive(Default)]
+pub struct Links {
+    cache: Mutex<HashMap<(bool, String), Arc<Linked>>>,
+}
+
+impl Links {
+    /// The component linked with the plugins, in the order of the actor's handlers.
+    ///
+    /// # Errors
+    /// Everything about imports and exports that does not fit: `C0004` to `C0014`.
+    pub fn get(
+        &self,
+        engine: &Engine,
+        pooled: bool,
+        component: &Arc<Component>,
+        plugins: &[Arc<Plugin>],
+    ) -> Result<Arc<Linked>, Error> {
+        let mut name = component.digest.clone();
+        for plugin in plugins {
+            name.push_str(&plugin.digest);
+        }
+        let key = (pooled, name);
+        if let Some(known) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let linked =
+            link(engine, component, plugins).map_err(|what| Error::Component { path: component.path.clone(), what })?;
+        let linked = Arc::new(linked);
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&linked));
+        Ok(linked)
+    }
+}
+
+fn link(engine: &Engine, component: &Arc<Component>, plugins: &[Arc<Plugin>]) -> Result<Linked, ComponentProblem> {
+    check_imports(component, plugins)?;
+    let mut functions = Vec::new();
+    let mut linker = Linker::<Guest>::new(engine);
+    let failed = |error: wasmtime::Error| ComponentProblem::Link(format!("{error:#}"));
+    for (slot, plugin) in plugins.iter().enumerate() {
+        let mut interfaces: Vec<(&str, Vec<(u32, &PluginFunction)>)> = Vec::new();
+        for (number, function) in plugin.functions.iter().enumerate() {
+            match interfaces.last_mut() {
+                Some((name, members)) if *name == function.interface => members.push((number as u32, function)),
+                _ => interfaces.push((&function.interface, vec![(number as u32, function)])),
+            }
+        }
+        for (interface, members) in interfaces {
+            let mut instance = linker.instance(interface).map_err(failed)?;
+            for (number, function) in members {
+                let record = functions.len() as u32;
+                functions.push(FunctionRecord {
+                    interface: interface.to_owned(),
+                    function: function.name.clone(),
+                    handler: Some(slot as u32),
+                });
+                let import = Import {
+                    slot,
+                    number,
+                    record,
+                    label: format!("{interface}/{}", function.name),
+                    result: function.signature.result.clone(),
+                    effect: function.effect,
+                    is_async: function.is_async,
+                };
+                define(&mut instance, function, Arc::new(import)).map_err(failed)?;
+            }
+        }
+    }
+    let (exports, calls, init) = link_exports(component, plugins, &mut functions)?;
+    let pre = linker.instantiate_pre(&component.compiled).map_err(failed)?;
+    Ok(Linked { component: Arc::clone(component), pre, functions, exports, init, calls })
+}
+
+/// Every import with functions is offered by one of the plugins, with equal types.
+fn check_imports(component: &Component, plugins: &[Arc<Plugin>]) -> Result<(), ComponentProblem> {
+    for (import, wanted) in component.imports.iter().filter(|(_, functions)| !functions.is_empty()) {
+        let offers: Vec<_> = plugins
+            .iter()
+            .flat_map(|plugin| plugin.functions.iter().map(move |function| (plugin, function)))
+            .filter(|(_, function)| meets(&function.interface, import))
+            .collect();
+        let Some((plugin, _)) = offers.first() else {
+            let folder = std::path::PathBuf::from("the plugin folder");
+            return Err(ComponentProblem::UnknownImport { import: import.clone(), folder });
+        };
+        for (name, signature) in wanted {
+            let Some((_, offered)) = offers.iter().find(|(_, function)| function.name == *name) else {
+                return Err(ComponentProblem::NoFunction {
+                    interface: import.clone(),
+                    function: name.clone(),
+                    plugin: plugin.descriptor.name.clone(),
+                });
+            };
+            if offered.signature != *signature {
+                return Err(differs(import, name, &signature.to_string(), &offered.signature.to_string()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn differs(interface: &str, function: &str, found: &str, offered: &str) -> ComponentProblem {
+    ComponentProblem::Type {
+        interface: interface.to_owned(),
+        function: function.to_owned(),
+        found: found.to_owned(),
+        offered: offered.to_owned(),
+    }
+}
+
+type Exports = (Vec<LinkedExport>, Vec<Vec<Option<u32>>>, usize);
+
+fn link_exports(
+    component: &Component,
+    plugins: &[Arc<Plugin>],
+    functions: &mut Vec<FunctionRecord>,
+) -> Result<Exports, ComponentProblem> {
+    let mut exports: Vec<LinkedExport> = Vec::new();
+    let mut add = |interface: &str, function: &str| -> Result<Option<u32>, ComponentProblem> {
+        let Some(export) = component.export(interface, function) else { return Ok(None) };
+        let label = format!("{}/{}", export.interface, export.name);
+        if let Some(known) = exports.iter().position(|known| known.label == label) {
+            return Ok(Some(known as u32));
+        }
+        let (params, values) = export.signature.handler().ok_or_else(|| ComponentProblem::Convention {
+            export: label.clone(),
+            found: export.signature.to_string(),
+        })?;
+        let record =
+            FunctionRecord { interface: export.interface.clone(), function: export.name.clone(), handler: None };
+        functions.push(record);
+        exports.push(LinkedExport {
+            label,
+            index: export.index,
+            flat: export.signature.flat_params(),
+            params: params.to_vec(),
+            values: values.to_vec(),
+            function: functions.len() as u32 - 1,
+        });
+        Ok(Some(exports.len() as u32 - 1))
+    };
+    let missing = |interface: &str, function: &str, who: String| ComponentProblem::MissingExport {
+        export: format!("{interface}/{function}"),
+        who,
+    };
+    let init = add(ACTOR, INIT)?.ok_or_else(|| missing(ACTOR, INIT, "every actor".to_owned()))?;
+    let mut calls = Vec::new();
+    for plugin in plugins {
+        let mut of_plugin = Vec::new();
+        for wanted in &plugin.exports {
+            let found = add(&wanted.interface, &wanted.name)?;
+            if let Some(export) = component.export(&wanted.interface, &wanted.name) {
+                if export.signature != wanted.signature {
+                    let (found, offered) = (export.signature.to_string(), wanted.signature.to_string());
+                    return Err(differs(&wanted.interface, &wanted.name, &found, &offered));
+                }
+            } else if wanted.required {
+                let who = format!("the plugin {:?}", plugin.descriptor.name);
+                return Err(missing(&wanted.interface, &wanted.name, who));
+            }
+            of_plugin.push(found);
+        }
+        calls.push(of_plugin);
+    }
+    Ok((exports, calls, init as usize))
+}
+
+/// A host function, as its calls need it.
+struct Import {
+    slot: usize,
+    number: u32,
+    record: u32,
+    label: String,
+    result: Option<Shape>,
+    effect: Effect,
+    is_async: bool,
+}
+
+/// An encoded result, of whoever made it.
+enum Encoded {
+    Plugin(Buffer),
+    Core(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Encoded {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Plugin(buffer) => buffer,
+            Self::Core(bytes) => bytes,
+        }
+    }
+}
+
+type Defined = wasmtime::Result<()>;
+
+fn define(instance: &mut LinkerInstance<'_, Guest>, function: &PluginFunction, import: Arc<Import>) -> Defined {
+    let params = function.signature.flat_params();
+    let result = function.signature.result.as_ref().map_or(0, Shape::flat_count);
+    macro_rules! params {
+        ($result:literal; $($count:literal)*) => {
+            match params {
+                $($count => define_as::<$count, $result>(instance, &function.name, import),)*
+                // More than 16 core values: the block in memory, whose count no list of core values has.
+                _ => define_as::<17, $result>(instance, &function.name, import),
+            }
+        };
+    }
+    const _: () = assert!(MAX_FLAT == 16, "the counts below end at MAX_FLAT");
+    match result {
+        0 => params!(0; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
+        1 => params!(1; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
+        _ => params!(2; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
+    }
+}
+
+fn define_as<const N: usize, const R: usize>(
+    instance: &mut LinkerInstance<'_, Guest>,
+    name: &str,
+    import: Arc<Import>,
+) -> Defined {
+    // An effect waits for its intent to be durable, whatever the author's function is.
+    if import.is_async || import.effect == Effect::Effect {
+        return instance.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
+            let import = Arc::clone(&import);
+            Box::new(async move { call(store.data_mut(), &import, args.0).await.map(Ret::<Encoded, R>) })
+        });
+    }
+    instance.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
+        call_sync(store.data_mut(), &import, args.0).map(Ret::<Encoded, R>)
+    })
+}
+
+fn call_sync(guest: &mut Guest, import: &Import, args: Vec<u8>) -> wasmtime::Result<Encoded> {
+    let attached = guest.handlers.get(import.slot).ok_or_else(|| format_err!("no handler for {}", import.label))?;
+    let begun = Begun::new(guest.actor.core().log_calls);
+    let answer = {
+        let _watched = guest.actor.core().watch.enter(guest.actor.id(), &attached.plugin);
+        attached.handler.get().call_sync(&guest.context, import.number, &args)
+    };
+    finish(guest, import, args, answer, begun)
+}
+
+async fn call(guest: &mut Guest, import: &Import, args: Vec<u8>) -> wasmtime::Result<Encoded> {
+    let begun = Begun::new(guest.actor.core().log_calls);
+    if import.effect == Effect::Effect {
+        let event = NewEvent {
+            function: Some(import.record),
+            call: Some(guest.context.call),
+            ..NewEvent::plain(Kind::Intent, &args)
+        };
+        guest.actor.record(&event)?;
+        if guest.actor.sync() != Sync::None {
+            guest.clock.pause();
+            guest.actor.core().journal.written().await?;
+            guest.clock.resume();
+        }
+    }
+    let Guest { actor, handlers, context, clock, .. } = guest;
+    context.cancelled = u32::from(actor.cancelled().is_set());
+    if import.effect == Effect::Chain {
+        // What was read outside this call is not what it refers to.
+        actor.forget_chain_read();
+    }
+    let attached = handlers.get(import.slot).ok_or_else(|| format_err!("no handler for {}", import.label))?;
+    let watch = &actor.core().watch;
+    let answer = if import.is_async {
+        let future = {
+            let _watched = watch.enter(actor.id(), &attached.plugin);
+            attached.handler.get().call(context, import.number, &args)
+        };
+        let mut polls = std::pin::pin!(watch.polls(actor.id(), &attached.plugin, future));
+        // Guest time stops while the call waits: from its first suspension on.
+        let mut waits = false;
+        let answer = poll_fn(|task| {
+            let polled = polls.as_mut().poll(task);
+            if polled.is_pending() && !std::mem::replace(&mut waits, true) {
+                clock.pause();
+            }
+            polled
+        })
+        .await;
+        if waits {
+            clock.resume();
+        }
+        answer
+    } else {
+        let _watched = watch.enter(actor.id(), &attached.plugin);
+        attached.handler.get().call_sync(context, import.number, &args)
+    };
+    finish(guest, import, args, answer, begun)
+}
+
+/// When a call began, while calls are logged.
+struct Begun(Option<Instant>);
+
+impl Begun {
+    fn new(log: bool) -> Self {
+        Self(log.then(Instant::now))
+    }
+}
+
+/// Validates the answer, records the call, and gives the bytes to hand over: in this order.
+fn finish(
+    guest: &mut Guest,
+    import: &Import,
+    args: Vec<u8>,
+    answer: Answer,
+    begun: Begun,
+) -> wasmtime::Result<Encoded> {
+    guest.context.host_call += 1;
+    let limit = guest.actor.limits().value_bytes;
+    let fault = match answer.status {
+        OK if answer.bytes.len() as u64 > limit => Some((
+            "P0103",
+            format!("{} returned {} bytes; value_bytes allows {limit}", import.label, answer.bytes.len()),
+        )),
+        OK => match fits(import.result.as_ref(), &answer.bytes) {
+            Ok(()) => None,
+            Err(error) => Some(("P0102", format!("{} returned bytes that are no result of it: {error}", import.label))),
+        },
+        PANIC => Some(("P0101", format!("{} panicked: {}", import.label, answer.sentence()))),
+        ERROR => Some(("P0104", format!("{} failed: {}", import.label, answer.sentence()))),
+        other => Some(("P0104", format!("{} answered with the unknown status {other}", import.label))),
+    };
+    if let Some(begun) = begun.0 {
+        let outcome = fault.as_ref().map_or("ok", |(code, _)| code);
+        let micros = begun.elapsed().as_micros();
+        tracing::debug!(actor = %guest.actor.short_id(), function = import.label, micros, outcome, "host call");
+    }
+    match fault {
+        None => {
+            let result = recorded(guest, import, &answer.bytes);
+            record_call(guest, import, &args, result)?;
+            give_back(args);
+            Ok(Encoded::Plugin(answer.bytes))
+        }
+        Some((code, message)) => faulted(guest, import, &args, code, message),
+    }
+}
+
+fn fits(result: Option<&Shape>, bytes: &[u8]) -> Result<(), theater_plugin_api::encoding::EncodingError> {
+    let mut reader = Reader::new(bytes);
+    if let Some(result) = result {
+        result.validate(&mut reader)?;
+    }
+    reader.finish()
+}
+
+fn recorded<'a>(guest: &Guest, import: &Import, bytes: &'a [u8]) -> Recorded<'a> {
+    let read = if import.effect == Effect::Chain { guest.actor.take_chain_read() } else { None };
+    match read {
+        Some((from, to, head)) => Recorded::Owned(HostResult::Chain {
+            from,
+            to,
+            head: head.to_vec().into(),
+            digest: sha3([bytes]).to_vec().into(),
+        }),
+        None => Recorded::Value(bytes),
+    }
+}
+
+enum Recorded<'a> {
+    Value(&'a [u8]),
+    Owned(HostResult),
+}
+
+/// The data of a `host` event is the encoding of [`HostCall`]; a plain value is written without a copy of its own.
+fn record_call(guest: &Guest, import: &Import, args: &[u8], result: Recorded<'_>) -> wasmtime::Result<()> {
+    if guest.actor.core().journal.drops_all() {
+        return Ok(());
+    }
+    let data = match result {
+        Recorded::Value(bytes) => {
+            let mut data = Vec::with_capacity(args.len() + bytes.len() + 12);
+            write_bytes(&mut data, args);
+            data.push(0);
+            write_bytes(&mut data, bytes);
+            data
+        }
+        Recorded::Owned(result) => encode(&HostCall { arguments: args.into(), result })?,
+    };
+    let event = NewEvent {
+        function: Some(import.record),
+        call: Some(guest.context.call),
+        ..NewEvent::plain(Kind::Host, &data)
+    };
+    guest.actor.record(&event)?;
+    Ok(())
+}
+
+/// A fault of the plugin's: recorded, then the function's own `err` where it has one for text, else a trap.
+fn faulted(guest: &Guest, import: &Import, args: &[u8], code: &str, message: String) -> wasmtime::Result<Encoded> {
+    let plugin = guest.handlers.get(import.slot).map(|attached| attached.plugin.descriptor.name.clone());
+    let plugin = plugin.unwrap_or_default();
+    guest.actor.record_fault(&Fault { plugin: plugin.clone(), code: code.to_owned(), message: message.clone() })?;
+    let sentence = format!("[{code}] plugin {plugin:?}: {message}");
+    if import.result.as_ref().is_some_and(Shape::has_string_error) {
+        let mut bytes = vec![1];
+        write_bytes(&mut bytes, sentence.as_bytes());
+        record_call(guest, import, args, Recorded::Value(&bytes))?;
+        return Ok(Encoded::Core(bytes));
+    }
+    record_call(guest, import, args, Recorded::Owned(HostResult::Fault(sentence.clone())))?;
+    Err(format_err!(sentence))
+}

@@ -1,0 +1,59 @@
+//! Names of siblings: a taken one gets `#2`, `#3`, and so on.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The names of living actors with one parent.
+#[derive(Debug, Default)]
+pub struct Names {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    living: HashSet<String>,
+    // The last number given to a name; numbers are not given again while the program runs.
+    last: HashMap<String, u64>,
+}
+
+impl Names {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Both collections are whole at every point a panic could happen.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the name, or the next free one made of it.
+    #[must_use]
+    pub fn take(&self, name: &str) -> String {
+        let inner = &mut *self.lock();
+        if inner.living.insert(name.to_owned()) {
+            return name.to_owned();
+        }
+        let last = inner.last.entry(name.to_owned()).or_insert(1);
+        loop {
+            *last += 1;
+            let numbered = format!("{name}#{last}");
+            if inner.living.insert(numbered.clone()) {
+                return numbered;
+            }
+        }
+    }
+
+    /// Gives a name back.
+    pub fn give_back(&self, name: &str) {
+        self.lock().living.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Names;
+
+    #[test]
+    fn taken_names_are_numbered() {
+        let names = Names::default();
+        assert_eq!(["a", "a", "a#2", "a"].map(|name| names.take(name)), ["a", "a#2", "a#2#2", "a#3"]);
+        names.give_back("a");
+        assert_eq!(names.take("a"), "a");
+    }
+}

@@ -1,0 +1,258 @@
+//! What events of a chain say: the data of each type, in the one encoding.
+//!
+//! These are part of the chain format (see [`crate::chain`]): a field is never changed or removed, a new one makes a new
+//! event type.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use theater_plugin_api::Bytes;
+
+/// The type of an event, as its number in the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The actor exists: [`Created`]. Always the first event.
+    Created = 1,
+    /// The instance is a new one: [`Renewed`]. Replay can begin here.
+    Instance = 2,
+    /// A call of an export waits in the mailbox: [`Queued`].
+    Queued = 3,
+    /// The actor called a host function: [`HostCall`].
+    Host = 4,
+    /// The actor is about to call a host function that changes the outside; the data is the encoded arguments.
+    Intent = 5,
+    /// A call of an export ended: [`Return`].
+    Return = 6,
+    /// State and handlers' states, to start from: [`Snapshot`].
+    Snapshot = 7,
+    /// A plugin failed: [`Fault`].
+    Fault = 8,
+    /// The actor ended by failure: [`Failed`]. The last event, unless it is started again.
+    Failed = 9,
+    /// The actor ended: [`Stopped`]. The last event, unless it is started again.
+    Stopped = 10,
+    /// The actor starts again with its id and chain: [`Created`].
+    Restarted = 11,
+    /// A component or plugin was replaced: [`Created`].
+    Swapped = 12,
+}
+
+impl Kind {
+    /// The type with that number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Created,
+            2 => Self::Instance,
+            3 => Self::Queued,
+            4 => Self::Host,
+            5 => Self::Intent,
+            6 => Self::Return,
+            7 => Self::Snapshot,
+            8 => Self::Fault,
+            9 => Self::Failed,
+            10 => Self::Stopped,
+            11 => Self::Restarted,
+            12 => Self::Swapped,
+            _ => return None,
+        })
+    }
+
+    /// The type's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Instance => "instance",
+            Self::Queued => "queued",
+            Self::Host => "host",
+            Self::Intent => "intent",
+            Self::Return => "return",
+            Self::Snapshot => "snapshot",
+            Self::Fault => "fault",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+            Self::Restarted => "restarted",
+            Self::Swapped => "swapped",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Data of `created`, `restarted` and `swapped`: everything the rest of the chain is read with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// The actor's name, unique among its siblings.
+    pub name: String,
+    /// The parent's id, for an actor that was spawned by another.
+    pub parent: Option<String>,
+    /// SHA-256 of the manifest (kept in `objects/`), lower-case hex.
+    pub manifest: String,
+    /// SHA-256 of the component (kept in `objects/`).
+    pub component: String,
+    /// The handlers, in the manifest's order, ambient ones behind.
+    pub handlers: Vec<HandlerRecord>,
+    /// The functions that events name by index.
+    pub functions: Vec<FunctionRecord>,
+    /// The limits in force.
+    pub limits: Vec<(String, u64)>,
+    /// How the instance is kept: `cached`, `fresh` or `kept`.
+    pub instance: String,
+    /// SHA-256 of the initial state (kept in `objects/`), if there is one.
+    pub init_state: Option<String>,
+    /// Core and engine: `theater 0.1.0, wasmtime 48.0.8`.
+    pub engine: String,
+}
+
+/// A handler of an actor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandlerRecord {
+    /// The handler type of the manifest.
+    pub handler_type: String,
+    /// The plugin's name.
+    pub plugin: String,
+    /// The plugin's version.
+    pub version: String,
+    /// SHA-256 of the plugin's file.
+    pub digest: String,
+    /// SHA-256 of the plugin's WIT (kept in `objects/` as the JSON of the descriptor's `wit`).
+    pub wit: String,
+    /// The effective config, JSON.
+    pub config: String,
+}
+
+/// A function that events name by its index in `Created::functions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionRecord {
+    /// `package:name/interface`.
+    pub interface: String,
+    /// The function's name.
+    pub function: String,
+    /// Which of the handlers offers it, for an import; none for an export.
+    pub handler: Option<u32>,
+}
+
+/// Data of `instance`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// Counts the actor's instances from 1.
+    pub number: u64,
+    /// Why there is a new one.
+    pub reason: String,
+}
+
+/// Data of `queued`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// Where the call comes from, in words; the header's cause names an event when there is one.
+    pub source: String,
+    /// The encoded params, behind the state.
+    pub params: Bytes,
+}
+
+/// Data of `host`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostCall {
+    /// The encoded arguments.
+    pub arguments: Bytes,
+    /// What came back.
+    pub result: HostResult,
+}
+
+/// What a host call gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostResult {
+    /// The encoded result.
+    Value(Bytes),
+    /// The plugin failed, and the call trapped with this text.
+    Fault(String),
+    /// The result is a function of a chain: which part, and its digest.
+    Chain {
+        /// First sequence.
+        from: u64,
+        /// Behind the last sequence.
+        to: u64,
+        /// Hash of the last event.
+        head: Bytes,
+        /// SHA3-256 of the encoded result.
+        digest: Bytes,
+    },
+}
+
+/// Data of `return`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Return {
+    /// How the call ended.
+    pub outcome: Outcome,
+    /// How many host calls it made.
+    pub host_calls: u64,
+    /// Digest of the state when the call changed it (see [`crate::state`]).
+    pub state: Option<StateDigest>,
+}
+
+/// The new state: its length and digest; a length of 2^64 - 1 is no state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateDigest {
+    /// In bytes.
+    pub length: u64,
+    /// See [`crate::state`].
+    pub digest: Bytes,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// `ok`, with the encoded values behind the state.
+    Ok(Bytes),
+    /// `err`, with its text.
+    Err(String),
+    /// The guest trapped.
+    Trap(String),
+    /// The core ended the call.
+    Interrupted(String),
+}
+
+/// Data of `snapshot`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The actor's state.
+    pub state: Option<Bytes>,
+    /// Each handler's exported state, in the order of `Created::handlers`.
+    pub handlers: Vec<Bytes>,
+}
+
+/// Data of `fault`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The stable code, as `P0101`.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// Data of `failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// What the actor was doing.
+    pub step: String,
+    /// The chain of causes.
+    pub message: String,
+}
+
+/// Data of `stopped`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Who asked: `shutdown`, `program`, `parent`.
+    pub reason: String,
+    /// What `shutdown` was given.
+    pub data: Option<Bytes>,
+}

@@ -1,0 +1,160 @@
+//! `chain export`, `rm` and `gc`: rewriting segments and dropping what nothing names. The folder must be locked for the
+//! last two.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use crate::chain::{INLINE, Id};
+use crate::error::Error;
+use crate::journal::now_ms;
+use crate::record::Created;
+use crate::segment::{self, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, Frames, NO_PLACE};
+use crate::verify::{self, created};
+
+/// A chain as a file of its own: one segment with one group.
+///
+/// # Errors
+/// `J0002`, and `J0004` when the journal does not verify.
+pub fn export(path: &Path, actor: Id) -> Result<Vec<u8>, Error> {
+    let mut bytes = segment::header(1, now_ms(), 1);
+    let start = bytes.len();
+    let mut before = NO_PLACE;
+    let mut events = 0;
+    verify::read(path, |event| {
+        if event.header.actor != actor {
+            return;
+        }
+        let at = bytes.len();
+        let mut frame = vec![0; FRAME];
+        frame.extend_from_slice(&event.header.bytes());
+        let kept = event.data.filter(|data| data.len() > INLINE);
+        frame.extend_from_slice(kept.unwrap_or_default());
+        let kind = if event.data.is_some() { EVENT } else { EVENT_WITHOUT_DATA };
+        segment::seal(&mut frame, kind, before);
+        before = 1 << 32 | at as u64;
+        events += 1;
+        bytes.extend_from_slice(&frame);
+    })?;
+    let commit = segment::commit(1, events, bytes.get(start..).unwrap_or_default());
+    bytes.extend_from_slice(&commit);
+    Ok(bytes)
+}
+
+/// Rewrites every segment without the events of an actor.
+///
+/// # Errors
+/// What the system says, or that a segment is damaged.
+pub fn remove(journal: &Path, actor: Id) -> io::Result<u64> {
+    let mut removed = 0;
+    let mut drafts = Vec::new();
+    let mut places: BTreeMap<Id, u64> = BTreeMap::new();
+    for (number, path) in segment::list(journal)? {
+        let bytes = segment::read_all(&path)?;
+        let rewritten = without(&bytes, number, actor, &mut places, &mut removed)
+            .map_err(|damage| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {damage}", path.display())))?;
+        let draft = path.with_extension("draft");
+        segment::write_private(&draft, &rewritten)?;
+        drafts.push((draft, path));
+    }
+    // The last one first: whatever a crash leaves is the beginning of the chain, which verifies.
+    for (draft, path) in drafts.iter().rev() {
+        std::fs::rename(draft, path)?;
+    }
+    std::fs::File::open(journal)?.sync_all()?;
+    Ok(removed)
+}
+
+fn without(
+    bytes: &[u8],
+    number: u32,
+    actor: Id,
+    places: &mut BTreeMap<Id, u64>,
+    removed: &mut u64,
+) -> Result<Vec<u8>, segment::Damage> {
+    let mut frames = Frames::new(bytes)?;
+    let mut out = bytes.get(..segment::SEGMENT_HEADER).unwrap_or_default().to_vec();
+    let (mut group_start, mut events) = (out.len(), 0);
+    while let Some(frame) = frames.next_frame()? {
+        match frame {
+            Frame::Event { header, .. } if header.actor == actor => *removed += 1,
+            Frame::Event { header, data, .. } => {
+                let at = out.len() as u64;
+                let mut frame = vec![0; FRAME];
+                frame.extend_from_slice(&header.bytes());
+                frame.extend_from_slice(data.filter(|data| data.len() > INLINE).unwrap_or_default());
+                let kind = if data.is_some() { EVENT } else { EVENT_WITHOUT_DATA };
+                let before = places.insert(header.actor, u64::from(number) << 32 | at);
+                segment::seal(&mut frame, kind, before.unwrap_or(NO_PLACE));
+                out.extend_from_slice(&frame);
+                events += 1;
+            }
+            Frame::Commit { group } => {
+                let commit = segment::commit(group, events, out.get(group_start..).unwrap_or_default());
+                out.extend_from_slice(&commit);
+                (group_start, events) = (out.len(), 0);
+            }
+            Frame::Torn { .. } => {}
+        }
+    }
+    Ok(out)
+}
+
+/// What `gc` dropped.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Collected {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Drops objects and copies of plugins that no chain names, and what crashes cut off.
+///
+/// # Errors
+/// As [`verify::read`], and what the system says.
+pub fn collect(data: &Path) -> Result<Collected, Error> {
+    let mut named = BTreeSet::new();
+    if !segment::list(&data.join("journal")).unwrap_or_default().is_empty() {
+        verify::read(data, |event| {
+            if let Some(created) = created(event) {
+                name_all(&created, &mut named);
+            }
+        })?;
+    }
+    let mut collected = Collected::default();
+    let failed = |source| Error::DataFolder { path: data.to_owned(), source };
+    for folder in ["objects", "plugins"] {
+        drop_unnamed(&data.join(folder), &mut collected, |stem, _| named.contains(stem)).map_err(failed)?;
+    }
+    drop_unnamed(&data.join("journal"), &mut collected, |_, extension| !["torn", "draft"].contains(&extension))
+        .map_err(failed)?;
+    Ok(collected)
+}
+
+fn name_all(created: &Created, named: &mut BTreeSet<String>) {
+    named.extend([created.manifest.clone(), created.component.clone()]);
+    named.extend(created.init_state.clone());
+    for handler in &created.handlers {
+        named.extend([handler.wit.clone(), handler.digest.clone()]);
+    }
+}
+
+fn drop_unnamed(folder: &Path, collected: &mut Collected, keep: impl Fn(&str, &str) -> bool) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        let text =
+            |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned()).unwrap_or_default();
+        if !keep(&text(path.file_stem()), &text(path.extension())) {
+            collected.files += 1;
+            collected.bytes += entry.metadata()?.len();
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! Reading and verifying journals and exported chains. Nothing here writes, and nothing but the files is needed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use theater_plugin_api::encoding::decode;
+use theater_plugin_api::uuid_text;
+
+use crate::chain::{Chain, Hash, Header, INLINE, Id, data_digest, hex};
+use crate::error::Error;
+use crate::record::{Created, Kind};
+use crate::segment::{self, Damage, Frame, Frames};
+
+/// The first thing that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the frame starts, if it is about one.
+    pub offset: Option<u64>,
+    /// The event, if it is about one: actor and sequence.
+    pub event: Option<(Id, u64)>,
+    /// What does not fit.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(offset) = self.offset {
+            write!(f, ", frame at offset {offset}")?;
+        }
+        if let Some((actor, sequence)) = self.event {
+            write!(f, ", event {sequence} of actor {}", uuid_text(&actor))?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// An event, read.
+pub struct Event<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Its hash.
+    pub hash: Hash,
+    /// Its data; none when it was dropped.
+    pub data: Option<&'a [u8]>,
+}
+
+/// What a journal or file holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The end of each chain.
+    pub chains: BTreeMap<Id, End>,
+    /// Where an unfinished group begins, if the last segment ends in one.
+    pub torn: Option<(PathBuf, u64)>,
+}
+
+/// The end of a chain.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// The actor's name.
+    pub name: String,
+    /// How many events there are.
+    pub events: u64,
+    /// Hash of the last one.
+    pub head: Hash,
+    /// Type of the last one.
+    pub last: u8,
+    /// Time of the first one, ms since the epoch.
+    pub first_ms: u64,
+    /// Time of the last one.
+    pub last_ms: u64,
+}
+
+/// The segments a path stands for: a data folder, a journal folder, or one file.
+///
+/// # Errors
+/// `J0002`.
+pub fn segments(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let unreadable = |source| Error::ChainRead { path: path.to_owned(), source };
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let journal = path.join("journal");
+    let folder = if journal.is_dir() { journal } else { path.to_owned() };
+    let list = segment::list(&folder).map_err(unreadable)?;
+    if list.is_empty() {
+        return Err(unreadable(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no journal here")));
+    }
+    Ok(list.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Reads every event in order, checking frames, groups, links and data.
+///
+/// # Errors
+/// `J0002`, and `J0004` with the first [`Finding`].
+pub fn read(path: &Path, mut each: impl FnMut(&Event<'_>)) -> Result<Contents, Error> {
+    // A folder's first segment is number 1 and begins with group 1; a file may be any segment.
+    let mut reading = Reading { before: path.is_dir().then_some((0, 1)), ..Reading::default() };
+    let segments = segments(path)?;
+    let last = segments.len();
+    for (number, segment) in segments.iter().enumerate() {
+        let bytes = segment::read_all(segment).map_err(|source| Error::ChainRead { path: segment.clone(), source })?;
+        reading
+            .segment(segment, &bytes, number + 1 == last, &mut each)
+            .map_err(|finding| Error::Chain(Box::new(finding)))?;
+    }
+    Ok(reading.contents)
+}
+
+#[derive(Default)]
+struct Reading {
+    chains: BTreeMap<Id, Chain>,
+    contents: Contents,
+    // Number and next group of the segment before.
+    before: Option<(u32, u64)>,
+}
+
+impl Reading {
+    fn segment(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        is_last: bool,
+        each: &mut impl FnMut(&Event<'_>),
+    ) -> Result<(), Finding> {
+        let at = |offset: Option<u64>, what: String| Finding { path: path.to_owned(), offset, event: None, what };
+        let damaged = |damage: Damage| match damage {
+            Damage::Frame { offset, what } => at(Some(offset), what.to_owned()),
+            other => at(None, other.to_string()),
+        };
+        let mut frames = Frames::new(bytes).map_err(damaged)?;
+        if let Some((number, group)) = self.before {
+            if Some(frames.number()) != number.checked_add(1) {
+                return Err(at(
+                    None,
+                    format!("it is segment {}, segment {} is missing", frames.number(), number.saturating_add(1)),
+                ));
+            }
+            if frames.next_group() != group {
+                return Err(at(None, "groups are missing between the segment before and this one".to_owned()));
+            }
+        }
+        // Events count once their group has its commit.
+        let mut group = Vec::new();
+        while let Some(frame) = frames.next_frame().map_err(damaged)? {
+            match frame {
+                Frame::Event { offset, header, hash, data, .. } => {
+                    group.push((offset, Event { header: *header, hash, data }));
+                }
+                Frame::Commit { .. } => {
+                    for (offset, event) in group.drain(..) {
+                        self.event(path, offset, &event)?;
+                        each(&event);
+                    }
+                }
+                Frame::Torn { offset } if is_last => self.contents.torn = Some((path.to_owned(), offset)),
+                Frame::Torn { offset } => {
+                    return Err(at(Some(offset), "its group is cut off, and another segment follows".to_owned()));
+                }
+            }
+        }
+        self.before = Some((frames.number(), frames.next_group()));
+        Ok(())
+    }
+
+    fn event(&mut self, path: &Path, offset: u64, event: &Event<'_>) -> Result<(), Finding> {
+        let header = &event.header;
+        let wrong = |what: &str| Finding {
+            path: path.to_owned(),
+            offset: Some(offset),
+            event: Some((header.actor, header.sequence)),
+            what: what.to_owned(),
+        };
+        let chain = self.chains.entry(header.actor).or_insert_with(|| Chain::new(header.actor));
+        chain.check(header).map_err(wrong)?;
+        if let Some(data) = event.data.filter(|_| header.length > INLINE as u64)
+            && data_digest(data)[..] != header.tail[..]
+        {
+            return Err(wrong("its data is not what the header's digest says"));
+        }
+        if Kind::from_number(header.kind).is_none() {
+            return Err(wrong("it is of no known type"));
+        }
+        chain.advance(event.hash);
+        let end = self.contents.chains.entry(header.actor).or_insert_with(|| End {
+            name: name_of(event).unwrap_or_default(),
+            events: 0,
+            head: event.hash,
+            last: header.kind,
+            first_ms: header.timestamp,
+            last_ms: header.timestamp,
+        });
+        end.events += 1;
+        (end.head, end.last, end.last_ms) = (event.hash, header.kind, header.timestamp);
+        Ok(())
+    }
+}
+
+fn name_of(event: &Event<'_>) -> Option<String> {
+    created(event).map(|created| created.name)
+}
+
+/// The data of a `created`, `restarted` or `swapped` event.
+#[must_use]
+pub fn created(event: &Event<'_>) -> Option<Created> {
+    match Kind::from_number(event.header.kind)? {
+        Kind::Created | Kind::Restarted | Kind::Swapped => decode(event.data?).ok(),
+        _ => None,
+    }
+}
+
+impl Contents {
+    /// The chain with that id, name (the newest of several), or unique start of an id.
+    #[must_use]
+    pub fn find(&self, wanted: &str) -> Option<(Id, &End)> {
+        let chains = || self.chains.iter().map(|(id, end)| (*id, end));
+        let named = || chains().filter(|(_, end)| end.name == wanted).max_by_key(|(_, end)| end.first_ms);
+        let started = || {
+            let mut found = chains().filter(|(id, _)| wanted.len() >= 4 && uuid_text(id).starts_with(wanted));
+            found.next().filter(|_| found.next().is_none())
+        };
+        chains().find(|(id, _)| uuid_text(id) == wanted).or_else(named).or_else(started)
+    }
+}
+
+/// The outcome of a verification, as sentences.
+#[must_use]
+pub fn sentence(id: &Id, end: &End) -> String {
+    format!("{} {}: {} events, complete up to {}", uuid_text(id), end.name, end.events, hex(&end.head))
+}

@@ -1,0 +1,16 @@
+//! Broken: has the handler type of `handler-twice-b`.
+
+#![forbid(unsafe_code)]
+
+use probe::Fixture;
+use theater_plugin_api::Host;
+
+probe::plugin!(Broken, "bad-handler-twice-a", "bad:handler-twice");
+
+struct Broken;
+
+impl Fixture for Broken {
+    fn attach(_: Host) -> Result<Self, String> {
+        Ok(Self)
+    }
+}

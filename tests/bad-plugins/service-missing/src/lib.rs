@@ -1,0 +1,16 @@
+//! Broken: needs a service of the core that no core has.
+
+#![forbid(unsafe_code)]
+
+use probe::Fixture;
+use theater_plugin_api::Host;
+
+probe::plugin!(Broken, "bad-service-missing", "bad:service-missing", { "theater.unheard-of": 0 });
+
+struct Broken;
+
+impl Fixture for Broken {
+    fn attach(_: Host) -> Result<Self, String> {
+        Ok(Self)
+    }
+}

@@ -1,0 +1,73 @@
+//! Broken: answers with bytes that are not the encoding of the function's result.
+
+#![forbid(unsafe_code)]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use theater_plugin_api::abi::Answer;
+use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Plugin};
+
+theater_plugin_api::bindings! {
+    plugin: Broken,
+    handler: Typed,
+    name: "bad-wrong-bytes",
+    wit: "../wit",
+    handlers: ["bad:wrong-bytes"],
+    provides: { "bad:plugin/probe@1.0.0": { "run": read, "run-later": async read, "bare": read } },
+}
+
+/// What `bindings!` is given, and what is never made: the plugin's handler is [`Untyped`].
+enum Typed {}
+
+impl Handler for Typed {}
+
+impl bad::plugin::probe::Probe for Typed {
+    fn run(&self, _: &Call, _: &str) -> Result<String, String> {
+        match *self {}
+    }
+    async fn run_later(&self, _: &Call, _: String) -> Result<String, String> {
+        match *self {}
+    }
+    fn bare(&self, _: &Call) -> u32 {
+        match *self {}
+    }
+}
+
+struct Broken;
+
+impl Plugin for Broken {
+    type Handler = Untyped;
+    fn init(_: Host) -> Result<Self, String> {
+        Ok(Self)
+    }
+    async fn attach(&self, _: Host, _: Attachment) -> Result<Untyped, String> {
+        Ok(Untyped)
+    }
+}
+
+struct Untyped;
+
+impl Handler for Untyped {}
+
+impl Dispatch for Untyped {
+    fn dispatch_sync(&self, _: &Call, function: u32, _: &[u8]) -> Answer {
+        Answer::ok(bytes(function))
+    }
+    fn dispatch(self: Arc<Self>, _: Call, function: u32, _: &[u8]) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
+        Box::pin(std::future::ready(Answer::ok(bytes(function))))
+    }
+    fn function_name(_: u32) -> &'static str {
+        ""
+    }
+}
+
+/// A case that a result does not have; a byte behind a result; a number that ends early.
+fn bytes(function: u32) -> Vec<u8> {
+    match function {
+        0 => vec![7],
+        1 => vec![0, 2, b'o', b'k', 0],
+        _ => vec![0x80],
+    }
+}

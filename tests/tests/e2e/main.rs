@@ -1,0 +1,13 @@
+//! End-to-end tests: one binary, a module per topic.
+
+mod acme;
+mod bad_plugins;
+mod guests;
+mod http;
+mod journal;
+mod mistakes;
+mod operator;
+mod own_plugins;
+mod python;
+mod readme;
+mod scale;

@@ -1,0 +1,27 @@
+//! The short forms of the soak programs.
+
+use std::process::Command;
+
+fn soak(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().expect("the soak program runs");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {out}{err}");
+    out.into_owned()
+}
+
+const SCALE: &str = env!("CARGO_BIN_EXE_scale_soak");
+
+#[test]
+fn idle_actors_hold_no_instance_and_still_answer() {
+    assert!(soak(SCALE, &["idle", "2000"]).contains("\"actors\":2000"));
+}
+
+#[test]
+fn starts_and_stops_leave_nothing_behind() {
+    soak(SCALE, &["churn", "200"]);
+}
+
+#[test]
+fn a_small_program_serves_in_a_small_memory() {
+    soak(SCALE, &["memory"]);
+}

@@ -1,0 +1,161 @@
+//! Random types, and how many core values they are: written from the Canonical ABI, not from `Shape`.
+
+use std::sync::Arc;
+
+use theater_runtime::shape::Shape;
+
+use super::random::Random;
+
+const SCALARS: [Shape; 13] = [
+    Shape::Bool,
+    Shape::U8,
+    Shape::U16,
+    Shape::U32,
+    Shape::U64,
+    Shape::S8,
+    Shape::S16,
+    Shape::S32,
+    Shape::S64,
+    Shape::F32,
+    Shape::F64,
+    Shape::Char,
+    Shape::String,
+];
+
+/// A function of a component: the types of its parameters and its result.
+pub struct Function {
+    pub params: Vec<(String, Shape)>,
+    pub result: Option<Shape>,
+    /// Whether it follows the calling convention of handler exports.
+    pub handler: bool,
+}
+
+fn names(letter: char, count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(move |number| format!("{letter}{number}"))
+}
+
+/// A leaf: a scalar, text, bytes, an enum or flags. A component has at most 32 flags (wasmparser refuses 0 and 33).
+fn leaf(random: &mut Random) -> Shape {
+    match random.below(20) {
+        0..=12 => random.pick(&SCALARS),
+        13 | 14 => Shape::Bytes,
+        15 | 16 => {
+            let count = random.pick(&[1, 2, 3, 255, 256, 257, 300]);
+            Shape::Enum(names('e', count).collect())
+        }
+        _ => {
+            let count = random.pick(&[1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 32]);
+            Shape::Flags(names('g', count).collect())
+        }
+    }
+}
+
+/// A type nested at most `depth` deep, with about `budget` leaves at most.
+pub fn shape(random: &mut Random, depth: usize, budget: &mut usize) -> Shape {
+    *budget = budget.saturating_sub(1);
+    if depth == 0 || *budget == 0 || random.chance(20) {
+        return leaf(random);
+    }
+    let mut inner = |random: &mut Random| shape(random, depth - 1, budget);
+    match random.below(8) {
+        0 | 1 => match inner(random) {
+            Shape::U8 => Shape::Bytes,
+            item => Shape::List(Arc::new(item)),
+        },
+        2 => Shape::Option(Arc::new(inner(random))),
+        3 => {
+            let ok = random.chance(75).then(|| inner(random));
+            let err = random.chance(75).then(|| inner(random));
+            Shape::Result(Arc::new((ok, err)))
+        }
+        4 => {
+            let count = random.between(1, 5);
+            Shape::Tuple((0..count).map(|_| inner(random)).collect())
+        }
+        5 | 6 => {
+            let count = random.between(1, 6);
+            Shape::Record(names('f', count).map(|name| (name, inner(random))).collect())
+        }
+        _ => {
+            let count = random.pick(&[1, 2, 3, 4, 5, 6, 260, 300]);
+            let payloads = if count > 6 { 3 } else { 70 };
+            Shape::Variant(
+                names('c', count).map(|name| (name, random.chance(payloads).then(|| inner(random)))).collect(),
+            )
+        }
+    }
+}
+
+fn any(random: &mut Random, budget: usize) -> Shape {
+    let depth = random.between(0, 8);
+    shape(random, depth, &mut { budget })
+}
+
+fn row(random: &mut Random) -> Vec<Shape> {
+    match random.below(8) {
+        0 => (0..random.between(17, 40)).map(|_| random.pick(&SCALARS[..12])).collect(),
+        1 => (0..random.between(12, 20)).map(|_| leaf(random)).collect(),
+        2 => vec![any(random, 40)],
+        _ => (0..random.between(1, 5)).map(|_| any(random, 12)).collect(),
+    }
+}
+
+/// A function of any types.
+pub fn plain(random: &mut Random) -> Function {
+    let params = if random.chance(3) { Vec::new() } else { row(random) };
+    let result = match random.below(10) {
+        0 => None,
+        1 | 2 => Some(leaf(random)),
+        _ => Some(any(random, 40)),
+    };
+    Function { params: names('p', params.len()).zip(params).collect(), result, handler: false }
+}
+
+/// A handler export of any types.
+pub fn handler(random: &mut Random) -> Function {
+    let state = Shape::Option(Arc::new(Shape::Bytes));
+    let params = Shape::Tuple(row(random).into());
+    let back =
+        if random.chance(15) { vec![state.clone()] } else { vec![state.clone(), Shape::Tuple(row(random).into())] };
+    let result = Shape::Result(Arc::new((Some(Shape::Tuple(back.into())), Some(Shape::String))));
+    let params = vec![("state".to_owned(), state), ("params".to_owned(), params)];
+    Function { params, result: Some(result), handler: true }
+}
+
+/// The core types of a value that is passed as core values (Canonical ABI, `flatten_type`).
+pub fn flatten(shape: &Shape) -> Vec<&'static str> {
+    match shape {
+        Shape::U64 | Shape::S64 => vec!["i64"],
+        Shape::F32 => vec!["f32"],
+        Shape::F64 => vec!["f64"],
+        Shape::String | Shape::Bytes | Shape::List(_) => vec!["i32", "i32"],
+        Shape::Tuple(items) => items.iter().flat_map(flatten).collect(),
+        Shape::Record(fields) => fields.iter().flat_map(|(_, field)| flatten(field)).collect(),
+        Shape::Option(some) => cases([Some(&**some)]),
+        Shape::Result(sides) => cases([sides.0.as_ref(), sides.1.as_ref()]),
+        Shape::Variant(all) => cases(all.iter().map(|(_, payload)| payload.as_ref())),
+        _ => vec!["i32"],
+    }
+}
+
+fn cases<'a>(payloads: impl IntoIterator<Item = Option<&'a Shape>>) -> Vec<&'static str> {
+    let mut joined: Vec<&'static str> = Vec::new();
+    for payload in payloads.into_iter().flatten() {
+        for (place, core) in flatten(payload).into_iter().enumerate() {
+            match joined.get_mut(place) {
+                None => joined.push(core),
+                Some(before) => *before = join(before, core),
+            }
+        }
+    }
+    joined.insert(0, "i32");
+    joined
+}
+
+fn join(a: &'static str, b: &'static str) -> &'static str {
+    match (a, b) {
+        _ if a == b => a,
+        ("i32", "f32") | ("f32", "i32") => "i32",
+        _ => "i64",
+    }
+}
