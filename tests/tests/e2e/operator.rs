@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value as Json;
 use theater_tests::{
     HTTP, Running, Scratch, build_folder, chain, component, get, json_lines, manifest, plugin_folder, repository,
-    texts, theater,
+    texts, theater, wait_until,
 };
 
 fn digest(path: &Path) -> String {
@@ -273,7 +273,8 @@ fn a_running_programs_chains_can_be_read_but_not_removed() {
     let (running, address) = Running::actor(&scratch, &manifest("hello-http", HTTP));
     assert_eq!(get(address, "/").status, 200);
     let data = running.data.display().to_string();
-    assert_eq!(objects(&["chain", "list", "--data", &data]).len(), 1);
+    // Under `sync = "batch"` an answer may leave before its events are on disk.
+    wait_until("the chain is on disk", || (objects(&["chain", "list", "--data", &data]).len() == 1).then_some(()));
     ok(&["chain", "verify", "--data", &data]);
     for command in [&["chain", "rm", "hello-http"][..], &["chain", "gc"]] {
         let output = theater(&[command, &["--data", &data]].concat());
