@@ -38,10 +38,15 @@ use std::sync::Arc;
 use abi_stable::prefix_type::WithMetadata;
 use async_ffi::{FfiFuture, FutureExt};
 
-use crate::encoding;
+use crate::children::ChildEnd;
 use crate::guard::{self, Guarded};
+use crate::host::ChainEvent;
 use crate::plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered};
-use crate::service::{ChainService, LifecycleService, SERVICE_CHAIN, SERVICE_LIFECYCLE};
+use crate::service::{
+    ChainService, ChildrenService, LifecycleService, MessagesService, SERVICE_CHAIN, SERVICE_CHILDREN,
+    SERVICE_LIFECYCLE, SERVICE_MESSAGES,
+};
+use crate::{Bytes, encoding};
 
 pub use theater_plugin_abi::*;
 
@@ -408,6 +413,111 @@ impl Host {
     }
 }
 
+// ---- the plugin's side: services ---------------------------------------------------------------------------------------------
+
+impl Host {
+    /// The table of a service whose id stands for tables of type `T`.
+    fn table<T>(&self, id: &str) -> Result<&'static T, Answer> {
+        match self.service(id, 0) {
+            // SAFETY: the core answers an id with a pointer to that id's table, which lives as long as the process; the
+            // callers below name each id with its own type.
+            Some(table) => Ok(unsafe { &*table.cast::<T>() }),
+            None => Err(Answer::error(format!("this core does not offer the service {id}"))),
+        }
+    }
+
+    fn message_table(&self) -> Result<&'static MessagesService, Answer> {
+        self.table(SERVICE_MESSAGES)
+    }
+
+    fn child_table(&self) -> Result<&'static ChildrenService, Answer> {
+        self.table(SERVICE_CHILDREN)
+    }
+
+    pub(crate) fn raw_find(&self, wanted: &str) -> Result<Answer, Answer> {
+        // SAFETY: the table is this host's (all below alike); slices and context live for the call.
+        self.message_table().map(|table| unsafe { (table.find)(self.0.data, wanted.into()) })
+    }
+    pub(crate) fn raw_call_from(
+        &self,
+        export: u32,
+        params: &[u8],
+        source: &str,
+        from: *const CallContext,
+    ) -> Result<FfiFuture<Answer>, Answer> {
+        // SAFETY: as above.
+        self.message_table()
+            .map(|table| unsafe { (table.call)(self.0.data, export, params.into(), source.into(), from) })
+    }
+    pub(crate) fn raw_post(
+        &self,
+        export: u32,
+        params: &[u8],
+        source: &str,
+        from: *const CallContext,
+        first: bool,
+    ) -> Result<FfiFuture<Answer>, Answer> {
+        // SAFETY: as above.
+        self.message_table()
+            .map(|table| unsafe { (table.post)(self.0.data, export, params.into(), source.into(), from, first) })
+    }
+    pub(crate) fn raw_stage(
+        &self,
+        export: u32,
+        params: &[u8],
+        source: &str,
+        from: &CallContext,
+        otherwise: &[u8],
+    ) -> Result<FfiFuture<Answer>, Answer> {
+        // SAFETY: as above.
+        self.message_table().map(|table| unsafe {
+            (table.stage)(self.0.data, export, params.into(), source.into(), from, otherwise.into())
+        })
+    }
+    pub(crate) fn raw_spawn_child(&self, manifest: &str, state: Option<&[u8]>) -> Result<FfiFuture<Answer>, Answer> {
+        let (some, state) = (state.is_some(), state.unwrap_or_default());
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.spawn)(self.0.data, manifest.into(), some, state.into()) })
+    }
+    pub(crate) fn raw_resume_child(&self, manifest: &str, state: Option<&[u8]>) -> Result<FfiFuture<Answer>, Answer> {
+        let (some, state) = (state.is_some(), state.unwrap_or_default());
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.resume)(self.0.data, manifest.into(), some, state.into()) })
+    }
+    pub(crate) fn raw_restart_child(&self, child: &str) -> Result<FfiFuture<Answer>, Answer> {
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.restart)(self.0.data, child.into()) })
+    }
+    pub(crate) fn raw_stop_child(&self, child: &str) -> Result<FfiFuture<Answer>, Answer> {
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.stop)(self.0.data, child.into()) })
+    }
+    pub(crate) fn raw_release_child(&self, child: &str) -> Result<Answer, Answer> {
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.release)(self.0.data, child.into()) })
+    }
+    pub(crate) fn raw_children(&self) -> Result<Answer, Answer> {
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.list)(self.0.data) })
+    }
+    pub(crate) fn raw_child_state(&self, actor: &str) -> Result<Answer, Answer> {
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.state)(self.0.data, actor.into()) })
+    }
+    pub(crate) fn raw_child_events(&self, actor: &str) -> Result<FfiFuture<Answer>, Answer> {
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.events)(self.0.data, actor.into()) })
+    }
+    pub(crate) fn raw_next_end(&self) -> Result<FfiFuture<Answer>, Answer> {
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.next_end)(self.0.data) })
+    }
+    pub(crate) fn raw_fail(&self, reason: &str) -> Result<(), Answer> {
+        // SAFETY: as above.
+        self.child_table().map(|table| unsafe { (table.fail)(self.0.data, reason.into()) })
+    }
+}
+
 // ---- the core's side --------------------------------------------------------------------------------------------------------
 
 /// What the core implements, so that no other file needs unsafe code to be a host.
@@ -449,8 +559,66 @@ pub trait HostSide: Send + Sync + 'static {
     /// # Errors
     /// A sentence, when it is stopping already.
     fn shutdown(&self, data: Option<Vec<u8>>) -> Result<(), String>;
+    /// See [`MessagesService::find`].
+    ///
+    /// # Errors
+    /// A sentence when no living actor, or more than one, is meant.
+    fn find(&self, wanted: &str) -> Result<String, String>;
+    /// See [`MessagesService::call`].
+    fn call_from(&self, message: Message<'_>) -> impl Future<Output = Answer> + Send + 'static;
+    /// See [`MessagesService::post`].
+    fn post(&self, message: Message<'_>, first: bool) -> impl Future<Output = Answer> + Send + 'static;
+    /// See [`MessagesService::stage`].
+    fn stage(&self, message: Message<'_>, otherwise: &[u8]) -> impl Future<Output = Answer> + Send + 'static;
+    /// See [`ChildrenService::spawn`].
+    fn spawn_child(
+        &self,
+        manifest: String,
+        state: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<String, String>> + Send + 'static;
+    /// See [`ChildrenService::resume`].
+    fn resume_child(
+        &self,
+        manifest: String,
+        state: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<String, String>> + Send + 'static;
+    /// See [`ChildrenService::restart`].
+    fn restart_child(&self, child: String) -> impl Future<Output = Result<(), String>> + Send + 'static;
+    /// See [`ChildrenService::stop`].
+    fn stop_child(&self, child: String) -> impl Future<Output = Result<(), String>> + Send + 'static;
+    /// See [`ChildrenService::release`].
+    ///
+    /// # Errors
+    /// A sentence when it is no child.
+    fn release_child(&self, child: &str) -> Result<(), String>;
+    /// See [`ChildrenService::list`].
+    fn children(&self) -> Vec<String>;
+    /// See [`ChildrenService::state`].
+    ///
+    /// # Errors
+    /// A sentence when it is no descendant.
+    fn child_state(&self, actor: &str) -> Result<Option<Bytes>, String>;
+    /// See [`ChildrenService::events`].
+    fn child_events(&self, actor: String) -> impl Future<Output = Result<Vec<ChainEvent>, String>> + Send + 'static;
+    /// See [`ChildrenService::next_end`].
+    fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static;
+    /// See [`ChildrenService::fail`].
+    fn fail(&self, reason: String);
     /// Whether the service `id` is offered with at least that minor.
     fn offers(&self, id: &str, minimum_minor: u32) -> bool;
+}
+
+/// A call of an export that another actor, or the outside, has for the host's actor.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Number in the descriptor's `calls`.
+    pub export: u32,
+    /// The encoded parameters.
+    pub params: &'a [u8],
+    /// A sentence on where it comes from.
+    pub source: &'a str,
+    /// The other actor's call it is made from.
+    pub from: Option<&'a CallContext>,
 }
 
 struct HostTables<S>(std::marker::PhantomData<S>);
@@ -475,6 +643,24 @@ impl<S: HostSide> HostTables<S> {
     });
     const CHAIN: &'static ChainService = &ChainService { newest: host_chain_newest::<S> };
     const LIFECYCLE: &'static LifecycleService = &LifecycleService { shutdown: host_shutdown::<S> };
+    const MESSAGES: &'static MessagesService = &MessagesService {
+        find: host_find::<S>,
+        call: host_call_from::<S>,
+        post: host_post::<S>,
+        stage: host_stage::<S>,
+    };
+    const CHILDREN: &'static ChildrenService = &ChildrenService {
+        spawn: host_spawn_child::<S>,
+        resume: host_resume_child::<S>,
+        restart: host_restart_child::<S>,
+        stop: host_stop_child::<S>,
+        release: host_release_child::<S>,
+        list: host_children::<S>,
+        state: host_child_state::<S>,
+        events: host_child_events::<S>,
+        next_end: host_next_end::<S>,
+        fail: host_fail::<S>,
+    };
 }
 
 /// Makes the host object for `side`.
@@ -578,6 +764,8 @@ unsafe extern "C" fn host_service<S: HostSide>(this: *const (), id: Slice, minim
     match id.as_str() {
         SERVICE_CHAIN => std::ptr::from_ref(HostTables::<S>::CHAIN).cast(),
         SERVICE_LIFECYCLE => std::ptr::from_ref(HostTables::<S>::LIFECYCLE).cast(),
+        SERVICE_MESSAGES => std::ptr::from_ref(HostTables::<S>::MESSAGES).cast(),
+        SERVICE_CHILDREN => std::ptr::from_ref(HostTables::<S>::CHILDREN).cast(),
         _ => std::ptr::null(),
     }
 }
@@ -589,6 +777,120 @@ unsafe extern "C" fn host_shutdown<S: HostSide>(this: *const (), some: bool, dat
     // SAFETY: as above.
     let (side, data) = unsafe { (borrow::<S>(this), data.get()) };
     answer_of(side.shutdown(some.then(|| data.to_vec())).map(|()| Vec::new()))
+}
+
+/// # Safety
+/// The slices and the context (unless null) must live for `'a`.
+unsafe fn message<'a>(export: u32, params: Slice, source: &'a str, context: *const CallContext) -> Message<'a> {
+    // SAFETY: by the contract of this function.
+    unsafe { Message { export, params: params.get(), source, from: context.as_ref() } }
+}
+unsafe extern "C" fn host_find<S: HostSide>(this: *const (), wanted: Slice) -> Answer {
+    // SAFETY: as above.
+    let (side, wanted) = unsafe { (borrow::<S>(this), wanted.text()) };
+    answer_of(side.find(&wanted).map(String::into_bytes))
+}
+unsafe extern "C" fn host_call_from<S: HostSide>(
+    this: *const (),
+    export: u32,
+    params: Slice,
+    source: Slice,
+    context: *const CallContext,
+) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    unsafe { borrow::<S>(this).call_from(message(export, params, &source.text(), context)).into_ffi() }
+}
+unsafe extern "C" fn host_post<S: HostSide>(
+    this: *const (),
+    export: u32,
+    params: Slice,
+    source: Slice,
+    context: *const CallContext,
+    first: bool,
+) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    unsafe { borrow::<S>(this).post(message(export, params, &source.text(), context), first).into_ffi() }
+}
+unsafe extern "C" fn host_stage<S: HostSide>(
+    this: *const (),
+    export: u32,
+    params: Slice,
+    source: Slice,
+    context: *const CallContext,
+    otherwise: Slice,
+) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    unsafe { borrow::<S>(this).stage(message(export, params, &source.text(), context), otherwise.get()).into_ffi() }
+}
+fn told(future: impl Future<Output = Result<Vec<u8>, String>> + Send + 'static) -> FfiFuture<Answer> {
+    async move { answer_of(future.await) }.into_ffi()
+}
+/// # Safety
+/// The slice must live for the call.
+unsafe fn given(some: bool, state: Slice) -> Option<Vec<u8>> {
+    // SAFETY: by the contract of this function.
+    some.then(|| unsafe { state.get() }.to_vec())
+}
+unsafe extern "C" fn host_spawn_child<S: HostSide>(
+    this: *const (),
+    manifest: Slice,
+    some: bool,
+    state: Slice,
+) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), given(some, state)) };
+    let child = side.spawn_child(manifest, state);
+    told(async move { child.await.map(String::into_bytes) })
+}
+unsafe extern "C" fn host_resume_child<S: HostSide>(
+    this: *const (),
+    manifest: Slice,
+    some: bool,
+    state: Slice,
+) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), given(some, state)) };
+    let child = side.resume_child(manifest, state);
+    told(async move { child.await.map(String::into_bytes) })
+}
+unsafe extern "C" fn host_restart_child<S: HostSide>(this: *const (), child: Slice) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    let restarted = unsafe { borrow::<S>(this).restart_child(child.text()) };
+    told(async move { restarted.await.map(|()| Vec::new()) })
+}
+unsafe extern "C" fn host_stop_child<S: HostSide>(this: *const (), child: Slice) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    let stopped = unsafe { borrow::<S>(this).stop_child(child.text()) };
+    told(async move { stopped.await.map(|()| Vec::new()) })
+}
+unsafe extern "C" fn host_release_child<S: HostSide>(this: *const (), child: Slice) -> Answer {
+    // SAFETY: as above.
+    answer_of(unsafe { borrow::<S>(this).release_child(&child.text()) }.map(|()| Vec::new()))
+}
+unsafe extern "C" fn host_children<S: HostSide>(this: *const ()) -> Answer {
+    // SAFETY: as above.
+    encoded(&unsafe { borrow::<S>(this) }.children())
+}
+unsafe extern "C" fn host_child_state<S: HostSide>(this: *const (), actor: Slice) -> Answer {
+    // SAFETY: as above.
+    match unsafe { borrow::<S>(this).child_state(&actor.text()) } {
+        Ok(state) => encoded(&state),
+        Err(sentence) => Answer::error(sentence),
+    }
+}
+unsafe extern "C" fn host_child_events<S: HostSide>(this: *const (), actor: Slice) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    let events = unsafe { borrow::<S>(this).child_events(actor.text()) };
+    async move { events.await.map_or_else(Answer::error, |events| encoded(&events)) }.into_ffi()
+}
+unsafe extern "C" fn host_next_end<S: HostSide>(this: *const ()) -> FfiFuture<Answer> {
+    // SAFETY: as above.
+    let end = unsafe { borrow::<S>(this) }.next_end();
+    async move { end.await.map_or_else(Answer::error, |end| encoded(&end)) }.into_ffi()
+}
+unsafe extern "C" fn host_fail<S: HostSide>(this: *const (), reason: Slice) {
+    // SAFETY: as above.
+    unsafe { borrow::<S>(this).fail(reason.text()) }
 }
 
 /// A handler the core holds: released once, when the last owner lets go.

@@ -207,7 +207,7 @@ impl Host {
     }
 }
 
-fn result_of<R: DeserializeOwned>(answer: &Answer) -> Result<R, CallError> {
+pub(crate) fn result_of<R: DeserializeOwned>(answer: &Answer) -> Result<R, CallError> {
     match answer.status {
         OK => encoding::decode(&answer.bytes).map_err(|error| CallError::Decode(error.to_string())),
         ERROR => Err(CallError::Actor(answer.sentence())),

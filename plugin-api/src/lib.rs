@@ -44,10 +44,12 @@ compile_error!("Theater runs on Linux on x86-64 and arm64");
 #[allow(unsafe_code, reason = "the ABI: every block argues its safety")]
 pub mod abi;
 mod bytes;
+mod children;
 pub mod descriptor;
 pub mod encoding;
 pub mod guard;
 pub mod host;
+mod messages;
 pub mod narrow;
 mod plugin;
 pub mod service;
@@ -55,7 +57,9 @@ pub mod service;
 pub mod testing;
 
 pub use bytes::Bytes;
+pub use children::{ChildEnd, Ending, FailureKind};
 pub use host::{CallError, Host, Level};
+pub use messages::Invocation;
 pub use plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered, uuid_text};
 /// Reads WIT and makes a plugin of it.
 ///
@@ -77,8 +81,9 @@ pub use plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered, uuid_te
 ///
 /// It makes, in the scope it stands in, a module per package and interface (`theater::simple::timing`) with the types,
 /// a trait per provided interface (`timing::Timing`), an async function per called export
-/// (`http_server::handle_request(&host, "cause", &request)`), and the two symbols the library exports. Versions do not
-/// show in module names.
+/// (`http_server::handle_request(&host, "cause", &request)`), the same call as a value for the service
+/// `theater.messages` (`http_server::invoke_handle_request(&request)`, an [`Invocation`]), and the two symbols the library
+/// exports. Versions do not show in module names.
 ///
 /// A function that is not `async` takes text and bytes borrowed (`&str`, `&[u8]`); an async one owns its parameters.
 pub use theater_plugin_macros::bindings;
@@ -88,6 +93,7 @@ pub mod __private {
     pub use crate::abi::{__root, Answer, encoded};
     pub use crate::descriptor::{HEADER, section};
     pub use crate::encoding::{Reader, deserialize_flags, encode_into, serialize_flags};
+    pub use crate::messages::{invocation, values};
     pub use crate::plugin::{Pending, bad_arguments, no_such_function, ready};
     pub use serde;
 }

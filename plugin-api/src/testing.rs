@@ -74,12 +74,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use crate::abi::Answer;
-use crate::abi::{ABSENT, CallContext, GONE, HostSide, OK, PANIC, host_object};
+use crate::abi::{ABSENT, CallContext, GONE, HostSide, Message, OK, PANIC, host_object};
+use crate::children::ChildEnd;
 use crate::guard::{self, Guarded};
 use crate::host::{ChainEvent, Host, Level};
 use crate::plugin::{Attachment, Call, Dispatch, Plugin, Recovered, no_such_function, uuid_text};
-use crate::service::{SERVICE_CHAIN, SERVICE_LIFECYCLE};
-use crate::{Handler, encoding};
+use crate::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES};
+use crate::{Bytes, Handler, encoding};
 
 /// How long [`FakeHost::next_call`] and [`FakeHost::next_line`] wait before they say that nothing came.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -132,9 +133,42 @@ pub struct Called {
     pub params: Vec<u8>,
     /// Where the plugin said the call came from.
     pub cause: String,
+    /// Id of the actor whose call it was made from, if it was.
+    pub from: Option<String>,
+    /// How it was brought.
+    pub way: Way,
+}
+
+/// How a call is brought to an actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Somebody waits for its end.
+    Call,
+    /// Queued behind what waits.
+    Post,
+    /// Queued before what waits.
+    First,
+    /// Left with the sender's host call, with that one's result should this actor have ended.
+    Staged(Vec<u8>),
+}
+
+/// What a plugin did with a child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// Started from this manifest, with this state.
+    Spawned(String, Option<Vec<u8>>),
+    /// Started again from its end, with this manifest and state.
+    Resumed(String, Option<Vec<u8>>),
+    /// Started again from its beginning.
+    Restarted(String),
+    /// Stopped.
+    Stopped(String),
+    /// Let go.
+    Released(String),
 }
 
 type Answers = dyn Fn(u32, &[u8]) -> Answer + Send + Sync;
+type ChildAnswers = dyn Fn(&Done) -> Result<String, String> + Send + Sync;
 
 #[derive(Default)]
 struct Inner {
@@ -142,6 +176,10 @@ struct Inner {
     answers: Option<Arc<Answers>>,
     events: Vec<ChainEvent>,
     living: Vec<String>,
+    children: Vec<String>,
+    descendants: BTreeMap<String, (Option<Bytes>, Vec<ChainEvent>)>,
+    child_answers: Option<Arc<ChildAnswers>>,
+    failed: Option<String>,
     deadline_ms: u64,
     last_number: u64,
     lines: Vec<Line>,
@@ -165,6 +203,8 @@ struct Side {
     inner: Arc<Mutex<Inner>>,
     calls: (Sender<Called>, Receiver<Called>),
     lines: (Sender<Line>, Receiver<Line>),
+    done: (Sender<Done>, Receiver<Done>),
+    ends: (Sender<ChildEnd>, Receiver<ChildEnd>),
     // Closed, never sent on: closing it wakes all who wait to be cancelled.
     stop: (Sender<()>, Receiver<()>),
 }
@@ -197,6 +237,33 @@ impl Side {
     }
 }
 
+impl Side {
+    fn brought(&self, message: Message<'_>, way: Way) -> Answer {
+        let Message { export, params, source, from } = message;
+        let from = from.map(|context| uuid_text(&context.actor));
+        // The receiver lives as long as self.
+        self.calls.0.try_send(Called { export, params: params.to_vec(), cause: source.to_owned(), from, way }).ok();
+        self.answer(export, params)
+    }
+
+    fn dealt(&self, done: Done) -> Result<String, String> {
+        let answers = self.inner().child_answers.clone();
+        let answer = answers.map_or_else(|| Err("there is no such child".to_owned()), |answers| answers(&done));
+        // The receiver lives as long as self.
+        self.done.0.try_send(done).ok();
+        answer
+    }
+}
+
+/// The answer to whoever does not wait for the end of a call.
+fn nothing(answer: Answer) -> Answer {
+    if answer.status == GONE || answer.status == ABSENT { answer } else { Answer::ok(Vec::new()) }
+}
+
+fn no_descendant(actor: &str) -> String {
+    format!("{actor} is no descendant of this actor")
+}
+
 /// The core and one actor, as a test wants them. Dropping it ends what was spawned and removes the data folder.
 pub struct FakeHost {
     side: Arc<Side>,
@@ -221,6 +288,8 @@ impl FakeHost {
             inner: Arc::default(),
             calls: unbounded(),
             lines: unbounded(),
+            done: unbounded(),
+            ends: unbounded(),
             stop: async_std::channel::bounded(1),
         };
         Self { side: Arc::new(side) }
@@ -266,9 +335,44 @@ impl FakeHost {
         self.side.inner().events = events;
     }
 
-    /// The ids of the other actors that live: those that can be waited for.
+    /// The ids of the other actors that live: those that can be found and waited for.
     pub fn set_living(&self, actors: &[&str]) {
         self.side.inner().living = actors.iter().map(ToString::to_string).collect();
+    }
+
+    /// The actor's living children, oldest first.
+    pub fn set_children(&self, children: &[&str]) {
+        self.side.inner().children = children.iter().map(ToString::to_string).collect();
+    }
+
+    /// A descendant's last state and its events.
+    pub fn set_descendant(&self, actor: &str, state: Option<&[u8]>, events: Vec<ChainEvent>) {
+        self.side.inner().descendants.insert(actor.to_owned(), (state.map(Into::into), events));
+    }
+
+    /// What doing something with a child answers (an id for those that start one); without it everything is refused.
+    pub fn set_child_answers(&self, answer: impl Fn(&Done) -> Result<String, String> + Send + Sync + 'static) {
+        self.side.inner().child_answers = Some(Arc::new(answer));
+    }
+
+    /// A child has ended.
+    pub fn child_ended(&self, end: ChildEnd) {
+        // The receiver lives as long as self.
+        self.side.ends.0.try_send(end).ok();
+    }
+
+    /// The next thing done with a child that has not been asked for yet.
+    ///
+    /// # Errors
+    /// None came within [`PATIENCE`].
+    pub async fn next_done(&self) -> Result<Done, String> {
+        next(&self.side.done.1, "child was dealt with").await
+    }
+
+    /// Why the plugin ended the actor as failed, if it did.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        self.side.inner().failed.clone()
     }
 
     /// Calls a function of the handler, named as in WIT (`get-var`) or in full (`theater:simple/environment/get-var`),
@@ -420,10 +524,7 @@ impl HostSide for Side {
     }
 
     fn call(&self, export: u32, params: &[u8], cause: String) -> impl Future<Output = Answer> + Send + 'static {
-        let answer = self.answer(export, params);
-        // The receiver lives as long as self.
-        self.calls.0.try_send(Called { export, params: params.to_vec(), cause }).ok();
-        std::future::ready(answer)
+        std::future::ready(self.brought(Message { export, params, source: &cause, from: None }, Way::Call))
     }
 
     fn has_export(&self, export: u32) -> bool {
@@ -524,8 +625,78 @@ impl HostSide for Side {
         Ok(())
     }
 
+    fn find(&self, wanted: &str) -> Result<String, String> {
+        let inner = self.inner();
+        let known = inner.living.iter().find(|living| *living == wanted);
+        known.cloned().ok_or_else(|| format!("there is no living actor {wanted:?}"))
+    }
+
+    fn call_from(&self, message: Message<'_>) -> impl Future<Output = Answer> + Send + 'static {
+        std::future::ready(self.brought(message, Way::Call))
+    }
+
+    fn post(&self, message: Message<'_>, first: bool) -> impl Future<Output = Answer> + Send + 'static {
+        let answer = self.brought(message, if first { Way::First } else { Way::Post });
+        std::future::ready(nothing(answer))
+    }
+
+    fn stage(&self, message: Message<'_>, otherwise: &[u8]) -> impl Future<Output = Answer> + Send + 'static {
+        std::future::ready(nothing(self.brought(message, Way::Staged(otherwise.to_vec()))))
+    }
+
+    fn spawn_child(
+        &self,
+        manifest: String,
+        state: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<String, String>> + Send + 'static {
+        std::future::ready(self.dealt(Done::Spawned(manifest, state)))
+    }
+
+    fn resume_child(
+        &self,
+        manifest: String,
+        state: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<String, String>> + Send + 'static {
+        std::future::ready(self.dealt(Done::Resumed(manifest, state)))
+    }
+
+    fn restart_child(&self, child: String) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        std::future::ready(self.dealt(Done::Restarted(child)).map(drop))
+    }
+
+    fn stop_child(&self, child: String) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        std::future::ready(self.dealt(Done::Stopped(child)).map(drop))
+    }
+
+    fn release_child(&self, child: &str) -> Result<(), String> {
+        self.dealt(Done::Released(child.to_owned())).map(drop)
+    }
+
+    fn children(&self) -> Vec<String> {
+        self.inner().children.clone()
+    }
+
+    fn child_state(&self, actor: &str) -> Result<Option<Bytes>, String> {
+        self.inner().descendants.get(actor).map(|(state, _)| state.clone()).ok_or_else(|| no_descendant(actor))
+    }
+
+    fn child_events(&self, actor: String) -> impl Future<Output = Result<Vec<ChainEvent>, String>> + Send + 'static {
+        let events = self.inner().descendants.get(&actor).map(|(_, events)| events.clone());
+        std::future::ready(events.ok_or_else(|| no_descendant(&actor)))
+    }
+
+    fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static {
+        let ends = self.ends.1.clone();
+        async move { ends.recv().await.map_err(|error| error.to_string()) }
+    }
+
+    fn fail(&self, reason: String) {
+        self.inner().failed.get_or_insert(reason);
+    }
+
     fn offers(&self, id: &str, minimum_minor: u32) -> bool {
-        minimum_minor == 0 && [SERVICE_CHAIN, SERVICE_LIFECYCLE].contains(&id)
+        let offered = [SERVICE_CHAIN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_CHILDREN];
+        minimum_minor == 0 && offered.contains(&id)
     }
 }
 
@@ -561,7 +732,9 @@ mod tests {
                 inner.gauge("done", 1.0);
                 panic!("on purpose");
             });
-            assert_eq!(fake.next_call().await, Ok(Called { export: 0, params: vec![7], cause: "a test".into() }));
+            let (from, way) = (None, Way::Call);
+            let called = Called { export: 0, params: vec![7], cause: "a test".into(), from, way };
+            assert_eq!(fake.next_call().await, Ok(called));
             assert_eq!(fake.next_call().await.unwrap().export, 1);
             let (sender, dropped) = unbounded::<()>();
             let forever = async move {

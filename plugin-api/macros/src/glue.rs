@@ -288,8 +288,11 @@ fn callers(types: &Types<'_>, called: &Called<'_>, first: usize) -> Result<Token
             many => (quote!((#(#many,)*)), quote!(|values| values)),
         };
         let docs = docs(&function.docs, &function.name);
-        let (name, asks) = (snake(&function.name), snake(&format!("exports-{}", function.name)));
+        let prefixed = |prefix: &str| snake(&format!("{prefix}-{}", function.name));
+        let (name, asks, invoke) = (snake(&function.name), prefixed("exports"), prefixed("invoke"));
         let doc = format!("Whether the actor exports `{}`.", function.name);
+        let invoke_doc =
+            format!("A call of `{}`, to be brought to an actor (service `theater.messages`).", function.name);
         all.extend(quote! {
             #docs
             pub async fn #name(
@@ -297,11 +300,22 @@ fn callers(types: &Types<'_>, called: &Called<'_>, first: usize) -> Result<Token
                 cause: &str,
                 #(#names: &#params),*
             ) -> ::std::result::Result<#result, ::theater_plugin_api::CallError> {
+                host.invoke(#invoke(#(#names),*)?, cause, None).await
+            }
+            #[doc = #invoke_doc]
+            pub fn #invoke(
+                #(#names: &#params),*
+            ) -> ::std::result::Result<
+                ::theater_plugin_api::Invocation<#result>,
+                ::theater_plugin_api::CallError,
+            > {
                 #[allow(unused_mut)]
                 let mut params = ::std::vec::Vec::new();
                 #(::theater_plugin_api::__private::encode_into(#names, &mut params)
                     .map_err(|error| ::theater_plugin_api::CallError::Decode(error.to_string()))?;)*
-                host.call(#number, &params, cause).await.map(#unpack)
+                Ok(::theater_plugin_api::__private::invocation(#number, params, |answer| {
+                    ::theater_plugin_api::__private::values(answer).map(#unpack)
+                }))
             }
             #[doc = #doc]
             #[must_use]

@@ -1,0 +1,161 @@
+//! Starting, watching and ending an actor's children: service `theater.children`.
+//!
+//! The core starts and ends actors, keeps who is whose child and hands every death to the parent's plugin exactly once; what
+//! a death means (tell the parent, start again, let go, fail) is the plugin's to decide.
+
+use serde::de::DeserializeOwned;
+
+use crate::abi::{Answer, OK};
+use crate::host::{ChainEvent, Host};
+use crate::{Bytes, encoding};
+
+/// The death of a child.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ChildEnd {
+    /// The child's id.
+    pub child: String,
+    /// The child's name.
+    pub name: String,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How an actor ended.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Ending {
+    /// By its own `shutdown`, with the data it gave.
+    Exit(Option<Bytes>),
+    /// Stopped by its parent or an operator.
+    Stopped,
+    /// It failed.
+    Failed {
+        /// What kind of failure.
+        kind: FailureKind,
+        /// The chain of causes.
+        causes: String,
+    },
+}
+
+/// What kind of failure ended an actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum FailureKind {
+    /// A call took longer than a limit.
+    Timeout,
+    /// An export that was to be called is missing.
+    FunctionNotFound,
+    /// An import or export has another type than expected.
+    TypeMismatch,
+    /// A plugin answered bytes that are no value of the type.
+    Serialization,
+    /// It was stopped while it was starting.
+    ShuttingDown,
+    /// Anything else, such as a trap.
+    Internal,
+}
+
+/// What the core answered, or a sentence.
+type Told = Result<Answer, Answer>;
+
+impl Host {
+    /// Starts a child of this actor and returns its id once it is ready. `manifest` is TOML when it has a newline or `=`, a
+    /// URL when it has a scheme, else a path (relative to this actor's manifest). `state` is what its `init` gets in place
+    /// of the manifest's.
+    ///
+    /// # Errors
+    /// The chain of causes of the failed start.
+    pub async fn spawn_child(&self, manifest: &str, state: Option<&[u8]>) -> Result<String, String> {
+        text(awaited(self.raw_spawn_child(manifest, state)).await)
+    }
+
+    /// Starts the ended child of that manifest's name again with the same id and chain, and returns the id. `init` gets
+    /// `state`, or without one the child's last state.
+    ///
+    /// # Errors
+    /// There is no such ended child, or the chain of causes of the failed start.
+    pub async fn resume_child(&self, manifest: &str, state: Option<&[u8]>) -> Result<String, String> {
+        text(awaited(self.raw_resume_child(manifest, state)).await)
+    }
+
+    /// Starts a living or held child again as it was first started, with the same id; calls that wait for it stay.
+    ///
+    /// # Errors
+    /// It is no such child, or the chain of causes of the failed start; then the child is held again and its death told.
+    pub async fn restart_child(&self, child: &str) -> Result<(), String> {
+        text(awaited(self.raw_restart_child(child)).await).map(drop)
+    }
+
+    /// Stops a child and everything below it, deepest first; returns when they have stopped. Nothing when it has ended.
+    ///
+    /// # Errors
+    /// It is no child of this actor.
+    pub async fn stop_child(&self, child: &str) -> Result<(), String> {
+        text(awaited(self.raw_stop_child(child)).await).map(drop)
+    }
+
+    /// Lets a child go that ended and is held: what waits for it is answered.
+    ///
+    /// # Errors
+    /// It is no child of this actor.
+    pub fn release_child(&self, child: &str) -> Result<(), String> {
+        text(self.raw_release_child(child)).map(drop)
+    }
+
+    /// The ids of living children, oldest first.
+    ///
+    /// # Errors
+    /// The core does not offer the service.
+    pub fn children(&self) -> Result<Vec<String>, String> {
+        decoded(self.raw_children())
+    }
+
+    /// The last state a descendant's calls left, none when it has none; never waits for a running call.
+    ///
+    /// # Errors
+    /// It is no descendant of this actor.
+    pub fn child_state(&self, actor: &str) -> Result<Option<Bytes>, String> {
+        decoded(self.raw_child_state(actor))
+    }
+
+    /// The newest events of a descendant's chain, oldest first, as many as fit into one value.
+    ///
+    /// # Errors
+    /// It is no descendant of this actor, or its chain cannot be read.
+    pub async fn child_events(&self, actor: &str) -> Result<Vec<ChainEvent>, String> {
+        decoded(awaited(self.raw_child_events(actor)).await)
+    }
+
+    /// The next death of a child: each is given out once, in order. From the first call on a child that ended is held
+    /// until [`Host::restart_child`] or [`Host::release_child`].
+    ///
+    /// # Errors
+    /// This actor is ending: no more deaths are told.
+    pub async fn next_child_end(&self) -> Result<ChildEnd, String> {
+        decoded(awaited(self.raw_next_end()).await)
+    }
+
+    /// Ends this actor as failed after the running call.
+    ///
+    /// # Errors
+    /// The core does not offer the service.
+    pub fn fail(&self, reason: &str) -> Result<(), String> {
+        self.raw_fail(reason).map_err(|answer| answer.sentence())
+    }
+}
+
+async fn awaited(future: Result<impl Future<Output = Answer>, Answer>) -> Told {
+    Ok(future?.await)
+}
+
+fn text(told: Told) -> Result<String, String> {
+    match told {
+        Ok(answer) if answer.status == OK => Ok(answer.sentence()),
+        Ok(refused) | Err(refused) => Err(refused.sentence()),
+    }
+}
+
+fn decoded<T: DeserializeOwned>(told: Told) -> Result<T, String> {
+    match told {
+        Ok(answer) if answer.status == OK => encoding::decode(&answer.bytes).map_err(|error| error.to_string()),
+        Ok(refused) | Err(refused) => Err(refused.sentence()),
+    }
+}
