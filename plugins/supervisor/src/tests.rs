@@ -1,0 +1,456 @@
+//! The functions an actor calls, the watch over its children, and that every mark has its test.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, mpsc};
+
+use futures_lite::future::{block_on as run, poll_once};
+use serde_json::{Value, json};
+use theater_plugin_api::abi::{Answer, GONE, TRAP, encoded};
+use theater_plugin_api::testing::{Called, Done, FakeHost, Way, attach, block_on};
+use theater_plugin_api::{Bytes, ChildEnd, Ending, FailureKind, Handler, encoding, host};
+
+use crate::theater::simple::types::{ChainEvent, WitActorError, WitErrorType};
+use crate::{Parent, Supervisor};
+
+// Numbers of the called exports, in the order of WIT.
+const ERROR: u32 = 0;
+const EXIT: u32 = 1;
+const STOP: u32 = 2;
+
+fn attached(host: &FakeHost, config: Value) -> Arc<Parent> {
+    block_on(attach::<Supervisor>(host, "supervisor", config)).unwrap()
+}
+
+/// A parent that has started and exports all handlers; every start of a child succeeds.
+fn started(config: Value) -> (FakeHost, Arc<Parent>) {
+    let host = FakeHost::new();
+    host.set_exports(&[ERROR, EXIT, STOP], |_, _| encoded(&()));
+    host.set_child_answers(|_| Ok(String::new()));
+    let parent = attached(&host, config);
+    assert_eq!(block_on(parent.started(false)), Ok(Vec::new()));
+    (host, parent)
+}
+
+fn ended(child: &str, ending: Ending) -> ChildEnd {
+    ChildEnd { child: child.to_owned(), name: format!("name of {child}"), ending }
+}
+
+fn failed(child: &str) -> ChildEnd {
+    ended(child, Ending::Failed { kind: FailureKind::Internal, causes: "a trap".to_owned() })
+}
+
+fn next_call(host: &FakeHost) -> Called {
+    block_on(host.next_call()).unwrap()
+}
+
+fn next_done(host: &FakeHost) -> Done {
+    block_on(host.next_done()).unwrap()
+}
+
+/// The child that a call tells the death of.
+fn told(called: &Called) -> String {
+    match called.export {
+        ERROR => encoding::decode::<(String, WitActorError)>(&called.params).unwrap().0,
+        EXIT => encoding::decode::<(String, Option<Bytes>)>(&called.params).unwrap().0,
+        _ => encoding::decode::<(String,)>(&called.params).unwrap().0,
+    }
+}
+
+// --- functions ------------------------------------------------------------------------------------------------------
+
+type Id = Result<String, String>;
+type Nothing = Result<(), String>;
+
+#[test]
+// [sup-2] [sup-1] [sup-5]
+fn a_start_takes_manifest_and_state_as_they_are_and_answers_the_id() {
+    let host = FakeHost::new();
+    let parent = attached(&host, json!({}));
+    host.set_child_answers(|_| Ok("an id".to_owned()));
+    for state in [None, Some(Bytes::default()), Some(Bytes::from(&[0, 255][..]))] {
+        for manifest in ["child.toml", "name = \"child\"", "store://s/child", " a\n"] {
+            let arguments = (manifest, state.clone());
+            let id: Id = block_on(host.call(&parent, "spawn", &arguments)).unwrap();
+            assert_eq!(id.as_deref(), Ok("an id"));
+            let state = state.clone().map(Bytes::into_vec);
+            assert_eq!(next_done(&host), Done::Spawned(manifest.to_owned(), state.clone()));
+            let id: Id = block_on(host.call(&parent, "resume", &arguments)).unwrap();
+            assert_eq!(id.as_deref(), Ok("an id"));
+            assert_eq!(next_done(&host), Done::Resumed(manifest.to_owned(), state));
+        }
+    }
+}
+
+#[test]
+// [sup-3] [sup-6] [sup-11]
+fn what_the_core_refuses_is_err_with_its_sentence() {
+    let host = FakeHost::new();
+    let parent = attached(&host, json!({}));
+    host.set_child_answers(|done| Err(format!("no: {done:?}")));
+    for function in ["spawn", "resume"] {
+        let id: Id = block_on(host.call(&parent, function, &("a.toml", None::<Bytes>))).unwrap();
+        assert!(id.as_ref().unwrap_err().contains("a.toml"), "{id:?}");
+    }
+    for function in ["stop-child", "restart-child"] {
+        let nothing: Nothing = block_on(host.call(&parent, function, &("somebody",))).unwrap();
+        assert!(nothing.as_ref().unwrap_err().contains("somebody"), "{nothing:?}");
+    }
+    let state: Result<Option<Bytes>, String> = block_on(host.call(&parent, "get-child-state", &("somebody",))).unwrap();
+    assert!(state.unwrap_err().contains("no descendant"));
+    let events: Result<Vec<ChainEvent>, String> =
+        block_on(host.call(&parent, "get-child-events", &("somebody",))).unwrap();
+    assert!(events.unwrap_err().contains("no descendant"));
+}
+
+#[test]
+// [sup-1]
+fn an_empty_manifest_is_err_that_says_what_a_manifest_is() {
+    let host = FakeHost::new();
+    let parent = attached(&host, json!({}));
+    for function in ["spawn", "resume"] {
+        for empty in ["", " ", "\n\t"] {
+            let id: Id = block_on(host.call(&parent, function, &(empty, None::<Bytes>))).unwrap();
+            let sentence = id.unwrap_err();
+            assert!(["TOML", "URL", "path"].iter().all(|form| sentence.contains(form)), "{sentence}");
+        }
+    }
+}
+
+#[test]
+// [sup-7] [sup-8]
+fn a_child_is_stopped_and_restarted_by_its_id() {
+    let host = FakeHost::new();
+    let parent = attached(&host, json!({}));
+    host.set_child_answers(|_| Ok(String::new()));
+    let stopped: Nothing = block_on(host.call(&parent, "stop-child", &("an id",))).unwrap();
+    assert_eq!((stopped, next_done(&host)), (Ok(()), Done::Stopped("an id".to_owned())));
+    let restarted: Nothing = block_on(host.call(&parent, "restart-child", &("an id",))).unwrap();
+    assert_eq!((restarted, next_done(&host)), (Ok(()), Done::Restarted("an id".to_owned())));
+}
+
+#[test]
+// [sup-9]
+fn children_are_listed_in_the_order_of_the_core() {
+    let host = FakeHost::new();
+    let parent = attached(&host, json!({}));
+    let list = || block_on(host.call::<_, Vec<String>>(&parent, "list-children", &())).unwrap();
+    assert!(list().is_empty());
+    host.set_children(&["b", "a"]);
+    assert_eq!(list(), ["b", "a"]);
+}
+
+#[test]
+// [sup-10]
+fn state_and_events_of_a_descendant_are_those_of_the_core() {
+    let host = FakeHost::new();
+    let parent = attached(&host, json!({}));
+    let event = |number: u8, parent_hash: Option<Bytes>| host::ChainEvent {
+        hash: vec![number; 32].into(),
+        parent_hash,
+        event_type: "wasm".to_owned(),
+        data: vec![number].into(),
+        timestamp: u64::from(number),
+    };
+    let events = vec![event(1, None), event(2, Some(vec![1; 32].into()))];
+    host.set_descendant("with", Some(&[7]), events.clone());
+    host.set_descendant("without", None, Vec::new());
+    let state =
+        |id: &str| block_on(host.call::<_, Result<Option<Bytes>, String>>(&parent, "get-child-state", &(id,))).unwrap();
+    assert_eq!((state("with"), state("without")), (Ok(Some(vec![7].into())), Ok(None)));
+    let read = |id: &str| {
+        block_on(host.call::<_, Result<Vec<host::ChainEvent>, String>>(&parent, "get-child-events", &(id,))).unwrap()
+    };
+    assert_eq!((read("with"), read("without")), (Ok(events), Ok(Vec::new())));
+}
+
+#[test]
+fn a_function_that_waits_is_err_at_once_when_the_actor_is_being_stopped() {
+    let host = FakeHost::new();
+    let parent = attached(&host, json!({}));
+    host.set_child_answers(|_| Ok(String::new()));
+    host.stop();
+    let spawned: Id = block_on(host.call(&parent, "spawn", &("a.toml", None::<Bytes>))).unwrap();
+    let restarted: Nothing = block_on(host.call(&parent, "restart-child", &("a",))).unwrap();
+    assert!(spawned.unwrap_err().contains("being stopped"));
+    assert!(restarted.unwrap_err().contains("being stopped"));
+    assert!(run(poll_once(host.next_done())).is_none(), "it was done all the same");
+}
+
+#[test]
+fn a_stop_interrupts_a_wait_with_err() {
+    let host = FakeHost::new();
+    let parent = attached(&host, json!({}));
+    let call = host.caller();
+    let waited = block_on(async {
+        let wait = parent.unless_stopped(&call, "the wait", std::future::pending::<Nothing>());
+        let stop = async {
+            host.stop();
+            std::future::pending().await
+        };
+        futures_lite::future::or(wait, stop).await
+    });
+    assert!(waited.unwrap_err().contains("the wait was interrupted"));
+}
+
+// --- the watch ------------------------------------------------------------------------------------------------------
+
+#[test]
+// [sup-14] [sup-15] [sup-16] [sup-20]
+fn each_way_to_end_is_told_by_its_handler() {
+    let (host, _parent) = started(json!({}));
+    let data = Some(Bytes::from("bye"));
+    for (ending, export, params) in [
+        (Ending::Exit(data.clone()), EXIT, encoding::encode(&("a", &data)).unwrap()),
+        (Ending::Exit(None), EXIT, encoding::encode(&("a", None::<Bytes>)).unwrap()),
+        (Ending::Stopped, STOP, encoding::encode(&("a",)).unwrap()),
+        (
+            Ending::Failed { kind: FailureKind::Timeout, causes: "ä: b".to_owned() },
+            ERROR,
+            // The case number of operation-timeout, then some of the text.
+            encoding::encode(&("a", 0_u8, Some("ä: b"))).unwrap(),
+        ),
+    ] {
+        host.child_ended(ended("a", ending));
+        let called = next_call(&host);
+        assert_eq!((called.export, &called.params), (export, &params));
+        assert_eq!((called.way, called.from), (Way::First, None));
+        assert!(called.cause.starts_with("child name of a (a) "), "{}", called.cause);
+        assert_eq!(next_done(&host), Done::Released("a".to_owned()));
+    }
+}
+
+#[test]
+// [sup-19] [sup-20]
+fn each_kind_of_failure_has_its_error_type() {
+    let (host, _parent) = started(json!({}));
+    for (kind, expected) in [
+        (FailureKind::Timeout, WitErrorType::OperationTimeout),
+        (FailureKind::FunctionNotFound, WitErrorType::FunctionNotFound),
+        (FailureKind::TypeMismatch, WitErrorType::TypeMismatch),
+        (FailureKind::Serialization, WitErrorType::SerializationError),
+        (FailureKind::ShuttingDown, WitErrorType::ShuttingDown),
+        (FailureKind::Internal, WitErrorType::Internal),
+    ] {
+        host.child_ended(ended("a", Ending::Failed { kind, causes: format!("{kind:?}") }));
+        let (_, error): (String, WitActorError) = encoding::decode(&next_call(&host).params).unwrap();
+        assert_eq!(error.error_type, expected);
+        assert_eq!(error.data, Some(Bytes::from(format!("{kind:?}"))));
+    }
+}
+
+#[test]
+// [sup-12]
+fn a_thousand_children_that_fail_at_once_give_exactly_a_thousand_notifications() {
+    let (host, _parent) = started(json!({}));
+    let children: Vec<_> = (0..1_000).map(|number| format!("child {number}")).collect();
+    for child in &children {
+        host.child_ended(failed(child));
+    }
+    let names: Vec<_> = children.iter().map(|_| told(&next_call(&host))).collect();
+    assert_eq!(names, children);
+    for child in &children {
+        assert_eq!(next_done(&host), Done::Released(child.clone()));
+    }
+    // All that was to come for them has come: the next is another child's.
+    host.child_ended(failed("the last"));
+    assert_eq!(told(&next_call(&host)), "the last");
+}
+
+#[test]
+// [sup-12] [sup-23]
+fn deaths_are_told_also_when_the_failure_has_gone_up() {
+    let (host, _parent) = started(json!({ "restart": "always" }));
+    let children: Vec<_> = (0..1_000).map(|number| format!("child {number}")).collect();
+    for child in &children {
+        host.child_ended(failed(child));
+    }
+    let names: Vec<_> = children.iter().map(|_| told(&next_call(&host))).collect();
+    assert_eq!(names, children);
+    let (restarted, released): (Vec<_>, Vec<_>) =
+        children.iter().map(|_| next_done(&host)).partition(|done| matches!(done, Done::Restarted(_)));
+    assert_eq!((restarted.len(), released.len()), (3, 997));
+    let sentence = host.failed().unwrap();
+    for part in ["name of child 3", "restart 4 within 5000 ms", "max_restarts = 3"] {
+        assert!(sentence.contains(part), "{part}: {sentence}");
+    }
+}
+
+#[test]
+// [sup-17] [sup-7]
+fn a_death_is_told_before_the_child_is_started_again() {
+    let host = FakeHost::new();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&order);
+    host.set_exports(&[ERROR], move |_, _| {
+        log.lock().unwrap().push("told");
+        encoded(&())
+    });
+    let log = Arc::clone(&order);
+    host.set_child_answers(move |_| {
+        log.lock().unwrap().push("restarted");
+        Ok(String::new())
+    });
+    let parent = attached(&host, json!({ "restart": "on-failure" }));
+    block_on(parent.started(false)).unwrap();
+    for _ in 0..3 {
+        host.child_ended(failed("a"));
+        assert_eq!(next_done(&host), Done::Restarted("a".to_owned()));
+    }
+    assert_eq!(*order.lock().unwrap(), ["told", "restarted"].repeat(3));
+    assert_eq!(host.metric("restarts"), Some(3.0));
+}
+
+#[test]
+// [sup-21]
+fn a_child_that_somebody_stopped_stays_stopped_under_every_strategy() {
+    for restart in ["never", "on-failure", "always"] {
+        let (host, _parent) = started(json!({ "restart": restart }));
+        host.child_ended(ended("a", Ending::Stopped));
+        assert_eq!(next_done(&host), Done::Released("a".to_owned()));
+        assert_eq!(next_call(&host).export, STOP);
+    }
+}
+
+#[test]
+// [sup-12] [sup-17]
+fn a_slow_start_of_one_child_delays_nobody_elses_news_or_start() {
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let host = FakeHost::new();
+    host.set_exports(&[ERROR], |_, _| encoded(&()));
+    host.set_child_answers(move |done| {
+        if *done == Done::Restarted("slow".to_owned()) {
+            gate.lock().unwrap().recv().unwrap();
+        }
+        Ok(String::new())
+    });
+    let parent = attached(&host, json!({ "restart": "always" }));
+    block_on(parent.started(false)).unwrap();
+    for child in ["slow", "fast"] {
+        host.child_ended(failed(child));
+        assert_eq!(told(&next_call(&host)), child);
+    }
+    assert_eq!(next_done(&host), Done::Restarted("fast".to_owned()));
+    open.send(()).unwrap();
+    assert_eq!(next_done(&host), Done::Restarted("slow".to_owned()));
+}
+
+#[test]
+// [sup-22] [sup-23]
+fn a_child_whose_starts_keep_failing_is_given_up() {
+    let (host, _parent) = started(json!({ "restart": "on-failure", "max_restarts": 2 }));
+    host.set_child_answers(|done| match done {
+        Done::Restarted(_) => Err("init failed".to_owned()),
+        _ => Ok(String::new()),
+    });
+    for expected in [Done::Restarted("a".to_owned()), Done::Restarted("a".to_owned()), Done::Released("a".to_owned())] {
+        host.child_ended(failed("a"));
+        assert_eq!(told(&next_call(&host)), "a");
+        assert_eq!(next_done(&host), expected);
+    }
+    // The sentence comes right behind the release: the next death is dealt with after it.
+    host.child_ended(failed("b"));
+    assert_eq!(next_done(&host), Done::Released("b".to_owned()));
+    assert!(host.failed().unwrap().contains("restart 3"));
+}
+
+#[test]
+// [sup-25]
+fn without_a_handler_the_strategy_still_holds() {
+    for exports in [&[][..], &[EXIT, STOP][..]] {
+        let (host, _parent) = started(json!({ "restart": "on-failure" }));
+        host.set_exports(exports, |_, _| encoded(&()));
+        host.child_ended(failed("a"));
+        assert_eq!(next_done(&host), Done::Restarted("a".to_owned()));
+        host.child_ended(ended("a", Ending::Exit(None)));
+        assert_eq!(next_done(&host), Done::Released("a".to_owned()));
+        assert!(host.lines().iter().all(|line| !line.message.contains("could not be told")));
+    }
+}
+
+#[test]
+// [sup-13]
+fn the_watch_ends_with_its_actor_and_starts_nobody_again() {
+    let host = FakeHost::new();
+    host.set_exports(&[ERROR], |_, _| Answer::with(GONE, "the actor is ending"));
+    host.child_ended(failed("a"));
+    let config = serde_json::from_value(json!({ "restart": "always" })).unwrap();
+    block_on(crate::Watch::new(host.host(), crate::Strategy::new(&config)).run());
+    assert!(run(poll_once(host.next_done())).is_none(), "something was done with the child");
+}
+
+#[test]
+fn what_the_handler_makes_of_the_news_is_no_fault_of_the_watch() {
+    let (host, _parent) = started(json!({}));
+    for answer in [Answer::error("no"), Answer::with(TRAP, "unreachable")] {
+        let (status, sentence) = (answer.status, answer.sentence());
+        host.set_exports(&[ERROR], move |_, _| Answer::with(status, sentence.clone()));
+        host.child_ended(failed("a"));
+        assert_eq!(next_done(&host), Done::Released("a".to_owned()));
+    }
+    assert!(host.lines().is_empty(), "{:?}", host.lines());
+}
+
+// --- state and config -----------------------------------------------------------------------------------------------
+
+#[test]
+fn there_is_no_state_to_keep_and_a_resumed_actor_watches_again() {
+    let (host, parent) = started(json!({}));
+    assert_eq!(parent.export_state(), Ok(Vec::new()));
+    assert_eq!(parent.import_state(&[]), Ok(()));
+    host.recover(&parent, "spawn", &("a.toml", None::<Bytes>), &Ok::<_, String>("an id")).unwrap();
+    assert!(run(poll_once(host.next_done())).is_none(), "a recorded start was repeated");
+    let resumed = FakeHost::new();
+    let parent = attached(&resumed, json!({}));
+    block_on(parent.started(true)).unwrap();
+    resumed.child_ended(failed("a"));
+    assert_eq!(told(&next_call(&resumed)), "a");
+}
+
+#[test]
+// [sup-21] [sup-22]
+fn the_defaults_of_the_schema_are_those_of_the_plugin() {
+    let schema: Value = serde_json::from_str(include_str!("../config.schema.json")).unwrap();
+    let default = |key: &str| schema["$defs"][key]["default"].clone();
+    assert_eq!(default("restart"), "never");
+    let narrowed = crate::strategy::narrow(&json!({}), &json!({})).unwrap();
+    assert_eq!(narrowed, json!({ "max_restarts": 3, "restart_window_ms": 5_000 }));
+    assert_eq!(default("max_restarts"), narrowed["max_restarts"]);
+    assert_eq!(default("restart_window_ms"), narrowed["restart_window_ms"]);
+    let unknown = block_on(attach::<Supervisor>(&FakeHost::new(), "supervisor", json!({ "restart": "sometimes" })));
+    assert!(unknown.err().unwrap().contains("sometimes"));
+}
+
+// --- marks ----------------------------------------------------------------------------------------------------------
+
+const SOURCES: [&str; 3] = [include_str!("pattern.rs"), include_str!("strategy.rs"), include_str!("tests.rs")];
+
+/// The marks in comments at the heads of tests.
+fn named() -> BTreeSet<&'static str> {
+    let lines = SOURCES.iter().flat_map(|source| source.lines());
+    let comments = lines.filter_map(|line| line.trim().strip_prefix("// ["));
+    comments.flat_map(|marks| marks.split(['[', ']', ' '])).filter(|mark| !mark.is_empty()).collect()
+}
+
+#[test]
+fn every_mark_has_a_test_and_every_test_names_marks_of_the_table() {
+    let table = include_str!("../../../tests/marks/supervisor.md");
+    let rows = table.lines().filter(|line| line.starts_with("| sup-"));
+    let rows: Vec<[&str; 3]> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+            cells.try_into().unwrap_or_else(|cells| panic!("three cells, not {cells:?}"))
+        })
+        .collect();
+    let marks: Vec<_> = rows.iter().map(|[mark, ..]| (*mark).to_owned()).collect();
+    let numbered: Vec<_> = (1..=rows.len()).map(|number| format!("sup-{number}")).collect();
+    assert_eq!(marks, numbered);
+    let named = named();
+    for [mark, sentence, shown] in &rows {
+        assert!(["", "e2e"].contains(shown), "{mark}: {shown}");
+        assert!(*shown == "e2e" || named.contains(mark), "no test shows {mark}: {sentence}");
+    }
+    for mark in named {
+        assert!(marks.iter().any(|known| known == mark), "{mark} is no mark of the table");
+    }
+}
