@@ -411,7 +411,7 @@ fn there_is_no_state_to_keep_and_a_resumed_actor_watches_again() {
 // [sup-21] [sup-22]
 fn the_defaults_of_the_schema_are_those_of_the_plugin() {
     let schema: Value = serde_json::from_str(include_str!("../config.schema.json")).unwrap();
-    let default = |key: &str| schema["$defs"][key]["default"].clone();
+    let default = |key: &str| schema["properties"][key]["default"].clone();
     assert_eq!(default("restart"), "never");
     let narrowed = crate::strategy::narrow(&json!({}), &json!({})).unwrap();
     assert_eq!(narrowed, json!({ "max_restarts": 3, "restart_window_ms": 5_000 }));
