@@ -277,17 +277,17 @@ fn deaths_are_told_also_when_the_failure_has_gone_up() {
 
 #[test]
 // [sup-17] [sup-7]
-fn a_death_is_told_before_the_child_is_started_again() {
+fn a_death_is_told_before_anything_else_happens_to_the_child() {
     let host = FakeHost::new();
     let order = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&order);
-    host.set_exports(&[ERROR], move |_, _| {
-        log.lock().unwrap().push("told");
+    host.set_exports(&[ERROR, EXIT], move |_, _| {
+        log.lock().unwrap().push("told".to_owned());
         encoded(&())
     });
     let log = Arc::clone(&order);
-    host.set_child_answers(move |_| {
-        log.lock().unwrap().push("restarted");
+    host.set_child_answers(move |done| {
+        log.lock().unwrap().push(format!("{done:?}"));
         Ok(String::new())
     });
     let parent = attached(&host, json!({ "restart": "on-failure" }));
@@ -295,8 +295,11 @@ fn a_death_is_told_before_the_child_is_started_again() {
     for _ in 0..3 {
         host.child_ended(failed("a"));
         assert_eq!(next_done(&host), Done::Restarted("a".to_owned()));
+        host.child_ended(ended("a", Ending::Exit(None)));
+        assert_eq!(next_done(&host), Done::Released("a".to_owned()));
     }
-    assert_eq!(*order.lock().unwrap(), ["told", "restarted"].repeat(3));
+    let expected = ["told", "Restarted(\"a\")", "told", "Released(\"a\")"].repeat(3);
+    assert_eq!(*order.lock().unwrap(), expected);
     assert_eq!(host.metric("restarts"), Some(3.0));
 }
 
