@@ -484,9 +484,9 @@ impl Host {
         // SAFETY: as above.
         self.child_table().map(|table| unsafe { (table.resume)(self.0.data, manifest.into(), some, state.into()) })
     }
-    pub(crate) fn raw_restart_child(&self, child: &str) -> Result<FfiFuture<Answer>, Answer> {
+    pub(crate) fn raw_restart_child(&self, child: &str, only_held: bool) -> Result<FfiFuture<Answer>, Answer> {
         // SAFETY: as above.
-        self.child_table().map(|table| unsafe { (table.restart)(self.0.data, child.into()) })
+        self.child_table().map(|table| unsafe { (table.restart)(self.0.data, child.into(), only_held) })
     }
     pub(crate) fn raw_stop_child(&self, child: &str) -> Result<FfiFuture<Answer>, Answer> {
         // SAFETY: as above.
@@ -583,7 +583,11 @@ pub trait HostSide: Send + Sync + 'static {
         state: Option<Vec<u8>>,
     ) -> impl Future<Output = Result<String, String>> + Send + 'static;
     /// See [`ChildrenService::restart`].
-    fn restart_child(&self, child: String) -> impl Future<Output = Result<(), String>> + Send + 'static;
+    fn restart_child(
+        &self,
+        child: String,
+        only_held: bool,
+    ) -> impl Future<Output = Result<(), String>> + Send + 'static;
     /// See [`ChildrenService::stop`].
     fn stop_child(&self, child: String) -> impl Future<Output = Result<(), String>> + Send + 'static;
     /// See [`ChildrenService::release`].
@@ -853,9 +857,13 @@ unsafe extern "C" fn host_resume_child<S: HostSide>(
     let child = side.resume_child(manifest, state);
     told(async move { child.await.map(String::into_bytes) })
 }
-unsafe extern "C" fn host_restart_child<S: HostSide>(this: *const (), child: Slice) -> FfiFuture<Answer> {
+unsafe extern "C" fn host_restart_child<S: HostSide>(
+    this: *const (),
+    child: Slice,
+    only_held: bool,
+) -> FfiFuture<Answer> {
     // SAFETY: as above.
-    let restarted = unsafe { borrow::<S>(this).restart_child(child.text()) };
+    let restarted = unsafe { borrow::<S>(this).restart_child(child.text(), only_held) };
     told(async move { restarted.await.map(|()| Vec::new()) })
 }
 unsafe extern "C" fn host_stop_child<S: HostSide>(this: *const (), child: Slice) -> FfiFuture<Answer> {

@@ -81,7 +81,16 @@ impl Host {
     /// # Errors
     /// It is no such child, or the chain of causes of the failed start; then the child is held again and its death told.
     pub async fn restart_child(&self, child: &str) -> Result<(), String> {
-        text(awaited(self.raw_restart_child(child)).await).map(drop)
+        text(awaited(self.raw_restart_child(child, false)).await).map(drop)
+    }
+
+    /// As [`Host::restart_child`] for a child that is held; one that was started again meanwhile is left alone. What a
+    /// strategy calls.
+    ///
+    /// # Errors
+    /// As [`Host::restart_child`].
+    pub async fn restart_held_child(&self, child: &str) -> Result<(), String> {
+        text(awaited(self.raw_restart_child(child, true)).await).map(drop)
     }
 
     /// Stops a child and everything below it, deepest first; returns when they have stopped. Nothing when it has ended.
@@ -100,7 +109,7 @@ impl Host {
         text(self.raw_release_child(child)).map(drop)
     }
 
-    /// The ids of living children, oldest first.
+    /// The ids of the children that live or are held, oldest first.
     ///
     /// # Errors
     /// The core does not offer the service.
@@ -124,8 +133,8 @@ impl Host {
         decoded(awaited(self.raw_child_events(actor)).await)
     }
 
-    /// The next death of a child: each is given out once, in order. From the first call on a child that ended is held
-    /// until [`Host::restart_child`] or [`Host::release_child`].
+    /// The next death of a child: each is given out once, in order. A child that ended, unless somebody stopped it, is held
+    /// until [`Host::restart_held_child`] or [`Host::release_child`].
     ///
     /// # Errors
     /// This actor is ending: no more deaths are told.

@@ -81,8 +81,8 @@ pub struct MessagesService {
 
 /// Starts, watches and ends the actor's children. A child is named by its id.
 ///
-/// From the first `next_end` on, a child that ended is held (its mailbox takes calls, nothing runs) until `restart` or
-/// `release` says what becomes of it; before, it is released at once.
+/// A child that ended, unless somebody stopped it, is held (its mailbox takes calls, nothing runs) until `restart` or
+/// `release` says what becomes of it: whoever starts children asks for every `next_end`.
 #[repr(C)]
 pub struct ChildrenService {
     /// Starts a child and ends with its id when it is ready. `manifest` is TOML, a URL or a path; with `some`, `state` is
@@ -91,8 +91,8 @@ pub struct ChildrenService {
     /// Starts the ended child of that manifest's name again, with the same id and chain. Without `some`, `init` gets the
     /// child's last state.
     pub resume: unsafe extern "C" fn(this: *const (), manifest: Slice, some: bool, state: Slice) -> FfiFuture<Answer>,
-    /// Starts a living or held child again as it was first started; calls that wait for it stay.
-    pub restart: unsafe extern "C" fn(this: *const (), child: Slice) -> FfiFuture<Answer>,
+    /// Starts a held child again as it was first started, and unless `only_held` a living one; calls that wait for it stay.
+    pub restart: unsafe extern "C" fn(this: *const (), child: Slice, only_held: bool) -> FfiFuture<Answer>,
     /// Stops a child and everything below it, deepest first.
     pub stop: unsafe extern "C" fn(this: *const (), child: Slice) -> FfiFuture<Answer>,
     /// Lets a held child go: what waits for it is answered. Nothing when it is not held.

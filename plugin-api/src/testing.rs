@@ -660,7 +660,7 @@ impl HostSide for Side {
         std::future::ready(self.dealt(Done::Resumed(manifest, state)))
     }
 
-    fn restart_child(&self, child: String) -> impl Future<Output = Result<(), String>> + Send + 'static {
+    fn restart_child(&self, child: String, _: bool) -> impl Future<Output = Result<(), String>> + Send + 'static {
         std::future::ready(self.dealt(Done::Restarted(child)).map(drop))
     }
 

@@ -4,25 +4,26 @@
 //! after every failed call and when the actor is idle; the next call makes a new one, without calling `init` again.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use theater_plugin_api::abi::{Answer, CallContext, OK, PANIC};
 use theater_plugin_api::encoding::{EncodingError, Reader, encode};
 use theater_plugin_api::host::ChainEvent;
-use theater_plugin_api::uuid_text;
+use theater_plugin_api::{Ending, FailureKind, uuid_text};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::chain::{Chain, EventRef, Hash, Id, NewEvent};
-use crate::core::Core;
+use crate::core::{Core, Prepared};
 use crate::executor::{self, Either, Signal};
+use crate::family::{Family, Standing};
 use crate::flood::Flood;
 use crate::journal::{JournalError, Sync};
 use crate::limiter::Limiter;
-use crate::linker::{Attached, Clock, Guest, Linked};
-use crate::mailbox::{Mailbox, Message};
-use crate::manifest::{InstanceMode, Limits, OnError};
+use crate::linker::{Attached, Clock, Guest, Linked, OutOfTime, PluginFault};
+use crate::mailbox::{Mailbox, Message, Permit};
+use crate::manifest::{InstanceMode, Limits, Manifest, OnError};
 use crate::pool::Place;
 use crate::record::{Failed, Fault, Kind, Outcome, Queued, Renewed, Return, Stopped};
 use crate::segment;
@@ -49,14 +50,54 @@ pub struct Settings {
     pub pooled: bool,
 }
 
-/// What others see of an actor.
+impl Settings {
+    /// The settings that an actor's origin asks for.
+    #[must_use]
+    pub fn new(id: Id, name: String, parent: Option<&Arc<Shared>>, origin: &Origin) -> Self {
+        let Origin { manifest, prepared, .. } = origin;
+        Self {
+            id,
+            name,
+            parent: parent.cloned(),
+            limits: manifest.limits,
+            sync: manifest.chain.sync,
+            on_error: manifest.on_error,
+            instance: manifest.instance,
+            pooled: prepared.pooled,
+        }
+    }
+}
+
+/// What an actor was started from: what it is started from again.
+#[derive(Clone)]
+pub struct Origin {
+    /// Its manifest.
+    pub manifest: Arc<Manifest>,
+    /// Its handlers and its component.
+    pub prepared: Arc<Prepared>,
+    /// The state its `init` gets.
+    pub state: Option<Arc<Vec<u8>>>,
+}
+
+/// What others see of an actor: of one life of it. An actor that is started again is a new value with the same id, chain
+/// and mailbox.
 pub struct Shared {
     core: Arc<Core>,
     settings: Settings,
+    origin: Origin,
     id_text: String,
     linked: Arc<Linked>,
-    chain: Mutex<Record>,
+    chain: Arc<Mutex<Record>>,
     mailbox: Arc<Mailbox<Call, Wake>>,
+    // No event of this life follows, whatever a stuck plugin still does.
+    over: AtomicBool,
+    // The state after the last call.
+    committed: Mutex<Option<Arc<Vec<u8>>>>,
+    // The `queued` event of the running call.
+    calling: Mutex<Option<EventRef>>,
+    staged: Mutex<Option<Staged>>,
+    has_staged: AtomicBool,
+    family: OnceLock<Box<Family>>,
     // Set when the actor is asked to stop; host waits end.
     cancelled: Signal,
     // Set when the grace of a stop is over; the running call is interrupted.
@@ -73,8 +114,29 @@ pub struct Shared {
 
 struct Record {
     chain: Chain,
-    // No event follows the last one, whatever a stuck plugin still does.
+    // No event follows the last one, unless the actor is started again.
     closed: bool,
+}
+
+/// A call of an export that another actor, or the outside, has for an actor.
+pub struct Incoming {
+    /// Index among the exports.
+    pub export: u32,
+    /// The encoded params.
+    pub params: Vec<u8>,
+    /// Where it comes from.
+    pub source: String,
+    /// The event that led to it.
+    pub cause: Option<EventRef>,
+}
+
+/// A call that is left with a sender's host call, with its place in the receiver's mailbox.
+pub struct Staged {
+    target: Arc<Shared>,
+    permit: Permit<Call, Wake>,
+    incoming: Incoming,
+    /// The host call's encoded result when the receiver has ended.
+    pub otherwise: Vec<u8>,
 }
 
 /// A call that waits in the mailbox.
@@ -83,22 +145,38 @@ pub struct Call {
     params: Vec<u8>,
     queued: EventRef,
     cause: Option<EventRef>,
-    reply: executor::Sender<CallOutcome>,
+    // None: nobody waits for its end.
+    reply: Option<executor::Sender<CallOutcome>>,
 }
 
 /// A signal: there is something to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// The actor was asked to stop.
     Stop,
     /// The pool needs the instance's place.
     Passivate,
+    /// A call that goes before all others.
+    First(Call),
+}
+
+impl From<StopRequest> for End {
+    fn from(request: StopRequest) -> Self {
+        let StopRequest { reason, data, failure } = request;
+        match failure {
+            Some(reason) => {
+                Self::Failed { function: "its supervision".to_owned(), kind: FailureKind::Internal, reason }
+            }
+            None => Self::Stopped { reason, data },
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
 struct StopRequest {
     reason: String,
     data: Option<Vec<u8>>,
+    // The actor is to end as failed, with this reason.
+    failure: Option<String>,
 }
 
 /// How a call ended, for whoever brought it.
@@ -128,9 +206,33 @@ pub enum End {
     Failed {
         /// The export that was running.
         function: String,
+        /// What kind of failure.
+        kind: FailureKind,
         /// Why.
         reason: String,
     },
+}
+
+/// Why a stop was asked for: by the actor itself.
+pub const BY_ITSELF: &str = "shutdown";
+/// Why a stop was asked for: the actor is started again.
+pub const TO_RESTART: &str = "restart";
+
+impl End {
+    /// What the parent is told: nothing of a stop that only leads to the next start.
+    fn told(&self) -> Option<Ending> {
+        match self {
+            Self::Stopped { reason, .. } if reason == TO_RESTART => None,
+            Self::Stopped { reason, data } if reason == BY_ITSELF => Some(Ending::Exit(data.clone().map(Into::into))),
+            Self::Stopped { .. } => Some(Ending::Stopped),
+            Self::Failed { kind, reason, .. } => Some(Ending::Failed { kind: *kind, causes: reason.clone() }),
+        }
+    }
+
+    /// Whether the parent may start the actor again: not one that somebody stopped.
+    fn is_held(&self) -> bool {
+        !matches!(self.told(), Some(Ending::Stopped))
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,18 +240,49 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Locks two chains in the order of their ids, so that two actors that send to each other do not wait for each other; the
+/// second is none when the two are one.
+fn lock_both<'a>(
+    own: &'a Mutex<Record>,
+    own_id: Id,
+    other: &'a Mutex<Record>,
+    other_id: Id,
+) -> (MutexGuard<'a, Record>, Option<MutexGuard<'a, Record>>) {
+    match own_id.cmp(&other_id) {
+        std::cmp::Ordering::Equal => (lock(own), None),
+        std::cmp::Ordering::Less => {
+            let own = lock(own);
+            (own, Some(lock(other)))
+        }
+        std::cmp::Ordering::Greater => {
+            let other = lock(other);
+            (lock(own), Some(other))
+        }
+    }
+}
+
 impl Shared {
-    /// An actor without a task yet.
+    /// An actor without a task yet; `before` is the life it goes on from.
     #[must_use]
-    pub fn new(core: Arc<Core>, settings: Settings, linked: Arc<Linked>) -> Arc<Self> {
-        let mailbox = Mailbox::new(usize::try_from(settings.limits.mailbox_size).unwrap_or(usize::MAX));
+    pub fn new(core: Arc<Core>, settings: Settings, origin: Origin, before: Option<&Self>) -> Arc<Self> {
+        let new_mailbox =
+            || Arc::new(Mailbox::new(usize::try_from(settings.limits.mailbox_size).unwrap_or(usize::MAX)));
+        let mailbox = before.map(|before| &before.mailbox).filter(|mailbox| !mailbox.is_closed());
+        let new_chain = || Arc::new(Mutex::new(Record { chain: Chain::new(settings.id), closed: false }));
         Arc::new(Self {
             core,
             id_text: uuid_text(&settings.id),
-            chain: Mutex::new(Record { chain: Chain::new(settings.id), closed: false }),
+            chain: before.map_or_else(new_chain, |before| Arc::clone(&before.chain)),
+            mailbox: mailbox.map_or_else(new_mailbox, Arc::clone),
             settings,
-            linked,
-            mailbox: Arc::new(mailbox),
+            linked: Arc::clone(&origin.prepared.linked),
+            committed: Mutex::new(origin.state.clone()),
+            origin,
+            over: AtomicBool::new(false),
+            calling: Mutex::default(),
+            staged: Mutex::default(),
+            has_staged: AtomicBool::new(false),
+            family: OnceLock::new(),
             cancelled: Signal::default(),
             interrupted: Signal::default(),
             stop: Mutex::default(),
@@ -192,6 +325,36 @@ impl Shared {
     #[must_use]
     pub fn parent(&self) -> Option<&Arc<Self>> {
         self.settings.parent.as_ref()
+    }
+    /// What it was started from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+    /// Its manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.origin.manifest
+    }
+    /// Its children.
+    #[must_use]
+    pub fn family(&self) -> &Family {
+        self.family.get_or_init(Box::default)
+    }
+    /// The children it knows of, without making a family of its own.
+    #[must_use]
+    pub fn known_children(&self) -> Vec<Arc<Self>> {
+        self.family.get().map_or_else(Vec::new, |family| family.all())
+    }
+    /// The state after the last call; never waits for a running one.
+    #[must_use]
+    pub fn state(&self) -> Option<Arc<Vec<u8>>> {
+        lock(&self.committed).clone()
+    }
+    /// The `queued` event of the running call, while one runs.
+    #[must_use]
+    pub fn calling(&self) -> Option<EventRef> {
+        *lock(&self.calling)
     }
     /// Its limits.
     #[must_use]
@@ -265,15 +428,36 @@ impl Shared {
     /// # Errors
     /// When the disk does not take events, or the chain has ended.
     pub fn record(&self, event: &NewEvent<'_>) -> Result<EventRef, JournalError> {
-        self.record_in(&mut lock(&self.chain), event)
+        let mut record = lock(&self.chain);
+        self.lives()?;
+        self.record_in(&mut record, event)
+    }
+
+    /// Events of a life that is over are refused; asked under the chain's lock.
+    fn lives(&self) -> Result<(), JournalError> {
+        if self.over.load(Ordering::Relaxed) { Err(self.chain_ended()) } else { Ok(()) }
     }
 
     fn record_in(&self, record: &mut Record, event: &NewEvent<'_>) -> Result<EventRef, JournalError> {
         if record.closed {
-            let path = self.core.journal.folder().map(ToOwned::to_owned).unwrap_or_default();
-            return Err(JournalError { path, reason: format!("the chain of actor {} has ended", self.id_text) });
+            return Err(self.chain_ended());
         }
         self.core.journal.append(&mut record.chain, event, self.settings.sync)
+    }
+
+    fn chain_ended(&self) -> JournalError {
+        let path = self.core.journal.folder().map(ToOwned::to_owned).unwrap_or_default();
+        JournalError { path, reason: format!("the chain of actor {} has ended", self.id_text) }
+    }
+
+    /// The actor begins another life: its chain takes events again, and this is the first.
+    ///
+    /// # Errors
+    /// As [`Shared::record`].
+    pub(crate) fn record_restarted(&self, data: &[u8]) -> Result<EventRef, JournalError> {
+        let mut record = lock(&self.chain);
+        record.closed = false;
+        self.record_in(&mut record, &NewEvent::plain(Kind::Restarted, data))
     }
 
     fn record_encoded(&self, kind: Kind, data: &impl serde::Serialize) -> Result<EventRef, JournalError> {
@@ -309,34 +493,137 @@ impl Shared {
         }
     }
 
-    /// Queues a call of an export and waits for its end. `params` must fit the export; `source` says where it comes from.
-    pub async fn call(
-        self: &Arc<Self>,
-        export: u32,
-        params: Vec<u8>,
-        source: String,
-        cause: Option<EventRef>,
-    ) -> CallOutcome {
-        self.core.journal.room().await;
-        let gone =
-            || CallOutcome::Gone(format!("actor {:?} ({}) is stopping or has ended", self.name(), self.short_id()));
-        let Some(permit) = self.mailbox.reserve().await else { return gone() };
+    /// Queues a call of an export and waits for its end. `params` must fit the export.
+    pub async fn call(&self, incoming: Incoming) -> CallOutcome {
+        let Some(permit) = self.place().await else { return self.gone() };
         let (reply, answer) = executor::bounded(1);
-        {
-            // The order of `queued` events is the order in the mailbox: both under the chain's lock.
-            let mut record = lock(&self.chain);
-            if self.mailbox.is_closed() {
-                return gone();
-            }
-            let queued = match self.record_queued(&mut record, export, &params, source, cause) {
-                Ok(queued) => queued,
-                Err(error) => return CallOutcome::Gone(error.to_string()),
-            };
-            if permit.send(Call { export, params, queued, cause, reply }).is_err() {
-                return gone();
-            }
+        if let Err(outcome) = self.queue(incoming, permit, Some(reply)) {
+            return outcome;
         }
-        answer.recv().await.unwrap_or_else(|_| gone())
+        answer.recv().await.unwrap_or_else(|_| self.gone())
+    }
+
+    /// Queues a call of an export whose result goes to nobody; with `first` before all others, without waiting for a
+    /// place.
+    ///
+    /// # Errors
+    /// [`CallOutcome::Gone`].
+    pub async fn post(&self, incoming: Incoming, first: bool) -> Result<(), CallOutcome> {
+        if !first {
+            let permit = self.place().await.ok_or_else(|| self.gone())?;
+            return self.queue(incoming, permit, None);
+        }
+        let mut record = lock(&self.chain);
+        if self.mailbox.is_closed() {
+            return Err(self.gone());
+        }
+        let call = self.queued(&mut record, incoming, None)?;
+        self.mailbox.signal(Wake::First(call));
+        Ok(())
+    }
+
+    /// Waits for a place, then leaves the call with `sender`'s host call that is running.
+    ///
+    /// # Errors
+    /// [`CallOutcome::Gone`], also when the sender's host call carries a call already.
+    pub async fn stage(
+        self: &Arc<Self>,
+        sender: &Self,
+        incoming: Incoming,
+        otherwise: Vec<u8>,
+    ) -> Result<(), CallOutcome> {
+        let permit = self.place().await.ok_or_else(|| self.gone())?;
+        let mut staged = lock(&sender.staged);
+        if staged.is_some() {
+            return Err(CallOutcome::Gone("a host call sends one message".to_owned()));
+        }
+        *staged = Some(Staged { target: Arc::clone(self), permit, incoming, otherwise });
+        sender.has_staged.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// What was left with the host call that has ended now.
+    pub(crate) fn take_staged(&self) -> Option<Staged> {
+        // Nearly no host call has one: the lock is left alone.
+        if !self.has_staged.swap(false, Ordering::Acquire) {
+            return None;
+        }
+        lock(&self.staged).take()
+    }
+
+    /// Records a host call and queues what it sends, in one group. When the receiver has ended nothing is sent, and the
+    /// staged call's `otherwise` comes back. `data` makes the data of the host call's event, given `otherwise` when that is
+    /// the result.
+    ///
+    /// # Errors
+    /// As [`Shared::record`]; then nothing is sent.
+    pub(crate) fn record_sending(
+        &self,
+        staged: Staged,
+        host: &NewEvent<'_>,
+        data: impl FnOnce(Option<&[u8]>) -> Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, JournalError> {
+        let Staged { target, permit, incoming, otherwise } = staged;
+        let (mut own, mut theirs) = lock_both(&self.chain, self.id(), &target.chain, target.id());
+        self.lives()?;
+        let journal = &self.core.journal;
+        journal.takes_events()?;
+        if target.mailbox.is_closed() {
+            let data = data(Some(&otherwise));
+            let event = NewEvent { data: &data, ..*host };
+            journal.append_made([journal.make(&mut own.chain, &event, self.settings.sync).1]);
+            return Ok(Some(otherwise));
+        }
+        let data = data(None);
+        let (sent, frame) = journal.make(&mut own.chain, &NewEvent { data: &data, ..*host }, self.settings.sync);
+        let Incoming { export, params, source, .. } = incoming;
+        let (function, data) = target.queued_event(export, &params, source);
+        let event = NewEvent { function, cause: Some(sent), ..NewEvent::plain(Kind::Queued, &data) };
+        let record = theirs.as_deref_mut().unwrap_or(&mut own);
+        let (queued, other) = journal.make(&mut record.chain, &event, target.settings.sync);
+        journal.append_made([frame, other]);
+        // A mailbox closes under the chain's lock: it is open still.
+        drop(permit.send(Call { export, params, queued, cause: Some(sent), reply: None }));
+        Ok(None)
+    }
+
+    /// A place in the mailbox, once the journal has room; none when the mailbox is closed.
+    async fn place(&self) -> Option<Permit<Call, Wake>> {
+        self.core.journal.room().await;
+        self.mailbox.reserve().await
+    }
+
+    fn gone(&self) -> CallOutcome {
+        CallOutcome::Gone(format!("actor {:?} ({}) is stopping or has ended", self.name(), self.short_id()))
+    }
+
+    /// Records a call and puts it into its place.
+    fn queue(
+        &self,
+        incoming: Incoming,
+        permit: Permit<Call, Wake>,
+        reply: Option<executor::Sender<CallOutcome>>,
+    ) -> Result<(), CallOutcome> {
+        // The order of `queued` events is the order in the mailbox: both under the chain's lock.
+        let mut record = lock(&self.chain);
+        if self.mailbox.is_closed() {
+            return Err(self.gone());
+        }
+        let call = self.queued(&mut record, incoming, reply)?;
+        permit.send(call).map_err(|_| self.gone())
+    }
+
+    fn queued(
+        &self,
+        record: &mut Record,
+        incoming: Incoming,
+        reply: Option<executor::Sender<CallOutcome>>,
+    ) -> Result<Call, CallOutcome> {
+        let Incoming { export, params, source, cause } = incoming;
+        let queued = self
+            .record_queued(record, export, &params, source, cause)
+            .map_err(|error| CallOutcome::Gone(error.to_string()))?;
+        Ok(Call { export, params, queued, cause, reply })
     }
 
     fn record_queued(
@@ -347,9 +634,14 @@ impl Shared {
         source: String,
         cause: Option<EventRef>,
     ) -> Result<EventRef, JournalError> {
-        let function = self.linked.exports.get(export as usize).map(|export| export.function);
-        let data = encode(&Queued { source, params: params.into() }).unwrap_or_default();
+        let (function, data) = self.queued_event(export, params, source);
         self.record_in(record, &NewEvent { function, cause, ..NewEvent::plain(Kind::Queued, &data) })
+    }
+
+    /// Function and data of a `queued` event.
+    fn queued_event(&self, export: u32, params: &[u8], source: String) -> (Option<u32>, Vec<u8>) {
+        let function = self.linked.exports.get(export as usize).map(|export| export.function);
+        (function, encode(&Queued { source, params: params.into() }).unwrap_or_default())
     }
 
     /// The running call finishes, then the actor stops.
@@ -357,7 +649,15 @@ impl Shared {
     /// # Errors
     /// A sentence when it is stopping already.
     pub fn shutdown(&self, data: Option<Vec<u8>>) -> Result<(), String> {
-        self.request_stop(StopRequest { reason: "shutdown".to_owned(), data })
+        self.request_stop(StopRequest { reason: BY_ITSELF.to_owned(), data, failure: None })
+    }
+
+    /// The running call finishes, then the actor ends as failed.
+    pub(crate) fn fail(&self, reason: String) {
+        let request = StopRequest { reason: BY_ITSELF.to_owned(), data: None, failure: Some(reason) };
+        if let Err(already) = self.request_stop(request) {
+            tracing::debug!(actor = self.short_id(), "{already}");
+        }
     }
 
     fn request_stop(&self, request: StopRequest) -> Result<(), String> {
@@ -375,7 +675,7 @@ impl Shared {
     /// after `grace`.
     pub async fn stop(&self, reason: &str, grace: Duration) {
         // One that is stopping already is helped along all the same.
-        if let Err(already) = self.request_stop(StopRequest { reason: reason.to_owned(), data: None }) {
+        if let Err(already) = self.request_stop(StopRequest { reason: reason.to_owned(), data: None, failure: None }) {
             tracing::debug!(actor = self.short_id(), "{already}");
         }
         self.cancelled.set();
@@ -412,51 +712,113 @@ impl Shared {
     /// When the journal cannot be written or read.
     pub async fn newest_events(&self, most: u64) -> Result<Vec<ChainEvent>, crate::error::Error> {
         let (head, length) = self.head();
+        let events = self.events_until(length, most, self.limits().value_bytes).await?;
+        *lock(&self.chain_read) = Some((length - events.len() as u64, length, head));
+        Ok(events)
+    }
+
+    /// The newest events, oldest first: at most `most`, of at most `most_bytes`.
+    ///
+    /// # Errors
+    /// As [`Shared::newest_events`].
+    pub async fn events(&self, most: u64, most_bytes: u64) -> Result<Vec<ChainEvent>, crate::error::Error> {
+        self.events_until(self.head().1, most, most_bytes).await
+    }
+
+    async fn events_until(
+        &self,
+        length: u64,
+        most: u64,
+        most_bytes: u64,
+    ) -> Result<Vec<ChainEvent>, crate::error::Error> {
         self.core.journal.written().await?;
         let Some(folder) = self.core.journal.folder().map(ToOwned::to_owned) else { return Ok(Vec::new()) };
         let names: Vec<String> =
             self.linked.functions.iter().map(|f| format!("{}/{}", f.interface, f.function)).collect();
         let place = self.core.journal.place(self.id());
-        let most_bytes = self.limits().value_bytes;
         let read = move || read_back(&folder, place, length, (most, most_bytes), &names);
-        let events = executor::blocking(read)
+        executor::blocking(read)
             .await
-            .map_err(|source| crate::error::Error::ChainRead { path: self.core.data().join("journal"), source })?;
-        *lock(&self.chain_read) = Some((length - events.len() as u64, length, head));
-        Ok(events)
+            .map_err(|source| crate::error::Error::ChainRead { path: self.core.data().join("journal"), source })
     }
 
-    pub(crate) fn finish(&self, end: End) {
+    /// Records the end of this life, and tells the parent unless `quiet`.
+    pub(crate) fn finish(&self, end: End, quiet: bool) {
         self.tell_held_faults(self.fault_lines.take_held());
         let (kind, data) = match &end {
             End::Stopped { reason, data } => {
                 let data = data.clone().map(Into::into);
                 (Kind::Stopped, encode(&Stopped { reason: reason.clone(), data }))
             }
-            End::Failed { function, reason } => {
+            End::Failed { function, reason, .. } => {
                 (Kind::Failed, encode(&Failed { step: function.clone(), message: reason.clone() }))
             }
         };
-        {
+        let held = {
             // One end, and nothing behind it: all under the chain's lock, as calls are queued under it.
             let mut record = lock(&self.chain);
-            if record.closed {
+            if self.over.swap(true, Ordering::Relaxed) {
                 return;
             }
-            drop(self.mailbox.close());
             let event = NewEvent::plain(kind, data.as_deref().unwrap_or_default());
             if let Err(error) = self.record_in(&mut record, &event) {
                 tracing::error!(actor = self.short_id(), "the end could not be recorded: {error}");
             }
-            record.closed = true;
-        }
-        self.core.ended(self, &end);
+            let ending = if quiet { None } else { end.told() };
+            let hold = !quiet && end.is_held();
+            let held = self.parent().is_some_and(|parent| parent.family().ended(self, ending, hold));
+            if !held {
+                self.close(&mut record);
+            }
+            held
+        };
+        self.core.ended(self, &end, held);
         self.end.get_or_init(|| end);
         self.ended.set();
     }
 
+    /// Nothing more is taken in; what waits is answered.
+    fn close(&self, record: &mut Record) {
+        drop(self.mailbox.close());
+        record.closed = true;
+    }
+
+    /// A held actor is not started again.
+    pub(crate) fn let_go(&self) {
+        self.close(&mut lock(&self.chain));
+        self.core.let_go(self);
+    }
+
+    /// Whether the end of this life leaves calls waiting for the next one.
+    fn keeps_mailbox(&self, end: &End) -> bool {
+        self.parent().is_some_and(|parent| !parent.cancelled.is_set()) && end.is_held()
+    }
+
+    /// Ends everything below this actor, and tells of no death any more.
+    pub(crate) async fn end_family(&self) {
+        let Some(family) = self.family.get() else { return };
+        let mut stops = Vec::new();
+        for (child, standing) in family.close() {
+            match standing {
+                Standing::Held => child.let_go(),
+                Standing::Living => {
+                    let grace = self.core.grace(child.limits().stop_grace_ms);
+                    stops.push(executor::spawn(async move { child.stop("parent", grace).await }));
+                }
+                Standing::Ended => {}
+            }
+        }
+        for stop in stops {
+            stop.await;
+        }
+        for child in family.all() {
+            self.core.journal.forget(child.id());
+        }
+        family.forget();
+    }
+
     /// Ends an actor whose thread is held by a plugin: its own task cannot.
-    pub(crate) fn abandon(&self, reason: String) {
+    pub(crate) fn abandon(self: &Arc<Self>, reason: String) {
         let reply = lock(&self.running).take();
         if self.end.get().is_some() {
             return;
@@ -466,7 +828,9 @@ impl Shared {
             drop(reply.try_send(CallOutcome::Failed(reason.clone())));
         }
         self.cancelled.set();
-        self.finish(End::Failed { function, reason });
+        self.finish(End::Failed { function, kind: FailureKind::Timeout, reason }, false);
+        let this = Arc::clone(self);
+        drop(executor::spawn(async move { this.end_family().await }));
         // If its task is not the one that is held, it ends the handlers.
         self.mailbox.signal(Wake::Stop);
     }
@@ -548,38 +912,48 @@ struct Ran {
     outcome: Outcome,
     state: Option<Vec<u8>>,
     host_calls: u64,
+    // What kind of failure a trap or an interruption is.
+    kind: FailureKind,
+}
+
+impl Ran {
+    /// A call that did not come to run.
+    fn not(outcome: Outcome, kind: FailureKind) -> Self {
+        Self { outcome, state: None, host_calls: 0, kind }
+    }
 }
 
 impl Actor {
     /// An actor whose handlers are attached.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, handlers: Arc<Vec<Attached>>, state: Option<Vec<u8>>) -> Self {
-        Self { shared, handlers, state: State::new(state), instance: None, instances: 0, renewal: "start" }
+    pub fn new(shared: Arc<Shared>, handlers: Arc<Vec<Attached>>) -> Self {
+        let state = State::new(shared.origin.state.clone());
+        Self { shared, handlers, state, instance: None, instances: 0, renewal: "start" }
     }
 
     /// Calls `init`, then drops the instance unless it is kept.
     ///
     /// # Errors
     /// `A0001` to `A0004`.
-    pub async fn init(&mut self) -> Result<(), crate::error::ActorProblem> {
+    pub async fn init(&mut self) -> Result<(), (crate::error::ActorProblem, FailureKind)> {
         use crate::error::ActorProblem as Problem;
-        let failed = |error: JournalError| Problem::InitFailed(error.to_string());
+        let failed = |error: JournalError| (Problem::InitFailed(error.to_string()), FailureKind::Internal);
         let export = self.shared.linked.init as u32;
         let params = encode(&self.shared.id_text).unwrap_or_default();
         let queued = {
             let mut record = lock(&self.shared.chain);
             self.shared.record_queued(&mut record, export, &params, "start".to_owned(), None).map_err(failed)?
         };
-        let outcome = self.run(export, &params, queued, None).await.map_err(failed)?;
+        let (outcome, kind) = self.run(export, &params, queued, None).await.map_err(failed)?;
         self.renew("init");
         if lock(&self.shared.stop).is_some() {
-            return Err(Problem::InitShutdown);
+            return Err((Problem::InitShutdown, FailureKind::ShuttingDown));
         }
         match outcome {
             Outcome::Ok(_) => Ok(()),
-            Outcome::Err(text) => Err(Problem::InitErr(text)),
-            Outcome::Trap(text) => Err(Problem::InitFailed(format!("trapped: {text}"))),
-            Outcome::Interrupted(text) => Err(Problem::InitFailed(format!("was interrupted: {text}"))),
+            Outcome::Err(text) => Err((Problem::InitErr(text), FailureKind::Internal)),
+            Outcome::Trap(text) => Err((Problem::InitFailed(format!("trapped: {text}")), kind)),
+            Outcome::Interrupted(text) => Err((Problem::InitFailed(format!("was interrupted: {text}")), kind)),
         }
     }
 
@@ -617,12 +991,13 @@ impl Actor {
         loop {
             match self.next().await {
                 Some(Message::Signal(Wake::Stop)) => {
-                    let request = lock(&self.shared.stop).clone();
-                    let request = request.unwrap_or(StopRequest { reason: "stop".to_owned(), data: None });
-                    return End::Stopped { reason: request.reason, data: request.data };
+                    // None: the signal was for a life before this one.
+                    if let Some(request) = lock(&self.shared.stop).clone() {
+                        return request.into();
+                    }
                 }
                 Some(Message::Signal(Wake::Passivate)) | None => self.renew("idle"),
-                Some(Message::Call(call)) => {
+                Some(Message::Call(call) | Message::Signal(Wake::First(call))) => {
                     if let Some(end) = self.answer(call).await {
                         return end;
                     }
@@ -646,20 +1021,23 @@ impl Actor {
 
     /// Runs one call and answers it; the actor's end, when the call ends it.
     async fn answer(&mut self, call: Call) -> Option<End> {
-        *lock(&self.shared.running) = Some(call.reply);
+        *lock(&self.shared.running) = call.reply;
         let outcome = self.run(call.export, &call.params, call.queued, call.cause).await;
         let reply = lock(&self.shared.running).take();
         let function = self.shared.export_label(call.export).to_owned();
-        let (answer, reason) = match outcome {
+        let (answer, kind, reason) = match outcome {
             // Nothing happened that is not recorded: the state is the old one, the actor goes on.
-            Err(error) => (CallOutcome::Gone(error.to_string()), None),
-            Ok(outcome) => self.meaning(outcome),
+            Err(error) => (CallOutcome::Gone(error.to_string()), FailureKind::Internal, None),
+            Ok((outcome, kind)) => {
+                let (answer, reason) = self.meaning(outcome);
+                (answer, kind, reason)
+            }
         };
         if let Some(reply) = reply {
             // Whoever asked may have gone.
             drop(reply.try_send(answer));
         }
-        reason.map(|reason| End::Failed { function, reason })
+        reason.map(|reason| End::Failed { function, kind, reason })
     }
 
     /// What an outcome is for whoever called, and why it ends the actor, if it does.
@@ -701,8 +1079,12 @@ impl Actor {
         params: &[u8],
         queued: EventRef,
         cause: Option<EventRef>,
-    ) -> Result<Outcome, JournalError> {
+    ) -> Result<(Outcome, FailureKind), JournalError> {
+        *lock(&self.shared.calling) = Some(queued);
         let ran = self.attempt(export, params, queued, cause).await;
+        *lock(&self.shared.calling) = None;
+        // What a host call left that did not come to its end.
+        drop(self.shared.take_staged());
         let change = match (&ran.outcome, ran.state) {
             (Outcome::Ok(_), Some(state)) => self.state.change(state),
             _ => None,
@@ -724,19 +1106,20 @@ impl Actor {
         }
         if let Some(change) = change {
             self.state.commit(change);
+            *lock(&self.shared.committed) = self.state.share();
         }
-        Ok(event.outcome)
+        Ok((event.outcome, ran.kind))
     }
 
     async fn attempt(&mut self, export: u32, params: &[u8], queued: EventRef, cause: Option<EventRef>) -> Ran {
-        let trapped = |text: String| Ran { outcome: Outcome::Trap(text), state: None, host_calls: 0 };
+        let trapped = |text: String| Ran::not(Outcome::Trap(text), FailureKind::Internal);
         let shared = Arc::clone(&self.shared);
         let timeout_ms = shared.limits().call_timeout_ms;
         let context = context(&shared, queued, cause, timeout_ms);
         match Self::bounded(&shared, self.instantiate(context), timeout_ms).await {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => return trapped(problem),
-            Err(why) => return Ran { outcome: Outcome::Interrupted(why), state: None, host_calls: 0 },
+            Err(why) => return Ran::not(Outcome::Interrupted(why), FailureKind::Timeout),
         }
         let (Some(instance), Some(target)) = (&mut self.instance, self.shared.linked.exports.get(export as usize))
         else {
@@ -757,13 +1140,14 @@ impl Actor {
         let ended = Self::bounded(&self.shared, call, limits.call_timeout_ms).await;
         drop(running);
         let host_calls = store.data().context.host_call;
-        let (outcome, state) = match ended {
-            Ok(Ok(Returned::Ok(state, values))) => (Outcome::Ok(values.into()), state),
-            Ok(Ok(Returned::Err(text))) => (Outcome::Err(text), None),
-            Ok(Err(error)) => (Outcome::Trap(trap_text(&error)), None),
-            Err(interruption) => (Outcome::Interrupted(interruption), None),
+        let internal = FailureKind::Internal;
+        let (outcome, state, kind) = match ended {
+            Ok(Ok(Returned::Ok(state, values))) => (Outcome::Ok(values.into()), state, internal),
+            Ok(Ok(Returned::Err(text))) => (Outcome::Err(text), None, internal),
+            Ok(Err(error)) => (Outcome::Trap(trap_text(&error)), None, failure_kind(&error)),
+            Err(interruption) => (Outcome::Interrupted(interruption), None, FailureKind::Timeout),
         };
-        Ran { outcome, state, host_calls }
+        Ran { outcome, state, host_calls, kind }
     }
 
     /// The call, unless it is interrupted or takes longer than the wall clock allows.
@@ -813,8 +1197,7 @@ impl Actor {
         store.epoch_deadline_callback(|context| {
             let guest = context.data();
             if guest.clock.is_over() {
-                let limit = guest.actor.limits().run_timeout_ms;
-                wasmtime::bail!("the guest ran longer than run_timeout_ms = {limit}");
+                return Err(OutOfTime { limit_ms: guest.actor.limits().run_timeout_ms }.into());
             }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(guest.clock.while_others_run(executor::yield_now()))))
         });
@@ -833,18 +1216,21 @@ impl Actor {
     /// Ends the actor: its handlers in reverse, then its chain.
     pub async fn finish(mut self, end: End) {
         self.shared.cancelled.set();
-        // What waits is answered now: nothing more will run.
-        drop(self.shared.mailbox.close());
+        if !self.shared.keeps_mailbox(&end) {
+            // What waits is answered now: nothing more will run.
+            drop(self.shared.mailbox.close());
+        }
         self.instance = None;
+        self.shared.end_family().await;
         detach(&self.shared, self.handlers).await;
-        self.shared.finish(end);
+        self.shared.finish(end, false);
     }
 }
 
 /// Stops and releases handlers, the last one first.
 pub async fn detach(shared: &Arc<Shared>, handlers: Arc<Vec<Attached>>) {
     // A program that was told to end is gone within a second; else what runs may finish.
-    let patience = Duration::from_millis(if shared.core.stopped.is_set() { 300 } else { 10_000 });
+    let patience = shared.core.grace(10_000);
     // A call that was interrupted has dropped its store, so this is the last owner; if not, handlers end with it.
     let Ok(mut handlers) = Arc::try_unwrap(handlers) else {
         tracing::error!(actor = shared.short_id(), "handlers are still in use at the actor's end");
@@ -895,4 +1281,15 @@ fn trap_text(error: &wasmtime::Error) -> String {
         None => error.root_cause().to_string(),
     };
     text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// What kind of failure a trap is.
+fn failure_kind(error: &wasmtime::Error) -> FailureKind {
+    if error.is::<OutOfTime>() {
+        FailureKind::Timeout
+    } else if error.downcast_ref::<PluginFault>().is_some_and(|fault| fault.code == "P0102") {
+        FailureKind::Serialization
+    } else {
+        FailureKind::Internal
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0, 1 when something failed, 2 for a command line that cannot be read.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use theater_runtime::manifest::{Values, setting};
 use theater_runtime::plugins::abi_text;
 
 mod chain;
+mod commands;
 mod events;
 mod inspect;
 mod log;
@@ -83,6 +85,9 @@ enum Command {
     /// Lists, shows, verifies, exports and removes chains
     #[command(subcommand)]
     Chain(chain::ChainCommand),
+    /// A command that a plugin answers
+    #[command(external_subcommand)]
+    Plugins(Vec<OsString>),
 }
 
 fn long_version() -> String {
@@ -96,20 +101,21 @@ fn long_version() -> String {
 
 /// Reads the command line, does what it says, and prints what went wrong.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, asked) = commands::parse();
     if let Err(sentence) = log::start(&cli.common.log, cli.common.log_format) {
         eprintln!("error: {sentence}");
         return ExitCode::from(2);
     }
     let common = cli.common;
     let done = match cli.command {
-        Command::Run(command) => command.run(&common),
+        Command::Run(command) => command.run(&common, &asked),
         Command::Validate(command) => command.run(&common),
         Command::Inspect(command) => command.run(&common),
         Command::Interfaces => plugin::interfaces(&common),
         Command::Plugin(command) => command.run(&common),
         Command::Events(command) => command.run(&common),
         Command::Chain(command) => command.run(&common),
+        Command::Plugins(words) => commands::run(&words, &common),
     };
     match done {
         Ok(code) => code,
@@ -120,19 +126,24 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The plugin folder when none is named.
+fn default_plugins() -> PathBuf {
+    let beside = || {
+        let program = std::env::current_exe().ok()?;
+        let folder = program.parent()?;
+        let plugins = folder.join("plugins");
+        Some(if plugins.is_dir() { plugins } else { folder.to_owned() })
+    };
+    beside().unwrap_or_else(|| PathBuf::from("plugins"))
+}
+
 /// What a command gives: an exit code, or what went wrong.
 pub type Done = Result<ExitCode, Error>;
 
 impl Common {
     /// The plugin folder.
     pub fn plugins(&self) -> PathBuf {
-        let beside = || {
-            let program = std::env::current_exe().ok()?;
-            let folder = program.parent()?;
-            let plugins = folder.join("plugins");
-            Some(if plugins.is_dir() { plugins } else { folder.to_owned() })
-        };
-        self.plugins.clone().or_else(beside).unwrap_or_else(|| PathBuf::from("plugins"))
+        self.plugins.clone().unwrap_or_else(default_plugins)
     }
 
     /// The data folder.

@@ -1,6 +1,8 @@
 //! Components: compiled once per content, with the signatures of what they import and export.
 
 use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,13 +43,42 @@ pub struct Export {
     pub index: ComponentExportIndex,
 }
 
-/// Compiled components by engine and digest.
+/// Compiled components by engine and digest, and by what their files were when they were read.
 #[derive(Default)]
 pub struct Components {
     cache: Mutex<HashMap<(bool, String), Arc<Component>>>,
+    files: Mutex<HashMap<(bool, PathBuf), (Stamp, Arc<Component>)>>,
+}
+
+/// What a file's metadata say of its content: device, inode, length, time of the last change in ns.
+type Stamp = (u64, u64, u64, i128);
+
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let data = std::fs::metadata(path)?;
+    Ok((data.dev(), data.ino(), data.len(), i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec())))
 }
 
 impl Components {
+    /// The component of a file, read again only when the file has changed.
+    ///
+    /// # Errors
+    /// What the system says; inside, as [`Components::get`].
+    pub fn of_file(&self, engine: &Engine, pooled: bool, path: &Path) -> io::Result<Result<Arc<Component>, Error>> {
+        let now = stamp(path)?;
+        let key = (pooled, path.to_owned());
+        if let Some((then, known)) = self.files.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && *then == now
+        {
+            return Ok(Ok(Arc::clone(known)));
+        }
+        let component = self.get(engine, pooled, path, std::fs::read(path)?);
+        if let Ok(component) = &component {
+            let known = (now, Arc::clone(component));
+            self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(key, known);
+        }
+        Ok(component)
+    }
+
     /// The component with these bytes for this engine.
     ///
     /// # Errors

@@ -4,12 +4,14 @@ use serde_json::Value as Json;
 
 use crate::error::{Error, ManifestProblem, Place, suggest};
 use crate::manifest::{HandlerEntry, Manifest};
+use crate::plugins::Plugin;
 
 /// Checks an entry's config.
 ///
 /// # Errors
 /// `M0008`, with the keys the plugin takes.
-pub fn check(manifest: &Manifest, entry: &HandlerEntry, schema: &Json) -> Result<(), Error> {
+pub fn check(manifest: &Manifest, entry: &HandlerEntry, plugin: &Plugin) -> Result<(), Error> {
+    let schema = &plugin.descriptor.config;
     let refuse = |problem: String, help: String| {
         let place = Place { path: manifest.path.clone(), line: Some(entry.line) };
         let what = ManifestProblem::Config { handler: entry.handler_type.clone(), problem, help };
@@ -19,7 +21,8 @@ pub fn check(manifest: &Manifest, entry: &HandlerEntry, schema: &Json) -> Result
     if let Some(unknown) = entry.config.as_object().and_then(|config| config.keys().find(|key| !known.contains(key))) {
         return refuse(format!("unknown key {unknown:?}"), suggest(unknown, known.iter().map(|key| key.as_str())));
     }
-    let validator = match jsonschema::validator_for(schema) {
+    let validator = match plugin.validator.get_or_init(|| jsonschema::validator_for(schema).map_err(|e| e.to_string()))
+    {
         Ok(validator) => validator,
         Err(error) => return refuse(format!("the plugin's schema is no JSON schema: {error}"), String::new()),
     };

@@ -4,7 +4,7 @@
 //! instantiated, `init`, renewal, handlers `started`, ready. A failure after `created` ends the chain with `failed`; before
 //! it no chain is left. Each step is undone in reverse.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,8 +12,9 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use theater_plugin_api::abi::{OK, OwnedHandler, host_object};
 use theater_plugin_api::encoding::encode;
+use theater_plugin_api::{FailureKind, uuid_text};
 
-use crate::actor::{Actor, End, Settings, Shared, detach};
+use crate::actor::{Actor, End, Origin, Settings, Shared, detach};
 use crate::chain::{Id, NewEvent};
 use crate::component::{Component, Components};
 use crate::config;
@@ -30,6 +31,7 @@ use crate::objects::Objects;
 use crate::plugins::{Found, Plugin, Plugins, Problem, meets};
 use crate::pool::Pool;
 use crate::record::{Created, HandlerRecord, Kind};
+use crate::registry::Registry;
 use crate::waits::WaitGraph;
 use crate::watch::{Stuck, Watch};
 
@@ -84,6 +86,28 @@ impl Options {
 
 /// What a failed start was doing, in place of an export.
 const START: &str = "start";
+/// Time running calls have when the program is told to end: it is gone within a second.
+pub const PROGRAM_GRACE: Duration = Duration::from_millis(300);
+
+/// What an actor's parent lets it have, by handler type.
+#[derive(Debug, Clone)]
+pub enum Ceilings {
+    /// Everything its manifest names.
+    Everything,
+    /// These; nothing of another handler type.
+    Only(Arc<BTreeMap<String, Json>>),
+}
+
+impl Ceilings {
+    /// The ceiling of one handler type; null is everything.
+    #[must_use]
+    pub fn of(&self, handler_type: &str) -> Json {
+        match self {
+            Self::Everything => Json::Null,
+            Self::Only(all) => all.get(handler_type).cloned().unwrap_or_else(|| Json::Object(Default::default())),
+        }
+    }
+}
 
 /// Everything actors share.
 pub struct Core {
@@ -107,7 +131,7 @@ pub struct Core {
     components: Components,
     links: Links,
     objects: Objects,
-    actors: Mutex<HashMap<Id, Arc<Shared>>>,
+    registry: Registry,
     names: Names,
     metrics: Mutex<BTreeMap<(String, String), f64>>,
 }
@@ -151,7 +175,7 @@ impl Core {
             components: Components::default(),
             links: Links::default(),
             objects: Objects::new(&options.data),
-            actors: Mutex::default(),
+            registry: Registry::default(),
             names: Names::default(),
             metrics: Mutex::default(),
             data,
@@ -187,25 +211,19 @@ impl Core {
 
     /// The living actors.
     #[must_use]
-    pub fn actors(&self) -> Vec<Arc<Shared>> {
-        lock(&self.actors).values().cloned().collect()
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
-    /// The living actor with that id, unique start of an id, or name.
+    /// How long something may take that has `milliseconds`: less once the program was told to end.
     #[must_use]
-    pub fn actor(&self, wanted: &str) -> Option<Arc<Shared>> {
-        let actors = lock(&self.actors);
-        let one = |matches: &dyn Fn(&Shared) -> bool| {
-            let mut found = actors.values().filter(|actor| matches(actor));
-            found.next().filter(|_| found.next().is_none()).cloned()
-        };
-        one(&|actor| actor.id_text() == wanted)
-            .or_else(|| one(&|actor| actor.name() == wanted))
-            .or_else(|| (wanted.len() >= 4).then(|| one(&|actor| actor.id_text().starts_with(wanted))).flatten())
+    pub fn grace(&self, milliseconds: u64) -> Duration {
+        let grace = Duration::from_millis(milliseconds);
+        if self.stopped.is_set() { grace.min(PROGRAM_GRACE) } else { grace }
     }
 
     pub(crate) fn wait_for(&self, waiter: Id, other: &str, why: &str) -> Result<u64, String> {
-        let actor = self.actor(other).ok_or_else(|| format!("there is no living actor {other:?}"))?;
+        let actor = self.registry.find(other)?;
         self.waits.begin(waiter, actor.id(), why).map_err(|cycle| {
             let steps: Vec<_> = cycle.0.iter().map(|(id, why)| format!("{} waits ({why})", self.label(*id))).collect();
             format!("this wait would never end: {} for {}", steps.join(" for "), self.label(waiter))
@@ -213,8 +231,8 @@ impl Core {
     }
 
     fn label(&self, id: Id) -> String {
-        let known = lock(&self.actors).get(&id).map(|actor| format!("{:?} ({})", actor.name(), actor.short_id()));
-        known.unwrap_or_else(|| theater_plugin_api::uuid_text(&id))
+        let known = self.registry.get(id).map(|actor| format!("{:?} ({})", actor.name(), actor.short_id()));
+        known.unwrap_or_else(|| uuid_text(&id))
     }
 
     pub(crate) fn metric(&self, plugin: &str, name: &str, kind: u32, value: f64) {
@@ -229,24 +247,40 @@ impl Core {
         lock(&self.metrics).clone()
     }
 
-    pub(crate) fn ended(&self, actor: &Shared, end: &End) {
+    /// A life of an actor is over; a held one is started again or let go later.
+    pub(crate) fn ended(&self, actor: &Shared, end: &End, held: bool) {
         self.waits.forget(actor.id());
-        lock(&self.actors).remove(&actor.id());
-        self.names.give_back(actor.name());
-        self.journal.forget(actor.id());
+        if !held {
+            self.let_go(actor);
+        }
         // A failed start is told by whoever asked for it.
-        if let End::Failed { function, reason } = end
+        if let End::Failed { function, reason, .. } = end
             && function != START
         {
             tracing::error!(actor = actor.short_id(), name = actor.name(), "actor failed in {function}: {reason}");
         }
     }
 
+    /// An actor has ended for good.
+    pub(crate) fn let_go(&self, actor: &Shared) {
+        self.registry.remove(actor);
+        self.names_of(actor.parent()).give_back(actor.name());
+        // What a parent knows of a child it may still ask for.
+        if actor.parent().is_none() {
+            self.journal.forget(actor.id());
+        }
+    }
+
+    /// The names of an actor's children, or of the top-level actors.
+    fn names_of<'a>(&'a self, parent: Option<&'a Arc<Shared>>) -> &'a Names {
+        parent.map_or(&self.names, |parent| &parent.family().names)
+    }
+
     fn report_stuck(&self, stuck: &Stuck) {
-        let actor = lock(&self.actors).get(&stuck.actor).cloned();
+        let actor = self.registry.get(stuck.actor);
         let (name, limit) = match &actor {
             Some(actor) => (actor.name().to_owned(), actor.limits().run_timeout_ms),
-            None => (theater_plugin_api::uuid_text(&stuck.actor), u64::MAX),
+            None => (uuid_text(&stuck.actor), u64::MAX),
         };
         if stuck.first {
             let millis = stuck.since.as_millis();
@@ -280,7 +314,7 @@ impl Core {
     pub async fn stop(self: &Arc<Self>, reason: &str, grace: Duration) {
         self.stopped.set();
         let mut stops = Vec::new();
-        for actor in self.actors() {
+        for actor in self.registry.all() {
             let reason = reason.to_owned();
             stops.push(executor::spawn(async move { actor.stop(&reason, grace).await }));
         }
@@ -292,76 +326,124 @@ impl Core {
         }
     }
 
-    /// Starts an actor: it is ready when this returns.
+    /// Starts a top-level actor: it is ready when this returns.
     ///
     /// # Errors
     /// Everything that can be wrong with a manifest, its component and its handlers, and a failed `init`.
     pub async fn start(self: &Arc<Self>, manifest: &Manifest) -> Result<Arc<Shared>, Error> {
-        let prepared = self.prepare(manifest)?;
-        let state = manifest.initial_state()?;
-        let id = *uuid::Uuid::new_v4().as_bytes();
-        let settings = Settings {
-            id,
-            name: self.names.take(&manifest.name),
-            parent: None,
-            limits: manifest.limits,
-            sync: manifest.chain.sync,
-            on_error: manifest.on_error,
-            instance: manifest.instance,
-            pooled: prepared.pooled,
+        let origin = self.origin(manifest.clone(), &self.top(), None).await?;
+        self.begin(None, origin).await
+    }
+
+    /// What the operator lets top-level actors have.
+    #[must_use]
+    pub fn top(&self) -> Ceilings {
+        match &self.options.permissions {
+            None => Ceilings::Everything,
+            Some(ceilings) => Ceilings::Only(Arc::new(ceilings.clone())),
+        }
+    }
+
+    /// Everything an actor is started from; `state` in place of the manifest's.
+    pub(crate) async fn origin(
+        self: &Arc<Self>,
+        manifest: Manifest,
+        ceilings: &Ceilings,
+        state: Option<Vec<u8>>,
+    ) -> Result<Origin, Error> {
+        let prepared = self.prepare(&manifest, ceilings).await?;
+        let state = match state {
+            Some(state) => Some(state),
+            None => manifest.initial_state()?,
         };
-        let shared = Shared::new(Arc::clone(self), settings, Arc::clone(&prepared.linked));
-        if let Err(error) = self.record_created(&shared, manifest, &prepared, state.as_deref()) {
-            self.names.give_back(shared.name());
+        Ok(Origin { manifest: Arc::new(manifest), prepared: Arc::new(prepared), state: state.map(Arc::new) })
+    }
+
+    /// Starts a new actor.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        parent: Option<&Arc<Shared>>,
+        origin: Origin,
+    ) -> Result<Arc<Shared>, Error> {
+        let id = *uuid::Uuid::new_v4().as_bytes();
+        let name = self.names_of(parent).take(&origin.manifest.name);
+        let shared = Shared::new(Arc::clone(self), Settings::new(id, name, parent, &origin), origin, None);
+        let recorded = self.adopt(&shared).and_then(|()| self.record_start(&shared, Kind::Created));
+        if let Err(error) = recorded {
+            self.names_of(parent).give_back(shared.name());
             return Err(error);
         }
-        lock(&self.actors).insert(id, Arc::clone(&shared));
-        // On a task of its own: the start is finished or undone even when whoever asked for it goes away.
-        let (core, actor) = (Arc::clone(self), Arc::clone(&shared));
-        executor::spawn(async move { core.bring_up_or_undo(&actor, prepared, state).await }).await?;
+        self.run(&shared, true).await?;
         Ok(shared)
     }
 
-    async fn bring_up_or_undo(
+    /// Starts an actor that has ended again, with the same id and chain.
+    pub(crate) async fn begin_again(
         self: &Arc<Self>,
-        shared: &Arc<Shared>,
-        prepared: Prepared,
-        state: Option<Vec<u8>>,
+        before: &Arc<Shared>,
+        name: String,
+        origin: Origin,
+        quiet: bool,
     ) -> Result<(), Error> {
-        let Err((error, handlers)) = self.bring_up(shared, prepared, state).await else { return Ok(()) };
+        let settings = Settings::new(before.id(), name, before.parent(), &origin);
+        let shared = Shared::new(Arc::clone(self), settings, origin, Some(before));
+        self.adopt(&shared)?;
+        self.record_start(&shared, Kind::Restarted)?;
+        self.run(&shared, quiet).await
+    }
+
+    /// The parent knows its child from now on.
+    fn adopt(&self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let Some(parent) = shared.parent() else { return Ok(()) };
+        parent.family().live(shared).map_err(|_| {
+            let what = crate::error::ActorProblem::ParentEnding(parent.name().to_owned());
+            Error::Actor { name: shared.name().to_owned(), what }
+        })
+    }
+
+    /// Brings a recorded actor up; without `quiet` the parent is told of a failure as of a death.
+    async fn run(self: &Arc<Self>, shared: &Arc<Shared>, quiet: bool) -> Result<(), Error> {
+        self.registry.insert(shared);
+        // On a task of its own: the start is finished or undone even when whoever asked for it goes away.
+        let (core, actor) = (Arc::clone(self), Arc::clone(shared));
+        executor::spawn(async move { core.bring_up_or_undo(&actor, quiet).await }).await
+    }
+
+    async fn bring_up_or_undo(self: &Arc<Self>, shared: &Arc<Shared>, quiet: bool) -> Result<(), Error> {
+        let Err(failed) = self.bring_up(shared).await else { return Ok(()) };
+        let StartFailure { error, kind, handlers } = failed;
         shared.cancelled().set();
+        shared.end_family().await;
         detach(shared, handlers).await;
-        shared.finish(End::Failed { function: START.to_owned(), reason: crate::error::chain_of(&error) });
+        let reason = crate::error::chain_of(&error);
+        shared.finish(End::Failed { function: START.to_owned(), kind, reason }, quiet);
         Err(error)
     }
 
-    async fn bring_up(
-        self: &Arc<Self>,
-        shared: &Arc<Shared>,
-        prepared: Prepared,
-        state: Option<Vec<u8>>,
-    ) -> Result<(), (Error, Arc<Vec<Attached>>)> {
+    async fn bring_up(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<(), StartFailure> {
         let mut attached = Vec::new();
+        let prepared = &shared.origin().prepared;
         for (slot, handler) in prepared.handlers.iter().enumerate() {
             match Self::attach(shared, handler, prepared.linked.calls.get(slot)).await {
                 Ok(one) => attached.push(one),
                 Err(what) => {
                     let error = handler_error(shared.name(), &handler.handler_type, handler.place.clone(), what);
-                    return Err((error, Arc::new(attached)));
+                    return Err(StartFailure::internal(error, Arc::new(attached)));
                 }
             }
         }
         let handlers = Arc::new(attached);
-        let mut actor = Actor::new(Arc::clone(shared), Arc::clone(&handlers), state);
-        if let Err(what) = actor.init().await {
+        let mut actor = Actor::new(Arc::clone(shared), Arc::clone(&handlers));
+        if let Err((what, kind)) = actor.init().await {
             drop(actor);
-            return Err((Error::Actor { name: shared.name().to_owned(), what }, handlers));
+            return Err(StartFailure { error: Error::Actor { name: shared.name().to_owned(), what }, kind, handlers });
         }
         if let Err((handler, sentence)) = actor.started().await {
             drop(actor);
             let place = prepared.handlers.iter().find(|known| known.handler_type == handler);
             let place = place.and_then(|handler| handler.place.clone());
-            return Err((handler_error(shared.name(), &handler, place, HandlerProblem::Started(sentence)), handlers));
+            let error = handler_error(shared.name(), &handler, place, HandlerProblem::Started(sentence));
+            return Err(StartFailure::internal(error, handlers));
         }
         drop(handlers);
         drop(executor::spawn(actor.live()));
@@ -401,15 +483,12 @@ impl Core {
         }
     }
 
-    fn record_created(
-        &self,
-        shared: &Shared,
-        manifest: &Manifest,
-        prepared: &Prepared,
-        state: Option<&[u8]>,
-    ) -> Result<(), Error> {
+    /// Records `created` or `restarted`.
+    fn record_start(&self, shared: &Shared, kind: Kind) -> Result<(), Error> {
+        let Origin { manifest, prepared, state } = shared.origin();
         let unkept = |source| Error::DataFolder { path: self.data().join("objects"), source };
         let keep = |bytes: &[u8]| self.objects.put(bytes).map_err(unkept);
+        let known = |digest: &str, bytes: &[u8]| self.objects.put_known(digest, bytes).map_err(unkept);
         let handlers = prepared
             .handlers
             .iter()
@@ -419,7 +498,7 @@ impl Core {
                     plugin: handler.plugin.descriptor.name.clone(),
                     version: handler.plugin.descriptor.version.clone(),
                     digest: handler.plugin.digest.clone(),
-                    wit: keep(handler.plugin.wit.as_bytes())?,
+                    wit: known(&handler.plugin.wit_digest, handler.plugin.wit.as_bytes())?,
                     config: handler.config.to_string(),
                 })
             })
@@ -428,16 +507,19 @@ impl Core {
             name: shared.name().to_owned(),
             parent: shared.parent().map(|parent| parent.id_text().to_owned()),
             manifest: keep(manifest.text.as_bytes())?,
-            component: keep(&prepared.linked.component.bytes)?,
+            component: known(&prepared.linked.component.digest, &prepared.linked.component.bytes)?,
             handlers,
             functions: prepared.linked.functions.clone(),
             limits: manifest.limits.list(),
             instance: manifest.instance.name().to_owned(),
-            init_state: state.map(keep).transpose()?,
+            init_state: state.as_deref().map(|state| keep(state)).transpose()?,
             engine: format!("theater {}, {}", env!("CARGO_PKG_VERSION"), crate::engine::VERSION),
         };
         let data = encode(&created).unwrap_or_default();
-        shared.record(&NewEvent::plain(Kind::Created, &data))?;
+        match kind {
+            Kind::Restarted => shared.record_restarted(&data)?,
+            _ => shared.record(&NewEvent::plain(kind, &data))?,
+        };
         Ok(())
     }
 
@@ -445,38 +527,98 @@ impl Core {
     ///
     /// # Errors
     /// As [`Core::start`].
-    pub fn prepare(self: &Arc<Self>, manifest: &Manifest) -> Result<Prepared, Error> {
+    pub async fn prepare(self: &Arc<Self>, manifest: &Manifest, ceilings: &Ceilings) -> Result<Prepared, Error> {
         let mut handlers = Vec::new();
         for entry in &manifest.handlers {
-            handlers.push(self.prepare_handler(manifest, entry)?);
+            handlers.push(self.prepare_handler(manifest, entry, ceilings.of(&entry.handler_type))?);
         }
         let pooled = manifest.limits.memory_bytes <= POOLED_MEMORY && manifest.limits.table_elements <= POOLED_TABLE;
-        let component = self.component(manifest, pooled)?;
-        self.add_ambient(&component, &mut handlers)?;
+        let component = self.component(manifest, pooled).await?;
+        self.add_ambient(&component, &mut handlers, ceilings)?;
         self.check_offers(manifest, &component, &handlers)?;
         check_interface(manifest, &component, &handlers)?;
         let plugins: Vec<_> = handlers.iter().map(|handler| Arc::clone(&handler.plugin)).collect();
         let engine = if pooled { &self.engines.pooled } else { &self.engines.on_demand };
         let linked = self.links.get(engine, pooled, &component, &plugins)?;
-        Ok(Prepared { handlers, linked, pooled })
+        let below = self.below(manifest, &handlers, ceilings)?;
+        Ok(Prepared { handlers, linked, pooled, below })
     }
 
-    fn component(&self, manifest: &Manifest, pooled: bool) -> Result<Arc<Component>, Error> {
+    /// What an actor's children may have: `[permissions.h]` as far as its own ceiling allows, without that table what it has
+    /// of `h` itself.
+    fn below(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        handlers: &[PreparedHandler],
+        ceilings: &Ceilings,
+    ) -> Result<Ceilings, Error> {
+        let mut below = BTreeMap::new();
+        for handler in handlers {
+            below.entry(handler.handler_type.clone()).or_insert_with(|| handler.config.clone());
+        }
+        let line = manifest.place("permissions").line.unwrap_or_default();
+        for (handler_type, requested) in &manifest.permissions {
+            let entry =
+                HandlerEntry { handler_type: handler_type.clone(), interface: None, config: requested.clone(), line };
+            let allowed = self.prepare_handler(manifest, &entry, ceilings.of(handler_type))?.config;
+            below.insert(handler_type.clone(), allowed);
+        }
+        Ok(Ceilings::Only(Arc::new(below)))
+    }
+
+    /// What a URL names, through the plugin that resolves its scheme.
+    pub(crate) async fn resolve(self: &Arc<Self>, scheme: &str, url: &str) -> Result<Vec<u8>, String> {
+        let found = self.plugins.all().find(|found| found.descriptor.schemes.iter().any(|known| known == scheme));
+        let Some(found) = found else {
+            return Err(format!("no plugin in {} resolves {scheme}:// URLs", self.plugins.folder().display()));
+        };
+        let plugin = self.load(found).map_err(|error| crate::error::chain_of(&error))?;
+        let answer = plugin.object.resolve(url).await;
+        if answer.status == OK { Ok(answer.bytes.to_vec()) } else { Err(answer.sentence()) }
+    }
+
+    /// Runs an operator's command of a plugin; none when no plugin answers it.
+    ///
+    /// # Errors
+    /// The plugin cannot be loaded, or its sentence.
+    pub async fn command(self: &Arc<Self>, name: &str, arguments: &Json) -> Option<Result<Json, Error>> {
+        let found =
+            self.plugins.all().find(|found| found.descriptor.commands.iter().any(|(known, _)| known == name))?;
+        let run = async {
+            let plugin = self.load(found)?;
+            let answer = plugin.object.command(name, &arguments.to_string()).await;
+            let refused = |reason| Error::Command { name: name.to_owned(), reason };
+            if answer.status != OK {
+                return Err(refused(answer.sentence()));
+            }
+            serde_json::from_slice(&answer.bytes).map_err(|error| refused(error.to_string()))
+        };
+        Some(run.await)
+    }
+
+    async fn component(self: &Arc<Self>, manifest: &Manifest, pooled: bool) -> Result<Arc<Component>, Error> {
         let unreadable = |reason: String| {
             let key = ["component_path", "component"].into_iter().find(|key| manifest.place(key).line.is_some());
             let place = key.map(|key| manifest.place(key));
             Error::ComponentRead { place, url: manifest.component.clone(), reason }
         };
-        if let Some((scheme, _)) = manifest.component.split_once("://") {
-            return Err(unreadable(format!(
-                "no plugin in {} resolves {scheme}:// URLs",
-                self.plugins.folder().display()
-            )));
-        }
-        let path = manifest.component_path();
-        let bytes = std::fs::read(&path).map_err(|error| unreadable(format!("{}: {error}", path.display())))?;
         let engine = if pooled { &self.engines.pooled } else { &self.engines.on_demand };
-        let component = self.components.get(engine, pooled, &path, bytes)?;
+        let (path, component) = match manifest.component.split_once("://") {
+            Some((scheme, _)) => {
+                let path = PathBuf::from(&manifest.component);
+                let bytes = self.resolve(scheme, &manifest.component).await.map_err(unreadable)?;
+                let component = self.components.get(engine, pooled, &path, bytes)?;
+                (path, component)
+            }
+            None => {
+                let path = manifest.component_path();
+                let component = self
+                    .components
+                    .of_file(engine, pooled, &path)
+                    .map_err(|error| unreadable(format!("{}: {error}", path.display())))??;
+                (path, component)
+            }
+        };
         match &manifest.sha256 {
             Some(expected) if *expected != component.digest => Err(Error::Component {
                 path,
@@ -486,13 +628,18 @@ impl Core {
         }
     }
 
-    fn prepare_handler(self: &Arc<Self>, manifest: &Manifest, entry: &HandlerEntry) -> Result<PreparedHandler, Error> {
+    fn prepare_handler(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        entry: &HandlerEntry,
+        ceiling: Json,
+    ) -> Result<PreparedHandler, Error> {
         let handler_type = &entry.handler_type;
         let Some(found) = self.plugins.by_handler(handler_type) else {
             return Err(self.no_plugin(manifest, entry));
         };
         let plugin = self.load(found)?;
-        config::check(manifest, entry, &plugin.descriptor.config)?;
+        config::check(manifest, entry, &plugin)?;
         if let Some(interface) = &entry.interface
             && !plugin.exports.iter().any(|export| meets(&export.interface, interface))
         {
@@ -504,10 +651,6 @@ impl Core {
             let place = place(manifest, entry);
             return Err(Error::Manifest { place, what });
         }
-        let ceiling = match &self.options.permissions {
-            None => Json::Null,
-            Some(ceilings) => ceilings.get(handler_type).cloned().unwrap_or_else(|| Json::Object(Default::default())),
-        };
         let config = narrow(&plugin, handler_type, &ceiling, &entry.config)
             .map_err(|what| handler_error(&manifest.name, handler_type, Some(place(manifest, entry)), what))?;
         let place = Some(place(manifest, entry));
@@ -546,7 +689,12 @@ impl Core {
     }
 
     /// Ambient plugins are attached wherever a component imports them, behind the handlers of the manifest.
-    fn add_ambient(self: &Arc<Self>, component: &Component, handlers: &mut Vec<PreparedHandler>) -> Result<(), Error> {
+    fn add_ambient(
+        self: &Arc<Self>,
+        component: &Component,
+        handlers: &mut Vec<PreparedHandler>,
+        ceilings: &Ceilings,
+    ) -> Result<(), Error> {
         for found in self.plugins.all().filter(|found| found.descriptor.ambient) {
             let wanted = component.imports.iter().any(|(import, functions)| {
                 let offered = |interface: &String| meets(interface, import);
@@ -560,13 +708,11 @@ impl Core {
             if !is_ours(handler_type) && !self.options.allow_ambient.contains(&found.descriptor.name) {
                 return Err(found.problem(Problem::Ambient));
             }
-            handlers.push(PreparedHandler {
-                handler_type: handler_type.clone(),
-                place: None,
-                plugin: self.load(found)?,
-                config: Json::Object(Default::default()),
-                ceiling: Json::Null,
-            });
+            let plugin = self.load(found)?;
+            let (ceiling, nothing) = (ceilings.of(handler_type), Json::Object(Default::default()));
+            let config = narrow(&plugin, handler_type, &ceiling, &nothing)
+                .map_err(|what| handler_error(&found.descriptor.name, handler_type, None, what))?;
+            handlers.push(PreparedHandler { handler_type: handler_type.clone(), place: None, plugin, config, ceiling });
         }
         Ok(())
     }
@@ -686,6 +832,21 @@ pub struct Prepared {
     pub linked: Arc<Linked>,
     /// Whether instances come from the pool.
     pub pooled: bool,
+    /// What the actor's children may have.
+    pub below: Ceilings,
+}
+
+/// A start that came to nothing, with what is to be undone.
+struct StartFailure {
+    error: Error,
+    kind: FailureKind,
+    handlers: Arc<Vec<Attached>>,
+}
+
+impl StartFailure {
+    fn internal(error: Error, handlers: Arc<Vec<Attached>>) -> Self {
+        Self { error, kind: FailureKind::Internal, handlers }
+    }
 }
 
 /// A handler, before it is attached.

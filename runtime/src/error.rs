@@ -102,6 +102,14 @@ pub enum Error {
     /// An actor named on the command line or by a plugin.
     #[error("there is no actor {0:?}")]
     NoSuchActor(String),
+    /// An operator's command failed.
+    #[error("{name}: {reason}")]
+    Command {
+        /// The command.
+        name: String,
+        /// The plugin's words.
+        reason: String,
+    },
     /// The data folder could not be used.
     #[error("the data folder {} cannot be used: {source}", path.display())]
     DataFolder {
@@ -422,9 +430,9 @@ pub enum ActorProblem {
     /// It asked to end, or was asked to, while it started.
     #[error("did not start: it was asked to stop before it was ready")]
     InitShutdown,
-    /// It could not be instantiated.
-    #[error("could not be instantiated: {0}")]
-    Instantiate(String),
+    /// Its parent ends: no child is born any more.
+    #[error("did not start: its parent {0:?} is ending")]
+    ParentEnding(String),
     /// A call failed the actor.
     #[error("failed in {function}: {reason}")]
     Failed {
@@ -488,10 +496,11 @@ impl Error {
                 ActorProblem::InitErr(_) => "A0001",
                 ActorProblem::InitFailed(_) => "A0002",
                 ActorProblem::InitShutdown => "A0003",
-                ActorProblem::Instantiate(_) => "A0004",
+                ActorProblem::ParentEnding(_) => "A0004",
                 ActorProblem::Failed { .. } => "A0005",
             },
             Self::NoSuchActor(_) => "A0006",
+            Self::Command { .. } => "O0001",
             Self::DataFolder { .. } => "S0001",
             Self::DataFolderInUse { .. } => "S0002",
             Self::DataFolderFormat { .. } => "S0003",
@@ -534,7 +543,7 @@ impl Error {
                 "read it with the program that wrote it, or name another folder with --data DIR".to_owned()
             }
             Self::OpenFiles { need, .. } => format!("raise the limit before the start: ulimit -n {need}"),
-            Self::Engine(_) => return None,
+            Self::Engine(_) | Self::Command { .. } => return None,
             Self::Journal(_) => "free space on the disk or name another folder with --data DIR".to_owned(),
             Self::ChainRead { .. } => {
                 "check the path; the data folder is named with --data DIR or THEATER_HOME, without them it is ./.theater".to_owned()

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-pub use async_std::channel::{Receiver, Sender, bounded};
+pub use async_std::channel::{Receiver, Sender, bounded, unbounded};
 
 /// A running task; dropping it lets the task run.
 pub type Task<T> = async_std::task::JoinHandle<T>;

@@ -8,17 +8,22 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use async_ffi::FfiFuture;
-use theater_plugin_api::abi::{ABSENT, Answer, ERROR, GONE, HostSide, OK, PANIC, TRAP, encoded};
-use theater_plugin_api::service::{SERVICE_CHAIN, SERVICE_LIFECYCLE};
+use theater_plugin_api::abi::{ABSENT, Answer, CallContext, ERROR, GONE, HostSide, Message, OK, PANIC, TRAP, encoded};
+use theater_plugin_api::host::ChainEvent;
+use theater_plugin_api::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES};
+use theater_plugin_api::{Bytes, ChildEnd};
 
-use crate::actor::{CallOutcome, Shared};
+use crate::actor::{CallOutcome, Incoming, Shared};
+use crate::chain::EventRef;
+use crate::children;
 use crate::core::Core;
 use crate::executor::{self, Signal, Task};
 use crate::plugins::Plugin;
 use crate::record::Fault;
 
 /// The services this core offers, with their minor versions.
-pub const SERVICES: [(&str, u32); 2] = [(SERVICE_CHAIN, 0), (SERVICE_LIFECYCLE, 0)];
+pub const SERVICES: [(&str, u32); 4] =
+    [(SERVICE_CHAIN, 0), (SERVICE_LIFECYCLE, 0), (SERVICE_MESSAGES, 0), (SERVICE_CHILDREN, 0)];
 
 /// Whether a service is offered with at least that minor.
 #[must_use]
@@ -107,6 +112,52 @@ impl ActorHost {
             CallOutcome::Gone(text) => Answer::with(GONE, text),
         }
     }
+
+    fn done(done: Result<(), CallOutcome>) -> Answer {
+        done.map_or_else(Self::answer, |()| Answer::ok(Vec::new()))
+    }
+
+    /// A call that a plugin has for the actor, or the answer to one that cannot be made.
+    fn incoming(&self, message: Message<'_>) -> Result<Incoming, Answer> {
+        let Message { export, params, source, from } = message;
+        let target = match self.calls.get(export as usize) {
+            None => return Err(Answer::error(format!("the plugin's descriptor names no export number {export}"))),
+            Some(None) => {
+                return Err(Answer::with(ABSENT, format!("actor {:?} does not export it", self.actor.name())));
+            }
+            Some(Some(target)) => *target,
+        };
+        if let Err(error) = self.actor.fits(target, params) {
+            return Err(self.misfit(target, &error.to_string()));
+        }
+        let cause = from.and_then(|context| self.calling(context));
+        Ok(Incoming { export: target, params: params.to_vec(), source: source.to_owned(), cause })
+    }
+
+    /// Params that do not fit are the plugin's fault.
+    fn misfit(&self, export: u32, error: &str) -> Answer {
+        let label = self.actor.export_label(export);
+        let message = format!("the plugin called {label} with bytes that are no params of it: {error}");
+        let plugin = self.plugin.descriptor.name.clone();
+        let fault = Fault { plugin, code: "P0102".to_owned(), message: message.clone() };
+        match self.actor.record_fault(&fault) {
+            Ok(_) => Answer::error(message),
+            Err(error) => Answer::error(error.to_string()),
+        }
+    }
+
+    /// The running call of another actor that a context names.
+    fn calling(&self, context: &CallContext) -> Option<EventRef> {
+        let calling = self.actor.core().registry().get(context.actor)?.calling()?;
+        (calling.sequence == context.call).then_some(calling)
+    }
+}
+
+async fn called(actor: Arc<Shared>, incoming: Result<Incoming, Answer>) -> Answer {
+    match incoming {
+        Ok(incoming) => ActorHost::answer(actor.call(incoming).await),
+        Err(answer) => answer,
+    }
 }
 
 fn level_of(level: u32) -> tracing::Level {
@@ -143,32 +194,7 @@ impl HostSide for ActorHost {
     }
 
     fn call(&self, export: u32, params: &[u8], cause: String) -> impl Future<Output = Answer> + Send + 'static {
-        let (actor, plugin, params) = (Arc::clone(&self.actor), Arc::clone(&self.plugin), params.to_vec());
-        let target = self.calls.get(export as usize).copied();
-        async move {
-            match target {
-                None => Answer::error(format!("the plugin's descriptor names no export number {export}")),
-                Some(None) => Answer::with(ABSENT, format!("actor {:?} does not export it", actor.name())),
-                Some(Some(export)) => match actor.fits(export, &params) {
-                    Ok(()) => Self::answer(actor.call(export, params, cause, None).await),
-                    Err(error) => {
-                        let message = format!(
-                            "the plugin called {} with bytes that are no params of it: {error}",
-                            actor.export_label(export)
-                        );
-                        let fault = Fault {
-                            plugin: plugin.descriptor.name.clone(),
-                            code: "P0102".to_owned(),
-                            message: message.clone(),
-                        };
-                        match actor.record_fault(&fault) {
-                            Ok(_) => Answer::error(message),
-                            Err(error) => Answer::error(error.to_string()),
-                        }
-                    }
-                },
-            }
-        }
+        called(Arc::clone(&self.actor), self.incoming(Message { export, params, source: &cause, from: None }))
     }
 
     fn has_export(&self, export: u32) -> bool {
@@ -241,6 +267,95 @@ impl HostSide for ActorHost {
         self.actor.shutdown(data)
     }
 
+    fn find(&self, wanted: &str) -> Result<String, String> {
+        self.actor.core().registry().find(wanted).map(|actor| actor.id_text().to_owned())
+    }
+
+    fn call_from(&self, message: Message<'_>) -> impl Future<Output = Answer> + Send + 'static {
+        called(Arc::clone(&self.actor), self.incoming(message))
+    }
+
+    fn post(&self, message: Message<'_>, first: bool) -> impl Future<Output = Answer> + Send + 'static {
+        let (actor, incoming) = (Arc::clone(&self.actor), self.incoming(message));
+        async move {
+            match incoming {
+                Ok(incoming) => Self::done(actor.post(incoming, first).await),
+                Err(answer) => answer,
+            }
+        }
+    }
+
+    fn stage(&self, message: Message<'_>, otherwise: &[u8]) -> impl Future<Output = Answer> + Send + 'static {
+        let sender = message.from.and_then(|context| self.actor.core().registry().get(context.actor));
+        let (actor, incoming, otherwise) = (Arc::clone(&self.actor), self.incoming(message), otherwise.to_vec());
+        async move {
+            match (incoming, sender) {
+                (Ok(incoming), Some(sender)) => Self::done(actor.stage(&sender, incoming, otherwise).await),
+                (Ok(_), None) => Answer::error("a call is left with a host call of a living actor"),
+                (Err(answer), _) => answer,
+            }
+        }
+    }
+
+    fn spawn_child(
+        &self,
+        manifest: String,
+        state: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<String, String>> + Send + 'static {
+        let parent = Arc::clone(&self.actor);
+        async move { children::spawn(&parent, &manifest, state).await }
+    }
+
+    fn resume_child(
+        &self,
+        manifest: String,
+        state: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<String, String>> + Send + 'static {
+        let parent = Arc::clone(&self.actor);
+        async move { children::resume(&parent, &manifest, state).await }
+    }
+
+    fn restart_child(
+        &self,
+        child: String,
+        only_held: bool,
+    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let parent = Arc::clone(&self.actor);
+        async move { children::restart(&parent, &child, only_held).await }
+    }
+
+    fn stop_child(&self, child: String) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let parent = Arc::clone(&self.actor);
+        async move { children::stop(&parent, &child).await }
+    }
+
+    fn release_child(&self, child: &str) -> Result<(), String> {
+        children::release(&self.actor, child)
+    }
+
+    fn children(&self) -> Vec<String> {
+        self.actor.family().living().iter().map(|child| child.id_text().to_owned()).collect()
+    }
+
+    fn child_state(&self, actor: &str) -> Result<Option<Bytes>, String> {
+        let state = children::descendant(&self.actor, actor)?.state();
+        Ok(state.map(|state| state.as_slice().into()))
+    }
+
+    fn child_events(&self, actor: String) -> impl Future<Output = Result<Vec<ChainEvent>, String>> + Send + 'static {
+        let parent = Arc::clone(&self.actor);
+        async move { children::events(&parent, &actor).await }
+    }
+
+    fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static {
+        let next = self.actor.family().next_end();
+        async move { next.await.ok_or_else(|| "the actor is ending".to_owned()) }
+    }
+
+    fn fail(&self, reason: String) {
+        self.actor.fail(reason);
+    }
+
     fn offers(&self, id: &str, minimum_minor: u32) -> bool {
         offers(id, minimum_minor)
     }
@@ -274,7 +389,7 @@ impl HostSide for PluginHost {
         serde_json::json!({ "plugin": self.name, "actor": "", "name": "", "handler": "" }).to_string()
     }
     fn call(&self, _: u32, _: &[u8], _: String) -> impl Future<Output = Answer> + Send + 'static {
-        std::future::ready(Answer::with(ABSENT, "a plugin's own host has no actor to call"))
+        std::future::ready(Answer::with(ABSENT, NO_ACTOR))
     }
     fn has_export(&self, _: u32) -> bool {
         false
@@ -323,7 +438,58 @@ impl HostSide for PluginHost {
     fn shutdown(&self, _: Option<Vec<u8>>) -> Result<(), String> {
         Err("a plugin's own host has no actor to stop".to_owned())
     }
-    fn offers(&self, _: &str, _: u32) -> bool {
-        false
+    fn find(&self, wanted: &str) -> Result<String, String> {
+        let core = self.core.upgrade().ok_or("the program is ending")?;
+        core.registry().find(wanted).map(|actor| actor.id_text().to_owned())
+    }
+    fn call_from(&self, _: Message<'_>) -> impl Future<Output = Answer> + Send + 'static {
+        std::future::ready(Answer::with(ABSENT, NO_ACTOR))
+    }
+    fn post(&self, _: Message<'_>, _: bool) -> impl Future<Output = Answer> + Send + 'static {
+        std::future::ready(Answer::with(ABSENT, NO_ACTOR))
+    }
+    fn stage(&self, _: Message<'_>, _: &[u8]) -> impl Future<Output = Answer> + Send + 'static {
+        std::future::ready(Answer::with(ABSENT, NO_ACTOR))
+    }
+    fn spawn_child(
+        &self,
+        _: String,
+        _: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<String, String>> + Send + 'static {
+        std::future::ready(Err(NO_ACTOR.to_owned()))
+    }
+    fn resume_child(
+        &self,
+        _: String,
+        _: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<String, String>> + Send + 'static {
+        std::future::ready(Err(NO_ACTOR.to_owned()))
+    }
+    fn restart_child(&self, _: String, _: bool) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        std::future::ready(Err(NO_ACTOR.to_owned()))
+    }
+    fn stop_child(&self, _: String) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        std::future::ready(Err(NO_ACTOR.to_owned()))
+    }
+    fn release_child(&self, _: &str) -> Result<(), String> {
+        Err(NO_ACTOR.to_owned())
+    }
+    fn children(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn child_state(&self, _: &str) -> Result<Option<Bytes>, String> {
+        Err(NO_ACTOR.to_owned())
+    }
+    fn child_events(&self, _: String) -> impl Future<Output = Result<Vec<ChainEvent>, String>> + Send + 'static {
+        std::future::ready(Err(NO_ACTOR.to_owned()))
+    }
+    fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static {
+        std::future::ready(Err(NO_ACTOR.to_owned()))
+    }
+    fn fail(&self, _: String) {}
+    fn offers(&self, id: &str, minimum_minor: u32) -> bool {
+        id == SERVICE_MESSAGES && minimum_minor == 0
     }
 }
+
+const NO_ACTOR: &str = "a plugin's own host has no actor";

@@ -53,6 +53,13 @@ pub struct Journal {
     writer: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
+/// An event that is in its chain and not in the journal yet.
+pub struct Made {
+    actor: Id,
+    frame: Vec<u8>,
+    sync: Sync,
+}
+
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
@@ -136,25 +143,48 @@ impl Journal {
         if !self.shared.hashed {
             return Ok(chain.skip_event());
         }
-        let mut scratch = Vec::with_capacity(FRAME + 256 + event.data.len());
-        // The hash is computed before the lock is taken: it needs only the chain's own end.
-        let timestamp = now_ms();
-        if let Some(failed) = &lock(&self.shared).failed {
-            return Err(failed.clone());
-        }
-        scratch.resize(FRAME, 0);
-        let made = chain.push(event, timestamp, &mut scratch);
-        if event.data.len() > INLINE {
-            scratch.extend_from_slice(event.data);
-        }
-        if self.shared.folder.is_some() {
-            let mut queue = lock(&self.shared);
-            queue.push(chain.actor(), &scratch, sync);
-            if queue.frames.len() == 1 {
-                self.shared.work.notify_one();
-            }
-        }
+        self.takes_events()?;
+        let (made, frame) = self.make(chain, event, sync);
+        self.append_made([frame]);
         Ok(made)
+    }
+
+    /// Whether the disk takes events.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn takes_events(&self) -> Result<(), JournalError> {
+        lock(&self.shared).failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Makes a chain's next event, for [`Journal::append_made`]: hashed before the queue is locked, since that needs only the
+    /// chain's own end.
+    pub fn make(&self, chain: &mut Chain, event: &NewEvent<'_>, sync: Sync) -> (EventRef, Made) {
+        if !self.shared.hashed {
+            return (chain.skip_event(), Made { actor: chain.actor(), frame: Vec::new(), sync });
+        }
+        let mut frame = Vec::with_capacity(FRAME + 256 + event.data.len());
+        frame.resize(FRAME, 0);
+        let made = chain.push(event, now_ms(), &mut frame);
+        if event.data.len() > INLINE {
+            frame.extend_from_slice(event.data);
+        }
+        (made, Made { actor: chain.actor(), frame, sync })
+    }
+
+    /// Appends events in one group: after a crash all of them are there, or none.
+    pub fn append_made<const N: usize>(&self, made: [Made; N]) {
+        if self.shared.folder.is_none() {
+            return;
+        }
+        let mut queue = lock(&self.shared);
+        let idle = queue.frames.is_empty();
+        for Made { actor, frame, sync } in &made {
+            queue.push(*actor, frame, *sync);
+        }
+        if idle {
+            self.shared.work.notify_one();
+        }
     }
 
     /// Forgets an actor that has ended: its next event, if there is one, starts a new list of places.

@@ -14,7 +14,7 @@ use theater_plugin_api::encoding::{Reader, encode, write_bytes};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, LinkerInstance};
 use wasmtime::{Engine, StoreContextMut, format_err};
 
-use crate::actor::Shared;
+use crate::actor::{Shared, Staged};
 use crate::chain::{NewEvent, sha3};
 use crate::component::Component;
 use crate::error::{ComponentProblem, Error};
@@ -308,6 +308,13 @@ struct Import {
     is_async: bool,
 }
 
+impl Import {
+    /// Whether an encoded result is the `err` case of a function that has one.
+    fn is_err(&self, bytes: &[u8]) -> bool {
+        self.result.as_ref().is_some_and(Shape::has_string_error) && bytes.first() != Some(&0)
+    }
+}
+
 /// An encoded result, of whoever made it.
 enum Encoded {
     Plugin(Buffer),
@@ -461,13 +468,42 @@ fn finish(
     }
     match fault {
         None => {
-            let result = recorded(guest, import, &answer.bytes);
-            record_call(guest, import, &args, result)?;
+            let otherwise = match guest.actor.take_staged() {
+                // Sent with an answer that is no `err`.
+                Some(staged) if !import.is_err(&answer.bytes) => send(guest, import, &args, &answer.bytes, staged)?,
+                _ => {
+                    let result = recorded(guest, import, &answer.bytes);
+                    record_call(guest, import, &args, result)?;
+                    None
+                }
+            };
             give_back(args);
-            Ok(Encoded::Plugin(answer.bytes))
+            Ok(otherwise.map_or(Encoded::Plugin(answer.bytes), Encoded::Core))
         }
-        Some((code, message)) => faulted(guest, import, &args, code, message),
+        Some((code, message)) => {
+            drop(guest.actor.take_staged());
+            faulted(guest, import, &args, code, message)
+        }
     }
+}
+
+/// Records a host call with what it sends; the result in place of the plugin's when the receiver has ended.
+fn send(
+    guest: &Guest,
+    import: &Import,
+    args: &[u8],
+    result: &[u8],
+    staged: Staged,
+) -> wasmtime::Result<Option<Vec<u8>>> {
+    fits(import.result.as_ref(), &staged.otherwise)?;
+    let dropped = guest.actor.core().journal.drops_all();
+    let data = |otherwise: Option<&[u8]>| match dropped {
+        true => Vec::new(),
+        false => value_data(args, otherwise.unwrap_or(result)),
+    };
+    let event =
+        NewEvent { function: Some(import.record), call: Some(guest.context.call), ..NewEvent::plain(Kind::Host, &[]) };
+    Ok(guest.actor.record_sending(staged, &event, data)?)
 }
 
 fn fits(result: Option<&Shape>, bytes: &[u8]) -> Result<(), theater_plugin_api::encoding::EncodingError> {
@@ -502,13 +538,7 @@ fn record_call(guest: &Guest, import: &Import, args: &[u8], result: Recorded<'_>
         return Ok(());
     }
     let data = match result {
-        Recorded::Value(bytes) => {
-            let mut data = Vec::with_capacity(args.len() + bytes.len() + 12);
-            write_bytes(&mut data, args);
-            data.push(0);
-            write_bytes(&mut data, bytes);
-            data
-        }
+        Recorded::Value(bytes) => value_data(args, bytes),
         Recorded::Owned(result) => encode(&HostCall { arguments: args.into(), result })?,
     };
     let event = NewEvent {
@@ -518,6 +548,33 @@ fn record_call(guest: &Guest, import: &Import, args: &[u8], result: Recorded<'_>
     };
     guest.actor.record(&event)?;
     Ok(())
+}
+
+/// The encoding of a [`HostCall`] with a plain value.
+fn value_data(args: &[u8], result: &[u8]) -> Vec<u8> {
+    let mut data = Vec::with_capacity(args.len() + result.len() + 12);
+    write_bytes(&mut data, args);
+    data.push(0);
+    write_bytes(&mut data, result);
+    data
+}
+
+/// The guest used up its time.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest ran longer than run_timeout_ms = {limit_ms}")]
+pub struct OutOfTime {
+    /// Its limit.
+    pub limit_ms: u64,
+}
+
+/// A plugin failed in a function that has no `err` for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub struct PluginFault {
+    /// The stable code.
+    pub code: String,
+    /// What happened.
+    pub sentence: String,
 }
 
 /// A fault of the plugin's: recorded, then the function's own `err` where it has one for text, else a trap.
@@ -533,5 +590,5 @@ fn faulted(guest: &Guest, import: &Import, args: &[u8], code: &str, message: Str
         return Ok(Encoded::Core(bytes));
     }
     record_call(guest, import, args, Recorded::Owned(HostResult::Fault(sentence.clone())))?;
-    Err(format_err!(sentence))
+    Err(PluginFault { code: code.to_owned(), sentence }.into())
 }

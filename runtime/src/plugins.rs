@@ -220,6 +220,10 @@ pub struct Plugin {
     pub exports: Vec<PluginExport>,
     /// The descriptor's `wit` as JSON.
     pub wit: String,
+    /// SHA-256 of that, lower-case hex.
+    pub wit_digest: String,
+    /// The config's schema, ready to check with, or why it is none; made when first asked for.
+    pub validator: OnceLock<Result<jsonschema::Validator, String>>,
 }
 
 impl fmt::Debug for Plugin {
@@ -528,7 +532,16 @@ impl Found {
             other => Problem::Open(format!("{other:?}")),
         })?;
         let wit = serde_json::to_string(&self.descriptor.wit).unwrap_or_default();
-        Ok(Plugin { descriptor: self.descriptor.clone(), digest: self.digest.clone(), object, functions, exports, wit })
+        Ok(Plugin {
+            descriptor: self.descriptor.clone(),
+            digest: self.digest.clone(),
+            object,
+            functions,
+            exports,
+            wit_digest: hex(&Sha256::digest(wit.as_bytes())),
+            wit,
+            validator: OnceLock::new(),
+        })
     }
 
     /// Copies the file under its digest, checking that it is still the one whose descriptor was read.

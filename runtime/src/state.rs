@@ -4,6 +4,8 @@
 //! leaf of 64 KiB (the last one may be shorter) over `"theater/leaf/1"` and its bytes. A leaf that did not change costs a
 //! comparison, no hash. No state (`none`) has the digest of no leaves and the length 2^64 - 1.
 
+use std::sync::Arc;
+
 use crate::chain::{Hash, sha3};
 use crate::record::StateDigest;
 
@@ -13,14 +15,14 @@ pub const LEAF: usize = 64 * 1024;
 /// An actor's state with the hashes of its leaves.
 #[derive(Debug, Default)]
 pub struct State {
-    bytes: Option<Vec<u8>>,
+    bytes: Option<Arc<Vec<u8>>>,
     leaves: Vec<Hash>,
 }
 
 impl State {
     /// A state to start with.
     #[must_use]
-    pub fn new(bytes: Option<Vec<u8>>) -> Self {
+    pub fn new(bytes: Option<Arc<Vec<u8>>>) -> Self {
         let leaves = bytes.iter().flat_map(|bytes| bytes.chunks(LEAF)).map(leaf).collect();
         Self { bytes, leaves }
     }
@@ -28,13 +30,19 @@ impl State {
     /// The bytes.
     #[must_use]
     pub fn get(&self) -> Option<&[u8]> {
-        self.bytes.as_deref()
+        self.bytes.as_deref().map(Vec::as_slice)
+    }
+
+    /// The bytes, shared.
+    #[must_use]
+    pub fn share(&self) -> Option<Arc<Vec<u8>>> {
+        self.bytes.clone()
     }
 
     /// What replacing the state with `new` changes; nothing when the two are equal.
     #[must_use]
     pub fn change(&self, new: Vec<u8>) -> Option<Change> {
-        let old = self.bytes.as_deref();
+        let old = self.get();
         if old == Some(&new[..]) {
             return None;
         }
@@ -46,7 +54,7 @@ impl State {
                 _ => leaf(chunk),
             })
             .collect();
-        Some(Change(Self { bytes: Some(new), leaves }))
+        Some(Change(Self { bytes: Some(Arc::new(new)), leaves }))
     }
 
     /// Makes a change of this state.
@@ -86,16 +94,16 @@ mod tests {
 
     #[test]
     fn a_changed_state_has_the_digest_of_a_fresh_one() {
-        let mut state = State::new(Some(vec![7; 3 * LEAF + 5]));
+        let mut state = State::new(Some(vec![7; 3 * LEAF + 5].into()));
         let mut next = vec![7; 3 * LEAF + 5];
         assert!(state.change(next.clone()).is_none());
         next[LEAF + 1] = 8;
         let change = state.change(next.clone()).unwrap();
-        assert_eq!(change.digest(), State::new(Some(next.clone())).digest());
+        assert_eq!(change.digest(), State::new(Some(next.clone().into())).digest());
         state.commit(change);
         assert_eq!(state.get(), Some(&next[..]));
         next.truncate(10);
-        assert_eq!(state.change(next.clone()).unwrap().digest(), State::new(Some(next)).digest());
-        assert_ne!(State::new(None).digest(), State::new(Some(Vec::new())).digest());
+        assert_eq!(state.change(next.clone()).unwrap().digest(), State::new(Some(next.into())).digest());
+        assert_ne!(State::new(None).digest(), State::new(Some(Vec::new().into())).digest());
     }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use theater_runtime::actor::{CallOutcome, Shared};
+use theater_runtime::actor::{CallOutcome, Incoming, Shared};
 use theater_runtime::chain::{Chain, NewEvent, data_digest, event_hash};
 use theater_runtime::core::{Core, Options, Sink};
 use theater_runtime::executor::block_on;
@@ -124,7 +124,8 @@ fn actor(scratch: &Scratch, plugins: &std::path::Path, sink: Sink) -> (Arc<Core>
 }
 
 fn call(actor: &Arc<Shared>, export: u32, params: &[u8]) {
-    let outcome = block_on(actor.call(export, params.to_vec(), "bench".to_owned(), None));
+    let outcome =
+        block_on(actor.call(Incoming { export, params: params.to_vec(), source: "bench".to_owned(), cause: None }));
     assert!(matches!(outcome, CallOutcome::Ok(_)), "{outcome:?}");
 }
 

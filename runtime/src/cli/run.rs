@@ -10,23 +10,23 @@ use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use theater_runtime::actor::{End, Shared};
-use theater_runtime::core::{Core, Options};
+use theater_runtime::core::{Core, Options, PROGRAM_GRACE};
 use theater_runtime::error::Error;
 use theater_runtime::executor::{self, Either};
 use theater_runtime::manifest::Manifest;
 use theater_runtime::{data, engine};
 
+use super::commands::{Asked, plain};
 use super::{Common, Done, Settings, shown, size};
 
-/// Time running calls have when the program is told to end: it is gone within a second.
-const PROGRAM_GRACE: Duration = Duration::from_millis(300);
 /// Period at which plugin files are looked at.
 const WATCH_FILES: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "Examples:
   theater run manifests/hello-http.toml
   theater run --data /var/lib/theater a.toml b.toml
-  theater run --set port=9000 my-actor.toml";
+  theater run --set port=9000 my-actor.toml
+  theater run manifests/counter.toml --request 'counter={\"type\":\"get\"}'";
 
 /// Runs actors in the foreground until they end or the program is told to (SIGINT, SIGTERM; a second one ends it at once).
 #[derive(Args)]
@@ -59,7 +59,9 @@ fn segment_size(text: &str) -> Result<u64, String> {
 
 impl Run {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    ///
+    /// `asked` are commands of plugins for actors: they run once all actors are ready, then the program ends.
+    pub fn run(self, common: &Common, asked: &[Asked]) -> Done {
         data::raise_open_files()?;
         executor::init(std::thread::available_parallelism().map_or(2, usize::from));
         let manifests = self
@@ -78,13 +80,13 @@ impl Run {
         for problem in core.plugins().problems.iter().filter(|problem| problem.is_plugin()) {
             tracing::warn!(code = problem.code(), "{problem}");
         }
-        let code = executor::block_on(live(&core, &manifests, common));
+        let code = executor::block_on(live(&core, &manifests, common, asked));
         core.journal.close();
         code
     }
 }
 
-async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common) -> Done {
+async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common, asked: &[Asked]) -> Done {
     let signals = signals()?;
     drop(executor::spawn(watch_files(Arc::clone(core))));
     let (mut actors, mut refused) = (Vec::new(), Vec::new());
@@ -110,6 +112,11 @@ async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common) -> Done
         let path = shown(&manifest.path);
         tracing::warn!(manifest = path, "actor {:?} did not start; the others run", manifest.name);
     }
+    if !asked.is_empty() {
+        let answered = executor::either(signals.recv(), ask(core, common, asked)).await;
+        let code = stop(core, &actors, &refused).await;
+        return Ok(if matches!(answered, Either::Second(false)) { ExitCode::FAILURE } else { code });
+    }
     let all_ended = async {
         for actor in &actors {
             actor.wait().await;
@@ -127,6 +134,25 @@ async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common) -> Done
             Ok(outcome(&actors, &refused))
         }
     }
+}
+
+/// Runs commands of plugins, one after the other; whether all succeeded.
+async fn ask(core: &Arc<Core>, common: &Common, asked: &[Asked]) -> bool {
+    for Asked { command, actor, value } in asked {
+        let arguments = json!({"actor": actor, "value": value});
+        let done = core.command(command, &arguments).await;
+        match done.unwrap_or_else(|| Err(Error::Engine(format!("no plugin answers the command {command}")))) {
+            Ok(result) => {
+                let object = json!({"event": command, "actor": actor, "result": result});
+                common.say(&object, || plain(&result));
+            }
+            Err(error) => {
+                common.report(&error);
+                return false;
+            }
+        }
+    }
+    true
 }
 
 async fn stop(core: &Arc<Core>, actors: &[Arc<Shared>], refused: &[&Manifest]) -> ExitCode {
@@ -157,7 +183,7 @@ fn ready(actor: &Shared, common: &Common) {
 fn report_end(actor: &Shared, common: &Common) {
     let (id, name) = (actor.id_text(), actor.name());
     match actor.end() {
-        Some(End::Failed { function, reason }) => {
+        Some(End::Failed { function, reason, .. }) => {
             let what =
                 theater_runtime::error::ActorProblem::Failed { function: function.clone(), reason: reason.clone() };
             common.report(&Error::Actor { name: name.to_owned(), what });

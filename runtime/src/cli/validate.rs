@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
-use theater_runtime::core::{Core, Options, Sink};
+use serde_json::{Value as Json, json};
+use theater_plugin_api::service::SERVICE_CHILDREN;
+use theater_runtime::core::{Ceilings, Core, Options, Prepared, PreparedHandler, Sink};
 use theater_runtime::error::Error;
 use theater_runtime::executor;
 use theater_runtime::manifest::Manifest;
@@ -25,6 +26,17 @@ pub struct Validate {
     /// Third party's plugin that may attach itself to every actor that imports it
     #[arg(long, value_name = "NAME")]
     allow_ambient: Vec<String>,
+}
+
+/// What children may have, where there can be any.
+fn below(prepared: &Prepared) -> Vec<(&String, &Json)> {
+    let starts_actors = |handler: &PreparedHandler| {
+        handler.plugin.descriptor.services.iter().any(|(service, _)| service == SERVICE_CHILDREN)
+    };
+    match &prepared.below {
+        Ceilings::Only(all) if prepared.handlers.iter().any(starts_actors) => all.iter().collect(),
+        _ => Vec::new(),
+    }
 }
 
 impl Validate {
@@ -48,7 +60,7 @@ impl Validate {
             self.permissions.as_deref().map(theater_runtime::manifest::read_permissions).transpose()?;
         options.allow_ambient.clone_from(&self.allow_ambient);
         let core = Core::open(options)?;
-        let prepared = core.prepare(manifest)?;
+        let prepared = executor::block_on(core.prepare(manifest, &core.top()))?;
         manifest.initial_state()?;
         for handler in &prepared.handlers {
             let descriptor = &handler.plugin.descriptor;
@@ -66,6 +78,10 @@ impl Validate {
                     handler.config
                 )
             });
+        }
+        for (handler, ceiling) in below(&prepared) {
+            let object = json!({"event": "children", "type": handler, "ceiling": ceiling});
+            common.say(&object, || format!("children, handler {handler}: at most {ceiling}"));
         }
         let component = &prepared.linked.component;
         let object = json!({"event": "valid", "name": manifest.name, "component": component.digest});

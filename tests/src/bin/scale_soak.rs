@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde_json::{Value as Json, json};
 use theater_plugin_api::encoding::encode;
-use theater_runtime::actor::{CallOutcome, Shared};
+use theater_runtime::actor::{CallOutcome, Incoming, Shared};
 use theater_runtime::core::{Core, Options};
 use theater_runtime::executor::{self, block_on};
 use theater_runtime::manifest::{Manifest, Values};
@@ -71,7 +71,7 @@ fn open_files() -> usize {
 fn ask(actor: &Arc<Shared>) {
     let export = actor.export(CALL).expect("the guest has it");
     let params = encode(&0u32).expect("a number encodes");
-    let outcome = block_on(actor.call(export, params, "soak".to_owned(), None));
+    let outcome = block_on(actor.call(Incoming { export, params, source: "soak".to_owned(), cause: None }));
     assert!(matches!(outcome, CallOutcome::Ok(_)), "{outcome:?}");
 }
 
@@ -156,7 +156,7 @@ fn fair(requests: usize) -> (Json, bool) {
     }
     theater_tests::wait_until("all loopers to loop", || {
         let running =
-            core.actors().iter().filter(|actor| actor.name().starts_with("looper") && actor.is_busy()).count();
+            core.registry().all().iter().filter(|actor| actor.name().starts_with("looper") && actor.is_busy()).count();
         (running == greedy).then_some(())
     });
     let beside = p99(address, requests);

@@ -1,0 +1,145 @@
+//! Commands that plugins answer: `theater NAME WORDS..` and, for actors that run, `theater run MANIFEST --NAME ACTOR=JSON`.
+//!
+//! The program does not know them: names and help are in the plugins' descriptors.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use serde_json::{Value as Json, json};
+use theater_runtime::core::{Core, Options};
+use theater_runtime::error::suggest;
+use theater_runtime::executor;
+use theater_runtime::plugins::Plugins;
+
+use super::{Cli, Common, Done, print_line};
+
+/// A command for an actor that `theater run` starts.
+pub struct Asked {
+    /// The command's name.
+    pub command: String,
+    /// The actor's name or id.
+    pub actor: String,
+    /// What it is given.
+    pub value: Json,
+}
+
+/// Reads the command line. Only one that has an option the program does not know, or that asks for help, makes it look into
+/// the plugin folder.
+pub fn parse() -> (Cli, Vec<Asked>) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let first = Cli::command().try_get_matches_from(&words);
+    let matches = match first {
+        Ok(matches) => matches,
+        Err(error) if matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::DisplayHelp) => {
+            extended(&commands_of(&words)).get_matches_from(&words)
+        }
+        Err(error) => error.exit(),
+    };
+    let asked = asked(&matches).unwrap_or_else(|sentence| {
+        Cli::command().error(ErrorKind::ValueValidation, sentence).exit();
+    });
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    (cli, asked)
+}
+
+/// Names and help of the commands of the plugins that `--plugins` or the default folder has.
+fn commands_of(words: &[OsString]) -> Vec<(String, String)> {
+    let mut folder = None;
+    let mut words = words.iter().filter_map(|word| word.to_str());
+    while let Some(word) = words.next() {
+        if word == "--plugins" {
+            folder = words.next().map(PathBuf::from);
+        } else if let Some(path) = word.strip_prefix("--plugins=") {
+            folder = Some(PathBuf::from(path));
+        }
+    }
+    let Ok(plugins) = Plugins::find(&folder.unwrap_or_else(super::default_plugins)) else { return Vec::new() };
+    plugins.all().flat_map(|found| found.descriptor.commands.clone()).collect()
+}
+
+/// The command line with an option of `run` for each command.
+fn extended(commands: &[(String, String)]) -> Command {
+    Cli::command().mut_subcommand("run", |run| {
+        let known: Vec<String> = run.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+        let new = commands.iter().filter(|(name, _)| !known.contains(name));
+        new.fold(run, |run, (name, help)| {
+            let option = Arg::new(name.clone()).long(name.clone()).value_name("ACTOR=JSON").action(ArgAction::Append);
+            run.arg(option.help(format!("{help} (once all actors are ready; then the program ends)")))
+        })
+    })
+}
+
+/// The commands given to `run`, in the order of the command line.
+fn asked(matches: &ArgMatches) -> Result<Vec<Asked>, String> {
+    let Some(("run", run)) = matches.subcommand() else { return Ok(Vec::new()) };
+    let known = Cli::command();
+    let known: Vec<_> = known.find_subcommand("run").into_iter().flat_map(|run| run.get_arguments()).collect();
+    let mut all = Vec::new();
+    for id in run.ids().filter(|id| known.iter().all(|arg| arg.get_id() != *id)) {
+        let Ok(Some(values)) = run.try_get_many::<String>(id.as_str()) else { continue };
+        for (index, value) in run.indices_of(id.as_str()).into_iter().flatten().zip(values) {
+            all.push((index, ask(id.as_str(), value)?));
+        }
+    }
+    all.sort_by_key(|(index, _)| *index);
+    Ok(all.into_iter().map(|(_, asked)| asked).collect())
+}
+
+fn ask(command: &str, text: &str) -> Result<Asked, String> {
+    let (actor, value) =
+        text.split_once('=').ok_or_else(|| format!("--{command} {text:?}: write --{command} ACTOR=JSON"))?;
+    let value = serde_json::from_str(value)
+        .map_err(|error| format!("--{command} {text:?}: {value:?} is not JSON ({error}); a text stands in quotes"))?;
+    Ok(Asked { command: command.to_owned(), actor: actor.to_owned(), value })
+}
+
+/// Runs `theater NAME WORDS..`.
+pub fn run(words: &[OsString], common: &Common) -> Done {
+    let mut words = words.iter().map(|word| word.to_string_lossy().into_owned());
+    let name = words.next().unwrap_or_default();
+    let plugins = Plugins::find(&common.plugins())?;
+    let known: Vec<_> =
+        plugins.all().flat_map(|found| &found.descriptor.commands).map(|(known, _)| known.clone()).collect();
+    if !known.contains(&name) {
+        let own = Cli::command();
+        let all = own.get_subcommands().map(Command::get_name).chain(known.iter().map(String::as_str));
+        let sentence = format!("there is no command {name:?}; {}", suggest(&name, all));
+        Cli::command().error(ErrorKind::InvalidSubcommand, sentence).exit();
+    }
+    executor::init(2);
+    let core = Core::open(Options::new(common.plugins(), common.data()))?;
+    let arguments = json!({ "args": words.collect::<Vec<_>>() });
+    let done = executor::block_on(core.command(&name, &arguments));
+    core.journal.close();
+    if let Some(done) = done {
+        show(common, &name, &done?);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists have a line per item.
+fn show(common: &Common, name: &str, result: &Json) {
+    let items = match result {
+        Json::Array(items) => items.iter().collect(),
+        Json::Null => Vec::new(),
+        one => vec![one],
+    };
+    for item in items {
+        if common.is_json() {
+            print_line(&json!({"event": name, "result": item}).to_string());
+        } else {
+            print_line(&plain(item));
+        }
+    }
+}
+
+/// A value for people: text as it is, an object as its values.
+pub fn plain(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
