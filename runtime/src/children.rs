@@ -40,6 +40,8 @@ pub async fn resume(parent: &Arc<Shared>, manifest: &str, state: Option<Vec<u8>>
         origin.state = before.state();
     }
     let name = family.names.take(name);
+    // Nobody waits for what has ended: the wait closes no cycle.
+    let _waiting = parent.core().waits.hold(parent.id(), before.id(), "resume");
     let begun = parent.core().begin_again(&before, name, origin, true).await;
     begun.map_err(|error| chain_of(&error))?;
     Ok(before.id_text().to_owned())

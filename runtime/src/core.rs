@@ -373,8 +373,11 @@ impl Core {
             self.names_of(parent).give_back(shared.name());
             return Err(error);
         }
-        self.run(&shared, true).await?;
-        Ok(shared)
+        // Nobody waits for what is only being born: the wait closes no cycle.
+        let waiting = parent.and_then(|parent| self.waits.hold(parent.id(), id, "spawn").ok());
+        let ready = self.run(&shared, true).await;
+        drop(waiting);
+        ready.map(|()| shared)
     }
 
     /// Starts an actor that has ended again, with the same id and chain.

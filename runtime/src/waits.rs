@@ -29,6 +29,19 @@ struct Edge {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cycle(pub Vec<(Id, String)>);
 
+/// A wait that ends when this is dropped.
+#[must_use = "the wait ends when this is dropped"]
+pub struct Wait<'a> {
+    graph: &'a WaitGraph,
+    edge: u64,
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.graph.end(self.edge);
+    }
+}
+
 impl WaitGraph {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -49,6 +62,14 @@ impl WaitGraph {
         inner.edges.insert(number, Edge { waiter, other, why: why.to_owned() });
         inner.by_waiter.entry(waiter).or_default().push(number);
         Ok(number)
+    }
+
+    /// As [`WaitGraph::begin`], until the result is dropped.
+    ///
+    /// # Errors
+    /// As [`WaitGraph::begin`].
+    pub fn hold(&self, waiter: Id, other: Id, why: &str) -> Result<Wait<'_>, Cycle> {
+        self.begin(waiter, other, why).map(|edge| Wait { graph: self, edge })
     }
 
     /// Ends a wait; one that has ended is nothing.

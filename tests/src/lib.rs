@@ -355,7 +355,7 @@ pub fn texts(events: &[serde_json::Value], kind: &str) -> Vec<String> {
 pub fn plugin_folder(scratch: &Scratch) -> PathBuf {
     let folder = scratch.path().join("plugins");
     std::fs::create_dir_all(&folder).expect("a folder can be made");
-    for plugin in ["environment", "http_server", "random", "runtime", "timing"] {
+    for plugin in ["environment", "http_server", "random", "runtime", "supervisor", "timing"] {
         let file = format!("lib{plugin}.so");
         std::fs::copy(build_folder().join(&file), folder.join(&file)).expect("a plugin can be copied");
     }

@@ -18,6 +18,7 @@ mod watch;
 
 use futures_lite::future::or;
 use serde_json::Value;
+use theater_plugin_api::host::Waiting;
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, host};
 
 use strategy::{Config, Strategy};
@@ -74,6 +75,15 @@ impl Handler for Parent {
 }
 
 impl Parent {
+    /// This actor waits for a living child until the result is dropped; the core adds the edge of a start itself.
+    ///
+    /// # Errors
+    /// The cycle that the wait would close.
+    fn waits_for(&self, child: &str, why: &str) -> Result<Option<Waiting>, String> {
+        let living = self.host.find(child).ok().filter(|id| self.host.children().is_ok_and(|all| all.contains(id)));
+        living.map(|id| self.host.wait_for(&id, why)).transpose()
+    }
+
     /// What `work` gives, or an error when this actor is being stopped before it ends.
     async fn unless_stopped<T>(
         &self,
@@ -118,11 +128,13 @@ impl theater::simple::supervisor::Supervisor for Parent {
     }
 
     async fn stop_child(&self, call: &Call, child_id: String) -> Result<(), String> {
+        let _waiting = self.waits_for(&child_id, "stop-child")?;
         let stop = self.host.stop_child(&child_id);
         self.unless_stopped(call, "the stop of the child", stop).await
     }
 
     async fn restart_child(&self, call: &Call, child_id: String) -> Result<(), String> {
+        let _waiting = self.waits_for(&child_id, "restart-child")?;
         let restart = self.host.restart_child(&child_id);
         self.unless_stopped(call, "the restart of the child", restart).await
     }

@@ -64,7 +64,7 @@ impl Watch {
         self.host.count("restarts", 1.0);
         let host = self.host.clone();
         self.host.spawn(async move {
-            match host.restart_child(&end.child).await {
+            match host.restart_held_child(&end.child).await {
                 Ok(()) => host.log(Level::Info, &format!("{}: it was started again", news(&end))),
                 Err(error) => host.log(Level::Info, &format!("{}: it was not started again: {error}", news(&end))),
             }
