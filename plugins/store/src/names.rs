@@ -181,14 +181,14 @@ mod tests {
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-    /// [store-2] The hash of nothing is the one everybody has.
+    /// [store-1] The hash of nothing is the one everybody has.
     #[test]
     fn a_hash_is_sha_256_in_lower_case_hex() {
         assert_eq!(Hash::of(b"").to_string(), EMPTY);
         assert_eq!(Hash::parse(EMPTY).unwrap(), Hash::of(b""));
     }
 
-    /// [store-6]
+    /// [store-5]
     #[test]
     fn a_hash_of_any_other_form_is_refused() {
         let upper = EMPTY.to_uppercase();
@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// [store-6]
+    /// [store-5]
     #[test]
     fn a_store_id_is_a_short_plain_word() {
         for good in ["shared-assets", "a", "3f0c", "A.b_c-d", &"x".repeat(64)] {
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    /// [store-6]
+    /// [store-5]
     #[test]
     fn a_label_is_up_to_512_bytes_of_printable_utf_8() {
         for good in
@@ -229,7 +229,7 @@ mod tests {
         assert!(message.len() < 700 && !message.contains('\u{1b}') && message.contains("30000 bytes"), "{message}");
     }
 
-    /// [store-19]
+    /// [store-18]
     #[test]
     fn a_url_names_a_label_or_a_hash() {
         for (url, store, target) in [
@@ -246,7 +246,7 @@ mod tests {
         }
     }
 
-    /// [store-19]
+    /// [store-18]
     #[test]
     fn a_url_that_is_not_exactly_so_is_refused_by_name() {
         for url in [
