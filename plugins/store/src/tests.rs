@@ -571,6 +571,49 @@ fn a_wrong_word_is_answered_with_the_usage() {
     assert!(block_on(world.plugin.command("shop", json!({ "args": [] }))).unwrap_err().contains("shop"));
 }
 
+/// [store-16] Changes that share a transaction are each refused or made by themselves.
+#[test]
+fn writers_at_the_same_time_stay_within_the_quota() {
+    let world = World::new();
+    let config = json!({ "stores": ["shared"], "max_bytes": 50 });
+    let stored: Vec<bool> = std::thread::scope(|scope| {
+        let write = |n: usize| world.actor(config.clone()).store("shared", &format!("{n:010}")).is_ok();
+        let writers: Vec<_> = (0..12).map(|n| scope.spawn(move || write(n))).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    });
+    assert_eq!(stored.iter().filter(|stored| **stored).count(), 5);
+    let actor = world.actor(config);
+    assert_eq!(actor.size("shared"), 50);
+    for (n, stored) in stored.into_iter().enumerate() {
+        assert_eq!(actor.get("shared", &reference(&format!("{n:010}"))).is_ok(), stored, "{n}");
+    }
+}
+
+/// [store-19]
+#[test]
+fn removing_beside_writers_takes_no_file_they_count_on() {
+    let world = World::new();
+    let config = json!({ "stores": ["shared"] });
+    std::thread::scope(|scope| {
+        let write = |actor: &Actor| {
+            for n in 0..20 {
+                actor.at_label("shared", "app", &(n % 3).to_string());
+                actor.newest("shared", "app").unwrap();
+            }
+        };
+        let writers: Vec<_> =
+            (0..3).map(|_| world.actor(config.clone())).map(|a| scope.spawn(move || write(&a))).collect();
+        let other = world.actor(config.clone());
+        while !writers.iter().all(|writer| writer.is_finished()) {
+            // The same contents of another store come and go.
+            let store: String = other.ask("new", &()).unwrap();
+            other.store(&store, "1").unwrap();
+            world.command(&["rm", &store]).unwrap();
+            world.command(&["gc"]).unwrap();
+        }
+    });
+}
+
 #[test]
 fn a_second_process_is_told_that_the_first_has_the_stores() {
     let world = World::new();
