@@ -1,0 +1,225 @@
+//! What is written to the index: each method is one change, refused before its first write or made in full.
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use crate::error::Error;
+use crate::index::{CONTENTS, Changed, HELD, ORDER, OWNERS, PLACES, STORES};
+use crate::names::Hash;
+use crate::rights::Rights;
+use crate::view::{GREATEST, LEAST, Row, value};
+
+/// Where a label's reference goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// To no label.
+    Unlabelled,
+    /// To this label, as its newest.
+    Newest(String),
+    /// To this label, as its only one.
+    Only(String),
+}
+
+impl Place {
+    /// The label.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Unlabelled => None,
+            Self::Newest(label) | Self::Only(label) => Some(label),
+        }
+    }
+}
+
+/// The tables of a transaction.
+pub struct Changes<'t> {
+    stores: Table<'t, &'static str, (&'static str, u64, u64)>,
+    owners: Table<'t, &'static str, u64>,
+    held: Table<'t, (&'static str, &'static [u8; 32]), u64>,
+    contents: Table<'t, &'static [u8; 32], u64>,
+    order: Table<'t, (&'static str, &'static str, u64), &'static [u8; 32]>,
+    places: Table<'t, (&'static str, &'static str, &'static [u8; 32]), u64>,
+}
+
+impl<'t> Changes<'t> {
+    /// The tables of `transaction`, made where they are missing.
+    pub fn of(transaction: &'t WriteTransaction) -> Result<Self, Error> {
+        Ok(Self {
+            stores: transaction.open_table(STORES).map_err(Error::index)?,
+            owners: transaction.open_table(OWNERS).map_err(Error::index)?,
+            held: transaction.open_table(HELD).map_err(Error::index)?,
+            contents: transaction.open_table(CONTENTS).map_err(Error::index)?,
+            order: transaction.open_table(ORDER).map_err(Error::index)?,
+            places: transaction.open_table(PLACES).map_err(Error::index)?,
+        })
+    }
+
+    /// Makes an empty store, the actor's own or for an operator a shared one.
+    pub fn make(&mut self, rights: &Rights, store: &str) -> Changed {
+        if self.row(store)?.is_some() {
+            return Err(Error::Exists(store.to_owned()));
+        }
+        let owner = rights.owner();
+        if !owner.is_empty() {
+            let made = value(self.owners.get(owner))?.unwrap_or_default();
+            rights.may_make(made)?;
+            self.owners.insert(owner, made.saturating_add(1)).map_err(Error::index)?;
+        }
+        self.write_row(store, &Row { owner: owner.to_owned(), ..Row::default() })?;
+        Ok(Vec::new())
+    }
+
+    /// Gives a content, whose file is on disk, to a store and a label of it.
+    pub fn hold(&mut self, rights: &Rights, store: &str, hash: &Hash, size: u64, place: &Place) -> Changed {
+        let mut row = rights.seen(store, self.row(store)?)?;
+        if value(self.held.get((store, hash.bytes())))?.is_none() {
+            rights.may_add(store, row.bytes, size)?;
+            row.contents = row.contents.saturating_add(1);
+            row.bytes = row.bytes.saturating_add(size);
+            self.write_row(store, &row)?;
+            self.held.insert((store, hash.bytes()), size).map_err(Error::index)?;
+            let holders = value(self.contents.get(hash.bytes()))?.unwrap_or_default();
+            self.contents.insert(hash.bytes(), holders.saturating_add(1)).map_err(Error::index)?;
+        }
+        self.put(store, hash, place)
+    }
+
+    /// Gives a content of the store to a label.
+    pub fn point(&mut self, rights: &Rights, store: &str, hash: &Hash, place: &Place) -> Changed {
+        rights.seen(store, self.row(store)?)?;
+        if value(self.held.get((store, hash.bytes())))?.is_none() {
+            return Err(Error::NoContent { store: store.to_owned(), hash: *hash });
+        }
+        self.put(store, hash, place)
+    }
+
+    fn put(&mut self, store: &str, hash: &Hash, place: &Place) -> Changed {
+        let label = match place {
+            Place::Unlabelled => return Ok(Vec::new()),
+            Place::Newest(label) => {
+                self.take(store, label, hash)?;
+                label
+            }
+            Place::Only(label) => {
+                self.clear(store, label)?;
+                label
+            }
+        };
+        let number = self.next(store, label)?;
+        self.order.insert((store, label.as_str(), number), hash.bytes()).map_err(Error::index)?;
+        self.places.insert((store, label.as_str(), hash.bytes()), number).map_err(Error::index)?;
+        Ok(Vec::new())
+    }
+
+    /// Removes a label; nothing when there is none.
+    pub fn remove_label(&mut self, rights: &Rights, store: &str, label: &str) -> Changed {
+        rights.seen(store, self.row(store)?)?;
+        self.clear(store, label)?;
+        Ok(Vec::new())
+    }
+
+    /// Removes a content from a label; nothing when it is not there.
+    pub fn remove_reference(&mut self, rights: &Rights, store: &str, label: &str, hash: &Hash) -> Changed {
+        rights.seen(store, self.row(store)?)?;
+        self.take(store, label, hash)?;
+        Ok(Vec::new())
+    }
+
+    /// Removes contents from a store.
+    ///
+    /// # Errors
+    /// A label points to one of them; then none is removed.
+    pub fn drop_contents(&mut self, rights: &Rights, store: &str, hashes: &[Hash]) -> Changed {
+        let mut row = rights.seen(store, self.row(store)?)?;
+        self.refuse_labelled(store, hashes)?;
+        let mut freed = Vec::new();
+        for hash in hashes {
+            let removed = self.held.remove((store, hash.bytes())).map_err(Error::index)?.map(|size| size.value());
+            let Some(size) = removed else { continue };
+            row.contents = row.contents.saturating_sub(1);
+            row.bytes = row.bytes.saturating_sub(size);
+            freed.extend(self.release(hash)?);
+        }
+        self.write_row(store, &row)?;
+        Ok(freed)
+    }
+
+    /// Removes a store with all it has.
+    pub fn drop_store(&mut self, rights: &Rights, store: &str) -> Changed {
+        let row = rights.seen(store, self.row(store)?)?;
+        let held = self.held.range((store, LEAST)..=(store, GREATEST)).map_err(Error::index)?;
+        let hashes = held.map(|entry| entry.map(|(key, _)| Hash::from(key.value().1)));
+        let hashes: Vec<Hash> = hashes.collect::<Result<_, _>>().map_err(Error::index)?;
+        while let Some(label) = self.first_label(store)? {
+            self.clear(store, &label)?;
+        }
+        let freed = self.drop_contents(rights, store, &hashes)?;
+        self.stores.remove(store).map_err(Error::index)?;
+        if let Some(made) = value(self.owners.get(row.owner.as_str()))? {
+            self.owners.insert(row.owner.as_str(), made.saturating_sub(1)).map_err(Error::index)?;
+        }
+        Ok(freed)
+    }
+
+    fn row(&self, store: &str) -> Result<Option<Row>, Error> {
+        Ok(self.stores.get(store).map_err(Error::index)?.map(|row| Row::of(row.value())))
+    }
+
+    fn write_row(&mut self, store: &str, row: &Row) -> Result<(), Error> {
+        self.stores.insert(store, (row.owner.as_str(), row.contents, row.bytes)).map_err(Error::index)?;
+        Ok(())
+    }
+
+    /// The number for the newest of a label.
+    fn next(&self, store: &str, label: &str) -> Result<u64, Error> {
+        let mut range = self.order.range((store, label, 0)..=(store, label, u64::MAX)).map_err(Error::index)?;
+        let last = range.next_back().transpose().map_err(Error::index)?;
+        Ok(last.map_or(0, |(key, _)| key.value().2.saturating_add(1)))
+    }
+
+    fn take(&mut self, store: &str, label: &str, hash: &Hash) -> Result<(), Error> {
+        let place = self.places.remove((store, label, hash.bytes())).map_err(Error::index)?.map(|place| place.value());
+        if let Some(number) = place {
+            self.order.remove((store, label, number)).map_err(Error::index)?;
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, store: &str, label: &str) -> Result<(), Error> {
+        self.order.retain_in((store, label, 0)..=(store, label, u64::MAX), |_, _| false).map_err(Error::index)?;
+        self.places.retain_in((store, label, LEAST)..=(store, label, GREATEST), |_, _| false).map_err(Error::index)
+    }
+
+    /// One holder less: the content, when that was the last.
+    fn release(&mut self, hash: &Hash) -> Result<Option<Hash>, Error> {
+        match value(self.contents.get(hash.bytes()))?.unwrap_or_default() {
+            0 | 1 => {
+                self.contents.remove(hash.bytes()).map_err(Error::index)?;
+                Ok(Some(*hash))
+            }
+            holders => {
+                self.contents.insert(hash.bytes(), holders.saturating_sub(1)).map_err(Error::index)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn first_label(&self, store: &str) -> Result<Option<String>, Error> {
+        let first =
+            self.order.range((store, "", 0)..).map_err(Error::index)?.next().transpose().map_err(Error::index)?;
+        Ok(first.and_then(|(key, _)| (key.value().0 == store).then(|| key.value().1.to_owned())))
+    }
+
+    fn refuse_labelled(&self, store: &str, hashes: &[Hash]) -> Result<(), Error> {
+        for entry in self.places.range((store, "", LEAST)..).map_err(Error::index)? {
+            let (key, _) = entry.map_err(Error::index)?;
+            let (of, label, hash) = key.value();
+            if of != store {
+                break;
+            }
+            let hash = Hash::from(hash);
+            if hashes.binary_search(&hash).is_ok() {
+                return Err(Error::Labelled { store: store.to_owned(), hash, label: label.to_owned() });
+            }
+        }
+        Ok(())
+    }
+}

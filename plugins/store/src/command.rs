@@ -1,0 +1,196 @@
+//! `theater store ...`: an operator's words on the command line, answered with JSON.
+//!
+//! An operator may use every store, an actor's own included, by id, and no quota holds there. `-` is standard input and
+//! output of the process that runs the plugin, and relative files are relative to its folder.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::changes::Place;
+use crate::depot::Depot;
+use crate::error::Error;
+use crate::names::{Hash, Target, check_label};
+use crate::rights::Rights;
+use crate::view::Row;
+
+const USAGE: [(&str, &str); 9] = [
+    ("new [NAME]", "makes a shared store; without a name it has an id of its own"),
+    ("ls", "lists the stores, and the actor that made each; a shared one has none"),
+    (
+        "ls STORE",
+        "lists the contents with the labels whose newest they are, and those that have them behind a newer one",
+    ),
+    (
+        "put STORE FILE [--label LABEL]",
+        "stores a file (- is standard input); a shared STORE is made when it is missing",
+    ),
+    ("get STORE HASH|LABEL FILE", "writes a content to a file (- is standard output)"),
+    ("label STORE LABEL HASH", "adds a content to a label as its newest"),
+    ("rm STORE [LABEL|HASH]", "removes a store, or a label, or a content that no label of the store has"),
+    ("gc [--unlabelled STORE]", "removes what crashes left behind, or the contents of STORE that no label of it has"),
+    ("help", "says this"),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    args: Vec<String>,
+}
+
+/// Does what `{"args": [...]}`, the words behind `theater store`, say.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn run(depot: &Depot, arguments: &Value) -> Result<Value, String> {
+    let Arguments { args } = Arguments::deserialize(arguments).map_err(|error| {
+        format!("the command store takes {{\"args\": [...]}}, the words behind `theater store`: {error}")
+    })?;
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let answer = match *words.as_slice() {
+        ["new"] => new(depot, None),
+        ["new", name] => new(depot, Some(name)),
+        ["ls"] => list_stores(depot),
+        ["ls", store] => list(depot, store),
+        ["put", store, file] => put(depot, store, file, None),
+        ["put", store, file, "--label", label] => put(depot, store, file, Some(label)),
+        ["get", store, target, file] => get(depot, store, target, file),
+        ["label", store, label, hash] => label_content(depot, store, label, hash),
+        ["rm", store] => remove_store(depot, store),
+        ["rm", store, target] => remove(depot, store, target),
+        ["gc"] => sweep(depot),
+        ["gc", "--unlabelled", store] => drop_unlabelled(depot, store),
+        ["help" | "--help" | "-h"] => Ok(help()),
+        _ => return Err(wrong(&words)),
+    };
+    answer.map_err(String::from)
+}
+
+fn operator() -> Arc<Rights> {
+    Arc::new(Rights::Operator)
+}
+
+fn wrong(words: &[&str]) -> String {
+    let word = words.first().copied().unwrap_or_default();
+    let of = |form: &&str| form.split(' ').next() == Some(word);
+    let forms = USAGE.iter().map(|(form, _)| *form);
+    let mut usage: Vec<&str> = forms.clone().filter(of).collect();
+    let known = !usage.is_empty();
+    if !known {
+        usage.extend(forms);
+    }
+    let usage = usage.iter().map(|form| format!("`theater store {form}`")).collect::<Vec<_>>().join(", ");
+    match word {
+        "" => format!("a word is missing; usage: {usage}"),
+        _ if known => format!("{word} does not take these words; usage: {usage}"),
+        _ => format!("there is no {word:?}; usage: {usage}"),
+    }
+}
+
+fn help() -> Value {
+    USAGE.iter().map(|(form, what)| json!({ "usage": format!("theater store {form}"), "what": what })).collect()
+}
+
+fn new(depot: &Depot, name: Option<&str>) -> Result<Value, Error> {
+    Ok(json!({ "store": depot.make(&operator(), name)? }))
+}
+
+fn list_stores(depot: &Depot) -> Result<Value, Error> {
+    let one = |(store, row): (String, Row)| {
+        let owner = (!row.owner.is_empty()).then_some(row.owner);
+        json!({ "store": store, "owner": owner, "contents": row.contents, "bytes": row.bytes })
+    };
+    Ok(depot.stores()?.into_iter().map(one).collect())
+}
+
+fn list(depot: &Depot, store: &str) -> Result<Value, Error> {
+    let listed = depot.listed(store)?.into_iter();
+    Ok(listed
+        .map(|(hash, content)| {
+            let (labels, older_of) = (content.labels, content.older_of);
+            json!({ "hash": hash.to_string(), "bytes": content.bytes, "labels": labels, "older_of": older_of })
+        })
+        .collect())
+}
+
+fn put(depot: &Depot, store: &str, file: &str, label: Option<&str>) -> Result<Value, Error> {
+    label.map_or(Ok(()), check_label)?;
+    let content = read(file)?;
+    let place = label.map_or(Place::Unlabelled, |label| Place::Newest(label.to_owned()));
+    // A name is a shared store, made at its first use here too; an id is one that was made.
+    if Uuid::try_parse(store).is_err() {
+        match depot.make(&operator(), Some(store)) {
+            Ok(_) | Err(Error::Exists(_)) => (),
+            Err(error) => return Err(error),
+        }
+    }
+    let hash = depot.put(&operator(), store, &content, place)?.to_string();
+    Ok(json!({ "store": store, "hash": hash, "bytes": content.len(), "label": label }))
+}
+
+fn read(file: &str) -> Result<Vec<u8>, Error> {
+    if file != "-" {
+        return fs::read(file).map_err(Error::file("read", Path::new(file)));
+    }
+    let mut content = Vec::new();
+    std::io::stdin().read_to_end(&mut content).map_err(Error::file("read", Path::new("standard input")))?;
+    Ok(content)
+}
+
+fn get(depot: &Depot, store: &str, target: &str, file: &str) -> Result<Value, Error> {
+    let content = depot.named(store, &Target::of_word(target)?)?;
+    let to = Path::new(if file == "-" { "/dev/stdout" } else { file });
+    fs::write(to, &content).map_err(Error::file("write", to))?;
+    // Behind the content itself, standard output gets nothing.
+    let answer =
+        json!({ "store": store, "hash": Hash::of(&content).to_string(), "bytes": content.len(), "file": file });
+    Ok(if file == "-" { Value::Null } else { answer })
+}
+
+fn label_content(depot: &Depot, store: &str, label: &str, hash: &str) -> Result<Value, Error> {
+    depot.point(&operator(), store, Place::Newest(label.to_owned()), Hash::parse(hash)?)?;
+    Ok(json!({ "store": store, "label": label, "hash": hash }))
+}
+
+fn remove_store(depot: &Depot, store: &str) -> Result<Value, Error> {
+    let freed = depot.drop_store(store)?;
+    Ok(json!({ "store": store, "contents_freed": freed }))
+}
+
+fn remove(depot: &Depot, store: &str, target: &str) -> Result<Value, Error> {
+    match Target::of_word(target)? {
+        Target::Label(label) => {
+            if depot.newest(&Rights::Operator, store, &label)?.is_none() {
+                return Err(Error::NoLabel { store: store.to_owned(), label });
+            }
+            depot.remove_label(&operator(), store, &label)?;
+            Ok(json!({ "store": store, "label": label }))
+        }
+        Target::Hash(hash) => {
+            if !depot.exists(&Rights::Operator, store, &hash)? {
+                return Err(Error::NoContent { store: store.to_owned(), hash });
+            }
+            let freed = depot.drop_contents(store, vec![hash])?;
+            Ok(json!({ "store": store, "hash": target, "contents_freed": freed }))
+        }
+    }
+}
+
+fn sweep(depot: &Depot) -> Result<Value, Error> {
+    let swept = depot.sweep()?;
+    Ok(json!({ "contents_freed": swept.contents, "bytes_freed": swept.bytes, "half_written": swept.half_written }))
+}
+
+fn drop_unlabelled(depot: &Depot, store: &str) -> Result<Value, Error> {
+    let listed = depot.listed(store)?.into_iter();
+    let unlabelled = listed.filter(|(_, content)| content.labels.is_empty() && content.older_of.is_empty());
+    let hashes: Vec<Hash> = unlabelled.map(|(hash, _)| hash).collect();
+    let removed = hashes.len();
+    let freed = depot.drop_contents(store, hashes)?;
+    Ok(json!({ "store": store, "removed": removed, "contents_freed": freed }))
+}

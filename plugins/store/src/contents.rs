@@ -1,0 +1,163 @@
+//! The contents: a file for each, named by its hash, in 256 folders.
+//!
+//! A file is written aside, synced, renamed and its folder synced, so that a name stands for a whole content or for
+//! nothing. What is read is checked against its name.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::Error;
+use crate::names::Hash;
+
+/// The bytes compared at a time.
+const PIECE: usize = 64 << 10;
+
+/// The folders of contents. One process has them open at a time, the one that has the index.
+pub struct Contents {
+    folder: PathBuf,
+    aside: PathBuf,
+    written: AtomicU64,
+}
+
+impl Contents {
+    /// The contents below `folder`, made where they are missing. Drops what a crash left half written.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let contents =
+            Self { folder: folder.join("contents"), aside: folder.join("aside"), written: AtomicU64::default() };
+        make(&contents.aside)?;
+        // All of them now, so that no write has to sync the folder above its own.
+        (0..=u8::MAX).try_for_each(|first| make(&contents.shard(first)))?;
+        sync(&contents.folder)?;
+        sync(folder)?;
+        contents.clear_aside()?;
+        Ok(contents)
+    }
+
+    fn shard(&self, first: u8) -> PathBuf {
+        self.folder.join(format!("{first:02x}"))
+    }
+
+    /// Where a content is.
+    pub fn path(&self, hash: &Hash) -> PathBuf {
+        self.shard(hash.first()).join(hash.to_string())
+    }
+
+    /// Whether a content is there, and undamaged.
+    pub fn has(&self, hash: &Hash, content: &[u8]) -> bool {
+        File::open(self.path(hash)).is_ok_and(|mut file| reads(&mut file, content).unwrap_or(false))
+    }
+
+    /// Puts a content there; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn write(&self, hash: &Hash, content: &[u8]) -> Result<(), Error> {
+        let aside = self.aside.join(self.written.fetch_add(1, Ordering::Relaxed).to_string());
+        let written = self.write_aside(&aside, hash, content);
+        if written.is_err() {
+            // The next start does it otherwise.
+            fs::remove_file(&aside).ok();
+        }
+        written
+    }
+
+    fn write_aside(&self, aside: &Path, hash: &Hash, content: &[u8]) -> Result<(), Error> {
+        let mut file = File::create_new(aside).map_err(Error::file("make", aside))?;
+        file.write_all(content).map_err(Error::file("write", aside))?;
+        file.sync_all().map_err(Error::file("sync", aside))?;
+        let path = self.path(hash);
+        fs::rename(aside, &path).map_err(Error::file("make", &path))?;
+        sync(&self.shard(hash.first()))
+    }
+
+    /// A content of so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::Lost`], [`Error::Damaged`], [`Error::File`].
+    pub fn read(&self, hash: &Hash, size: u64) -> Result<Vec<u8>, Error> {
+        let path = self.path(hash);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::Lost { hash: *hash, path }),
+            opened => opened.map_err(Error::file("open", &path))?,
+        };
+        let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        // One byte more would be damage, and more than one need not be read to see it.
+        file.take(size.saturating_add(1)).read_to_end(&mut content).map_err(Error::file("read", &path))?;
+        if Hash::of(&content) == *hash { Ok(content) } else { Err(Error::Damaged { hash: *hash, path }) }
+    }
+
+    /// Removes a content; nothing when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn remove(&self, hash: &Hash) -> Result<(), Error> {
+        remove(&self.path(hash))
+    }
+
+    /// The contents in one of the 256 folders, with their sizes. Files of other names are left alone.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn list(&self, first: u8) -> Result<Vec<(Hash, u64)>, Error> {
+        let mut list = Vec::new();
+        for entry in entries(&self.shard(first))? {
+            if let Some(hash) = entry.file_name().to_str().and_then(|name| Hash::parse(name).ok()) {
+                let size = entry.metadata().map_err(Error::file("look at", &entry.path()))?.len();
+                list.push((hash, size));
+            }
+        }
+        Ok(list)
+    }
+
+    /// Removes what is half written; answers how many files. No write may be under way.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn clear_aside(&self) -> Result<u64, Error> {
+        let mut cleared = 0;
+        for entry in entries(&self.aside)? {
+            remove(&entry.path())?;
+            cleared += 1;
+        }
+        Ok(cleared)
+    }
+}
+
+/// Whether `source` gives exactly these bytes.
+fn reads(source: &mut impl Read, mut bytes: &[u8]) -> std::io::Result<bool> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let length = source.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(bytes.is_empty());
+        }
+        match buffer.get(..length).and_then(|piece| bytes.strip_prefix(piece)) {
+            Some(rest) => bytes = rest,
+            None => return Ok(false),
+        }
+    }
+}
+
+fn make(folder: &Path) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(Error::file("make", folder))
+}
+
+fn sync(folder: &Path) -> Result<(), Error> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::file("sync", folder))
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(Error::file("remove", path)),
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, Error> {
+    fs::read_dir(folder).and_then(Iterator::collect).map_err(Error::file("list", folder))
+}

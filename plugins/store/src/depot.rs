@@ -1,0 +1,287 @@
+//! Index and contents together: what the functions of actors and the commands of operators do. Everything here blocks.
+//!
+//! **Invariant:** a content's file is on disk before the index names it and goes after the index has let go of it. A put
+//! holds `sweeping` from before it looks for the file until the index names it, and whoever removes files holds it
+//! alone; so no file goes that a put counts on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use theater_plugin_api::{Host, Level};
+use uuid::Uuid;
+
+use crate::changes::{Changes, Place};
+use crate::contents::Contents;
+use crate::error::Error;
+use crate::index::{Changed, Index};
+use crate::names::{Hash, Target, check_label, check_store};
+use crate::rights::Rights;
+use crate::view::{Listed, Row, View};
+
+/// All stores of a data folder; opened at the first call that needs them.
+pub struct Depot {
+    host: Host,
+    open: Mutex<Option<Arc<Open>>>,
+}
+
+/// The depot once it is open.
+struct Open {
+    index: Index,
+    contents: Contents,
+    sweeping: RwLock<()>,
+}
+
+/// What [`Depot::sweep`] removed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Contents no store holds.
+    pub contents: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that were half written.
+    pub half_written: u64,
+}
+
+impl Depot {
+    /// The depot in the data folder of `host`, which is not touched yet.
+    pub fn new(host: Host) -> Self {
+        Self { host, open: Mutex::default() }
+    }
+
+    /// Works on the open depot. An index that failed is opened again by the next call, as an index needs after its disk
+    /// was full.
+    fn with<T>(&self, work: impl FnOnce(&Open) -> Result<T, Error>) -> Result<T, Error> {
+        let open = self.opened()?;
+        let result = work(&open);
+        match &result {
+            Err(Error::Index(_)) => self.close(&open),
+            Err(error @ (Error::Lost { .. } | Error::Damaged { .. })) => {
+                self.host.log(Level::Error, &error.to_string())
+            }
+            _ => (),
+        }
+        result
+    }
+
+    fn opened(&self) -> Result<Arc<Open>, Error> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*open {
+            return Ok(Arc::clone(open));
+        }
+        let folder = self.host.data_folder().map_err(Error::Folder)?;
+        // The index first: having it open is what makes this the one process that writes contents.
+        let index = Index::open(&folder.join("index.redb"))?;
+        let contents = Contents::open(&folder)?;
+        Ok(Arc::clone(open.insert(Arc::new(Open { index, contents, sweeping: RwLock::default() }))))
+    }
+
+    fn close(&self, failed: &Arc<Open>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.take_if(|open| Arc::ptr_eq(open, failed));
+    }
+
+    /// Reads a store that the caller sees.
+    fn read<T>(
+        &self,
+        rights: &Rights,
+        store: &str,
+        work: impl FnOnce(&View, Row) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        check_store(store)?;
+        self.with(|open| {
+            let view = open.index.view()?;
+            let row = rights.seen(store, view.row(store)?)?;
+            work(&view, row)
+        })
+    }
+
+    /// Changes the index alone.
+    fn change(
+        &self,
+        store: &str,
+        change: impl FnOnce(&mut Changes<'_>) -> Changed + Send + 'static,
+    ) -> Result<(), Error> {
+        check_store(store)?;
+        self.with(|open| open.index.change(change).map(drop))
+    }
+
+    /// Changes the index, and removes the files of the contents that no store holds any more.
+    fn remove(
+        &self,
+        store: &str,
+        change: impl FnOnce(&mut Changes<'_>) -> Changed + Send + 'static,
+    ) -> Result<u64, Error> {
+        check_store(store)?;
+        self.with(|open| {
+            let _alone = open.alone();
+            let freed = open.index.change(change)?;
+            freed.iter().try_for_each(|hash| open.contents.remove(hash))?;
+            Ok(freed.len() as u64)
+        })
+    }
+
+    /// Makes a store of this name, or one with an id of its own; answers the id.
+    pub fn make(&self, rights: &Arc<Rights>, name: Option<&str>) -> Result<String, Error> {
+        let id = name.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+        let (rights, store) = (Arc::clone(rights), id.clone());
+        self.change(&id, move |changes| changes.make(&rights, &store))?;
+        Ok(id)
+    }
+
+    /// Keeps a content in a store and at a label.
+    pub fn put(&self, rights: &Arc<Rights>, store: &str, content: &[u8], place: Place) -> Result<Hash, Error> {
+        check_store(store)?;
+        place.label().map_or(Ok(()), check_label)?;
+        let size = content.len() as u64;
+        rights.may_store(size)?;
+        self.with(|open| {
+            let hash = Hash::of(content);
+            let _no_sweep = open.no_sweep();
+            let view = open.index.view()?;
+            let row = rights.seen(store, view.row(store)?)?;
+            if view.size(store, &hash)?.is_none() {
+                // The change below asks again; asked here, a content without room writes no file.
+                rights.may_add(store, row.bytes, size)?;
+            }
+            // A damaged file is repaired by whoever has the right bytes.
+            if !(view.held(&hash)? && open.contents.has(&hash, content)) {
+                open.contents.write(&hash, content)?;
+            }
+            let (rights, store) = (Arc::clone(rights), store.to_owned());
+            open.index.change(move |changes| changes.hold(&rights, &store, &hash, size, &place))?;
+            Ok(hash)
+        })
+    }
+
+    /// Gives a content of a store to a label.
+    pub fn point(&self, rights: &Arc<Rights>, store: &str, place: Place, hash: Hash) -> Result<(), Error> {
+        place.label().map_or(Ok(()), check_label)?;
+        let (rights, of) = (Arc::clone(rights), store.to_owned());
+        self.change(store, move |changes| changes.point(&rights, &of, &hash, &place))
+    }
+
+    /// The bytes of a content.
+    pub fn get(&self, rights: &Rights, store: &str, hash: &Hash) -> Result<Vec<u8>, Error> {
+        check_store(store)?;
+        self.with(|open| {
+            let _no_sweep = open.no_sweep();
+            let view = open.index.view()?;
+            rights.seen(store, view.row(store)?)?;
+            let missing = || Error::NoContent { store: store.to_owned(), hash: *hash };
+            let size = view.size(store, hash)?.ok_or_else(missing)?;
+            open.contents.read(hash, size)
+        })
+    }
+
+    /// The bytes that an operator or a URL names.
+    pub fn named(&self, store: &str, target: &Target) -> Result<Vec<u8>, Error> {
+        let hash = match target {
+            Target::Hash(hash) => *hash,
+            Target::Label(label) => self
+                .newest(&Rights::Operator, store, label)?
+                .ok_or_else(|| Error::NoLabel { store: store.to_owned(), label: label.clone() })?,
+        };
+        self.get(&Rights::Operator, store, &hash)
+    }
+
+    /// Whether a store has a content.
+    pub fn exists(&self, rights: &Rights, store: &str, hash: &Hash) -> Result<bool, Error> {
+        self.read(rights, store, |view, _| Ok(view.size(store, hash)?.is_some()))
+    }
+
+    /// The newest content of a label.
+    pub fn newest(&self, rights: &Rights, store: &str, label: &str) -> Result<Option<Hash>, Error> {
+        check_label(label)?;
+        self.read(rights, store, |view, _| view.newest(store, label))
+    }
+
+    /// Removes a label.
+    pub fn remove_label(&self, rights: &Arc<Rights>, store: &str, label: &str) -> Result<(), Error> {
+        check_label(label)?;
+        let (rights, of, label) = (Arc::clone(rights), store.to_owned(), label.to_owned());
+        self.change(store, move |changes| changes.remove_label(&rights, &of, &label))
+    }
+
+    /// Removes a content from a label.
+    pub fn remove_reference(&self, rights: &Arc<Rights>, store: &str, label: &str, hash: Hash) -> Result<(), Error> {
+        check_label(label)?;
+        let (rights, of, label) = (Arc::clone(rights), store.to_owned(), label.to_owned());
+        self.change(store, move |changes| changes.remove_reference(&rights, &of, &label, &hash))
+    }
+
+    /// A store's labels, sorted by bytes.
+    pub fn labels(&self, rights: &Rights, store: &str) -> Result<Vec<String>, Error> {
+        self.read(rights, store, |view, _| view.labels(store))
+    }
+
+    /// A store's contents, sorted by hash, each made into what the caller wants of it.
+    pub fn contents<T>(&self, rights: &Rights, store: &str, make: impl Fn(Hash) -> T) -> Result<Vec<T>, Error> {
+        self.read(rights, store, |view, _| view.contents(store, |hash, _| make(hash)))
+    }
+
+    /// The bytes of a store's contents, each counted once.
+    pub fn bytes(&self, rights: &Rights, store: &str) -> Result<u64, Error> {
+        self.read(rights, store, |_, row| Ok(row.bytes))
+    }
+
+    /// All stores, for operators.
+    pub fn stores(&self) -> Result<Vec<(String, Row)>, Error> {
+        self.with(|open| open.index.view()?.stores())
+    }
+
+    /// A store's contents with their sizes and labels, for operators.
+    pub fn listed(&self, store: &str) -> Result<BTreeMap<Hash, Listed>, Error> {
+        self.read(&Rights::Operator, store, |view, _| view.listed(store))
+    }
+
+    /// Removes a store with all it has; answers how many contents no store holds any more.
+    pub fn drop_store(&self, store: &str) -> Result<u64, Error> {
+        let of = store.to_owned();
+        self.remove(store, move |changes| changes.drop_store(&Rights::Operator, &of))
+    }
+
+    /// Removes contents from a store; answers how many no store holds any more.
+    pub fn drop_contents(&self, store: &str, mut hashes: Vec<Hash>) -> Result<u64, Error> {
+        hashes.sort_unstable();
+        let of = store.to_owned();
+        self.remove(store, move |changes| changes.drop_contents(&Rights::Operator, &of, &hashes))
+    }
+
+    /// Removes the files that no store holds and that are half written, as crashes leave them.
+    pub fn sweep(&self) -> Result<Swept, Error> {
+        self.with(|open| {
+            let mut swept = Swept { half_written: open.sweep_aside()?, ..Swept::default() };
+            (0..=u8::MAX).try_for_each(|first| open.sweep(first, &mut swept))?;
+            Ok(swept)
+        })
+    }
+}
+
+impl Open {
+    fn no_sweep(&self) -> RwLockReadGuard<'_, ()> {
+        self.sweeping.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.sweeping.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweep_aside(&self) -> Result<u64, Error> {
+        let _alone = self.alone();
+        self.contents.clear_aside()
+    }
+
+    /// One folder at a time, so that no call waits long.
+    fn sweep(&self, first: u8, swept: &mut Swept) -> Result<(), Error> {
+        let _alone = self.alone();
+        let view = self.index.view()?;
+        for (hash, size) in self.contents.list(first)? {
+            if !view.held(&hash)? {
+                self.contents.remove(&hash)?;
+                swept.contents += 1;
+                swept.bytes += size;
+            }
+        }
+        Ok(())
+    }
+}

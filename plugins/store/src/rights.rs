@@ -1,0 +1,114 @@
+//! Which stores a caller sees and how much it may put there, and what of that a child of it may.
+
+use serde::Deserialize;
+use serde_json::Value;
+use theater_plugin_api::narrow::{self, Rule};
+
+use crate::error::Error;
+use crate::names::check_store;
+use crate::view::Row;
+
+const MAX_BYTES: u64 = 4 << 30;
+const MAX_CONTENT_BYTES: u64 = 256 << 20;
+const MAX_STORES: u64 = 1_000;
+
+/// The handler's config; `config.schema.json` says what each key means.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    stores: Vec<String>,
+    max_bytes: u64,
+    max_content_bytes: u64,
+    max_stores: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { stores: Vec::new(), max_bytes: MAX_BYTES, max_content_bytes: MAX_CONTENT_BYTES, max_stores: MAX_STORES }
+    }
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub enum Rights {
+    /// An actor: its id and its config.
+    Actor(String, Config),
+    /// An operator, who may all there is.
+    Operator,
+}
+
+impl Rights {
+    /// The rights of the actor with this id.
+    ///
+    /// # Errors
+    /// [`Error::BadStore`] for a name in `stores` that cannot be one.
+    pub fn of_actor(id: String, config: Config) -> Result<Self, Error> {
+        config.stores.iter().try_for_each(|name| check_store(name))?;
+        Ok(Self::Actor(id, config))
+    }
+
+    /// The owner of a store this caller makes; empty: it is shared.
+    pub fn owner(&self) -> &str {
+        match self {
+            Self::Actor(id, _) => id,
+            Self::Operator => "",
+        }
+    }
+
+    /// The row of a store as the caller sees it: a shared store that was not made yet is empty.
+    ///
+    /// # Errors
+    /// [`Error::NotSeen`], the same for a store of another actor and for none.
+    pub fn seen(&self, store: &str, row: Option<Row>) -> Result<Row, Error> {
+        match (self, row) {
+            (Self::Actor(_, config), row) if config.stores.iter().any(|name| name == store) => {
+                Ok(row.unwrap_or_default())
+            }
+            (Self::Actor(id, _), Some(row)) if row.owner == *id => Ok(row),
+            (Self::Actor(..), _) => Err(Error::NotSeen(store.to_owned())),
+            (Self::Operator, row) => row.ok_or_else(|| Error::NoStore(store.to_owned())),
+        }
+    }
+
+    /// Refuses one store more than the caller may make.
+    pub fn may_make(&self, made: u64) -> Result<(), Error> {
+        match self {
+            Self::Actor(_, config) if made >= config.max_stores => Err(Error::TooMany { made }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a content that is too big by itself.
+    pub fn may_store(&self, size: u64) -> Result<(), Error> {
+        match self {
+            Self::Actor(_, Config { max_content_bytes: max, .. }) if size > *max => {
+                Err(Error::TooBig { size, max: *max })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a content that a store of so many bytes has no room for.
+    pub fn may_add(&self, store: &str, bytes: u64, size: u64) -> Result<(), Error> {
+        match self {
+            Self::Actor(_, Config { max_bytes: max, .. }) if bytes.saturating_add(size) > *max => {
+                Err(Error::Full { store: store.to_owned(), bytes, size, max: *max })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The part of `requested` that `ceiling` allows.
+///
+/// # Errors
+/// A sentence on a value of the wrong type.
+pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
+    let rules = [
+        ("stores", Rule::Powers),
+        ("max_bytes", Rule::Smaller(MAX_BYTES)),
+        ("max_content_bytes", Rule::Smaller(MAX_CONTENT_BYTES)),
+        ("max_stores", Rule::Smaller(MAX_STORES)),
+    ];
+    narrow::object(&rules, ceiling, requested)
+}

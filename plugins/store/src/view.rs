@@ -1,0 +1,141 @@
+//! What is read of the index.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Value};
+
+use crate::error::Error;
+use crate::index::{CONTENTS, HELD, ORDER, STORES};
+use crate::names::Hash;
+
+/// The least and the greatest key a content can have.
+pub const LEAST: &[u8; 32] = &[0; 32];
+/// See [`LEAST`].
+pub const GREATEST: &[u8; 32] = &[u8::MAX; 32];
+
+/// What the index says of a store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    /// The actor that made it; empty for a shared one.
+    pub owner: String,
+    /// How many contents it has.
+    pub contents: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Row {
+    /// The row of a value of the table of stores.
+    pub fn of((owner, contents, bytes): (&str, u64, u64)) -> Self {
+        Self { owner: owner.to_owned(), contents, bytes }
+    }
+}
+
+/// A content of a store as an operator sees it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Its bytes.
+    pub bytes: u64,
+    /// The labels whose newest it is.
+    pub labels: Vec<String>,
+    /// The labels that hold it behind a newer one.
+    pub older_of: Vec<String>,
+}
+
+/// One state of the index.
+pub struct View {
+    stores: ReadOnlyTable<&'static str, (&'static str, u64, u64)>,
+    held: ReadOnlyTable<(&'static str, &'static [u8; 32]), u64>,
+    contents: ReadOnlyTable<&'static [u8; 32], u64>,
+    order: ReadOnlyTable<(&'static str, &'static str, u64), &'static [u8; 32]>,
+}
+
+impl View {
+    /// The state that `transaction` reads.
+    pub fn of(transaction: &ReadTransaction) -> Result<Self, Error> {
+        Ok(Self {
+            stores: transaction.open_table(STORES).map_err(Error::index)?,
+            held: transaction.open_table(HELD).map_err(Error::index)?,
+            contents: transaction.open_table(CONTENTS).map_err(Error::index)?,
+            order: transaction.open_table(ORDER).map_err(Error::index)?,
+        })
+    }
+
+    /// All stores, by id.
+    pub fn stores(&self) -> Result<Vec<(String, Row)>, Error> {
+        let entries = self.stores.iter().map_err(Error::index)?;
+        entries
+            .map(|entry| entry.map(|(id, row)| (id.value().to_owned(), Row::of(row.value()))))
+            .collect::<Result<_, _>>()
+            .map_err(Error::index)
+    }
+
+    /// A store's row.
+    pub fn row(&self, store: &str) -> Result<Option<Row>, Error> {
+        Ok(self.stores.get(store).map_err(Error::index)?.map(|row| Row::of(row.value())))
+    }
+
+    /// The size of a store's content; none when it does not have it.
+    pub fn size(&self, store: &str, hash: &Hash) -> Result<Option<u64>, Error> {
+        value(self.held.get((store, hash.bytes())))
+    }
+
+    /// Whether any store holds a content.
+    pub fn held(&self, hash: &Hash) -> Result<bool, Error> {
+        Ok(value(self.contents.get(hash.bytes()))?.is_some())
+    }
+
+    /// A store's contents, sorted by hash, each made into what the caller wants of it.
+    pub fn contents<T>(&self, store: &str, make: impl Fn(Hash, u64) -> T) -> Result<Vec<T>, Error> {
+        let range = self.held.range((store, LEAST)..=(store, GREATEST)).map_err(Error::index)?;
+        let made = range.map(|entry| entry.map(|(key, size)| make(Hash::from(key.value().1), size.value())));
+        made.collect::<Result<_, _>>().map_err(Error::index)
+    }
+
+    /// The newest content of a label.
+    pub fn newest(&self, store: &str, label: &str) -> Result<Option<Hash>, Error> {
+        let mut range = self.order.range((store, label, 0)..=(store, label, u64::MAX)).map_err(Error::index)?;
+        let newest = range.next_back().transpose().map_err(Error::index)?;
+        Ok(newest.map(|(_, hash)| Hash::from(hash.value())))
+    }
+
+    /// A store's labels, sorted by bytes: one step from each label to the next, however much it holds.
+    pub fn labels(&self, store: &str) -> Result<Vec<String>, Error> {
+        let mut labels: Vec<String> = Vec::new();
+        loop {
+            let from = match labels.last() {
+                Some(label) => Bound::Excluded((store, label.as_str(), u64::MAX)),
+                None => Bound::Included((store, "", 0)),
+            };
+            let next = self.order.range((from, Bound::Unbounded)).map_err(Error::index)?.next();
+            match next.transpose().map_err(Error::index)? {
+                Some((key, _)) if key.value().0 == store => labels.push(key.value().1.to_owned()),
+                _ => return Ok(labels),
+            }
+        }
+    }
+
+    /// A store's contents with the labels that hold them.
+    pub fn listed(&self, store: &str) -> Result<BTreeMap<Hash, Listed>, Error> {
+        let bytes = |hash, bytes| (hash, Listed { bytes, ..Listed::default() });
+        let mut listed: BTreeMap<Hash, Listed> = self.contents(store, bytes)?.into_iter().collect();
+        for label in self.labels(store)? {
+            let range = self.order.range((store, label.as_str(), 0)..=(store, label.as_str(), u64::MAX));
+            for (newer, entry) in range.map_err(Error::index)?.rev().enumerate() {
+                let (_, hash) = entry.map_err(Error::index)?;
+                let content = listed.entry(Hash::from(hash.value())).or_default();
+                if newer == 0 { &mut content.labels } else { &mut content.older_of }.push(label.clone());
+            }
+        }
+        Ok(listed)
+    }
+}
+
+/// The plain value of what a table found.
+pub fn value<T>(found: Result<Option<redb::AccessGuard<'_, T>>, redb::StorageError>) -> Result<Option<T>, Error>
+where
+    T: for<'a> Value<SelfType<'a> = T> + 'static,
+{
+    Ok(found.map_err(Error::index)?.map(|guard| guard.value()))
+}
