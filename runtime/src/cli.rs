@@ -19,6 +19,7 @@ mod inspect;
 mod log;
 mod plugin;
 mod run;
+mod trace;
 mod validate;
 
 const EXAMPLES: &str = "Examples:
@@ -27,7 +28,8 @@ const EXAMPLES: &str = "Examples:
   theater inspect my_actor.wasm
   theater plugin list
   theater chain list
-  theater chain verify";
+  theater chain verify
+  theater trace counter:12";
 
 /// Hosts WebAssembly component actors and a verifiable chain of everything each of them sees and does.
 #[derive(Parser)]
@@ -85,6 +87,8 @@ enum Command {
     /// Lists, shows, verifies, exports and removes chains
     #[command(subcommand)]
     Chain(chain::ChainCommand),
+    /// Follows a message from end to end over all chains
+    Trace(trace::Trace),
     /// A command that a plugin answers
     #[command(external_subcommand)]
     Plugins(Vec<OsString>),
@@ -115,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Plugin(command) => command.run(&common),
         Command::Events(command) => command.run(&common),
         Command::Chain(command) => command.run(&common),
+        Command::Trace(command) => command.run(&common),
         Command::Plugins(words) => commands::run(&words, &common),
     };
     match done {

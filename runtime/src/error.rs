@@ -102,6 +102,14 @@ pub enum Error {
     /// An actor named on the command line or by a plugin.
     #[error("there is no actor {0:?}")]
     NoSuchActor(String),
+    /// No event is meant.
+    #[error("there is no event {id} in {}", path.display())]
+    NoSuchEvent {
+        /// What was asked for.
+        id: String,
+        /// The data folder.
+        path: PathBuf,
+    },
     /// An operator's command failed.
     #[error("{name}: {reason}")]
     Command {
@@ -509,6 +517,7 @@ impl Error {
             Self::Journal(_) => "J0001",
             Self::ChainRead { .. } => "J0002",
             Self::NoSuchChain { .. } => "J0003",
+            Self::NoSuchEvent { .. } => "J0005",
             Self::Chain(_) => "J0004",
         }
     }
@@ -549,6 +558,9 @@ impl Error {
                 "check the path; the data folder is named with --data DIR or THEATER_HOME, without them it is ./.theater".to_owned()
             }
             Self::NoSuchChain { .. } => "`theater chain list` lists them".to_owned(),
+            Self::NoSuchEvent { .. } => {
+                "write CHAIN:SEQUENCE, or 8 digits or more of the event's hash; `theater events` lists them".to_owned()
+            }
             Self::Chain(_) => return None,
         })
     }

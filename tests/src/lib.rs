@@ -1,5 +1,7 @@
 //! What end-to-end tests stand on: the real program, the real plugins as files, real actors, real sockets.
 
+pub mod talk;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -355,7 +357,7 @@ pub fn texts(events: &[serde_json::Value], kind: &str) -> Vec<String> {
 pub fn plugin_folder(scratch: &Scratch) -> PathBuf {
     let folder = scratch.path().join("plugins");
     std::fs::create_dir_all(&folder).expect("a folder can be made");
-    for plugin in ["environment", "http_server", "random", "runtime", "supervisor", "timing"] {
+    for plugin in ["environment", "http_server", "message_server", "random", "runtime", "store", "supervisor", "timing"] {
         let file = format!("lib{plugin}.so");
         std::fs::copy(build_folder().join(&file), folder.join(&file)).expect("a plugin can be copied");
     }

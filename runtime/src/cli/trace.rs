@@ -1,0 +1,135 @@
+//! `theater trace`: a message from end to end, over all chains of a data folder.
+//!
+//! An event leads to others in two ways: a `queued` event to what its call did (`call` names its sequence), and any event
+//! to the `queued` events that name it as their cause. The trace is the tree of both, from the outermost cause down.
+
+use std::collections::{BTreeMap, HashMap};
+use std::process::ExitCode;
+
+use clap::Args;
+use theater_plugin_api::uuid_text;
+use theater_runtime::chain::{Hash, Id, hex};
+use theater_runtime::describe::Describer;
+use theater_runtime::error::Error;
+use theater_runtime::objects::Objects;
+use theater_runtime::record::Kind;
+use theater_runtime::verify::{self, Event};
+
+use super::events::{find, line};
+use super::{Common, Done, print_line};
+
+/// Follows a message from what led to it to everything it led to, over all chains of the data folder.
+#[derive(Args)]
+pub struct Trace {
+    /// An event: CHAIN:SEQUENCE (the chain by its actor's id, a unique start of it, or name), or the start of its hash (8
+    /// digits or more)
+    event: String,
+}
+
+type Key = (Id, u64);
+
+/// How events hang together.
+#[derive(Default)]
+struct Links {
+    // What each event stands under: its call, or its cause.
+    up: HashMap<Key, Key>,
+    down: BTreeMap<Key, Vec<Key>>,
+}
+
+impl Links {
+    fn add(&mut self, event: &Event<'_>) {
+        let header = &event.header;
+        let key = (header.actor, header.sequence);
+        let above = match Kind::from_number(header.kind) {
+            Some(Kind::Queued) => header.cause.map(|cause| (cause.actor, cause.sequence)),
+            _ => header.call.map(|call| (header.actor, call)),
+        };
+        if let Some(above) = above {
+            self.up.insert(key, above);
+            self.down.entry(above).or_default().push(key);
+        }
+    }
+
+    fn root(&self, mut key: Key) -> Key {
+        while let Some(above) = self.up.get(&key) {
+            key = *above;
+        }
+        key
+    }
+
+    /// The events under `root` in the order to show them, each with its depth.
+    fn tree(&self, root: Key) -> Vec<(Key, usize)> {
+        let mut shown = Vec::new();
+        let mut open = vec![(root, 0)];
+        while let Some((key, depth)) = open.pop() {
+            shown.push((key, depth));
+            let below = self.down.get(&key).into_iter().flatten().rev();
+            open.extend(below.map(|key| (*key, depth + 1)));
+        }
+        shown
+    }
+}
+
+impl Trace {
+    /// Runs the command.
+    pub fn run(self, common: &Common) -> Done {
+        let data = common.data();
+        let wanted = self.wanted(common)?;
+        let (mut links, mut meant) = (Links::default(), Vec::new());
+        verify::read(&data, |event| {
+            links.add(event);
+            if wanted.is(event) {
+                meant.push((event.header.actor, event.header.sequence));
+            }
+        })?;
+        let [meant] = meant.as_slice() else {
+            let id = if meant.is_empty() { self.event } else { format!("{} (it is not unique)", self.event) };
+            return Err(Error::NoSuchEvent { id, path: data });
+        };
+        let tree = links.tree(links.root(*meant));
+        let mut lines: HashMap<Key, String> = tree.iter().map(|(key, _)| (*key, String::new())).collect();
+        let mut describer = Describer::new(Some(Objects::new(&data)));
+        verify::read(&data, |event| {
+            let text = line(common, &mut describer, event);
+            if let Some(slot) = lines.get_mut(&(event.header.actor, event.header.sequence)) {
+                *slot = text;
+            }
+        })?;
+        for (key, depth) in &tree {
+            let text = lines.get(key).map(String::as_str).unwrap_or_default();
+            let indent = if common.is_json() { String::new() } else { "  ".repeat(*depth) };
+            match text {
+                "" => print_line(&format!("{indent}{}:{} is not in this folder", uuid_text(&key.0), key.1)),
+                text => print_line(&format!("{indent}{text}")),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wanted(&self, common: &Common) -> Result<Wanted, Error> {
+        let Some((chain, sequence)) = self.event.rsplit_once(':') else {
+            return Ok(Wanted::Hash(self.event.to_ascii_lowercase()));
+        };
+        let sequence = sequence.parse().map_err(|_| Error::NoSuchEvent { id: self.event.clone(), path: common.data() })?;
+        Ok(Wanted::Key((find(&common.data(), chain)?, sequence)))
+    }
+}
+
+/// Which event is meant.
+enum Wanted {
+    Key(Key),
+    Hash(String),
+}
+
+impl Wanted {
+    fn is(&self, event: &Event<'_>) -> bool {
+        match self {
+            Self::Key(key) => *key == (event.header.actor, event.header.sequence),
+            Self::Hash(start) => start.len() >= 8 && starts(&event.hash, start),
+        }
+    }
+}
+
+fn starts(hash: &Hash, start: &str) -> bool {
+    hex(hash).starts_with(start)
+}

@@ -1,0 +1,85 @@
+//! Talking to an actor through the port of its message-server.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value as Json, json};
+
+use crate::{Response, Running, Scratch, component, exchange, wait_until};
+
+/// A handler entry for messages, with a port of the system's choice.
+pub const TALK: &str = "[[handlers]]\ntype = \"message-server\"\nconfig = { port = 0 }\n";
+
+/// Posts bytes to `/send` or `/request`.
+///
+/// # Panics
+/// When no response comes.
+#[must_use]
+pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Response {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    exchange(address, &[head.as_bytes(), body].concat()).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+}
+
+/// A request in the envelope of our own actors: the payload of its answer.
+///
+/// # Errors
+/// The reason in the answer, or what else came.
+pub fn try_ask(address: SocketAddr, kind: &str, payload: Json) -> Result<Json, String> {
+    let message = json!({"type": kind, "payload": payload});
+    let response = post(address, "/request", message.to_string().as_bytes());
+    let text = response.text();
+    let answer: Json = serde_json::from_str(&text).map_err(|_| format!("{}: {text}", response.status))?;
+    match answer["status"].as_str() {
+        Some("success") => Ok(answer["payload"].clone()),
+        _ => Err(answer["payload"]["message"].as_str().unwrap_or(&text).to_owned()),
+    }
+}
+
+/// As [`try_ask`], of a request that succeeds.
+///
+/// # Panics
+/// When it does not.
+#[must_use]
+pub fn ask(address: SocketAddr, kind: &str, payload: Json) -> Json {
+    try_ask(address, kind, payload).unwrap_or_else(|error| panic!("{kind}: {error}"))
+}
+
+/// A message that expects no answer.
+///
+/// # Panics
+/// When it is not taken.
+pub fn tell(address: SocketAddr, kind: &str, payload: Json) {
+    let message = json!({"type": kind, "payload": payload});
+    let response = post(address, "/send", message.to_string().as_bytes());
+    assert_eq!(response.status, 202, "{}", response.text());
+}
+
+/// Asks until the answer is as it should be.
+///
+/// # Panics
+/// When it does not become so in time.
+pub fn ask_until<T>(address: SocketAddr, kind: &str, mut look: impl FnMut(&Json) -> Option<T>) -> T {
+    wait_until(&format!("the right answer to {kind}"), || look(&ask(address, kind, json!({}))))
+}
+
+/// Writes manifests into the scratch folder, each named after its actor: `more` is TOML behind the head.
+pub fn manifests(scratch: &Scratch, all: &[(&str, &str)]) -> Vec<String> {
+    all.iter()
+        .map(|(actor, more)| {
+            let head = format!("name = {actor:?}\ncomponent_path = {:?}\n", component(actor).display().to_string());
+            scratch.write(&format!("{actor}.toml"), head + more).display().to_string()
+        })
+        .collect()
+}
+
+/// Starts actors from manifests as [`manifests`] writes them: the program, and the address of each that has one.
+#[must_use]
+pub fn start(scratch: &Scratch, all: &[(&str, &str)]) -> (Running, Vec<SocketAddr>) {
+    let paths = manifests(scratch, all);
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let running = Running::start(&scratch.path().join("data"), &paths);
+    let addresses = (0..all.len()).map(|number| running.address(number)).collect();
+    (running, addresses)
+}

@@ -1,0 +1,279 @@
+//! Actors that start others and look after them.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value as Json, json};
+use theater_tests::talk::{TALK, ask, ask_until, manifests, start, tell, try_ask};
+use theater_tests::{Running, Scratch, chain, texts, theater, wait_until};
+
+const SUPERVISE: &str = "[[handlers]]\ntype = \"supervisor\"\n";
+const WORKER: &str = "[[handlers]]\ntype = \"message-server\"\n[[handlers]]\ntype = \"timing\"\n";
+
+/// A tree with its manifests beside it; `config` is the supervisor's.
+fn tree(scratch: &Scratch, config: &str) -> (Running, SocketAddr) {
+    manifests(scratch, &[("worker", WORKER)]);
+    let timing = "[[handlers]]\ntype = \"timing\"\n";
+    let (running, at) = start(scratch, &[("tree", &format!("{TALK}{SUPERVISE}{config}\n{timing}"))]);
+    (running, at[0])
+}
+
+fn grow(tree: SocketAddr, children: u64) -> Vec<String> {
+    let grown = ask(tree, "grow", json!({"children": children}));
+    grown["children"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect()
+}
+
+fn order(tree: SocketAddr, child: &str, kind: &str, payload: Json) {
+    let _ = ask(tree, "tell", json!({"child": child, "message": {"type": kind, "payload": payload}}));
+}
+
+fn worker(tree: SocketAddr, child: &str) -> Json {
+    ask(tree, "ask", json!({"child": child, "message": {"type": "report"}}))
+}
+
+fn counts(report: &Json) -> [u64; 3] {
+    ["errors", "exits", "external_stops"].map(|key| report[key].as_u64().unwrap())
+}
+
+fn verified(running: &Running) {
+    let output = theater(&["chain", "verify", "--data", &running.data.display().to_string()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn each_kind_of_death_is_told_once_and_in_its_own_way() {
+    let scratch = Scratch::new();
+    let (mut running, at) = tree(&scratch, "");
+    let children = grow(at, 3);
+    assert_eq!(ask(at, "report", json!({}))["children"], json!(children), "oldest first");
+    order(at, &children[0], "crash", json!({}));
+    let report = ask_until(at, "report", |report| (counts(report) == [1, 0, 0]).then(|| report.clone()));
+    assert_eq!(report["last"]["kind"], "error WitErrorType::Internal");
+    assert_eq!(report["last"]["child"], children[0]);
+    assert!(report["last"]["data"].as_str().unwrap().contains("unreachable"), "{report}");
+    order(at, &children[1], "exit", json!({"data": "good bye"}));
+    let report = ask_until(at, "report", |report| (counts(report) == [1, 1, 0]).then(|| report.clone()));
+    assert_eq!(report["last"]["data"], "good bye");
+    let _ = ask(at, "stop", json!({"child": children[2]}));
+    ask_until(at, "report", |report| (counts(report) == [1, 1, 1] && report["children"] == json!([])).then_some(()));
+    // Those that ended are still asked for.
+    for child in &children {
+        let state = ask(at, "state", json!({"child": child}));
+        assert!(state["state"].as_str().unwrap().contains(child.as_str()), "{state}");
+        let types = ask(at, "events", json!({"child": child}));
+        assert_eq!(types["types"][0], "runtime/created");
+    }
+    assert!(try_ask(at, "state", json!({"child": "somebody"})).unwrap_err().contains("somebody"));
+    assert!(running.stop().0.success());
+    verified(&running);
+}
+
+#[test]
+fn an_err_is_a_failure_only_where_the_manifest_says_so() {
+    let scratch = Scratch::new();
+    let (_running, at) = tree(&scratch, "");
+    let child = &grow(at, 1)[0];
+    order(at, child, "fail", json!({}));
+    assert_eq!(worker(at, child)["handled"], 1, "it goes on");
+    manifests(&scratch, &[("worker", &format!("on_error = \"fail\"\n{WORKER}"))]);
+    let strict = &grow(at, 1)[0];
+    order(at, strict, "fail", json!({}));
+    let report = ask_until(at, "report", |report| (counts(report) == [1, 0, 0]).then(|| report.clone()));
+    assert!(report["last"]["data"].as_str().unwrap().contains("told to fail"), "{report}");
+}
+
+#[test]
+fn a_child_that_fails_is_started_again_with_its_first_state_and_what_waits_for_it() {
+    let scratch = Scratch::new();
+    let (mut running, at) = tree(&scratch, "config = { restart = \"on-failure\" }");
+    let child = &grow(at, 1)[0];
+    order(at, child, "echo", json!(1));
+    assert_eq!(worker(at, child)["handled"], 2);
+    order(at, child, "busy", json!({"ms": 300}));
+    order(at, child, "crash", json!({}));
+    for number in 0..10 {
+        order(at, child, "echo", json!(number));
+    }
+    ask_until(at, "report", |report| (counts(report) == [1, 0, 0]).then_some(()));
+    let report = wait_until("all ten", || Some(worker(at, child)).filter(|report| report["handled"] == 11));
+    assert_eq!((&report["starts"], &report["id"]), (&json!(1), &json!(child)), "{report}");
+    assert!(running.stop().0.success());
+    verified(&running);
+    let events = chain(&running.data, "worker");
+    assert_eq!(texts(&events, "restarted").len(), 1);
+    assert_eq!(texts(&events, "failed").len(), 1);
+}
+
+#[test]
+fn an_exit_is_started_again_only_under_always_and_a_stop_never() {
+    let scratch = Scratch::new();
+    let (_running, at) = tree(&scratch, "config = { restart = \"always\" }");
+    let child = &grow(at, 1)[0];
+    order(at, child, "exit", json!({}));
+    ask_until(at, "report", |report| (counts(report) == [0, 1, 0]).then_some(()));
+    wait_until("its next life", || (worker(at, child)["handled"] == 1).then_some(()));
+    let _ = ask(at, "stop", json!({"child": child}));
+    ask_until(at, "report", |report| {
+        (counts(report) == [0, 1, 1] && report["children"] == json!([])).then_some(())
+    });
+}
+
+#[test]
+fn too_many_restarts_fail_the_parent() {
+    let scratch = Scratch::new();
+    let (mut running, at) = tree(&scratch, "config = { restart = \"on-failure\", max_restarts = 2 }");
+    let child = &grow(at, 1)[0];
+    for crash in 1..=3 {
+        wait_until("a life to end", || {
+            let message = json!({"child": child, "message": {"type": "crash"}});
+            try_ask(at, "tell", message).ok()
+        });
+        if crash < 3 {
+            ask_until(at, "report", |report| (counts(report)[0] == crash).then_some(()));
+        }
+    }
+    let status = running.wait();
+    assert_eq!(status.code(), Some(1));
+    let said = running.all_errors().join("\n");
+    assert!(said.contains("restart") && said.contains("worker"), "{said}");
+}
+
+#[test]
+fn a_child_is_restarted_and_resumed_by_hand() {
+    let scratch = Scratch::new();
+    let (_running, at) = tree(&scratch, "");
+    let child = &grow(at, 1)[0];
+    order(at, child, "echo", json!(1));
+    assert_eq!(worker(at, child)["handled"], 2);
+    let _ = ask(at, "restart", json!({"child": child}));
+    let report = worker(at, child);
+    assert_eq!((&report["starts"], &report["handled"]), (&json!(1), &json!(1)), "the first start again");
+    assert_eq!(counts(&ask(at, "report", json!({}))), [0, 0, 0], "a restart by hand is no death");
+    assert!(try_ask(at, "resume", json!({"manifest": "worker.toml"})).is_err(), "it lives");
+    let _ = ask(at, "stop", json!({"child": child}));
+    assert!(try_ask(at, "restart", json!({"child": child})).unwrap_err().contains("resume"));
+    let resumed = ask(at, "resume", json!({"manifest": "worker.toml"}));
+    assert_eq!(resumed["child"], *child, "the same id");
+    let report = worker(at, child);
+    assert_eq!((&report["starts"], &report["handled"]), (&json!(2), &json!(2)), "its last state");
+    let types = ask(at, "events", json!({"child": child}))["types"].to_string();
+    assert_eq!(types.matches("runtime/restarted").count(), 2, "the same chain: {types}");
+    let _ = ask(at, "stop", json!({"child": child}));
+    let with_state = json!({"manifest": "worker.toml", "state": "{\"starts\": 6}"});
+    let _ = ask(at, "resume", with_state);
+    assert_eq!(worker(at, child)["starts"], 7);
+}
+
+#[test]
+fn a_failed_start_is_err_and_no_death() {
+    let scratch = Scratch::new();
+    let (_running, at) = tree(&scratch, "config = { restart = \"always\" }");
+    for (manifest, reason) in [
+        ("nowhere.toml", "nowhere.toml"),
+        ("name = \"x\"\n", "component_path"),
+        ("name = \"x\"\ncomponent_path = \"nothing.wasm\"", "nothing.wasm"),
+        ("ftp://somewhere/x.toml", "ftp"),
+    ] {
+        let error = try_ask(at, "grow", json!({"children": 1, "worker": manifest})).unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
+    manifests(&scratch, &[("init-fails", "")]);
+    let error = try_ask(at, "grow", json!({"children": 1, "worker": "init-fails.toml"})).unwrap_err();
+    assert!(error.contains("init"), "{error}");
+    assert_eq!(counts(&ask(at, "report", json!({}))), [0, 0, 0]);
+}
+
+#[test]
+fn a_child_may_only_what_its_parent_may() {
+    let scratch = Scratch::new();
+    let timing = "config = { max_sleep_duration = 50 }";
+    manifests(&scratch, &[("worker", WORKER), ("prober", "[[handlers]]\ntype = \"environment\"\n")]);
+    let parent = format!("{TALK}{SUPERVISE}\n[[handlers]]\ntype = \"timing\"\n{timing}\n");
+    let with_ceiling = format!("{parent}\n[permissions.timing]\nmax_sleep_duration = 7\n");
+    let paths = manifests(&scratch, &[("tree", &with_ceiling)]);
+    let shown = theater(&["validate", &paths[0], "--data", &scratch.path().join("d").display().to_string()]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("children, handler timing: at most") && shown.contains("\"max_sleep_duration\":7"), "{shown}");
+    let (mut running, at) = start(&scratch, &[("tree", &with_ceiling)]);
+    let _ = grow(at[0], 1);
+    assert!(running.stop().0.success());
+    let events = chain(&running.data, "worker");
+    let created = texts(&events, "created").remove(0);
+    assert!(!created.is_empty());
+    let handlers = running.data.join("objects");
+    assert!(handlers.is_dir());
+}
+
+#[test]
+fn a_thousand_children_that_fail_at_once_are_a_thousand_deaths() {
+    let scratch = Scratch::new();
+    let (mut running, at) = tree(&scratch, "");
+    for _ in 0..10 {
+        assert_eq!(grow(at, 100).len(), 100);
+    }
+    let told = ask(at, "tell", json!({"message": {"type": "crash"}}));
+    assert_eq!(told["told"], 1000);
+    ask_until(at, "report", |report| (counts(report)[0] >= 1000).then_some(()));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let report = ask(at, "report", json!({}));
+    assert_eq!((counts(&report), &report["children"]), ([1000, 0, 0], &json!([])));
+    assert!(running.stop().0.success());
+    verified(&running);
+}
+
+#[test]
+fn an_actor_that_ends_takes_all_below_it_along_deepest_first() {
+    let scratch = Scratch::new();
+    manifests(&scratch, &[("worker", WORKER)]);
+    let all = format!("{TALK}{SUPERVISE}\n[[handlers]]\ntype = \"timing\"\n");
+    let below = "[[handlers]]\ntype = \"message-server\"\n".to_owned() + SUPERVISE + "[[handlers]]\ntype = \"timing\"\n";
+    let head = manifests(&scratch, &[("tree", &below)]).remove(0);
+    let inner = scratch.write("inner.toml", std::fs::read(head).unwrap());
+    let (mut running, at) = start(&scratch, &[("tree", &all)]);
+    let inner = inner.display().to_string();
+    let grown = ask(at[0], "grow", json!({"children": 3, "depth": 3, "tree": inner}));
+    let first = grown["children"][0].as_str().unwrap().to_owned();
+    let _ = ask(at[0], "stop", json!({"child": first}));
+    let report = ask(at[0], "report", json!({}));
+    assert_eq!((counts(&report), report["children"].as_array().unwrap().len()), ([0, 0, 1], 2));
+    assert!(running.stop().0.success());
+    let data = running.data.display().to_string();
+    let events = theater(&["-o", "json", "events", "--data", &data]);
+    let events = theater_tests::json_lines(&events.stdout);
+    let ended: Vec<&Json> = events.iter().filter(|event| event["type"] == "stopped").collect();
+    assert_eq!(ended.len(), 1 + 3 + 9 + 27, "all are stopped, nobody failed");
+    verified(&running);
+    // Within the first subtree the root comes last.
+    let at_root = ended.iter().position(|event| event["actor"] == first.as_str()).unwrap();
+    assert_eq!(at_root, 12, "its 3 and their 9 were before it");
+}
+
+#[test]
+fn a_bank_loses_no_money_when_a_transfer_crashes() {
+    let scratch = Scratch::new();
+    manifests(&scratch, &[("account", "[[handlers]]\ntype = \"message-server\"\n")]);
+    manifests(&scratch, &[("transfer", "[[handlers]]\ntype = \"message-server\"\n")]);
+    let teller = format!(
+        "init_state = {{ json = {{ open = {{ alice = 100, bob = 100 }} }} }}\n{TALK}{SUPERVISE}config = {{ restart = \"on-failure\", max_restarts = 10, children = {{ account = {{ restart = \"never\" }} }} }}\n"
+    );
+    let (mut running, at) = start(&scratch, &[("teller", &teller)]);
+    for (from, to, amount, crash) in [("alice", "bob", 30, false), ("alice", "bob", 30, true), ("bob", "alice", 5, true)] {
+        let order = json!({"from": from, "to": to, "amount": amount, "crash": crash});
+        let id = ask(at[0], "transfer", order)["transfer"].as_str().unwrap().to_owned();
+        let done = ask_until(at[0], "transfers", |all| (all[&id]["status"] == "done").then(|| all[&id].clone()));
+        assert_eq!(done["crashes"], u64::from(crash), "{done}");
+    }
+    assert_eq!(ask(at[0], "balances", json!({})), json!({"alice": 45, "bob": 155}));
+    assert!(running.stop().0.success());
+    verified(&running);
+}
+
+#[test]
+fn a_send_to_a_child_that_was_stopped_is_err() {
+    let scratch = Scratch::new();
+    let (_running, at) = tree(&scratch, "");
+    let child = &grow(at, 1)[0];
+    let _ = ask(at, "stop", json!({"child": child}));
+    let error = try_ask(at, "tell", json!({"child": child, "message": {"type": "echo"}})).unwrap_err();
+    assert!(error.contains(child.as_str()), "{error}");
+    tell(at, "tell", json!({"child": child, "message": {"type": "echo"}}));
+}
