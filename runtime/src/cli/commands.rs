@@ -31,14 +31,15 @@ pub struct Asked {
 pub fn parse() -> (Cli, Vec<Asked>) {
     let words: Vec<OsString> = std::env::args_os().collect();
     let first = Cli::command().try_get_matches_from(&words);
-    let matches = match first {
-        Ok(matches) => matches,
+    let (matches, commands) = match first {
+        Ok(matches) => (matches, Vec::new()),
         Err(error) if matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::DisplayHelp) => {
-            extended(&commands_of(&words)).get_matches_from(&words)
+            let commands = commands_of(&words);
+            (extended(&commands).get_matches_from(&words), commands)
         }
         Err(error) => error.exit(),
     };
-    let asked = asked(&matches).unwrap_or_else(|sentence| {
+    let asked = asked(&matches, &commands).unwrap_or_else(|sentence| {
         Cli::command().error(ErrorKind::ValueValidation, sentence).exit();
     });
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -57,15 +58,19 @@ fn commands_of(words: &[OsString]) -> Vec<(String, String)> {
         }
     }
     let Ok(plugins) = Plugins::find(&folder.unwrap_or_else(super::default_plugins)) else { return Vec::new() };
-    plugins.all().flat_map(|found| found.descriptor.commands.clone()).collect()
+    let own = Cli::command();
+    let taken = |name: &str| {
+        let run = own.find_subcommand("run");
+        run.into_iter().chain([&own]).flat_map(Command::get_arguments).any(|known| known.get_id() == name)
+    };
+    let all = plugins.all().flat_map(|found| found.descriptor.commands.clone());
+    all.filter(|(name, _)| !taken(name)).collect()
 }
 
 /// The command line with an option of `run` for each command.
 fn extended(commands: &[(String, String)]) -> Command {
     Cli::command().mut_subcommand("run", |run| {
-        let known: Vec<String> = run.get_arguments().map(|arg| arg.get_id().to_string()).collect();
-        let new = commands.iter().filter(|(name, _)| !known.contains(name));
-        new.fold(run, |run, (name, help)| {
+        commands.iter().fold(run, |run, (name, help)| {
             let option = Arg::new(name.clone()).long(name.clone()).value_name("ACTOR=JSON").action(ArgAction::Append);
             run.arg(option.help(format!("{help} (once all actors are ready; then the program ends)")))
         })
@@ -73,15 +78,13 @@ fn extended(commands: &[(String, String)]) -> Command {
 }
 
 /// The commands given to `run`, in the order of the command line.
-fn asked(matches: &ArgMatches) -> Result<Vec<Asked>, String> {
+fn asked(matches: &ArgMatches, commands: &[(String, String)]) -> Result<Vec<Asked>, String> {
     let Some(("run", run)) = matches.subcommand() else { return Ok(Vec::new()) };
-    let known = Cli::command();
-    let known: Vec<_> = known.find_subcommand("run").into_iter().flat_map(|run| run.get_arguments()).collect();
     let mut all = Vec::new();
-    for id in run.ids().filter(|id| known.iter().all(|arg| arg.get_id() != *id)) {
-        let Ok(Some(values)) = run.try_get_many::<String>(id.as_str()) else { continue };
-        for (index, value) in run.indices_of(id.as_str()).into_iter().flatten().zip(values) {
-            all.push((index, ask(id.as_str(), value)?));
+    for (name, _) in commands {
+        let Some(values) = run.get_many::<String>(name) else { continue };
+        for (index, value) in run.indices_of(name).into_iter().flatten().zip(values) {
+            all.push((index, ask(name, value)?));
         }
     }
     all.sort_by_key(|(index, _)| *index);
