@@ -497,19 +497,25 @@ fn every_manifest_and_every_actor_is_used_by_a_test_or_named_in_the_documentatio
     assert!(unused.is_empty(), "no test and no documentation uses {unused:?}");
 }
 
+/// Members of the actors' workspace that are no actors, but shared by some.
+const HELPERS: [&str; 2] = ["http", "message"];
+
 /// The actors of `tests/actors`, from their workspace's list of members.
 fn actors() -> Vec<String> {
     let workspace: toml::Table = read("tests/actors/Cargo.toml").parse().unwrap();
     let members = workspace["workspace"]["members"].as_array().unwrap();
-    members.iter().map(|member| member.as_str().unwrap().to_owned()).filter(|name| name != "http").collect()
+    members.iter().map(|member| member.as_str().unwrap().to_owned()).filter(|name| !HELPERS.contains(&name.as_str())).collect()
 }
 
 /// The SHA-256 of an actor's source as `tests/actors/build` defines it.
 fn source_sha256(actor: &str) -> String {
     let mut paths = vec!["tests/actors/Cargo.toml".to_owned(), "tests/actors/Cargo.lock".to_owned()];
     let source = read(format!("tests/actors/{actor}/src/lib.rs"));
-    let mut folders =
-        vec![("tests/actors/http".to_owned(), ""), (format!("tests/actors/{actor}"), ""), ("wit".to_owned(), ".wit")];
+    let mut folders: Vec<_> = HELPERS.iter().map(|helper| (format!("tests/actors/{helper}"), "")).collect();
+    folders.extend([(format!("tests/actors/{actor}"), ""), ("wit".to_owned(), ".wit")]);
+    if source.contains("theater_sdk") {
+        folders.extend([("wit/sdk".to_owned(), ".rs"), ("wit/sdk".to_owned(), "Cargo.toml")]);
+    }
     for third in ["acme-greeter", "bad-plugins"] {
         if source.contains(third) {
             folders.push((format!("tests/{third}/wit"), ".wit"));
