@@ -20,10 +20,7 @@ impl actor::Actor for CounterActor {
 
 #[message_server::export]
 impl message_server::MessageServerClient for CounterActor {
-    fn handle_send(
-        state: Option<Vec<u8>>,
-        params: (Vec<u8>,),
-    ) -> Result<(Option<Vec<u8>>,), String> {
+    fn handle_send(state: Option<Vec<u8>>, params: (Vec<u8>,)) -> Result<(Option<Vec<u8>>,), String> {
         let (bytes,) = params;
         let message = Message::read(&bytes)?;
         let new_state = match message.kind.as_str() {
@@ -33,10 +30,7 @@ impl message_server::MessageServerClient for CounterActor {
         Ok((new_state,))
     }
 
-    fn handle_request(
-        state: Option<Vec<u8>>,
-        params: (Vec<u8>,),
-    ) -> Result<(Option<Vec<u8>>, (Vec<u8>,)), String> {
+    fn handle_request(state: Option<Vec<u8>>, params: (Vec<u8>,)) -> Result<(Option<Vec<u8>>, (Vec<u8>,)), String> {
         let (bytes,) = params;
         let message = Message::read(&bytes)?;
         let new_state = None;
@@ -50,9 +44,7 @@ impl message_server::MessageServerClient for CounterActor {
 
 fn count(state: Option<Vec<u8>>) -> Result<i64, String> {
     let state: Value = message::state(state)?;
-    state["count"]
-        .as_i64()
-        .ok_or_else(|| format!("the state should be {{\"count\": N}}, but is {state}"))
+    state["count"].as_i64().ok_or_else(|| format!("the state should be {{\"count\": N}}, but is {state}"))
 }
 
 fn written(count: i64) -> Vec<u8> {
@@ -64,8 +56,6 @@ fn by(message: &Message) -> Result<i64, String> {
     let payload: Value = message.payload()?;
     match &payload["by"] {
         Value::Null => Ok(1),
-        by => by
-            .as_i64()
-            .ok_or_else(|| format!("\"by\" should be a number, but is {by}")),
+        by => by.as_i64().ok_or_else(|| format!("\"by\" should be a number, but is {by}")),
     }
 }

@@ -57,10 +57,7 @@ impl Message {
 
     /// The reason not to know this message; `known` lists the types that are known.
     pub fn unknown<T>(&self, known: &str) -> Result<T, String> {
-        Err(format!(
-            "no type \"{}\" with action \"{}\"; there are {known}",
-            self.kind, self.action
-        ))
+        Err(format!("no type \"{}\" with action \"{}\"; there are {known}", self.kind, self.action))
     }
 }
 
@@ -77,8 +74,7 @@ pub fn write(kind: &str, action: &str, payload: Value) -> Vec<u8> {
 
 /// The payload of an answer, or the reason it gives.
 pub fn read_answer(bytes: &[u8]) -> Result<Value, String> {
-    let mut answer: Value =
-        serde_json::from_slice(bytes).map_err(|error| format!("no answer of ours: {error}"))?;
+    let mut answer: Value = serde_json::from_slice(bytes).map_err(|error| format!("no answer of ours: {error}"))?;
     let payload = answer["payload"].take();
     match (answer["status"].as_str(), &payload["message"]) {
         (Some("success"), _) => Ok(payload),
@@ -97,7 +93,34 @@ pub fn state<T: DeserializeOwned + Default>(state: Option<Vec<u8>>) -> Result<T,
 
 /// A state, written.
 pub fn keep(state: &impl Serialize) -> Result<Option<Vec<u8>>, String> {
-    serde_json::to_vec(state)
-        .map(Some)
-        .map_err(|error| error.to_string())
+    serde_json::to_vec(state).map(Some).map_err(|error| error.to_string())
+}
+
+/// What an actor does with a message: changes its state and has a payload for the answer.
+pub type Act<S> = fn(&mut S, &Message) -> Result<Value, String>;
+
+/// `handle_send` of an actor with a state in JSON: acts, and answers nobody.
+pub fn handle_send<S>(old: Option<Vec<u8>>, bytes: &[u8], act: Act<S>) -> Result<(Option<Vec<u8>>,), String>
+where
+    S: DeserializeOwned + Serialize + Default,
+{
+    let mut new = state(old)?;
+    act(&mut new, &Message::read(bytes)?)?;
+    Ok((keep(&new)?,))
+}
+
+/// `handle_request` of an actor with a state in JSON: acts and answers. After an error the old state stays.
+pub fn handle_request<S>(
+    old: Option<Vec<u8>>,
+    bytes: &[u8],
+    act: Act<S>,
+) -> Result<(Option<Vec<u8>>, (Vec<u8>,)), String>
+where
+    S: DeserializeOwned + Serialize + Default,
+{
+    let mut new = state(old)?;
+    let message = Message::read(bytes)?;
+    let result = act(&mut new, &message);
+    let kept = if result.is_ok() { keep(&new)? } else { None };
+    Ok((kept, (message.answer(result),)))
 }
