@@ -1,5 +1,5 @@
 //! The attributes take every form of a function that their documentation has, and the trait sees one.
-#![allow(clippy::expect_used, reason = "tests")]
+#![allow(unused_qualifications, clippy::expect_used, clippy::type_complexity, reason = "written as users may")]
 
 use theater_sdk::{State, actor, http_server, message_server, supervisor_handlers};
 

@@ -190,8 +190,11 @@ impl Teller {
     }
 
     fn transfers(&self) -> Value {
-        let line = |transfer: &Transfer| json!({ "status": transfer.status, "crashes": transfer.crashes, "reason": transfer.reason });
-        self.transfers.iter().map(|(id, transfer)| (id.clone(), line(transfer))).collect()
+        let line = |(id, transfer): (&String, &Transfer)| {
+            let Transfer { status, crashes, reason, .. } = transfer;
+            (id.clone(), json!({ "status": status, "crashes": crashes, "reason": reason }))
+        };
+        self.transfers.iter().map(line).collect()
     }
 }
 

@@ -3,7 +3,8 @@
 //! As a request or a send; `child` is an id:
 //!
 //! - `{"type": "grow", "payload": {"children": N, "depth": D}}`: spawns N children, which are workers with
-//!   depth 1 (the default) and else trees that grow N children of depth D - 1 in their `init`; answers `{"children": [ids]}`
+//!   depth 1 (the default) and else trees that grow N children of depth D - 1 in their `init`; answers
+//!   `{"children": [ids]}`
 //! - `{"type": "report"}`: answers `{"children": [living], "spawned": N, "errors": N, "exits": N,
 //!   "external_stops": N, "last": {"kind": .., "child": .., "data": ..}}`, the last death being `null` at first
 //! - `{"type": "tell", "payload": {"child": .., "message": {..}}}`: sends the message to the child, or without

@@ -5,7 +5,7 @@
 //! its types, and functions of `theater_sdk::adapt` stand between the two: so the compiler, not this crate,
 //! judges whether the types are a form that is known, and says so at the place where they are written.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, PatType, ReturnType, Type};
@@ -74,17 +74,20 @@ fn adapt(function: &mut ImplItemFn) {
         return;
     };
     let (attributes, body, name) = (&function.attrs, &function.block, &function.sig.ident);
+    // Names that what was written cannot see.
+    let own = |name| Ident::new(name, Span::mixed_site().located_at(result.span()));
+    let [all_state, all_params, written] = ["state", "params", "written"].map(own);
     // Where a form is not known, the error stands at its type.
-    let checked = quote_spanned!(params.ty.span()=> ::theater_sdk::adapt::#name::params(params));
-    let answered = quote_spanned!(result.span()=> ::theater_sdk::adapt::#name::answer);
+    let checked = quote_spanned!(params.ty.span()=> ::theater_sdk::adapt::#name::params(#all_params));
+    let answer = quote_spanned!(result.span()=> ::theater_sdk::adapt::#name::answer(#written(#all_state, #checked)));
     let adapted = quote! {
         #(#attributes)*
         fn #name(
-            state: ::theater_sdk::State,
-            params: ::theater_sdk::adapt::#name::Params,
+            #all_state: ::theater_sdk::State,
+            #all_params: ::theater_sdk::adapt::#name::Params,
         ) -> ::theater_sdk::adapt::#name::Answer {
-            let written = |#state, #params| -> #result #body;
-            #answered(written(state, #checked))
+            let #written = |#state, #params| -> #result #body;
+            #answer
         }
     };
     if let Ok(adapted) = syn::parse2(adapted) {

@@ -1,5 +1,5 @@
 //! The attributes of `theater-sdk`, which documents and re-exports them. Each stands on the `impl` of one of
-//! its traits and exports the type to the host; [`export`] says how.
+//! its traits and exports the type to the host; `export.rs` says how.
 
 use proc_macro::TokenStream;
 
