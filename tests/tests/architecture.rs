@@ -518,7 +518,11 @@ const HELPERS: [&str; 2] = ["http", "message"];
 fn actors() -> Vec<String> {
     let workspace: toml::Table = read("tests/actors/Cargo.toml").parse().unwrap();
     let members = workspace["workspace"]["members"].as_array().unwrap();
-    members.iter().map(|member| member.as_str().unwrap().to_owned()).filter(|name| !HELPERS.contains(&name.as_str())).collect()
+    members
+        .iter()
+        .map(|member| member.as_str().unwrap().to_owned())
+        .filter(|name| !HELPERS.contains(&name.as_str()))
+        .collect()
 }
 
 /// The SHA-256 of an actor's source as `tests/actors/build` defines it.

@@ -2,7 +2,7 @@
 //! `visitor`. Its state counts the ticks and visits, in decimal digits with a blank between.
 
 wit_bindgen::generate!({
-    path: ["../../../wit", "../../acme-greeter/wit"],
+    path: ["../../../wit", "../../acme-greeter/wit/greeter.wit"],
     inline: "
         package actors:greeter;
         world greeter {
