@@ -28,10 +28,7 @@ impl actor::Guest for BigState {
 }
 
 impl http_server::Guest for BigState {
-    fn handle_request(
-        mut state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(mut state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         let mut changed = false;
         let response = http::answer(&request, |path| {
             changed = path != ["read"];
@@ -52,9 +49,7 @@ impl http_server::Guest for BigState {
 fn touch(state: Option<&mut [u8]>) -> Result<(), String> {
     let state = state.unwrap_or_default();
     let middle = state.len() / 2;
-    let byte = state
-        .get_mut(middle)
-        .ok_or("the state is empty; /set/<bytes> first")?;
+    let byte = state.get_mut(middle).ok_or("the state is empty; /set/<bytes> first")?;
     *byte = byte.wrapping_add(1);
     Ok(())
 }

@@ -29,10 +29,7 @@ impl actor::Guest for Clock {
 }
 
 impl http_server::Guest for Clock {
-    fn handle_request(
-        _state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(_state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         Ok((None, (http::answer(&request, answer),)))
     }
 }

@@ -29,10 +29,7 @@ impl actor::Guest for Dice {
 }
 
 impl http_server::Guest for Dice {
-    fn handle_request(
-        _state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(_state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         Ok((None, (http::answer(&request, answer),)))
     }
 }
@@ -40,8 +37,9 @@ impl http_server::Guest for Dice {
 fn answer(path: &[&str]) -> Result<String, String> {
     match path {
         ["bytes", length] => random::random_bytes(http::number(length)?).map(|bytes| hex(&bytes)),
-        ["range", min, max] => random::random_range(http::number(min)?, http::number(max)?)
-            .map(|number| number.to_string()),
+        ["range", min, max] => {
+            random::random_range(http::number(min)?, http::number(max)?).map(|number| number.to_string())
+        }
         ["float"] => random::random_float().map(|number| number.to_string()),
         ["uuid"] => random::generate_uuid(),
         _ => http::unknown("/bytes/<length>, /range/<min>/<max>, /float, /uuid"),

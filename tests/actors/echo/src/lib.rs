@@ -53,17 +53,11 @@ impl message_server_client::Guest for Echo {
         _state: State,
         (_channel, _message): (String, Vec<u8>),
     ) -> Result<(State, (ChannelAccept,)), String> {
-        let accept = ChannelAccept {
-            accepted: true,
-            message: None,
-        };
+        let accept = ChannelAccept { accepted: true, message: None };
         Ok((None, (accept,)))
     }
 
-    fn handle_channel_message(
-        state: State,
-        (_channel, message): (ChannelId, Vec<u8>),
-    ) -> Result<(State,), String> {
+    fn handle_channel_message(state: State, (_channel, message): (ChannelId, Vec<u8>)) -> Result<(State,), String> {
         Ok((Some(append(state, &message)),))
     }
 

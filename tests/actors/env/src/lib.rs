@@ -29,18 +29,16 @@ impl actor::Guest for Env {
 }
 
 impl http_server::Guest for Env {
-    fn handle_request(
-        _state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(_state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         Ok((None, (http::answer(&request, answer),)))
     }
 }
 
 fn answer(path: &[&str]) -> Result<String, String> {
     match path {
-        ["get", name] => environment::get_var(name)
-            .ok_or_else(|| format!("the variable \"{name}\" is missing or not allowed")),
+        ["get", name] => {
+            environment::get_var(name).ok_or_else(|| format!("the variable \"{name}\" is missing or not allowed"))
+        }
         ["list"] => Ok(lines(environment::list_vars())),
         ["exists", name] => Ok(environment::exists(name).to_string()),
         _ => http::unknown("/get/<name>, /list, /exists/<name>"),
@@ -48,9 +46,7 @@ fn answer(path: &[&str]) -> Result<String, String> {
 }
 
 fn lines(variables: Vec<(String, String)>) -> String {
-    let lines = variables
-        .iter()
-        .map(|(name, value)| format!("{name}={value}\n"));
+    let lines = variables.iter().map(|(name, value)| format!("{name}={value}\n"));
     lines.collect()
 }
 

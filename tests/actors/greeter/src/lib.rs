@@ -2,7 +2,7 @@
 //! `visitor`. Its state counts the ticks and visits, in decimal digits with a blank between.
 
 wit_bindgen::generate!({
-    path: "../../acme-greeter/wit",
+    path: ["../../../wit", "../../acme-greeter/wit/greeter.wit"],
     inline: "
         package actors:greeter;
         world greeter {
@@ -34,10 +34,7 @@ impl actor::Guest for Greeter {
 }
 
 impl http_server::Guest for Greeter {
-    fn handle_request(
-        state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         let Counts { ticks, visits } = Counts::read(&state)?;
         let response = http::answer(&request, |path| match path {
             ["state"] => Ok(format!("ticks: {ticks}\nvisits: {visits}")),
@@ -108,11 +105,7 @@ fn person(name: &str) -> Person {
         age: 42,
         height: 1.75,
         born: -86_400,
-        tags: vec![
-            vec!["kind".into(), "quick".into()],
-            vec![],
-            vec!["früh".into()],
-        ],
+        tags: vec![vec!["kind".into(), "quick".into()], vec![], vec!["früh".into()]],
         tone: Tone::Warm,
         marks: Marks::SMILE | Marks::CLAP,
     }
@@ -162,14 +155,9 @@ impl Counts {
         };
         let text = String::from_utf8_lossy(bytes);
         let Some((ticks, visits)) = text.split_once(' ') else {
-            return Err(format!(
-                "the state should be two numbers, but is \"{text}\""
-            ));
+            return Err(format!("the state should be two numbers, but is \"{text}\""));
         };
-        Ok(Self {
-            ticks: http::number(ticks)?,
-            visits: http::number(visits)?,
-        })
+        Ok(Self { ticks: http::number(ticks)?, visits: http::number(visits)? })
     }
 
     fn write(&self) -> State {

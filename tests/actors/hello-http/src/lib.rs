@@ -31,15 +31,9 @@ impl actor::Guest for HelloHttp {
 }
 
 impl http_server::Guest for HelloHttp {
-    fn handle_request(
-        state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         let count = count(state)? + 1;
-        runtime::log(&format!(
-            "{} {} from visitor {count}",
-            request.method, request.uri
-        ));
+        runtime::log(&format!("{} {} from visitor {count}", request.method, request.uri));
         Ok((Some(count.to_string().into_bytes()), (greeting(count),)))
     }
 }
@@ -59,9 +53,7 @@ fn greeting(count: u64) -> HttpResponse {
 fn count(state: State) -> Result<u64, String> {
     let Some(bytes) = state else { return Ok(0) };
     let digits = String::from_utf8(bytes).map_err(|error| error.to_string())?;
-    digits
-        .parse()
-        .map_err(|_| format!("the state should be a number, but is \"{digits}\""))
+    digits.parse().map_err(|_| format!("the state should be a number, but is \"{digits}\""))
 }
 
 export!(HelloHttp);

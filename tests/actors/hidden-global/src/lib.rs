@@ -35,10 +35,7 @@ impl actor::Guest for HiddenGlobal {
 }
 
 impl http_server::Guest for HiddenGlobal {
-    fn handle_request(
-        _state: State,
-        (_request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(_state: State, (_request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         let count = COUNT.get().ok_or(
             "the static that init set is gone: the host may take a new instance between any two calls, \
              so what must last has to be in `state`",

@@ -19,10 +19,7 @@ use types::{HttpRequest, HttpResponse};
 /// Answers a request with the text that `handle` makes of its path: status 200, or 400 for an error.
 ///
 /// The path arrives in segments without percent-encoding, `/sleep/20?x` as `["sleep", "20"]`.
-pub fn answer(
-    request: &HttpRequest,
-    handle: impl FnOnce(&[&str]) -> Result<String, String>,
-) -> HttpResponse {
+pub fn answer(request: &HttpRequest, handle: impl FnOnce(&[&str]) -> Result<String, String>) -> HttpResponse {
     let segments = segments(&request.uri);
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match handle(&segments) {
@@ -42,9 +39,7 @@ pub fn text(status: u16, body: &str) -> HttpResponse {
 
 /// Reads one segment of a path as a number.
 pub fn number<T: std::str::FromStr>(segment: &str) -> Result<T, String> {
-    segment
-        .parse()
-        .map_err(|_| format!("\"{segment}\" is no number that fits here"))
+    segment.parse().map_err(|_| format!("\"{segment}\" is no number that fits here"))
 }
 
 /// The error for a path that an actor does not have; `known` lists those it has.

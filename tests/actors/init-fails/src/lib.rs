@@ -27,10 +27,7 @@ impl actor::Guest for InitFails {
 }
 
 impl http_server::Guest for InitFails {
-    fn handle_request(
-        _state: State,
-        (_request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(_state: State, (_request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         Ok((None, (http::text(200, "never sent"),)))
     }
 }

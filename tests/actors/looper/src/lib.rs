@@ -27,10 +27,7 @@ impl actor::Guest for Looper {
 }
 
 impl http_server::Guest for Looper {
-    fn handle_request(
-        _state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(_state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         Ok((None, (http::answer(&request, answer),)))
     }
 }

@@ -29,10 +29,7 @@ impl actor::Guest for Prober {
 }
 
 impl http_server::Guest for Prober {
-    fn handle_request(
-        _state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(_state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         let response = http::answer(&request, |path| match path {
             ["run", text] => probe::run(text),
             ["later", text] => probe::run_later(text),

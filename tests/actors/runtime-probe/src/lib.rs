@@ -30,10 +30,7 @@ impl actor::Guest for RuntimeProbe {
 }
 
 impl http_server::Guest for RuntimeProbe {
-    fn handle_request(
-        _state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(_state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         Ok((None, (http::answer(&request, answer),)))
     }
 }
@@ -45,20 +42,14 @@ fn answer(path: &[&str]) -> Result<String, String> {
             Ok("ok".into())
         }
         ["chain"] => Ok(runtime::get_chain().events.iter().map(line).collect()),
-        ["shutdown", text] => Ok(format!(
-            "first: {}\nsecond: {}",
-            shutdown(text),
-            shutdown(text)
-        )),
+        ["shutdown", text] => Ok(format!("first: {}\nsecond: {}", shutdown(text), shutdown(text))),
         _ => http::unknown("/log/<text>, /chain, /shutdown/<text>"),
     }
 }
 
 /// One event as hash, parent, type and length of its data. The first event's parent is `-`.
 fn line(MetaEvent { hash, event }: &MetaEvent) -> String {
-    let parent = event
-        .parent
-        .map_or("-".into(), |parent| format!("{parent:016x}"));
+    let parent = event.parent.map_or("-".into(), |parent| format!("{parent:016x}"));
     let length = event.data.len();
     format!("{hash:016x} {parent} {} {length}\n", event.event_type)
 }

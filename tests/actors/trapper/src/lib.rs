@@ -27,10 +27,7 @@ impl actor::Guest for Trapper {
 }
 
 impl http_server::Guest for Trapper {
-    fn handle_request(
-        _state: State,
-        (request,): (HttpRequest,),
-    ) -> Result<(State, (HttpResponse,)), String> {
+    fn handle_request(_state: State, (request,): (HttpRequest,)) -> Result<(State, (HttpResponse,)), String> {
         match request.uri.as_str() {
             "/trap" => std::process::abort(),
             "/panic" => panic!("asked to panic"),

@@ -1,0 +1,96 @@
+//! Does what tests of supervision need a child to do. Its state is `{"id": .., "starts": N, "handled": N}`; a
+//! restart begins with the first state again, so that `starts` tells a restart from a resume.
+//!
+//! As a request or a send:
+//!
+//! - `{"type": "echo", "payload": ..}`: answers the payload
+//! - `{"type": "report"}`: answers the state
+//! - `{"type": "busy", "payload": {"ms": N}}`: computes for N milliseconds
+//! - `{"type": "exit", "payload": {"data": ".."}}`: shuts itself down with that text as last word, if any
+//! - `{"type": "fail"}`: the call is `err`
+//! - `{"type": "crash"}`: the call traps
+
+use std::hint::black_box;
+
+use message::Message;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use theater_sdk::{State, actor, message_server, runtime, timing};
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct Worker {
+    id: String,
+    starts: u64,
+    handled: u64,
+}
+
+#[derive(Deserialize)]
+struct Busy {
+    ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Exit {
+    data: Option<String>,
+}
+
+#[actor::export]
+impl actor::Actor for Worker {
+    fn init(state: State, (id,): (String,)) -> Result<(State,), String> {
+        let mut worker: Self = message::state(state)?;
+        worker.id = id;
+        worker.starts += 1;
+        Ok((message::keep(&worker)?,))
+    }
+}
+
+#[message_server::export]
+impl message_server::MessageServerClient for Worker {
+    fn handle_send(state: State, (bytes,): (Vec<u8>,)) -> Result<(State,), String> {
+        fail_if_told(&bytes)?;
+        message::handle_send(state, &bytes, act)
+    }
+
+    fn handle_request(state: State, (bytes,): (Vec<u8>,)) -> Result<(State, (Vec<u8>,)), String> {
+        fail_if_told(&bytes)?;
+        message::handle_request(state, &bytes, act)
+    }
+}
+
+fn act(worker: &mut Worker, message: &Message) -> Result<Value, String> {
+    worker.handled += 1;
+    match message.kind.as_str() {
+        "echo" => message.payload(),
+        "report" => Ok(json!(worker)),
+        "busy" => busy(message.payload::<Busy>()?.ms),
+        "exit" => exit(message.payload()?),
+        "crash" => panic!("told to crash"),
+        _ => message.unknown("echo, report, busy, exit, fail, crash"),
+    }
+}
+
+/// An `err` of the call itself, not an answer with the status `error`.
+fn fail_if_told(bytes: &[u8]) -> Result<(), String> {
+    match Message::read(bytes)?.kind.as_str() {
+        "fail" => Err("told to fail".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Looks at the clock seldom, since every look becomes an event of the chain.
+fn busy(ms: u64) -> Result<Value, String> {
+    let end = timing::now() + ms;
+    let mut rounds: u64 = 0;
+    while timing::now() < end {
+        for _ in 0..500_000 {
+            rounds = black_box(rounds + 1);
+        }
+    }
+    Ok(json!({ "rounds": rounds }))
+}
+
+fn exit(exit: Exit) -> Result<Value, String> {
+    runtime::shutdown(exit.data.as_ref().map(|data| data.as_bytes()))?;
+    Ok(json!({ "exiting": true }))
+}

@@ -1,0 +1,77 @@
+//! Write Theater actors in Rust.
+//!
+//! **An actor's state is what its functions return as `state`, and nothing else.** Memory, globals and statics
+//! may vanish between any two calls, and do so right after `init`: use them as a cache only. In what a function
+//! returns, `Some` replaces the state and `None` keeps the old one; an `Err` or a trap keeps it, too. To clear
+//! the state, return `Some` of an empty list.
+//!
+//! An actor is a type with an attribute on each trait it implements:
+//!
+//! ```
+//! # fn main() {
+//! use theater_sdk::{actor, message_server};
+//!
+//! struct CounterActor;
+//!
+//! #[actor::export]
+//! impl actor::Actor for CounterActor {
+//!     fn init(state: Option<Vec<u8>>, params: (String,)) -> Result<(Option<Vec<u8>>,), String> {
+//!         let (_id,) = params;
+//!         Ok((Some(state.unwrap_or_else(|| vec![0])),))
+//!     }
+//! }
+//!
+//! #[message_server::export]
+//! impl message_server::MessageServerClient for CounterActor {
+//!     fn handle_send(state: Option<Vec<u8>>, params: (Vec<u8>,)) -> Result<(Option<Vec<u8>>,), String> {
+//!         let (message,) = params;
+//!         let count = state.and_then(|state| state.first().copied()).unwrap_or(0);
+//!         let by = message.first().ok_or("the message should be a number of one byte, but is empty")?;
+//!         Ok((Some(vec![count.wrapping_add(*by)]),))
+//!     }
+//!
+//!     fn handle_request(
+//!         state: Option<Vec<u8>>,
+//!         _params: (Vec<u8>,),
+//!     ) -> Result<(Option<Vec<u8>>, (Vec<u8>,)), String> {
+//!         Ok((None, (state.unwrap_or_default(),)))
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! | attribute | trait | handler in the manifest |
+//! |---|---|---|
+//! | [`actor::export`] | [`actor::Actor`], which every actor has | |
+//! | [`message_server::export`] | [`message_server::MessageServerClient`] | `message-server` |
+//! | [`supervisor_handlers::export`] | [`supervisor_handlers::SupervisorHandlers`] | `supervisor` |
+//! | [`http_server::export`] | [`http_server::HttpServer`] | `http-server` |
+//! | [`http_handlers::export`] | [`http_handlers::HttpHandlers`] | `http-framework` |
+//! | [`websocket_server::export`] | [`websocket_server::WebsocketServer`] | `websocket-server` |
+//! | [`process_handlers::export`] | [`process_handlers::ProcessHandlers`] | `process` |
+//!
+//! What an actor may call are the other modules: [`message_server_host`], [`runtime`], [`store`],
+//! [`supervisor`], [`timing`] and so on. The component imports the functions that it uses, and no others.
+//!
+//! Build with crate type `cdylib` for the target `wasm32-unknown-unknown`, and the linker `wasm-component-ld`
+//! that comes with that target: what it writes is the component.
+
+pub mod actor;
+#[doc(hidden)]
+pub mod adapt;
+#[doc(hidden)]
+pub mod bindings;
+pub mod http_handlers;
+pub mod http_server;
+pub mod message_server;
+pub mod process_handlers;
+pub mod supervisor_handlers;
+pub mod websocket_server;
+
+pub use bindings::imports::theater::simple::{
+    environment, filesystem, http_client, http_framework, http_types, message_server_host, process, random, runtime,
+    store, supervisor, timing, types, websocket_types,
+};
+
+/// What the host keeps for the actor between two calls; `None` when there is nothing.
+pub type State = Option<Vec<u8>>;

@@ -1,0 +1,54 @@
+//! For actors that want to know of their children's deaths.
+
+pub use theater_sdk_macros::supervisor_handlers as export;
+
+use crate::State;
+use crate::bindings::supervisor_handlers::exports::theater::simple::supervisor_handlers::Guest;
+pub use crate::types::{WitActorError, WitErrorType};
+
+/// Learns of children's deaths: exactly one call a death, also when a restart strategy starts the child
+/// again. Put [`export`] on the `impl`; what is not written ignores the death.
+///
+/// An `Err` of any of them is recorded.
+pub trait SupervisorHandlers {
+    /// Called after a child failed, with its id and the error.
+    ///
+    /// # Errors
+    /// Recorded.
+    fn handle_child_error(state: State, params: (String, WitActorError)) -> Result<(State,), String> {
+        let (_, _) = (state, params);
+        Ok((None,))
+    }
+
+    /// Called after a child ended by its own `shutdown`, with its id and the data it gave.
+    ///
+    /// # Errors
+    /// Recorded.
+    fn handle_child_exit(state: State, params: (String, Option<Vec<u8>>)) -> Result<(State,), String> {
+        let (_, _) = (state, params);
+        Ok((None,))
+    }
+
+    /// Called after someone stopped a child, this actor included, with its id.
+    ///
+    /// # Errors
+    /// Recorded.
+    fn handle_child_external_stop(state: State, params: (String,)) -> Result<(State,), String> {
+        let (_, _) = (state, params);
+        Ok((None,))
+    }
+}
+
+impl<T: SupervisorHandlers> Guest for T {
+    fn handle_child_error(state: State, params: (String, WitActorError)) -> Result<(State,), String> {
+        T::handle_child_error(state, params)
+    }
+
+    fn handle_child_exit(state: State, params: (String, Option<Vec<u8>>)) -> Result<(State,), String> {
+        T::handle_child_exit(state, params)
+    }
+
+    fn handle_child_external_stop(state: State, params: (String,)) -> Result<(State,), String> {
+        T::handle_child_external_stop(state, params)
+    }
+}
