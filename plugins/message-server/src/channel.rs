@@ -1,0 +1,307 @@
+//! Channels: two actors that send each other messages in order, until one closes it or dies.
+//!
+//! A channel has one verdict (accepted or not) and one end, each set once by whoever is first. It stands in the tables of its
+//! two actors, so that nobody else can name it: in the acceptor's from the moment it is asked, in the initiator's once it is
+//! accepted.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use futures_lite::future::poll_once;
+use theater_plugin_api::{Bytes, Call, CallError, uuid_text};
+
+use crate::directory::Gauges;
+use crate::endpoint::Endpoint;
+use crate::message::{Parcel, deliver};
+use crate::theater::simple::message_server_client::{
+    exports_handle_channel_message, exports_handle_channel_open, invoke_handle_channel_close,
+    invoke_handle_channel_message, invoke_handle_channel_open,
+};
+use crate::theater::simple::types::ChannelAccept;
+use crate::wait::{Limit, Once, lock, within};
+
+const OPEN: &str = "handle-channel-open";
+const MESSAGE: &str = "handle-channel-message";
+/// Milliseconds that an acceptor's first message waits for the initiator's side to learn of the acceptance: as long as the
+/// executor takes to get round to it.
+const SETTLING_MS: u64 = 1_000;
+
+/// A channel between two actors.
+pub(crate) struct Channel {
+    id: String,
+    initiator: Arc<Endpoint>,
+    acceptor: Arc<Endpoint>,
+    /// The acceptance's message, or why it is not open; for the initiator.
+    verdict: Once<Result<Option<Bytes>, String>>,
+    closed: Once<()>,
+}
+
+/// The channels that an actor is part of, by id.
+#[derive(Default)]
+pub(crate) struct Channels(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    by_id: HashMap<String, Arc<Channel>>,
+    ended: bool,
+}
+
+impl Channels {
+    /// False when the actor has ended.
+    fn insert(&self, channel: &Arc<Channel>) -> bool {
+        let mut table = lock(&self.0);
+        if !table.ended {
+            table.by_id.insert(channel.id.clone(), Arc::clone(channel));
+        }
+        !table.ended
+    }
+
+    fn remove(&self, id: &str) {
+        lock(&self.0).by_id.remove(id);
+    }
+}
+
+impl Channel {
+    fn peer(&self, of: &Endpoint) -> &Arc<Endpoint> {
+        if self.initiator.id == of.id { &self.acceptor } else { &self.initiator }
+    }
+
+    /// Decides what the acceptor's answer means, unless the initiator waits no longer.
+    async fn decide(self: &Arc<Self>, answer: Result<ChannelAccept, CallError>) {
+        let acceptor = &self.acceptor;
+        let refusal = match answer {
+            Ok(ChannelAccept { accepted: true, message }) => match self.accept(message) {
+                Ok(()) => return,
+                // It believes that it has a channel.
+                Err(why) => {
+                    self.refuse(why);
+                    return tell_closed(acceptor, &self.id).await;
+                }
+            },
+            Ok(ChannelAccept { message: Some(message), .. }) => String::from_utf8_lossy(&message).into_owned(),
+            Ok(ChannelAccept { message: None, .. }) => format!("{acceptor} refused the channel"),
+            Err(error) => acceptor.failed(OPEN, &error),
+        };
+        self.refuse(refusal);
+    }
+
+    fn accept(self: &Arc<Self>, message: Option<Bytes>) -> Result<(), String> {
+        let initiator = &self.initiator;
+        if let Some(message) = &message {
+            check_message(initiator, message)?;
+        }
+        if !initiator.channels.insert(self) {
+            return Err(format!("{initiator} has ended"));
+        }
+        if !self.verdict.set(Ok(message)) {
+            initiator.channels.remove(&self.id);
+            return Err(format!("{initiator} waits no longer"));
+        }
+        Gauges::up(&initiator.host, "channels", &initiator.directory.gauges.channels);
+        Ok(())
+    }
+
+    /// The channel will not open; nothing when that is decided already.
+    fn refuse(&self, why: String) {
+        if self.verdict.set(Err(why)) {
+            self.closed.set(());
+            self.acceptor.channels.remove(&self.id);
+        }
+    }
+
+    /// True for the first who closes it.
+    fn shut(&self) -> bool {
+        if !self.closed.set(()) {
+            return false;
+        }
+        let ends = [&self.initiator, &self.acceptor];
+        ends.into_iter().for_each(|end| end.channels.remove(&self.id));
+        Gauges::down(&self.initiator.host, "channels", &self.initiator.directory.gauges.channels);
+        true
+    }
+}
+
+/// Refuses the channel when the initiator's wait ends first.
+struct Opening<'a>(&'a Channel);
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.refuse(format!("{} waits no longer", self.0.initiator));
+    }
+}
+
+/// `open-channel`.
+pub(crate) async fn open(
+    initiator: &Arc<Endpoint>,
+    call: &Call,
+    wanted: &str,
+    message: &Bytes,
+) -> Result<String, String> {
+    let limit = Limit::of_ms(initiator.limits.request_timeout_ms);
+    let acceptor = initiator.receiver(wanted, limit).await?;
+    if acceptor.id == initiator.id {
+        return Err(format!("{initiator} cannot open a channel to itself: the other end has to be another actor's"));
+    }
+    if !exports_handle_channel_open(&acceptor.host) {
+        return Err(acceptor.lacks(OPEN));
+    }
+    acceptor.fits(OPEN, &acceptor.schemas.channel_open, message)?;
+    let _edge = initiator.host.wait_for(&acceptor.id, "open-channel")?;
+    let channel = Arc::new(Channel {
+        id: format!("{}/{}", initiator.id, initiator.numbers.channel.fetch_add(1, Ordering::Relaxed)),
+        initiator: Arc::clone(initiator),
+        acceptor,
+        verdict: Once::default(),
+        closed: Once::default(),
+    });
+    let first = negotiated(&channel, call, message, limit).await?;
+    if let Some(first) = first {
+        bring_first(&channel, &first).await?;
+    }
+    Ok(channel.id.clone())
+}
+
+/// Asks the acceptor and waits for the verdict.
+async fn negotiated(
+    channel: &Arc<Channel>,
+    call: &Call,
+    message: &Bytes,
+    limit: Limit,
+) -> Result<Option<Bytes>, String> {
+    let (initiator, acceptor) = (&channel.initiator, &channel.acceptor);
+    if !acceptor.channels.insert(channel) {
+        return Err(format!("{acceptor} has ended"));
+    }
+    let opening = Opening(channel);
+    let mut asking = Box::pin(ask(Arc::clone(channel), *call, message)?);
+    // The first poll uses the call, which runs now; an acceptance that comes too late has to be taken back by somebody.
+    if poll_once(asking.as_mut()).await.is_none() {
+        acceptor.host.spawn(asking);
+    }
+    let verdict = within(&initiator.host, limit, channel.verdict.take()).await.unwrap_or_else(|short| {
+        Err(initiator.cut_short(short, &format!("{acceptor} had not decided about the channel"), limit))
+    });
+    drop(opening);
+    verdict
+}
+
+fn ask(
+    channel: Arc<Channel>,
+    call: Call,
+    message: &Bytes,
+) -> Result<impl Future<Output = ()> + Send + 'static, String> {
+    let invocation = invoke_handle_channel_open(&channel.id, message).map_err(|error| error.to_string())?;
+    Ok(async move {
+        let source = &channel.initiator.sources.channel;
+        let answer = channel.acceptor.host.invoke(invocation, source, Some(&call)).await;
+        channel.decide(answer).await;
+    })
+}
+
+/// The acceptance's message goes to the initiator before all that waits there: it is the first on the channel.
+async fn bring_first(channel: &Channel, message: &Bytes) -> Result<(), String> {
+    let initiator = &channel.initiator;
+    let invocation = invoke_handle_channel_message(&channel.id, message).map_err(|error| error.to_string())?;
+    let brought = initiator.host.post(invocation, &channel.acceptor.sources.channel, None, true).await;
+    brought.map_err(|error| initiator.failed(MESSAGE, &error))
+}
+
+/// `send-on-channel`.
+pub(crate) async fn send(sender: &Endpoint, call: &Call, id: &str, message: &Bytes) -> Result<(), String> {
+    let limit = Limit::of_ms(sender.limits.send_timeout_ms);
+    let channel = opened(sender, call, id).await?;
+    let receiver = channel.peer(sender);
+    check_message(receiver, message)?;
+    let invocation = invoke_handle_channel_message(&channel.id, message).map_err(|error| error.to_string())?;
+    let parcel = Parcel { invocation, function: MESSAGE, source: &sender.sources.channel };
+    let closed = async {
+        channel.closed.wait().await;
+        format!("channel {id:?} was closed while the mailbox of {receiver} was full")
+    };
+    deliver(sender, receiver, parcel, call, limit, closed).await?;
+    sender.host.count("sent", 1.0);
+    receiver.host.count("received", 1.0);
+    Ok(())
+}
+
+fn check_message(receiver: &Endpoint, message: &[u8]) -> Result<(), String> {
+    if !exports_handle_channel_message(&receiver.host) {
+        return Err(receiver.lacks(MESSAGE));
+    }
+    receiver.fits(MESSAGE, &receiver.schemas.channel_message, message)
+}
+
+/// The open channel `id` of this actor.
+async fn opened(endpoint: &Endpoint, call: &Call, id: &str) -> Result<Arc<Channel>, String> {
+    let unknown = || {
+        Err(format!(
+            "{endpoint} has no open channel {id:?}: it was closed, its other end has ended, or it is not this actor's"
+        ))
+    };
+    let Some(channel) = lock(&endpoint.channels.0).by_id.get(id).cloned() else { return unknown() };
+    if !channel.verdict.is_set() {
+        settled(endpoint, call, &channel).await?;
+    }
+    if channel.closed.is_set() { unknown() } else { Ok(channel) }
+}
+
+/// Waits until an acceptance is known. The initiator of a channel that is not decided waits for that and does nothing else:
+/// a call that it is the cause of came before the acceptance, any other of an actor that knows the id comes after it.
+async fn settled(endpoint: &Endpoint, call: &Call, channel: &Channel) -> Result<(), String> {
+    let early = || Err(format!("channel {:?} is not open yet: it opens once handle-channel-open has returned", channel.id));
+    if uuid_text(&call.context().cause_actor) == channel.initiator.id {
+        return early();
+    }
+    let limit = Limit::of_ms(SETTLING_MS);
+    within(&endpoint.host, limit, channel.verdict.wait()).await.or_else(|_| early())
+}
+
+/// `close-channel`: no further message passes, and both ends are told once.
+pub(crate) async fn close(closer: &Arc<Endpoint>, call: &Call, id: &str) -> Result<(), String> {
+    let channel = opened(closer, call, id).await?;
+    let peer = channel.peer(closer);
+    let invocation = invoke_handle_channel_close(&channel.id).map_err(|error| error.to_string())?;
+    if !channel.shut() {
+        return Err(format!("channel {id:?} is closed already"));
+    }
+    // A full mailbox does not keep it open: then the peer is told as soon as there is room.
+    let mut staged = Box::pin(peer.host.stage(invocation, &closer.sources.channel, call, CLOSED));
+    if poll_once(staged.as_mut()).await.is_none() {
+        tell_later(peer, &channel.id);
+    }
+    tell_later(closer, &channel.id);
+    Ok(())
+}
+
+/// `ok` of `result<_, string>`, encoded: what `close-channel` answers when the peer has ended.
+const CLOSED: &[u8] = &[0];
+
+fn tell_later(endpoint: &Arc<Endpoint>, id: &str) {
+    let (told, id) = (Arc::clone(endpoint), id.to_owned());
+    endpoint.host.spawn(async move { tell_closed(&told, &id).await });
+}
+
+/// Whoever has ended or does not export `handle-channel-close` is not told.
+async fn tell_closed(endpoint: &Endpoint, id: &str) {
+    if let Ok(invocation) = invoke_handle_channel_close(&id.to_owned()) {
+        drop(endpoint.host.post(invocation, "the end of a channel", None, false).await);
+    }
+}
+
+impl Endpoint {
+    /// The actor has ended: its channels are closed, and it gets no new ones.
+    pub(crate) fn end_channels(&self) {
+        let channels: Vec<_> = {
+            let mut table = lock(&self.channels.0);
+            table.ended = true;
+            table.by_id.drain().map(|(_, channel)| channel).collect()
+        };
+        for channel in channels {
+            channel.refuse(format!("{self} has ended"));
+            if channel.shut() {
+                tell_later(channel.peer(self), &channel.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The handler's config, and what a ceiling leaves of it; `config.schema.json` says what each key means.
+
+use serde::Deserialize;
+use serde_json::Value;
+use theater_http_listener as listener;
+use theater_plugin_api::narrow::Rule;
+
+use crate::rules::{self, Rules};
+use crate::schemas::{self, Texts};
+
+const SEND_TIMEOUT_MS: u64 = 30_000;
+const REQUEST_TIMEOUT_MS: u64 = 30_000;
+const MAX_OUTSTANDING: usize = 256;
+
+/// The keys.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Config {
+    #[serde(flatten)]
+    pub(crate) rules: Rules,
+    #[serde(flatten)]
+    pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) schemas: Texts,
+    #[serde(flatten)]
+    pub(crate) listen: listener::Config,
+}
+
+/// How long, and how many.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default)]
+pub(crate) struct Limits {
+    pub(crate) send_timeout_ms: u64,
+    pub(crate) request_timeout_ms: u64,
+    pub(crate) max_outstanding: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            send_timeout_ms: SEND_TIMEOUT_MS,
+            request_timeout_ms: REQUEST_TIMEOUT_MS,
+            max_outstanding: MAX_OUTSTANDING,
+        }
+    }
+}
+
+/// The part of `requested` that `ceiling` allows. A missing allow list means everyone on either side; schemas add up.
+///
+/// # Errors
+/// A sentence on a value of the wrong type.
+pub(crate) fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
+    let limits = [
+        ("send_timeout_ms", Rule::Smaller(SEND_TIMEOUT_MS)),
+        ("request_timeout_ms", Rule::Smaller(REQUEST_TIMEOUT_MS)),
+        ("max_outstanding", Rule::Smaller(MAX_OUTSTANDING as u64)),
+    ];
+    let mut narrowed = listener::narrow(ceiling, requested, &limits)?;
+    if let Some(keys) = narrowed.as_object_mut() {
+        for key in ["allow_from", "allow_to"] {
+            keys.extend(rules::narrow(key, ceiling, requested)?.map(|list| (key.to_owned(), list)));
+        }
+        keys.extend(schemas::narrow(ceiling, requested)?.map(|all| ("schemas".to_owned(), all)));
+    }
+    Ok(narrowed)
+}

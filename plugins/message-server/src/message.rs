@@ -1,0 +1,69 @@
+//! Messages that expect no answer: `send`, and how what is sent reaches a mailbox.
+
+use std::pin::pin;
+
+use futures_lite::future::{or, poll_once};
+use theater_plugin_api::{Bytes, Call, CallError, Invocation};
+
+use crate::endpoint::Endpoint;
+use crate::theater::simple::message_server_client::{exports_handle_send, invoke_handle_send};
+use crate::wait::{Limit, within};
+
+const HANDLE_SEND: &str = "handle-send";
+
+/// `send`: ok once it is accepted; the core records it with the sender's own event.
+pub(crate) async fn send(sender: &Endpoint, call: &Call, wanted: &str, message: &Bytes) -> Result<(), String> {
+    let limit = Limit::of_ms(sender.limits.send_timeout_ms);
+    let receiver = sender.receiver(wanted, limit).await?;
+    let invocation = check_send(&receiver, message)?;
+    let never = std::future::pending();
+    deliver(sender, &receiver, Parcel { invocation, function: HANDLE_SEND, source: &sender.sources.message }, call, limit, never)
+        .await?;
+    sender.host.count("sent", 1.0);
+    receiver.host.count("received", 1.0);
+    Ok(())
+}
+
+/// The call that brings `message` to `receiver`'s `handle-send`.
+///
+/// # Errors
+/// A sentence when it does not export it, or the message does not fit its schema.
+pub(crate) fn check_send(receiver: &Endpoint, message: &Bytes) -> Result<Invocation<()>, String> {
+    if !exports_handle_send(&receiver.host) {
+        return Err(receiver.lacks(HANDLE_SEND));
+    }
+    receiver.fits(HANDLE_SEND, &receiver.schemas.send, message)?;
+    invoke_handle_send(message).map_err(|error| error.to_string())
+}
+
+/// A call on its way.
+pub(crate) struct Parcel<'a> {
+    pub(crate) invocation: Invocation<()>,
+    pub(crate) function: &'static str,
+    pub(crate) source: &'a str,
+}
+
+/// Leaves a call for `receiver` with the sender's own; waits for room in a full mailbox, but not once `useless` has ended.
+///
+/// # Errors
+/// A sentence: the receiver has ended, the mailbox stays full, the wait would close a cycle, or what `useless` says.
+pub(crate) async fn deliver(
+    sender: &Endpoint,
+    receiver: &Endpoint,
+    parcel: Parcel<'_>,
+    call: &Call,
+    limit: Limit,
+    useless: impl Future<Output = String>,
+) -> Result<(), String> {
+    let Parcel { invocation, function, source } = parcel;
+    let mut staged = pin!(receiver.host.stage(invocation, source, call, &receiver.ended));
+    let told = |done: Result<(), CallError>| done.map_err(|error| receiver.failed(function, &error));
+    if let Some(done) = poll_once(staged.as_mut()).await {
+        return told(done);
+    }
+    let _edge = sender.host.wait_for(&receiver.id, "send to a full mailbox")?;
+    let room = or(async { told(staged.await) }, async { Err(useless.await) });
+    within(&sender.host, limit, room).await.unwrap_or_else(|short| {
+        Err(sender.cut_short(short, &format!("the mailbox of {receiver} was still full"), limit))
+    })
+}

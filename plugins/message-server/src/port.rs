@@ -1,0 +1,199 @@
+//! What comes from outside over HTTP: `POST /send` and `POST /request`, the body is the message.
+//!
+//! The operator opened the port, so allow lists do not count here; schemas do. A page in somebody's browser is kept out: the
+//! request has to name the address that is bound, and must not come from another site.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_lite::future::poll_once;
+use theater_http_listener::{Bound, Config, Control, Listener, Received, Reply, request_id};
+use theater_plugin_api::{Bytes, CallError, Level};
+use tide::listener::Listener as _;
+
+use crate::endpoint::Endpoint;
+use crate::message::check_send;
+use crate::request::{Asking, Unanswered, ask};
+use crate::theater::simple::message_server_client::exports_handle_send;
+use crate::wait::{Limit, lock};
+
+/// The port of one actor.
+pub(crate) struct Port {
+    url: String,
+    control: Control,
+    grace: Duration,
+    door: Arc<Door>,
+    /// Empty once open.
+    listener: Mutex<Option<Listener<Arc<Door>>>>,
+}
+
+/// Between the port and the actor.
+struct Door {
+    endpoint: Arc<Endpoint>,
+    address: SocketAddr,
+}
+
+impl Port {
+    pub(crate) async fn bind(endpoint: &Arc<Endpoint>, config: &Config) -> Result<Self, String> {
+        let bound = Bound::new(config).await?;
+        let (url, address) = (bound.url(), bound.address());
+        let listener = Listener::new(endpoint.host.clone(), bound, config);
+        Ok(Self {
+            url,
+            control: listener.control(),
+            grace: config.shutdown_grace(),
+            door: Arc::new(Door { endpoint: Arc::clone(endpoint), address }),
+            listener: Mutex::new(Some(listener)),
+        })
+    }
+
+    /// Takes requests from now on.
+    pub(crate) async fn open(&self) -> Result<String, String> {
+        let listener = lock(&self.listener).take();
+        let mut listener = listener.ok_or("the port was opened already")?;
+        let mut app = tide::with_state(Arc::clone(&self.door));
+        app.at("/").all(endpoint);
+        listener.bind(app).await.map_err(|error| error.to_string())?;
+        let host = self.door.endpoint.host.clone();
+        self.door.endpoint.host.spawn(async move {
+            if let Err(error) = listener.accept().await {
+                host.log(Level::Error, &format!("{listener}: {error}"));
+            }
+        });
+        Ok(self.url.clone())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.control.stop(self.grace).await;
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.control.end();
+    }
+}
+
+async fn endpoint(mut request: tide::Request<Arc<Door>>) -> tide::Result {
+    let reply = match Received::of(&mut request) {
+        Some(received) => request.state().answer(received).await,
+        None => Reply::text(500, "the request did not come through the listener"),
+    };
+    Ok(reply.into_tide())
+}
+
+impl Door {
+    async fn answer(&self, received: Received) -> Reply {
+        if let Some(refusal) = foreign(&received, self.address) {
+            return refusal;
+        }
+        let path = path(&received.uri);
+        if !matches!(path, "/send" | "/request") {
+            return Reply::text(404, "there are /send and /request");
+        }
+        if received.method != "POST" {
+            return Reply::text(405, "a message is sent with POST").header("allow", "POST");
+        }
+        let (cause, send) = (received.cause(), path == "/send");
+        let message = Bytes::from(received.body.unwrap_or_default());
+        if send { self.send(&message, &cause).await } else { self.request(&message, &cause).await }
+    }
+
+    async fn send(&self, message: &Bytes, cause: &str) -> Reply {
+        let receiver = &self.endpoint;
+        let invocation = match check_send(receiver, message) {
+            Ok(invocation) => invocation,
+            Err(sentence) if exports_handle_send(&receiver.host) => return Reply::text(400, &sentence),
+            Err(sentence) => return Reply::text(501, &sentence),
+        };
+        // Ready at once, or there is no room.
+        let mut posted = pin!(receiver.host.post(invocation, cause, None, false));
+        match poll_once(posted.as_mut()).await {
+            None => busy("the actor's mailbox is full"),
+            Some(Ok(())) => {
+                receiver.host.count("received", 1.0);
+                Reply::new(202, Vec::new(), None).unwrap_or_else(|what| self.failed(cause, &what))
+            }
+            Some(Err(CallError::Gone(_))) => stopping(),
+            Some(Err(error)) => self.failed(cause, &error.to_string()),
+        }
+    }
+
+    async fn request(&self, message: &Bytes, cause: &str) -> Reply {
+        let receiver = &self.endpoint;
+        if receiver.requests.count() >= receiver.limits.max_outstanding {
+            return busy("too many requests are outstanding");
+        }
+        let limit = Limit::of_ms(receiver.limits.request_timeout_ms);
+        let asking = Asking { source: cause, from: None, waiting: &receiver.host, limit };
+        match ask(receiver, message, asking).await {
+            Ok(answer) => {
+                let kind = ("content-type".to_owned(), "application/octet-stream".to_owned());
+                Reply::new(200, vec![kind], Some(answer.into_vec())).unwrap_or_else(|what| self.failed(cause, &what))
+            }
+            Err(Unanswered::TimedOut(sentence)) => Reply::text(504, &sentence),
+            Err(Unanswered::Gone(_) | Unanswered::Stopping(_)) => stopping(),
+            Err(Unanswered::Absent(sentence)) => Reply::text(501, &sentence),
+            Err(Unanswered::Unfit(sentence)) => Reply::text(400, &sentence),
+            Err(Unanswered::Failed(sentence)) => self.failed(cause, &sentence),
+        }
+    }
+
+    /// What happened goes to the log; the client gets the id to ask about.
+    fn failed(&self, cause: &str, what: &str) -> Reply {
+        let id = request_id();
+        self.endpoint.host.log(Level::Error, &format!("request {id} failed ({cause}): {what}"));
+        Reply::failure(&id)
+    }
+}
+
+fn busy(sentence: &str) -> Reply {
+    Reply::text(503, sentence).header("retry-after", "1")
+}
+
+fn stopping() -> Reply {
+    Reply::text(503, "the actor is stopping").closing()
+}
+
+/// The path of a target in origin or absolute form (RFC 9112, section 3.2).
+fn path(target: &str) -> &str {
+    let rooted = match target.split_once("://") {
+        Some((_, rest)) if !target.starts_with('/') => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        _ => target,
+    };
+    rooted.split('?').next().unwrap_or_default()
+}
+
+/// 403 for a request that names another host than this port's, or comes from a page of another site.
+fn foreign(received: &Received, bound: SocketAddr) -> Option<Reply> {
+    let values = |wanted: &str| {
+        let named = received.headers.iter().filter(move |(name, _)| name == wanted);
+        named.map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+    };
+    let hosts = values("host");
+    if hosts.is_empty() || !hosts.iter().all(|host| is_own(host, bound)) {
+        return Some(Reply::text(403, "the host header has to name the address and port that are listened on"));
+    }
+    let own = |origin: &&str| origin.strip_prefix("http://").is_some_and(|authority| is_own(authority, bound));
+    if !values("origin").iter().all(own) {
+        return Some(Reply::text(403, "pages of other sites may not send messages"));
+    }
+    None
+}
+
+/// Whether an authority names `bound`. Behind an unspecified address every address of the machine is bound; an address, other
+/// than a name, cannot be made to point here by somebody else.
+fn is_own(authority: &str, bound: SocketAddr) -> bool {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+        _ => (authority, Some(80)),
+    };
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).parse::<IpAddr>();
+    let named = match address {
+        Ok(address) => address == bound.ip() || bound.ip().is_unspecified(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    };
+    named && port == Some(bound.port())
+}

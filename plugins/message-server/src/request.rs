@@ -1,0 +1,220 @@
+//! Messages that expect an answer: `request`, the receiver's table of outstanding ones, and what it does with them.
+//!
+//! An answer is set once, by whoever is first: what `handle-request` returns, `respond-to-request`, `cancel-request`, the
+//! end of the receiver. The requester reads it; when it waits no longer, its entry goes and answers come too late.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use futures_lite::future::or;
+use theater_plugin_api::{Bytes, Call, CallError, Host};
+
+use crate::directory::Gauges;
+use crate::endpoint::Endpoint;
+use crate::theater::simple::message_server_client::{exports_handle_request, invoke_handle_request};
+use crate::wait::{CutShort, Limit, Once, lock, within};
+
+const HANDLE_REQUEST: &str = "handle-request";
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// The requester's time is up.
+    TimedOut(String),
+    /// The requester is being stopped.
+    Stopping(String),
+    /// The receiver has ended.
+    Gone(String),
+    /// The receiver does not export `handle-request`.
+    Absent(String),
+    /// The message does not fit the receiver's schema.
+    Unfit(String),
+    /// The receiver answered `err`, trapped, or cancelled it.
+    Failed(String),
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::TimedOut(sentence)
+        | Self::Stopping(sentence)
+        | Self::Gone(sentence)
+        | Self::Absent(sentence)
+        | Self::Unfit(sentence)
+        | Self::Failed(sentence)) = self;
+        f.write_str(sentence)
+    }
+}
+
+type Answer = Once<Result<Bytes, Unanswered>>;
+
+/// The requests an actor received and has not answered, by number: oldest first.
+#[derive(Default)]
+pub(crate) struct Requests(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    outstanding: BTreeMap<u64, Arc<Answer>>,
+    ended: bool,
+}
+
+impl Requests {
+    pub(crate) fn list(&self) -> Vec<String> {
+        lock(&self.0).outstanding.keys().map(u64::to_string).collect()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.0).outstanding.len()
+    }
+}
+
+/// The number of a request's id, which has one spelling.
+pub(crate) fn number(id: &str) -> Option<u64> {
+    id.parse().ok().filter(|number: &u64| number.to_string() == id)
+}
+
+/// A request that somebody waits for; gone when dropped.
+struct Asked<'a> {
+    receiver: &'a Endpoint,
+    number: u64,
+    answer: Arc<Answer>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        drop(self.receiver.taken(self.number));
+    }
+}
+
+impl Endpoint {
+    fn asked(&self) -> Result<Asked<'_>, Unanswered> {
+        let answer = Arc::new(Answer::default());
+        let mut table = lock(&self.requests.0);
+        if table.ended {
+            return Err(self.gone());
+        }
+        // Under the lock, so that the order of numbers is that of the table.
+        let number = self.numbers.request.fetch_add(1, Ordering::Relaxed);
+        table.outstanding.insert(number, Arc::clone(&answer));
+        drop(table);
+        Gauges::up(&self.host, "outstanding", &self.directory.gauges.outstanding);
+        Ok(Asked { receiver: self, number, answer })
+    }
+
+    fn gone(&self) -> Unanswered {
+        Unanswered::Gone(format!("{self} has ended"))
+    }
+
+    /// Takes a request out of the table, for whoever answers it.
+    fn taken(&self, number: u64) -> Option<Arc<Answer>> {
+        let answer = lock(&self.requests.0).outstanding.remove(&number)?;
+        Gauges::down(&self.host, "outstanding", &self.directory.gauges.outstanding);
+        Some(answer)
+    }
+
+    fn settle(&self, id: &str, answer: Result<Bytes, Unanswered>) -> Result<(), String> {
+        let outstanding = number(id).and_then(|number| self.taken(number));
+        let settled = outstanding.is_some_and(|outstanding| outstanding.set(answer));
+        if settled {
+            return Ok(());
+        }
+        Err(format!(
+            "{self} has no outstanding request {id:?}: it was answered or cancelled, its requester waits no longer, or it is \
+             another actor's; list-outstanding-requests has those that are left"
+        ))
+    }
+
+    /// `respond-to-request`.
+    pub(crate) fn respond(&self, id: &str, response: Bytes) -> Result<(), String> {
+        self.settle(id, Ok(response))
+    }
+
+    /// `cancel-request`.
+    pub(crate) fn cancel(&self, id: &str) -> Result<(), String> {
+        self.settle(id, Err(Unanswered::Failed(format!("cancelled by {}", self.id))))
+    }
+
+    /// The actor has ended: all who wait are answered, and nobody can ask any more.
+    pub(crate) fn end_requests(&self) {
+        let numbers: Vec<_> = {
+            let mut table = lock(&self.requests.0);
+            table.ended = true;
+            table.outstanding.keys().copied().collect()
+        };
+        for answer in numbers.into_iter().filter_map(|number| self.taken(number)) {
+            answer.set(Err(self.gone()));
+        }
+    }
+
+    fn unanswered(&self, error: &CallError) -> Unanswered {
+        let sentence = self.failed(HANDLE_REQUEST, error);
+        match error {
+            CallError::Gone(_) => Unanswered::Gone(sentence),
+            CallError::Absent(_) => Unanswered::Absent(sentence),
+            _ => Unanswered::Failed(sentence),
+        }
+    }
+}
+
+/// `request`: the edge stands as long as the requester waits.
+pub(crate) async fn request(sender: &Endpoint, call: &Call, wanted: &str, message: &Bytes) -> Result<Bytes, String> {
+    let limit = Limit::of_ms(sender.limits.request_timeout_ms);
+    let receiver = sender.receiver(wanted, limit).await?;
+    let _edge = sender.host.wait_for(&receiver.id, "request")?;
+    sender.host.count("requests", 1.0);
+    let asking = Asking { source: &sender.sources.request, from: Some(call), waiting: &sender.host, limit };
+    ask(&receiver, message, asking).await.map_err(|error| error.to_string())
+}
+
+/// Who asks, and how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) from: Option<&'a Call>,
+    /// Whose end ends the wait.
+    pub(crate) waiting: &'a Host,
+    pub(crate) limit: Limit,
+}
+
+/// Asks `receiver` and waits for its answer, wherever that comes from.
+///
+/// # Errors
+/// Every case of [`Unanswered`].
+pub(crate) async fn ask(receiver: &Endpoint, message: &Bytes, asking: Asking<'_>) -> Result<Bytes, Unanswered> {
+    if !exports_handle_request(&receiver.host) {
+        return Err(Unanswered::Absent(receiver.lacks(HANDLE_REQUEST)));
+    }
+    receiver.fits(HANDLE_REQUEST, &receiver.schemas.request, message).map_err(Unanswered::Unfit)?;
+    let asked = receiver.asked()?;
+    receiver.host.count("received", 1.0);
+    let answer = or(asked.answer.take(), asked.called(message, asking));
+    within(asking.waiting, asking.limit, answer).await.unwrap_or_else(|short| {
+        let late = format!("{receiver} had not answered");
+        Err(match short {
+            CutShort::TimedOut => Unanswered::TimedOut(format!("{late} after {} ms", asking.limit.ms)),
+            CutShort::Stopping => Unanswered::Stopping(format!("{late} when the requester was stopped")),
+        })
+    })
+}
+
+impl Asked<'_> {
+    /// Calls `handle-request`; ends only with an answer of it that is the first.
+    async fn called(&self, message: &Bytes, asking: Asking<'_>) -> Result<Bytes, Unanswered> {
+        let receiver = self.receiver;
+        let called = match invoke_handle_request(&self.number.to_string(), message) {
+            Ok(invocation) => receiver.host.invoke(invocation, asking.source, asking.from).await,
+            Err(error) => Err(error),
+        };
+        let answer = match called {
+            Ok(None) => None,
+            Ok(Some(response)) => Some(Ok(response)),
+            Err(error) => Some(Err(receiver.unanswered(&error))),
+        };
+        // Not in the table any more: answered already, and whoever did it stands.
+        match answer.filter(|_| receiver.taken(self.number).is_some()) {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Whom an actor may reach, and who may reach it: lists of names and ids, of which a missing one means every actor of this
+//! runtime.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::endpoint::Endpoint;
+
+/// The two lists of one actor.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Rules {
+    allow_from: Option<Vec<String>>,
+    allow_to: Option<Vec<String>>,
+}
+
+fn allows(list: Option<&Vec<String>>, other: &Endpoint) -> bool {
+    list.is_none_or(|list| list.iter().any(|entry| *entry == other.name || *entry == other.id))
+}
+
+/// Whether `sender` may reach `receiver`: both have a say.
+///
+/// # Errors
+/// A sentence with the line to add.
+pub(crate) fn check(sender: &Endpoint, receiver: &Endpoint) -> Result<(), String> {
+    if !allows(sender.rules.allow_to.as_ref(), receiver) {
+        return Err(format!(
+            "{sender} may not reach {receiver}: add {:?} to allow_to in the config of {sender}'s handler message-server, and \
+             of its parent's if that has the list too",
+            receiver.name
+        ));
+    }
+    if !allows(receiver.rules.allow_from.as_ref(), sender) {
+        return Err(format!(
+            "{receiver} takes nothing from {sender}: add {:?} to allow_from in the config of {receiver}'s handler \
+             message-server, and of its parent's if that has the list too",
+            sender.name
+        ));
+    }
+    Ok(())
+}
+
+/// The list `key` that `ceiling` leaves of `requested`: what both have, where both have one.
+///
+/// # Errors
+/// A sentence with the key.
+pub(crate) fn narrow(key: &str, ceiling: &Value, requested: &Value) -> Result<Option<Value>, String> {
+    let list = |config: &Value| match config.get(key) {
+        None => Ok(None),
+        Some(Value::Array(list)) => Ok(Some(list.clone())),
+        Some(_) => Err(format!("{key} is not a list")),
+    };
+    Ok(match (list(ceiling)?, list(requested)?) {
+        (Some(above), Some(below)) => Some(below.into_iter().filter(|entry| above.contains(entry)).collect()),
+        (one, other) => one.or(other).map(Value::Array),
+    })
+}

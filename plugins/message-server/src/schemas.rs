@@ -1,0 +1,115 @@
+//! JSON schemas that the messages to an actor must fit, per function that takes them.
+
+use jsonschema::Validator;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The longest description of what does not fit; it may quote the message.
+const LONGEST: usize = 400;
+
+/// As in the config: per function a schema, or a list of them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Texts {
+    handle_send: Option<Value>,
+    handle_request: Option<Value>,
+    handle_channel_open: Option<Value>,
+    handle_channel_message: Option<Value>,
+}
+
+/// Ready to check with.
+#[derive(Debug, Default)]
+pub(crate) struct Schemas {
+    pub(crate) send: Schema,
+    pub(crate) request: Schema,
+    pub(crate) channel_open: Schema,
+    pub(crate) channel_message: Schema,
+}
+
+/// What the messages of one function must fit; without validators they may be any bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Schema(Vec<Validator>);
+
+impl Schemas {
+    /// # Errors
+    /// A sentence with the function whose schema is none.
+    pub(crate) fn new(texts: &Texts) -> Result<Self, String> {
+        Ok(Self {
+            send: Schema::new("handle-send", texts.handle_send.as_ref())?,
+            request: Schema::new("handle-request", texts.handle_request.as_ref())?,
+            channel_open: Schema::new("handle-channel-open", texts.handle_channel_open.as_ref())?,
+            channel_message: Schema::new("handle-channel-message", texts.handle_channel_message.as_ref())?,
+        })
+    }
+}
+
+impl Schema {
+    fn new(function: &str, text: Option<&Value>) -> Result<Self, String> {
+        let compiled = listed(text).into_iter().map(|schema| {
+            jsonschema::validator_for(schema)
+                .map_err(|error| format!("schemas.{function} is no JSON schema: {}", shortened(&error.to_string())))
+        });
+        Ok(Self(compiled.collect::<Result<_, _>>()?))
+    }
+
+    /// # Errors
+    /// What about the message does not fit.
+    pub(crate) fn check(&self, message: &[u8]) -> Result<(), String> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let value: Value =
+            serde_json::from_slice(message).map_err(|error| format!("it is not JSON: {error}; JSON that fits is needed"))?;
+        for validator in &self.0 {
+            if let Some(error) = validator.iter_errors(&value).next() {
+                let at = error.instance_path().to_string();
+                let at = if at.is_empty() { String::new() } else { format!("at {at}: ") };
+                return Err(format!("{at}{}", shortened(&error.to_string())));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A schema is an object or a bool, so a list can only be several.
+fn listed(text: Option<&Value>) -> Vec<&Value> {
+    match text {
+        None => Vec::new(),
+        Some(Value::Array(list)) => list.iter().collect(),
+        Some(one) => vec![one],
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// The request's schemas and the ceiling's: a message must fit all of them.
+///
+/// # Errors
+/// A sentence when either is not what it should be.
+pub(crate) fn narrow(ceiling: &Value, requested: &Value) -> Result<Option<Value>, String> {
+    let object = |config: &Value| match config.get("schemas") {
+        None => Ok(None),
+        Some(Value::Object(schemas)) => Ok(Some(schemas.clone())),
+        Some(_) => Err("schemas is not an object".to_owned()),
+    };
+    let (mut narrowed, below) = match (object(ceiling)?, object(requested)?) {
+        (Some(above), Some(below)) => (above, below),
+        (one, other) => return Ok(one.or(other).map(Value::Object)),
+    };
+    for (function, own) in below {
+        let mut all: Vec<_> = listed(narrowed.get(&function)).into_iter().cloned().collect();
+        for schema in listed(Some(&own)) {
+            if !all.contains(schema) {
+                all.push(schema.clone());
+            }
+        }
+        let all = if all.len() == 1 { all.remove(0) } else { Value::Array(all) };
+        narrowed.insert(function, all);
+    }
+    Ok(Some(Value::Object(narrowed)))
+}
