@@ -357,7 +357,8 @@ pub fn texts(events: &[serde_json::Value], kind: &str) -> Vec<String> {
 pub fn plugin_folder(scratch: &Scratch) -> PathBuf {
     let folder = scratch.path().join("plugins");
     std::fs::create_dir_all(&folder).expect("a folder can be made");
-    for plugin in ["environment", "http_server", "message_server", "random", "runtime", "store", "supervisor", "timing"] {
+    for plugin in ["environment", "http_server", "message_server", "random", "runtime", "store", "supervisor", "timing"]
+    {
         let file = format!("lib{plugin}.so");
         std::fs::copy(build_folder().join(&file), folder.join(&file)).expect("a plugin can be copied");
     }

@@ -249,7 +249,8 @@ async fn opened(endpoint: &Endpoint, call: &Call, id: &str) -> Result<Arc<Channe
 /// Waits until an acceptance is known. The initiator of a channel that is not decided waits for that and does nothing else:
 /// a call that it is the cause of came before the acceptance, any other of an actor that knows the id comes after it.
 async fn settled(endpoint: &Endpoint, call: &Call, channel: &Channel) -> Result<(), String> {
-    let early = || Err(format!("channel {:?} is not open yet: it opens once handle-channel-open has returned", channel.id));
+    let early =
+        || Err(format!("channel {:?} is not open yet: it opens once handle-channel-open has returned", channel.id));
     if uuid_text(&call.context().cause_actor) == channel.initiator.id {
         return early();
     }

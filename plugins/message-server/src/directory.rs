@@ -90,7 +90,9 @@ impl Directory {
     pub(crate) fn join(&self, endpoint: &Arc<Endpoint>) -> Result<(), String> {
         let mut inner = self.write();
         if inner.present.contains_key(&endpoint.id) {
-            return Err("the handler message-server is there already: one [[handlers]] entry of it is enough".to_owned());
+            return Err(
+                "the handler message-server is there already: one [[handlers]] entry of it is enough".to_owned()
+            );
         }
         inner.left.remove(&endpoint.id);
         inner.present.insert(endpoint.id.clone(), Arc::clone(endpoint));

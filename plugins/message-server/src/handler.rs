@@ -91,7 +91,11 @@ impl Handler for MessageServer {
 
     fn import_state(&self, state: &[u8]) -> Result<(), String> {
         let ([request, channel], []) = state.as_chunks::<8>() else {
-            return if state.is_empty() { Ok(()) } else { Err(format!("two numbers have 16 bytes, not {}", state.len())) };
+            return if state.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("two numbers have 16 bytes, not {}", state.len()))
+            };
         };
         let numbers = &self.endpoint.numbers;
         numbers.request.fetch_max(u64::from_le_bytes(*request), Ordering::Relaxed);

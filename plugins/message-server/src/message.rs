@@ -17,8 +17,15 @@ pub(crate) async fn send(sender: &Endpoint, call: &Call, wanted: &str, message: 
     let receiver = sender.receiver(wanted, limit).await?;
     let invocation = check_send(&receiver, message)?;
     let never = std::future::pending();
-    deliver(sender, &receiver, Parcel { invocation, function: HANDLE_SEND, source: &sender.sources.message }, call, limit, never)
-        .await?;
+    deliver(
+        sender,
+        &receiver,
+        Parcel { invocation, function: HANDLE_SEND, source: &sender.sources.message },
+        call,
+        limit,
+        never,
+    )
+    .await?;
     sender.host.count("sent", 1.0);
     receiver.host.count("received", 1.0);
     Ok(())

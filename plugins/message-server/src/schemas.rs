@@ -58,8 +58,8 @@ impl Schema {
         if self.0.is_empty() {
             return Ok(());
         }
-        let value: Value =
-            serde_json::from_slice(message).map_err(|error| format!("it is not JSON: {error}; JSON that fits is needed"))?;
+        let value: Value = serde_json::from_slice(message)
+            .map_err(|error| format!("it is not JSON: {error}; JSON that fits is needed"))?;
         for validator in &self.0 {
             if let Some(error) = validator.iter_errors(&value).next() {
                 let at = error.instance_path().to_string();

@@ -1,7 +1,7 @@
 //! Waiting: for a value that is set once, and not longer than a limit.
 
-use std::pin::pin;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -103,11 +103,7 @@ pub(crate) enum CutShort {
 }
 
 /// Waits for `future` until the limit is reached or the actor of `host` is being stopped.
-pub(crate) async fn within<T>(
-    host: &Host,
-    limit: Limit,
-    future: impl Future<Output = T>,
-) -> Result<T, CutShort> {
+pub(crate) async fn within<T>(host: &Host, limit: Limit, future: impl Future<Output = T>) -> Result<T, CutShort> {
     let mut future = pin!(future);
     // What is ready needs no timer.
     if let Some(done) = poll_once(future.as_mut()).await {

@@ -110,7 +110,8 @@ impl Trace {
         let Some((chain, sequence)) = self.event.rsplit_once(':') else {
             return Ok(Wanted::Hash(self.event.to_ascii_lowercase()));
         };
-        let sequence = sequence.parse().map_err(|_| Error::NoSuchEvent { id: self.event.clone(), path: common.data() })?;
+        let sequence =
+            sequence.parse().map_err(|_| Error::NoSuchEvent { id: self.event.clone(), path: common.data() })?;
         Ok(Wanted::Key((find(&common.data(), chain)?, sequence)))
     }
 }

@@ -47,7 +47,8 @@ fn components_and_manifests_come_out_of_a_store() {
     let scratch = Scratch::new();
     let data = scratch.path().join("data").display().to_string();
     let component = theater_tests::component("counter").display().to_string();
-    let put = theater(&["--data", &data, "store", "put", "shared-assets", &component, "--label", "actors/counter.wasm"]);
+    let put =
+        theater(&["--data", &data, "store", "put", "shared-assets", &component, "--label", "actors/counter.wasm"]);
     assert!(put.status.success(), "{}", String::from_utf8_lossy(&put.stderr));
     let text = format!("name = \"counter\"\ncomponent = \"store://shared-assets/actors/counter.wasm\"\n{TALK}");
     let path = scratch.write("counter.toml", &text).display().to_string();

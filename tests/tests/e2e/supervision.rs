@@ -112,9 +112,7 @@ fn an_exit_is_started_again_only_under_always_and_a_stop_never() {
     ask_until(at, "report", |report| (counts(report) == [0, 1, 0]).then_some(()));
     wait_until("its next life", || (worker(at, child)["handled"] == 1).then_some(()));
     let _ = ask(at, "stop", json!({"child": child}));
-    ask_until(at, "report", |report| {
-        (counts(report) == [0, 1, 1] && report["children"] == json!([])).then_some(())
-    });
+    ask_until(at, "report", |report| (counts(report) == [0, 1, 1] && report["children"] == json!([])).then_some(()));
 }
 
 #[test]
@@ -192,7 +190,10 @@ fn a_child_may_only_what_its_parent_may() {
     let paths = manifests(&scratch, &[("tree", &with_ceiling)]);
     let shown = theater(&["validate", &paths[0], "--data", &scratch.path().join("d").display().to_string()]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-    assert!(shown.contains("children, handler timing: at most") && shown.contains("\"max_sleep_duration\":7"), "{shown}");
+    assert!(
+        shown.contains("children, handler timing: at most") && shown.contains("\"max_sleep_duration\":7"),
+        "{shown}"
+    );
     let (mut running, at) = start(&scratch, &[("tree", &with_ceiling)]);
     let _ = grow(at[0], 1);
     assert!(running.stop().0.success());
@@ -225,7 +226,8 @@ fn an_actor_that_ends_takes_all_below_it_along_deepest_first() {
     let scratch = Scratch::new();
     manifests(&scratch, &[("worker", WORKER)]);
     let all = format!("{TALK}{SUPERVISE}\n[[handlers]]\ntype = \"timing\"\n");
-    let below = "[[handlers]]\ntype = \"message-server\"\n".to_owned() + SUPERVISE + "[[handlers]]\ntype = \"timing\"\n";
+    let below =
+        "[[handlers]]\ntype = \"message-server\"\n".to_owned() + SUPERVISE + "[[handlers]]\ntype = \"timing\"\n";
     let head = manifests(&scratch, &[("tree", &below)]).remove(0);
     let inner = scratch.write("inner.toml", std::fs::read(head).unwrap());
     let (mut running, at) = start(&scratch, &[("tree", &all)]);
@@ -256,7 +258,9 @@ fn a_bank_loses_no_money_when_a_transfer_crashes() {
         "init_state = {{ json = {{ open = {{ alice = 100, bob = 100 }} }} }}\n{TALK}{SUPERVISE}config = {{ restart = \"on-failure\", max_restarts = 10, children = {{ account = {{ restart = \"never\" }} }} }}\n"
     );
     let (mut running, at) = start(&scratch, &[("teller", &teller)]);
-    for (from, to, amount, crash) in [("alice", "bob", 30, false), ("alice", "bob", 30, true), ("bob", "alice", 5, true)] {
+    for (from, to, amount, crash) in
+        [("alice", "bob", 30, false), ("alice", "bob", 30, true), ("bob", "alice", 5, true)]
+    {
         let order = json!({"from": from, "to": to, "amount": amount, "crash": crash});
         let id = ask(at[0], "transfer", order)["transfer"].as_str().unwrap().to_owned();
         let done = ask_until(at[0], "transfers", |all| (all[&id]["status"] == "done").then(|| all[&id].clone()));
