@@ -147,9 +147,4 @@ impl Directory {
             )),
         }
     }
-
-    #[cfg(test)]
-    pub(crate) fn remembered(&self) -> usize {
-        self.read().left.len()
-    }
 }

@@ -32,11 +32,6 @@ impl MessageServer {
         Ok(Self { endpoint, port })
     }
 
-    #[cfg(test)]
-    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
-    }
-
     /// Tells everyone who has to do with this actor that it has ended. The second time there is nobody left.
     fn leave(&self) {
         let endpoint = &self.endpoint;
