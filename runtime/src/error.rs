@@ -531,6 +531,9 @@ impl Error {
             }
             Self::PermissionsRead { .. } => "check the path given with --permissions".to_owned(),
             Self::Manifest { what, .. } => return what.help(),
+            Self::ComponentRead { url, reason, .. } if url.contains("://") && !reason.starts_with("no plugin in ") => {
+                return None;
+            }
             Self::ComponentRead { url, .. } if url.contains("://") => {
                 "put a plugin that resolves such URLs into that folder, or name a file with component_path".to_owned()
             }

@@ -124,7 +124,7 @@ mistakes! {
     a_name_with_a_blank: Mistake::new("name = \"my actor\"\ncomponent_path = \"a.wasm\"\n");
     a_word_that_is_no_choice: Mistake::new(&format!("{HELLO}instance = \"forever\"\n"));
     a_missing_component: Mistake::new(&format!("name = \"a\"\ncomponent_path = \"nowhere.wasm\"\n{HTTP}"));
-    a_component_by_url: Mistake::new("name = \"a\"\ncomponent = \"store://s/a\"\n");
+    a_component_by_url: Mistake::new("name = \"a\"\ncomponent = \"ipfs://s/a\"\n");
     a_missing_init_state: Mistake::new(&format!("{HELLO}init_state = \"nowhere.json\"\n{HTTP}"));
     a_missing_handler: Mistake::new(&format!("{CLOCK}{HTTP}"));
     a_handler_without_a_type: Mistake::new(&format!("{HELLO}[[handlers]]\nconfig = {{ port = 0 }}\n"));

@@ -134,9 +134,10 @@ fn plugins_are_listed_and_shown() {
     let plugins = folder.display().to_string();
     let all = objects(&["plugin", "list", "--plugins", &plugins]);
     let names: Vec<_> = all.iter().map(|plugin| plugin["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["environment", "http-server", "random", "runtime", "timing"]);
-    assert_eq!(all[4]["digest"], digest(&folder.join("libtiming.so")));
-    assert_eq!(text(&["plugin", "list", "--plugins", &plugins]).lines().count(), 5);
+    let ours = ["environment", "http-server", "message-server", "random", "runtime", "store", "supervisor", "timing"];
+    assert_eq!(names, ours);
+    assert_eq!(all[7]["digest"], digest(&folder.join("libtiming.so")));
+    assert_eq!(text(&["plugin", "list", "--plugins", &plugins]).lines().count(), 8);
 
     let timing = objects(&["plugin", "inspect", "timing", "--plugins", &plugins]).remove(0);
     assert_eq!(timing["offers"][0]["function"], "theater:simple/timing/now");

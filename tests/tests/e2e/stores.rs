@@ -23,7 +23,7 @@ fn what_an_actor_keeps_is_there_after_the_program_and_for_the_operator() {
     assert!(running.stop().0.success());
     let data = running.data.display().to_string();
     let out = scratch.path().join("out").display().to_string();
-    let got = theater(&["store", "get", "shared", "greetings/first", &out, "--data", &data]);
+    let got = theater(&["--data", &data, "store", "get", "shared", "greetings/first", &out]);
     assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
     assert_eq!(std::fs::read(&out).unwrap(), b"hello");
     let listed = theater(&["-o", "json", "--data", &data, "store", "ls"]);
