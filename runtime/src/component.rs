@@ -47,8 +47,11 @@ pub struct Export {
 #[derive(Default)]
 pub struct Components {
     cache: Mutex<HashMap<(bool, String), Arc<Component>>>,
-    files: Mutex<HashMap<(bool, PathBuf), (Stamp, Arc<Component>)>>,
+    files: Mutex<HashMap<(bool, PathBuf), Read>>,
 }
+
+/// A component and the stamp its file had.
+type Read = (Stamp, Arc<Component>);
 
 /// What a file's metadata say of its content: device, inode, length, time of the last change in ns.
 type Stamp = (u64, u64, u64, i128);
