@@ -34,6 +34,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use abi_stable::prefix_type::WithMetadata;
 use async_ffi::{FfiFuture, FutureExt};
@@ -160,16 +161,16 @@ unsafe fn share<T>(this: *const ()) -> Arc<T> {
     }
 }
 
-fn guarded<F: Future<Output = Answer> + Send + 'static>(future: F) -> FfiFuture<Answer> {
-    guarded_box(Box::pin(future))
+fn panicked(message: String) -> Answer {
+    Answer::with(PANIC, message)
 }
 
-fn guarded_box<F: Future<Output = Answer> + Send + ?Sized + 'static>(future: Pin<Box<F>>) -> FfiFuture<Answer> {
-    Guarded::new(future, |message| Answer::with(PANIC, message)).into_ffi()
+fn guarded<F: Future<Output = Answer> + Send + 'static>(future: F) -> FfiFuture<Answer> {
+    Guarded::new(Box::pin(future), panicked).into_ffi()
 }
 
 fn caught(body: impl FnOnce() -> Answer) -> Answer {
-    guard::catch(body).unwrap_or_else(|message| Answer::with(PANIC, message))
+    guard::catch(body).unwrap_or_else(panicked)
 }
 
 fn json(bytes: &[u8]) -> Result<serde_json::Value, String> {
@@ -261,12 +262,17 @@ unsafe extern "C" fn handler_call<H: Dispatch>(
     context: *const CallContext,
     function: u32,
     arguments: Slice,
-) -> FfiFuture<Answer> {
+) -> Progress {
     // SAFETY: as in handler_call_sync; the future takes a share of the handler and what dispatch decoded from the arguments.
     let (handler, context, arguments) = unsafe { (share::<H>(this), *context, arguments.get()) };
-    match guard::catch(|| handler.dispatch(Call { context }, function, arguments)) {
-        Ok(future) => guarded_box(future),
-        Err(message) => guarded(std::future::ready(Answer::with(PANIC, message))),
+    let mut future = match guard::catch(|| handler.dispatch(Call { context }, function, arguments)) {
+        Ok(future) => Guarded::new(future, panicked),
+        Err(message) => return Progress::Ended(panicked(message)),
+    };
+    // Most functions never wait: those need no future of the ABI, nor a waker.
+    match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Progress::Ended(answer),
+        Poll::Pending => Progress::Waits(future.into_ffi()),
     }
 }
 

@@ -43,19 +43,14 @@ pub(crate) fn tell(host: Host) {
     TELL.get_or_init(|| host);
 }
 
-struct Inside;
-
-impl Inside {
-    fn enter() -> Self {
-        DEPTH.with(|depth| depth.set(depth.get() + 1));
-        Self
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        DEPTH.with(|depth| depth.set(depth.get() - 1));
-    }
+/// Runs `body` as what is guarded; its panic, if there is one.
+fn inside<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
+    DEPTH.with(|depth| {
+        depth.set(depth.get() + 1);
+        let ended = catch_unwind(AssertUnwindSafe(body));
+        depth.set(depth.get() - 1);
+        ended
+    })
 }
 
 /// Runs `body`; a panic in it becomes its message with the place it happened.
@@ -63,10 +58,10 @@ impl Drop for Inside {
 /// # Errors
 /// The message of the panic.
 pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    let _inside = Inside::enter();
-    catch_unwind(AssertUnwindSafe(body)).map_err(message_of)
+    inside(body).map_err(message_of)
 }
 
+#[cold]
 fn message_of(payload: Box<dyn Any + Send>) -> String {
     let text = payload
         .downcast_ref::<&str>()
@@ -82,8 +77,7 @@ fn message_of(payload: Box<dyn Any + Send>) -> String {
 
 /// Drops a value whose `Drop` may panic; a payload whose own drop panics is leaked.
 fn drop_quietly<T>(value: T) {
-    let _inside = Inside::enter();
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+    if let Err(payload) = inside(|| drop(value)) {
         std::mem::forget(payload);
     }
 }
@@ -135,7 +129,9 @@ impl<F: Future + ?Sized, M: Fn(String) -> F::Output> Future for Guarded<F, M> {
 
 impl<F: ?Sized, M> Drop for Guarded<F, M> {
     fn drop(&mut self) {
-        drop_future(self.future.take());
+        if let Some(future) = self.future.take() {
+            drop_future(future);
+        }
     }
 }
 

@@ -638,7 +638,7 @@ impl Core {
         ceiling: Json,
     ) -> Result<PreparedHandler, Error> {
         let handler_type = &entry.handler_type;
-        let Some(found) = self.plugins.by_handler(handler_type) else {
+        let Some(found) = self.plugins.by_handler(handler_type)? else {
             return Err(self.no_plugin(manifest, entry));
         };
         let plugin = self.load(found)?;
@@ -708,6 +708,7 @@ impl Core {
                 continue;
             }
             let Some(handler_type) = found.descriptor.handlers.first() else { continue };
+            self.plugins.by_handler(handler_type)?;
             if !is_ours(handler_type) && !self.options.allow_ambient.contains(&found.descriptor.name) {
                 return Err(found.problem(Problem::Ambient));
             }

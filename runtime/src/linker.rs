@@ -3,12 +3,13 @@
 //! Linked once per (component, set of plugins): host functions find the actor and its handlers in the store's data.
 
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+use std::future::{Future, ready};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use theater_plugin_api::abi::{Answer, Buffer, CallContext, ERROR, OK, OwnedHandler, PANIC};
+use async_ffi::FfiFuture;
+use theater_plugin_api::abi::{Answer, Buffer, CallContext, ERROR, OK, OwnedHandler, PANIC, Progress};
 use theater_plugin_api::descriptor::Effect;
 use theater_plugin_api::encoding::{Reader, encode, write_bytes};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, LinkerInstance};
@@ -358,10 +359,30 @@ fn define_as<const N: usize, const R: usize>(
     import: Arc<Import>,
 ) -> Defined {
     // An effect waits for its intent to be durable, whatever the author's function is.
-    if import.is_async || import.effect == Effect::Effect {
+    if import.effect == Effect::Effect {
         return instance.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
             let import = Arc::clone(&import);
-            Box::new(async move { call(store.data_mut(), &import, args.0).await.map(Ret::<Encoded, R>) })
+            Box::new(async move {
+                let guest = store.data_mut();
+                intend(guest, &import, &args.0).await?;
+                let result = match begin(guest, &import, args.0) {
+                    Step::Ended(result) => result,
+                    Step::Waits(call) => call.end(guest, &import).await,
+                };
+                result.map(Ret::<Encoded, R>)
+            })
+        });
+    }
+    if import.is_async {
+        return instance.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
+            match begin(store.data_mut(), &import, args.0) {
+                // Most calls never wait; a future that could hold one is large.
+                Step::Ended(result) => Box::new(ready(result.map(Ret::<Encoded, R>))),
+                Step::Waits(call) => {
+                    let import = Arc::clone(&import);
+                    Box::new(async move { call.end(store.data_mut(), &import).await.map(Ret::<Encoded, R>) })
+                }
+            }
         });
     }
     instance.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
@@ -369,64 +390,84 @@ fn define_as<const N: usize, const R: usize>(
     })
 }
 
+/// Records what is about to change the outside, and waits until that is durable.
+async fn intend(guest: &mut Guest, import: &Import, args: &[u8]) -> wasmtime::Result<()> {
+    let event = NewEvent {
+        function: Some(import.record),
+        call: Some(guest.context.call),
+        ..NewEvent::plain(Kind::Intent, args)
+    };
+    guest.actor.record(&event)?;
+    if guest.actor.sync() != Sync::None {
+        guest.clock.pause();
+        guest.actor.core().journal.written().await?;
+        guest.clock.resume();
+    }
+    Ok(())
+}
+
+fn no_handler(import: &Import) -> wasmtime::Error {
+    format_err!("no handler for {}", import.label)
+}
+
 fn call_sync(guest: &mut Guest, import: &Import, args: Vec<u8>) -> wasmtime::Result<Encoded> {
-    let attached = guest.handlers.get(import.slot).ok_or_else(|| format_err!("no handler for {}", import.label))?;
-    let begun = Begun::new(guest.actor.core().log_calls);
+    let attached = guest.handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
+    let core = guest.actor.core();
+    let begun = Begun::new(core.log_calls);
     let answer = {
-        let _watched = guest.actor.core().watch.enter(guest.actor.id(), &attached.plugin);
+        let _watched = core.watch.enter(guest.actor.id(), &attached.plugin);
         attached.handler.get().call_sync(&guest.context, import.number, &args)
     };
     finish(guest, import, args, answer, begun)
 }
 
-async fn call(guest: &mut Guest, import: &Import, args: Vec<u8>) -> wasmtime::Result<Encoded> {
-    let begun = Begun::new(guest.actor.core().log_calls);
-    if import.effect == Effect::Effect {
-        let event = NewEvent {
-            function: Some(import.record),
-            call: Some(guest.context.call),
-            ..NewEvent::plain(Kind::Intent, &args)
-        };
-        guest.actor.record(&event)?;
-        if guest.actor.sync() != Sync::None {
-            guest.clock.pause();
-            guest.actor.core().journal.written().await?;
-            guest.clock.resume();
-        }
-    }
-    let Guest { actor, handlers, context, clock, .. } = guest;
+/// How far a call got without waiting.
+enum Step {
+    Ended(wasmtime::Result<Encoded>),
+    Waits(Waiting),
+}
+
+/// Starts a call of any function.
+fn begin(guest: &mut Guest, import: &Import, args: Vec<u8>) -> Step {
+    let Guest { actor, handlers, context, .. } = guest;
     context.cancelled = u32::from(actor.cancelled().is_set());
     if import.effect == Effect::Chain {
         // What was read outside this call is not what it refers to.
         actor.forget_chain_read();
     }
-    let attached = handlers.get(import.slot).ok_or_else(|| format_err!("no handler for {}", import.label))?;
-    let watch = &actor.core().watch;
-    let answer = if import.is_async {
-        let future = {
-            let _watched = watch.enter(actor.id(), &attached.plugin);
-            attached.handler.get().call(context, import.number, &args)
-        };
-        let mut polls = std::pin::pin!(watch.polls(actor.id(), &attached.plugin, future));
-        // Guest time stops while the call waits: from its first suspension on.
-        let mut waits = false;
-        let answer = poll_fn(|task| {
-            let polled = polls.as_mut().poll(task);
-            if polled.is_pending() && !std::mem::replace(&mut waits, true) {
-                clock.pause();
-            }
-            polled
-        })
-        .await;
-        if waits {
-            clock.resume();
-        }
-        answer
-    } else {
-        let _watched = watch.enter(actor.id(), &attached.plugin);
-        attached.handler.get().call_sync(context, import.number, &args)
+    if !import.is_async {
+        return Step::Ended(call_sync(guest, import, args));
+    }
+    let Some(attached) = handlers.get(import.slot) else { return Step::Ended(Err(no_handler(import))) };
+    let core = actor.core();
+    let begun = Begun::new(core.log_calls);
+    let progress = {
+        let _watched = core.watch.enter(actor.id(), &attached.plugin);
+        attached.handler.get().call(context, import.number, &args)
     };
-    finish(guest, import, args, answer, begun)
+    match progress {
+        Progress::Ended(answer) => Step::Ended(finish(guest, import, args, answer, begun)),
+        Progress::Waits(future) => Step::Waits(Waiting { future, args, begun }),
+    }
+}
+
+/// A call whose function waits for something.
+struct Waiting {
+    future: FfiFuture<Answer>,
+    args: Vec<u8>,
+    begun: Begun,
+}
+
+impl Waiting {
+    async fn end(self, guest: &mut Guest, import: &Import) -> wasmtime::Result<Encoded> {
+        let Guest { actor, handlers, clock, .. } = guest;
+        let attached = handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
+        // Guest time stops while the call waits.
+        clock.pause();
+        let answer = actor.core().watch.polls(actor.id(), &attached.plugin, self.future).await;
+        clock.resume();
+        finish(guest, import, self.args, answer, self.begun)
+    }
 }
 
 /// When a call began, while calls are logged.

@@ -298,19 +298,21 @@ impl Plugins {
         let name = found.descriptor.name.clone();
         let named = Some((name.clone(), found.descriptor.version.clone()));
         let refuse = |what| PluginProblem { name: named.clone(), path: found.path.clone(), what };
-        if let Some(other) = self.found.get(&name) {
-            let problem = refuse(Problem::NameTwice(other.path.clone()));
-            self.problems.push(Arc::new(problem));
-            return;
+        let twice = |handler: &String| {
+            let other = self.all().find(|other| other.descriptor.handlers.contains(handler))?;
+            Some(Problem::HandlerTwice { handler: handler.clone(), other: other.path.clone() })
+        };
+        let mut problems: Vec<_> = found.descriptor.handlers.iter().filter_map(twice).collect();
+        if problems.is_empty()
+            && let Some(other) = self.found.get(&name)
+        {
+            problems.push(Problem::NameTwice(other.path.clone()));
         }
-        for handler in &found.descriptor.handlers {
-            if let Some(other) = self.by_handler(handler) {
-                let problem = refuse(Problem::HandlerTwice { handler: handler.clone(), other: other.path.clone() });
-                self.problems.push(Arc::new(problem));
-                return;
-            }
+        if problems.is_empty() {
+            self.found.insert(name, Arc::new(found));
+        } else {
+            self.problems.extend(problems.into_iter().map(|what| Arc::new(refuse(what))));
         }
-        self.found.insert(name, Arc::new(found));
     }
 
     /// The folder.
@@ -331,9 +333,16 @@ impl Plugins {
     }
 
     /// The plugin that has a handler type.
-    #[must_use]
-    pub fn by_handler(&self, handler: &str) -> Option<&Arc<Found>> {
-        self.all().find(|found| found.descriptor.handlers.iter().any(|known| known == handler))
+    ///
+    /// # Errors
+    /// Two have it: which of them an actor gets must not depend on the names of their files.
+    pub fn by_handler(&self, handler: &str) -> Result<Option<&Arc<Found>>, Error> {
+        let is_twice =
+            |what: &Problem| matches!(what, Problem::HandlerTwice { handler: twice, .. } if twice == handler);
+        if let Some(problem) = self.problems.iter().find(|problem| is_twice(&problem.what)) {
+            return Err(Error::Plugin { what: Arc::clone(problem) });
+        }
+        Ok(self.all().find(|found| found.descriptor.handlers.iter().any(|known| known == handler)))
     }
 
     /// A plugin (and its handler type) that offers an interface an import asks for.

@@ -107,7 +107,7 @@ pub fn spare() -> Vec<u8> {
 unsafe extern "C" fn release_vec(ptr: *mut u8, len: usize, capacity: usize) {
     // SAFETY: called once, from Buffer::drop, with the parts that From<Vec<u8>> took apart in this same library.
     let mut bytes = unsafe { Vec::from_raw_parts(ptr, len, capacity) };
-    if capacity <= SPARE_BYTES {
+    if 0 < capacity && capacity <= SPARE_BYTES {
         bytes.clear();
         // A thread that is ending keeps nothing.
         SPARE.try_with(|spare| spare.set(bytes)).unwrap_or_default();
@@ -180,6 +180,16 @@ impl Answer {
     pub fn sentence(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
+}
+
+/// How far an async function got without waiting.
+#[repr(C, u8)]
+#[derive(StableAbi)]
+pub enum Progress {
+    /// It has ended.
+    Ended(Answer),
+    /// It waits; the future is polled at once, since what it waits for knows no waker yet.
+    Waits(FfiFuture<Answer>),
 }
 
 /// Who calls, and on whose behalf: valid for the duration of the call it is passed to.
@@ -300,14 +310,10 @@ pub struct HandlerTable {
     /// Calls function number `function` of the descriptor, one that is not `async`. On the thread that runs the guest.
     pub call_sync:
         unsafe extern "C" fn(this: *const (), context: *const CallContext, function: u32, arguments: Slice) -> Answer,
-    /// Starts function number `function`, one that is `async`. `context` and `arguments` live until it returns, not
-    /// until the future ends. The future is dropped when the call is interrupted.
-    pub call: unsafe extern "C" fn(
-        this: *const (),
-        context: *const CallContext,
-        function: u32,
-        arguments: Slice,
-    ) -> FfiFuture<Answer>,
+    /// Starts function number `function`, one that is `async`, and polls it once. `context` and `arguments` live until
+    /// this returns, not until a future ends that it gives. The future is dropped when the call is interrupted.
+    pub call:
+        unsafe extern "C" fn(this: *const (), context: *const CallContext, function: u32, arguments: Slice) -> Progress,
     /// The actor is ready: from now on calls into it are accepted. Once per attach. The result is the encoded
     /// `list<string>` of addresses the handler listens on.
     pub started: unsafe extern "C" fn(this: *const (), resumed: bool) -> FfiFuture<Answer>,
@@ -433,7 +439,8 @@ impl HandlerObject {
     }
     /// Calls [`HandlerTable::call`].
     #[inline]
-    pub fn call(self, context: &CallContext, function: u32, arguments: &[u8]) -> FfiFuture<Answer> {
+    #[must_use]
+    pub fn call(self, context: &CallContext, function: u32, arguments: &[u8]) -> Progress {
         // SAFETY: as above.
         unsafe { self.table.call()(self.data, context, function, arguments.into()) }
     }

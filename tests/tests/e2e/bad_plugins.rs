@@ -270,10 +270,8 @@ fn of_two_files_with_one_plugin_name_the_second_one_is_refused() {
 }
 
 #[test]
-fn of_two_plugins_with_one_handler_type_the_first_one_is_used() {
-    let mut play = Play::start(&[broken("handler-twice-a"), broken("handler-twice-b")], "handler-twice", "");
-    play.ask("/run/which");
-    play.end("handler-twice");
+fn an_actor_that_names_the_handler_type_of_two_plugins_is_refused() {
+    refused_with("handler-twice", &[broken("handler-twice-a"), broken("handler-twice-b")]);
 }
 
 #[test]
