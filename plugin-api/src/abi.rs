@@ -57,8 +57,36 @@ pub fn encoded<T: serde::Serialize + ?Sized>(value: &T) -> Answer {
     let mut bytes = spare();
     match encoding::encode_into(value, &mut bytes) {
         Ok(()) => Answer::ok(bytes),
-        Err(error) => Answer::error(format!("the result has no encoding: {error}")),
+        Err(error) => no_encoding(&error),
     }
+}
+
+/// Bytes from this length on are cheaper to hand over than to copy.
+const LONG: usize = 1024;
+
+/// Encodes a result that ends with bytes, which `last` finds: long ones are handed over in place of a copy.
+#[must_use]
+pub fn encoded_to_last<T: serde::Serialize>(
+    mut value: T,
+    last: impl FnOnce(&mut T) -> Option<&mut Bytes>,
+) -> Answer {
+    let Some(tail) = last(&mut value).filter(|bytes| bytes.len() >= LONG).map(std::mem::take) else {
+        return encoded(&value);
+    };
+    let mut bytes = spare();
+    match encoding::encode_into(&value, &mut bytes) {
+        Ok(()) => {
+            // The length of what was taken, in place of the 0 of what is left.
+            bytes.pop();
+            encoding::write_varint(&mut bytes, tail.len() as u64);
+            Answer::ok_with_tail(bytes, tail.into_vec())
+        }
+        Err(error) => no_encoding(&error),
+    }
+}
+
+fn no_encoding(error: &encoding::EncodingError) -> Answer {
+    Answer::error(format!("the result has no encoding: {error}"))
 }
 
 fn answer_of(result: Result<Vec<u8>, String>) -> Answer {
@@ -252,9 +280,10 @@ unsafe extern "C" fn handler_call_sync<H: Dispatch>(
     function: u32,
     arguments: Slice,
 ) -> Answer {
-    // SAFETY: the core calls with the object's own data, a context and arguments that live for this call.
-    let (handler, context, arguments) = unsafe { (borrow::<H>(this), &*context, arguments.get()) };
-    caught(|| handler.dispatch_sync(&Call { context: *context }, function, arguments))
+    // SAFETY: the core calls with the object's own data, a context and arguments that live for this call; a Call is a
+    // CallContext by layout (repr(transparent)).
+    let (handler, call, arguments) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), arguments.get()) };
+    caught(|| handler.dispatch_sync(call, function, arguments))
 }
 
 unsafe extern "C" fn handler_call<H: Dispatch>(

@@ -130,7 +130,7 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Resul
 /// assert!(decode::<u32>(&[0x80, 0x00]).is_err());
 /// ```
 pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, EncodingError> {
-    let mut reader = Reader { bytes };
+    let mut reader = Reader::new(bytes);
     let value = reader.value()?;
     reader.finish()?;
     Ok(value)
@@ -165,19 +165,27 @@ pub fn unzigzag(value: u64) -> i64 {
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     pub(crate) bytes: &'a [u8],
+    // Follows `bytes`; read in one piece.
+    tail: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Reads from the start of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
+        Self { bytes, tail: &[] }
     }
 
-    /// What has not been read yet.
+    /// Reads `bytes`, and behind them `tail`: the whole content of the `list<u8>` (or string) that the value ends with.
     #[must_use]
-    pub fn rest(&self) -> &'a [u8] {
-        self.bytes
+    pub fn with_tail(bytes: &'a [u8], tail: &'a [u8]) -> Self {
+        Self { bytes, tail }
+    }
+
+    /// How many bytes have not been read yet.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.bytes.len() + self.tail.len()
     }
 
     /// Reads a value of a Rust type.
@@ -193,7 +201,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`EncodingError::Trailing`].
     pub fn finish(self) -> Result<(), EncodingError> {
-        match self.bytes.len() {
+        match self.left() {
             0 => Ok(()),
             n => Err(EncodingError::Trailing(n)),
         }
@@ -216,9 +224,14 @@ impl<'a> Reader<'a> {
     /// [`EncodingError::Short`].
     #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], EncodingError> {
-        let (head, rest) = self.bytes.split_at_checked(len).ok_or(EncodingError::Short)?;
-        self.bytes = rest;
-        Ok(head)
+        match self.bytes.split_at_checked(len) {
+            Some((head, rest)) => {
+                self.bytes = rest;
+                Ok(head)
+            }
+            None if self.bytes.is_empty() && len == self.tail.len() => Ok(std::mem::take(&mut self.tail)),
+            None => Err(EncodingError::Short),
+        }
     }
 
     /// Reads a shortest LEB128 of at most `bits` bits.
@@ -252,7 +265,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn length(&mut self) -> Result<usize, EncodingError> {
         let length = self.varint(32)?;
-        usize::try_from(length).ok().filter(|length| *length <= self.bytes.len()).ok_or(EncodingError::Length)
+        usize::try_from(length).ok().filter(|length| *length <= self.left()).ok_or(EncodingError::Length)
     }
 
     /// Reads a zigzag number of at most `bits` bits.
@@ -526,6 +539,21 @@ mod tests {
         assert_eq!(decode::<String>(&[5, b'a']), Err(EncodingError::Length));
         assert_eq!(decode::<String>(&[1, 0xff]), Err(EncodingError::Utf8));
         assert_eq!(decode::<u16>(&[0x80, 0x80, 0x04]), Err(EncodingError::Number));
+    }
+
+    #[test]
+    fn a_tail_is_read_as_what_follows_and_in_one_piece() {
+        let read = |bytes: &[u8], tail: &[u8]| {
+            let mut reader = Reader::with_tail(bytes, tail);
+            let value = reader.value::<(u8, Bytes)>()?;
+            reader.finish().map(|()| value)
+        };
+        assert_eq!(read(&[7, 2], &[1, 2]), Ok((7, Bytes::from(vec![1, 2]))));
+        assert_eq!(read(&[7, 2, 1], &[2]), Err(EncodingError::Short));
+        assert_eq!(read(&[7, 1], &[1, 2]), Err(EncodingError::Short));
+        assert_eq!(read(&[7, 3], &[1, 2]), Err(EncodingError::Length));
+        assert_eq!(read(&[7], &[2, 1, 2]), Err(EncodingError::Short));
+        assert_eq!(read(&[7, 1, 1], &[1, 2]), Err(EncodingError::Trailing(2)));
     }
 
     #[test]

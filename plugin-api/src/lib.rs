@@ -90,7 +90,7 @@ pub use theater_plugin_macros::bindings;
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::abi::{__root, Answer, encoded};
+    pub use crate::abi::{__root, Answer, encoded, encoded_to_last};
     pub use crate::descriptor::{HEADER, section};
     pub use crate::encoding::{Reader, deserialize_flags, encode_into, serialize_flags};
     pub use crate::messages::{invocation, values};

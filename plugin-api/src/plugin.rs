@@ -142,6 +142,7 @@ pub struct Recovered<'a> {
 
 /// The call of an actor that a function answers.
 #[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
 pub struct Call {
     pub(crate) context: CallContext,
 }

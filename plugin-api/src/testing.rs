@@ -390,7 +390,11 @@ impl FakeHost {
         let arguments = encoding::encode(arguments).map_err(|error| error.to_string())?;
         let answer = self.call_number(handler, number, &arguments).await;
         match answer.status {
-            OK => encoding::decode(&answer.bytes).map_err(|error| format!("the result does not decode: {error}")),
+            OK => {
+                let mut reader = encoding::Reader::with_tail(&answer.bytes, &answer.tail);
+                let value = reader.value().and_then(|value| reader.finish().map(|()| value));
+                value.map_err(|error| format!("the result does not decode: {error}"))
+            }
             _ => Err(answer.sentence()),
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use async_ffi::FfiFuture;
 use theater_plugin_api::abi::{Answer, Buffer, CallContext, ERROR, OK, OwnedHandler, PANIC, Progress};
 use theater_plugin_api::descriptor::Effect;
-use theater_plugin_api::encoding::{Reader, encode, write_bytes};
+use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_bytes, write_varint};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, LinkerInstance};
 use wasmtime::{Engine, StoreContextMut, format_err};
 
@@ -26,7 +26,7 @@ use crate::manifest::{ACTOR, INIT};
 use crate::plugins::{Plugin, PluginFunction, meets};
 use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
 use crate::shape::Shape;
-use crate::values::{Args, MAX_FLAT, Ret, give_back};
+use crate::values::{Args, MAX_FLAT, Readable, Ret, give_back};
 
 /// A handler of a running actor.
 pub struct Attached {
@@ -318,15 +318,15 @@ impl Import {
 
 /// An encoded result, of whoever made it.
 enum Encoded {
-    Plugin(Buffer),
+    Plugin { bytes: Buffer, tail: Buffer },
     Core(Vec<u8>),
 }
 
-impl AsRef<[u8]> for Encoded {
-    fn as_ref(&self) -> &[u8] {
+impl Readable for Encoded {
+    fn reader(&self) -> Reader<'_> {
         match self {
-            Self::Plugin(buffer) => buffer,
-            Self::Core(bytes) => bytes,
+            Self::Plugin { bytes, tail } => Reader::with_tail(bytes, tail),
+            Self::Core(bytes) => Reader::new(bytes),
         }
     }
 }
@@ -489,12 +489,12 @@ fn finish(
 ) -> wasmtime::Result<Encoded> {
     guest.context.host_call += 1;
     let limit = guest.actor.limits().value_bytes;
+    let result = Reader::with_tail(&answer.bytes, &answer.tail);
     let fault = match answer.status {
-        OK if answer.bytes.len() as u64 > limit => Some((
-            "P0103",
-            format!("{} returned {} bytes; value_bytes allows {limit}", import.label, answer.bytes.len()),
-        )),
-        OK => match fits(import.result.as_ref(), &answer.bytes) {
+        OK if result.left() as u64 > limit => {
+            Some(("P0103", format!("{} returned {} bytes; value_bytes allows {limit}", import.label, result.left())))
+        }
+        OK => match fits(import.result.as_ref(), result) {
             Ok(()) => None,
             Err(error) => Some(("P0102", format!("{} returned bytes that are no result of it: {error}", import.label))),
         },
@@ -509,17 +509,21 @@ fn finish(
     }
     match fault {
         None => {
+            let parts: [&[u8]; 2] = [&answer.bytes, &answer.tail];
             let otherwise = match guest.actor.take_staged() {
                 // Sent with an answer that is no `err`.
-                Some(staged) if !import.is_err(&answer.bytes) => send(guest, import, &args, &answer.bytes, staged)?,
+                Some(staged) if !import.is_err(&answer.bytes) => send(guest, import, &args, parts, staged)?,
                 _ => {
-                    let result = recorded(guest, import, &answer.bytes);
+                    let result = recorded(guest, import, parts);
                     record_call(guest, import, &args, result)?;
                     None
                 }
             };
             give_back(args);
-            Ok(otherwise.map_or(Encoded::Plugin(answer.bytes), Encoded::Core))
+            Ok(match otherwise {
+                Some(bytes) => Encoded::Core(bytes),
+                None => Encoded::Plugin { bytes: answer.bytes, tail: answer.tail },
+            })
         }
         Some((code, message)) => {
             drop(guest.actor.take_staged());
@@ -533,43 +537,43 @@ fn send(
     guest: &Guest,
     import: &Import,
     args: &[u8],
-    result: &[u8],
+    result: [&[u8]; 2],
     staged: Staged,
 ) -> wasmtime::Result<Option<Vec<u8>>> {
-    fits(import.result.as_ref(), &staged.otherwise)?;
+    fits(import.result.as_ref(), Reader::new(&staged.otherwise))?;
     let dropped = guest.actor.core().journal.drops_all();
     let data = |otherwise: Option<&[u8]>| match dropped {
         true => Vec::new(),
-        false => value_data(args, otherwise.unwrap_or(result)),
+        false => value_data(args, otherwise.map_or(result, |bytes| [bytes, &[]])),
     };
     let event =
         NewEvent { function: Some(import.record), call: Some(guest.context.call), ..NewEvent::plain(Kind::Host, &[]) };
     Ok(guest.actor.record_sending(staged, &event, data)?)
 }
 
-fn fits(result: Option<&Shape>, bytes: &[u8]) -> Result<(), theater_plugin_api::encoding::EncodingError> {
-    let mut reader = Reader::new(bytes);
+fn fits(result: Option<&Shape>, mut reader: Reader<'_>) -> Result<(), EncodingError> {
     if let Some(result) = result {
         result.validate(&mut reader)?;
     }
     reader.finish()
 }
 
-fn recorded<'a>(guest: &Guest, import: &Import, bytes: &'a [u8]) -> Recorded<'a> {
+fn recorded<'a>(guest: &Guest, import: &Import, parts: [&'a [u8]; 2]) -> Recorded<'a> {
     let read = if import.effect == Effect::Chain { guest.actor.take_chain_read() } else { None };
     match read {
         Some((from, to, head)) => Recorded::Owned(HostResult::Chain {
             from,
             to,
             head: head.to_vec().into(),
-            digest: sha3([bytes]).to_vec().into(),
+            digest: sha3(parts).to_vec().into(),
         }),
-        None => Recorded::Value(bytes),
+        None => Recorded::Value(parts),
     }
 }
 
 enum Recorded<'a> {
-    Value(&'a [u8]),
+    // In a row.
+    Value([&'a [u8]; 2]),
     Owned(HostResult),
 }
 
@@ -579,7 +583,7 @@ fn record_call(guest: &Guest, import: &Import, args: &[u8], result: Recorded<'_>
         return Ok(());
     }
     let data = match result {
-        Recorded::Value(bytes) => value_data(args, bytes),
+        Recorded::Value(parts) => value_data(args, parts),
         Recorded::Owned(result) => encode(&HostCall { arguments: args.into(), result })?,
     };
     let event = NewEvent {
@@ -591,12 +595,15 @@ fn record_call(guest: &Guest, import: &Import, args: &[u8], result: Recorded<'_>
     Ok(())
 }
 
-/// The encoding of a [`HostCall`] with a plain value.
-fn value_data(args: &[u8], result: &[u8]) -> Vec<u8> {
-    let mut data = Vec::with_capacity(args.len() + result.len() + 12);
+/// The encoding of a [`HostCall`] with a plain value, in two parts.
+fn value_data(args: &[u8], [bytes, tail]: [&[u8]; 2]) -> Vec<u8> {
+    let length = bytes.len() + tail.len();
+    let mut data = Vec::with_capacity(args.len() + length + 12);
     write_bytes(&mut data, args);
     data.push(0);
-    write_bytes(&mut data, result);
+    write_varint(&mut data, length as u64);
+    data.extend_from_slice(bytes);
+    data.extend_from_slice(tail);
     data
 }
 
@@ -627,7 +634,7 @@ fn faulted(guest: &Guest, import: &Import, args: &[u8], code: &str, message: Str
     if import.result.as_ref().is_some_and(Shape::has_string_error) {
         let mut bytes = vec![1];
         write_bytes(&mut bytes, sentence.as_bytes());
-        record_call(guest, import, args, Recorded::Value(&bytes))?;
+        record_call(guest, import, args, Recorded::Value([&bytes, &[]]))?;
         return Ok(Encoded::Core(bytes));
     }
     record_call(guest, import, args, Recorded::Owned(HostResult::Fault(sentence.clone())))?;

@@ -712,6 +712,18 @@ impl<'a> Slots<'a> {
     }
 }
 
+/// Encoded bytes, whoever holds them.
+pub trait Readable {
+    /// Reads them from the start.
+    fn reader(&self) -> Reader<'_>;
+}
+
+impl Readable for Vec<u8> {
+    fn reader(&self) -> Reader<'_> {
+        Reader::new(self)
+    }
+}
+
 /// Result of an import: encoded bytes of any owner; `N` is 0 or 1 core values, 2 for a result in memory.
 pub struct Ret<B, const N: usize>(pub B);
 
@@ -726,7 +738,7 @@ unsafe impl<B: Send + Sync, const N: usize> ComponentType for Ret<B, N> {
 // SAFETY: stands for a whole result list.
 unsafe impl<B: Send + Sync, const N: usize> ComponentNamedList for Ret<B, N> {}
 // SAFETY: fills every slot or fails; writes memory through checked slices only.
-unsafe impl<B: AsRef<[u8]> + Send + Sync, const N: usize> Lower for Ret<B, N> {
+unsafe impl<B: Readable + Send + Sync, const N: usize> Lower for Ret<B, N> {
     fn linear_lower_to_flat<T>(
         &self,
         cx: &mut LowerContext<'_, T>,
@@ -734,13 +746,13 @@ unsafe impl<B: AsRef<[u8]> + Send + Sync, const N: usize> Lower for Ret<B, N> {
         dst: &mut MaybeUninit<[ValRaw; N]>,
     ) -> Result<()> {
         let mut slots = Slots::of(dst);
-        let mut src = Reader::new(self.0.as_ref());
+        let mut src = self.0.reader();
         Lowerer::new(cx).flat_value(ty, &mut slots, &mut src)?;
         src.finish().map_err(bad)?;
         slots.full()
     }
     fn linear_lower_to_memory<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, at: usize) -> Result<()> {
-        let mut src = Reader::new(self.0.as_ref());
+        let mut src = self.0.reader();
         Lowerer::new(cx).memory_value(ty, at, &mut src)?;
         src.finish().map_err(bad)
     }

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p theater-tests`. Each row is a ratio against a floor measured in the same run, interleaved, medians of
 //! at least five rounds. Rows are printed as a table and, one JSON object each, behind it; a row below its `must` makes
-//! the program end with 1. `--quick` runs fewer rounds and asserts nothing.
+//! the program end with 1. `--quick` runs fewer rounds and asserts nothing; any other word runs only the rows whose names
+//! contain it: `cargo bench -p theater-tests --bench micro -- "B8 host call, async"`.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,6 +28,22 @@ struct Row {
     // Largest ours/floor allowed, and the goal.
     must: f64,
     goal: f64,
+}
+
+/// What is run.
+struct Only {
+    quick: bool,
+    words: Vec<String>,
+}
+
+impl Only {
+    fn asked() -> Self {
+        let (options, words): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.starts_with("--"));
+        Self { quick: options.iter().any(|option| option == "--quick" || option == "--test"), words }
+    }
+    fn has(&self, row: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| row.contains(word.as_str()))
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -76,13 +93,17 @@ fn rounds(quick: bool, mut round: impl FnMut() -> (f64, f64)) -> Vec<(f64, f64)>
     (0..if quick { 1 } else { 9 }).map(|_| round()).collect()
 }
 
-fn append(quick: bool) -> Row {
+fn append(only: &Only) -> Option<Row> {
     const COUNT: u32 = 20_000;
+    let name = "B6 chain append, 256 B".to_owned();
+    if !only.has(&name) {
+        return None;
+    }
     let data = [7u8; 256];
     let journal = Journal::discarding(true);
     let mut header = Vec::new();
     Chain::new([1; 16]).push(&NewEvent::plain(Kind::Host, &data), 1, &mut header);
-    let rounds = rounds(quick, || {
+    let rounds = rounds(only.quick, || {
         let mut sum = 0u8;
         let floor = time(COUNT, || {
             for _ in 0..COUNT {
@@ -101,7 +122,7 @@ fn append(quick: bool) -> Row {
         std::hint::black_box(sum);
         (floor, ours)
     });
-    Row { name: "B6 chain append, 256 B".to_owned(), rounds, must: 1.0 / 0.6, goal: 1.0 / 0.85 }
+    Some(Row { name, rounds, must: 1.0 / 0.6, goal: 1.0 / 0.85 })
 }
 
 fn guest() -> std::path::PathBuf {
@@ -177,7 +198,7 @@ impl Static {
     }
 }
 
-fn host_calls(quick: bool, scratch: &Scratch, plugins: &std::path::Path) -> Vec<Row> {
+fn host_calls(only: &Only, scratch: &Scratch, plugins: &std::path::Path) -> Vec<Row> {
     let (_core, actor) = actor(scratch, plugins, Sink::Dropped);
     let export = actor.export("bench:calls/driver/run").expect("run");
     let mut floor = Static::new();
@@ -191,21 +212,29 @@ fn host_calls(quick: bool, scratch: &Scratch, plugins: &std::path::Path) -> Vec<
     let mut rows = Vec::new();
     for (name, which, len, count, must, goal) in cases {
         for (kind, shift) in [("sync", 0), ("async", 1)] {
+            let name = format!("B8 host call, {kind}, {name}");
+            if !only.has(&name) {
+                continue;
+            }
             let params = theater_plugin_api::encoding::encode(&(which + shift, count, len)).expect("numbers encode");
-            let rounds = rounds(quick, || {
+            let rounds = rounds(only.quick, || {
                 (time(count, || floor.run(which + shift, count, len)), time(count, || call(&actor, export, &params)))
             });
-            rows.push(Row { name: format!("B8 host call, {kind}, {name}"), rounds, must, goal });
+            rows.push(Row { name, rounds, must, goal });
         }
     }
     rows
 }
 
-fn states(quick: bool, scratch: &Scratch, plugins: &std::path::Path) -> Vec<Row> {
+fn states(only: &Only, scratch: &Scratch, plugins: &std::path::Path) -> Vec<Row> {
     const COUNT: u32 = 300;
     let mut rows = Vec::new();
     for (size, name) in [(1024usize, "1 KiB"), (65_536, "64 KiB"), (1 << 20, "1 MiB")] {
         for (change, kind) in [(0u32, "unchanged"), (1, "changed")] {
+            let name = format!("B14 state of {name}, {kind}");
+            if !only.has(&name) {
+                continue;
+            }
             let (_a, empty) = with_state(scratch, plugins, 0);
             let (_b, full) = with_state(scratch, plugins, size);
             let export = full.export("bench:calls/driver/keep").expect("keep");
@@ -213,7 +242,7 @@ fn states(quick: bool, scratch: &Scratch, plugins: &std::path::Path) -> Vec<Row>
             let unchanged = theater_plugin_api::encoding::encode(&0u32).expect("a number encodes");
             let source = vec![3u8; size];
             let (mut one, mut two) = (vec![0u8; size], vec![0u8; size]);
-            let rounds = rounds(quick, || {
+            let rounds = rounds(only.quick, || {
                 let floor = time(COUNT, || {
                     for _ in 0..COUNT {
                         call(&empty, export, &unchanged);
@@ -232,7 +261,7 @@ fn states(quick: bool, scratch: &Scratch, plugins: &std::path::Path) -> Vec<Row>
                 });
                 (floor, ours)
             });
-            rows.push(Row { name: format!("B14 state of {name}, {kind}"), rounds, must: 2.5, goal: 1.5 });
+            rows.push(Row { name, rounds, must: 2.5, goal: 1.5 });
         }
     }
     rows
@@ -258,15 +287,15 @@ fn with_state(scratch: &Scratch, plugins: &std::path::Path, size: usize) -> (Arc
 }
 
 fn main() -> ExitCode {
-    let quick = std::env::args().any(|argument| argument == "--quick" || argument == "--test");
+    let only = Only::asked();
     let built = build_outside(&repository().join("tests/bench-plugin"), &["--release"]);
     let scratch = Scratch::new();
     let plugins = scratch.path().join("plugins");
     std::fs::create_dir_all(&plugins).expect("a plugin folder");
     std::fs::copy(built.join("libbench_plugin.so"), plugins.join("libbench_plugin.so")).expect("the bench's plugin");
-    let mut rows = vec![append(quick)];
-    rows.extend(host_calls(quick, &scratch, &plugins));
-    rows.extend(states(quick, &scratch, &plugins));
+    let mut rows: Vec<_> = append(&only).into_iter().collect();
+    rows.extend(host_calls(&only, &scratch, &plugins));
+    rows.extend(states(&only, &scratch, &plugins));
     for row in &rows {
         row.print();
     }
@@ -274,5 +303,5 @@ fn main() -> ExitCode {
         println!("{}", row.json());
     }
     let missed = rows.iter().any(|row| row.ratio() > row.must);
-    if missed && !quick { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if missed && !only.quick { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -76,6 +76,7 @@ impl Slice {
 }
 
 /// Bytes that one side made and the other holds: released through the maker's own function, with the maker's allocator.
+/// A capacity of 0 is nothing to release.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Buffer {
@@ -107,7 +108,7 @@ pub fn spare() -> Vec<u8> {
 unsafe extern "C" fn release_vec(ptr: *mut u8, len: usize, capacity: usize) {
     // SAFETY: called once, from Buffer::drop, with the parts that From<Vec<u8>> took apart in this same library.
     let mut bytes = unsafe { Vec::from_raw_parts(ptr, len, capacity) };
-    if 0 < capacity && capacity <= SPARE_BYTES {
+    if capacity <= SPARE_BYTES {
         bytes.clear();
         // A thread that is ending keeps nothing.
         SPARE.try_with(|spare| spare.set(bytes)).unwrap_or_default();
@@ -134,8 +135,10 @@ impl std::ops::Deref for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: the one call of release, with the parts the maker gave.
-        unsafe { (self.release)(self.ptr, self.len, self.capacity) }
+        if self.capacity > 0 {
+            // SAFETY: the one call of release, with the parts the maker gave.
+            unsafe { (self.release)(self.ptr, self.len, self.capacity) }
+        }
     }
 }
 
@@ -154,13 +157,22 @@ pub struct Answer {
     pub status: u32,
     /// The encoded result, or a sentence.
     pub bytes: Buffer,
+    /// What follows `bytes`: the content of the `list<u8>` that a result ends with, handed over as its maker has it in
+    /// place of a copy. Else empty.
+    pub tail: Buffer,
 }
 
 impl Answer {
     /// A result, already encoded.
     #[must_use]
     pub fn ok(bytes: Vec<u8>) -> Self {
-        Self { status: OK, bytes: bytes.into() }
+        Self::ok_with_tail(bytes, Vec::new())
+    }
+
+    /// A result whose encoding is `bytes` and `tail` in a row; the whole of `tail` is the content of one `list<u8>`.
+    #[must_use]
+    pub fn ok_with_tail(bytes: Vec<u8>, tail: Vec<u8>) -> Self {
+        Self { status: OK, bytes: bytes.into(), tail: tail.into() }
     }
 
     /// A refusal or failure.
@@ -172,7 +184,7 @@ impl Answer {
     /// Any status with a sentence.
     #[must_use]
     pub fn with(status: u32, sentence: impl Into<String>) -> Self {
-        Self { status, bytes: sentence.into().into_bytes().into() }
+        Self { status, bytes: sentence.into().into_bytes().into(), tail: Vec::new().into() }
     }
 
     /// The bytes as text.

@@ -193,19 +193,24 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Resu
                     return give(::theater_plugin_api::__private::bad_arguments(&error));
                 }
             };
+            let last = function.result.as_ref().and_then(|ty| types.last_bytes(ty));
+            let answer = last.map_or_else(
+                || quote!(::theater_plugin_api::__private::encoded(&value)),
+                |last| quote!(::theater_plugin_api::__private::encoded_to_last(value, |value| #last)),
+            );
             if entry.is_async {
                 async_arms.extend(quote! { #number => {
                     #decode
                     ::std::boxed::Box::pin(async move {
                         let value = #a::#b::#c::#the_trait::#method(&*self, &call, #(#values),*).await;
-                        ::theater_plugin_api::__private::encoded(&value)
+                        #answer
                     })
                 } });
             } else {
                 sync_arms.extend(quote! { #number => {
                     #decode
                     let value = #a::#b::#c::#the_trait::#method(self, call, #(#values),*);
-                    ::theater_plugin_api::__private::encoded(&value)
+                    #answer
                 } });
             }
             number += 1;

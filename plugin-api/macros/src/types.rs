@@ -107,6 +107,29 @@ impl Types<'_> {
         })
     }
 
+    /// From `value`, a `&mut` of the type, to the bytes at the end of its encoding: an `Option<&mut Bytes>`. Nothing for
+    /// a type that does not end with bytes.
+    pub fn last_bytes(&self, ty: &Type) -> Option<TokenStream> {
+        let Type::Id(id) = self.seen_through(ty) else { return None };
+        Some(match &self.resolve.types.get(id)?.kind {
+            TypeDefKind::List(Type::U8) => quote!(::std::option::Option::Some(value)),
+            TypeDefKind::Option(some) => {
+                let last = self.last_bytes(some)?;
+                quote!(value.as_mut().and_then(|value| #last))
+            }
+            TypeDefKind::Result(result) => {
+                let last = self.last_bytes(result.ok.as_ref()?)?;
+                quote!(value.as_mut().ok().and_then(|value| #last))
+            }
+            TypeDefKind::Record(record) => {
+                let field = record.fields.last()?;
+                let (name, last) = (snake(&field.name), self.last_bytes(&field.ty)?);
+                quote!({ let value = &mut value.#name; #last })
+            }
+            _ => return None,
+        })
+    }
+
     /// The type behind aliases.
     fn seen_through(&self, ty: &Type) -> Type {
         let mut ty = *ty;

@@ -135,7 +135,7 @@ impl<'de> de::SeqAccess<'de> for Row<'_, 'de> {
 
     // A hint allocates: never more than the input can hold.
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left.min(self.reader.bytes.len()))
+        Some(self.left.min(self.reader.left()))
     }
 }
 
