@@ -172,6 +172,11 @@ type ChildAnswers = dyn Fn(&Done) -> Result<String, String> + Send + Sync;
 
 #[derive(Default)]
 struct Inner {
+    name: Option<String>,
+    named: BTreeMap<String, String>,
+    cause_actor: [u8; 16],
+    // Closed, never sent on: closing it wakes all who wait for a place.
+    full: Option<(Sender<()>, Receiver<()>)>,
     exports: Vec<u32>,
     answers: Option<Arc<Answers>>,
     events: Vec<ChainEvent>,
@@ -198,6 +203,7 @@ impl Inner {
     }
 }
 
+#[derive(Clone)]
 struct Side {
     actor: [u8; 16],
     inner: Arc<Mutex<Inner>>,
@@ -238,12 +244,21 @@ impl Side {
 }
 
 impl Side {
-    fn brought(&self, message: Message<'_>, way: Way) -> Answer {
+    fn brought(&self, message: Message<'_>, way: Way) -> impl Future<Output = Answer> + Send + 'static {
         let Message { export, params, source, from } = message;
         let from = from.map(|context| uuid_text(&context.actor));
-        // The receiver lives as long as self.
-        self.calls.0.try_send(Called { export, params: params.to_vec(), cause: source.to_owned(), from, way }).ok();
-        self.answer(export, params)
+        let called = Called { export, params: params.to_vec(), cause: source.to_owned(), from, way };
+        let side = self.clone();
+        async move {
+            let full = if called.way == Way::First { None } else { side.inner().full.clone() };
+            if let Some((_, room)) = full {
+                room.recv().await.ok();
+            }
+            let params = called.params.clone();
+            // The receiver lives as long as side.
+            side.calls.0.try_send(called).ok();
+            side.answer(export, &params)
+        }
     }
 
     fn dealt(&self, done: Done) -> Result<String, String> {
@@ -310,11 +325,10 @@ impl FakeHost {
     /// A call of the actor's, to pass to a method of a provided interface.
     #[must_use]
     pub fn caller(&self) -> Call {
-        let deadline_ms = self.side.inner().deadline_ms;
-        let cancelled = u32::from(self.side.stop.0.is_closed());
-        Call {
-            context: CallContext { actor: self.side.actor, call: 1, deadline_ms, cancelled, ..CallContext::default() },
-        }
+        let inner = self.side.inner();
+        let (deadline_ms, cause_actor) = (inner.deadline_ms, inner.cause_actor);
+        let (actor, cancelled) = (self.side.actor, u32::from(self.side.stop.0.is_closed()));
+        Call { context: CallContext { actor, call: 1, cause_actor, deadline_ms, cancelled, ..CallContext::default() } }
     }
 
     /// Ends the actor's calls at `deadline_ms` (milliseconds since the epoch, 0 = never). Only said to the plugin.
@@ -333,6 +347,33 @@ impl FakeHost {
     /// The actor's chain, oldest first.
     pub fn set_events(&self, events: Vec<ChainEvent>) {
         self.side.inner().events = events;
+    }
+
+    /// The actor's name, "fake" without this.
+    pub fn set_name(&self, name: &str) {
+        self.side.inner().name = Some(name.to_owned());
+    }
+
+    /// `name` is the name of the actor with this id, which can be found by it if it lives.
+    pub fn set_named(&self, name: &str, actor: &str) {
+        self.side.inner().named.insert(name.to_owned(), actor.to_owned());
+    }
+
+    /// The actor's calls were caused by `other`; without one they come from outside.
+    pub fn set_cause(&self, other: Option<&FakeHost>) {
+        self.side.inner().cause_actor = other.map_or([0; 16], |other| other.side.actor);
+    }
+
+    /// The mailbox is full: what is brought waits until [`FakeHost::make_room`].
+    pub fn fill(&self) {
+        self.side.inner().full = Some(async_std::channel::bounded(1));
+    }
+
+    /// There is room in the mailbox again.
+    pub fn make_room(&self) {
+        if let Some((full, _)) = self.side.inner().full.take() {
+            full.close();
+        }
     }
 
     /// The ids of the other actors that live: those that can be found and waited for.
@@ -524,11 +565,12 @@ fn number_of<H: Dispatch>(function: &str) -> Result<u32, String> {
 
 impl HostSide for Side {
     fn about(&self) -> String {
-        serde_json::json!({ "plugin": "fake", "actor": self.id(), "name": "fake", "handler": "fake" }).to_string()
+        let name = self.inner().name.clone().unwrap_or_else(|| "fake".to_owned());
+        serde_json::json!({ "plugin": "fake", "actor": self.id(), "name": name, "handler": "fake" }).to_string()
     }
 
     fn call(&self, export: u32, params: &[u8], cause: String) -> impl Future<Output = Answer> + Send + 'static {
-        std::future::ready(self.brought(Message { export, params, source: &cause, from: None }, Way::Call))
+        self.brought(Message { export, params, source: &cause, from: None }, Way::Call)
     }
 
     fn has_export(&self, export: u32) -> bool {
@@ -631,21 +673,23 @@ impl HostSide for Side {
 
     fn find(&self, wanted: &str) -> Result<String, String> {
         let inner = self.inner();
+        let wanted = inner.named.get(wanted).map_or(wanted, String::as_str);
         let known = inner.living.iter().find(|living| *living == wanted);
         known.cloned().ok_or_else(|| format!("there is no living actor {wanted:?}"))
     }
 
     fn call_from(&self, message: Message<'_>) -> impl Future<Output = Answer> + Send + 'static {
-        std::future::ready(self.brought(message, Way::Call))
+        self.brought(message, Way::Call)
     }
 
     fn post(&self, message: Message<'_>, first: bool) -> impl Future<Output = Answer> + Send + 'static {
         let answer = self.brought(message, if first { Way::First } else { Way::Post });
-        std::future::ready(nothing(answer))
+        async move { nothing(answer.await) }
     }
 
     fn stage(&self, message: Message<'_>, otherwise: &[u8]) -> impl Future<Output = Answer> + Send + 'static {
-        std::future::ready(nothing(self.brought(message, Way::Staged(otherwise.to_vec()))))
+        let answer = self.brought(message, Way::Staged(otherwise.to_vec()));
+        async move { nothing(answer.await) }
     }
 
     fn spawn_child(
@@ -769,6 +813,39 @@ mod tests {
         assert!(fake.waits().is_empty());
         assert!(fake.host().wait_for(&fake.actor(), "a test").is_err());
         assert!(fake.host().wait_for("nobody", "a test").is_err());
+    }
+
+    #[test]
+    fn a_full_mailbox_takes_nothing_but_what_goes_first() {
+        block_on(async {
+            let fake = FakeHost::new();
+            fake.set_exports(&[0], |_, _| Answer::ok(Vec::new()));
+            fake.fill();
+            let host = fake.host();
+            let invocation = || crate::messages::invocation::<()>(0, Vec::new(), |_| Ok(()));
+            assert_eq!(host.post(invocation(), "first", None, true).await, Ok(()));
+            let waiting = async_std::task::spawn({
+                let host = host.clone();
+                async move { host.post(invocation(), "waits", None, false).await }
+            });
+            assert_eq!(fake.next_call().await.unwrap().cause, "first");
+            fake.make_room();
+            assert_eq!(waiting.await, Ok(()));
+            assert_eq!(fake.next_call().await.unwrap().cause, "waits");
+        });
+    }
+
+    #[test]
+    fn an_actor_is_found_by_its_id_and_its_name() {
+        let (fake, other) = (FakeHost::new(), FakeHost::new());
+        other.set_name("other");
+        fake.set_living(&[&other.actor()]);
+        fake.set_named("other", &other.actor());
+        fake.set_cause(Some(&other));
+        assert_eq!(fake.host().find("other"), Ok(other.actor()));
+        assert_eq!(fake.host().find(&other.actor()), Ok(other.actor()));
+        assert_eq!(other.host().whose().unwrap().name, "other");
+        assert_eq!(uuid_text(&fake.caller().context().cause_actor), other.actor());
     }
 
     #[test]
