@@ -66,10 +66,7 @@ const LONG: usize = 1024;
 
 /// Encodes a result that ends with bytes, which `last` finds: long ones are handed over in place of a copy.
 #[must_use]
-pub fn encoded_to_last<T: serde::Serialize>(
-    mut value: T,
-    last: impl FnOnce(&mut T) -> Option<&mut Bytes>,
-) -> Answer {
+pub fn encoded_to_last<T: serde::Serialize>(mut value: T, last: impl FnOnce(&mut T) -> Option<&mut Bytes>) -> Answer {
     let Some(tail) = last(&mut value).filter(|bytes| bytes.len() >= LONG).map(std::mem::take) else {
         return encoded(&value);
     };

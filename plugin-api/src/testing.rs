@@ -244,7 +244,7 @@ impl Side {
 }
 
 impl Side {
-    fn brought(&self, message: Message<'_>, way: Way) -> impl Future<Output = Answer> + Send + 'static {
+    fn brought(&self, message: Message<'_>, way: Way) -> impl Future<Output = Answer> + Send + use<> {
         let Message { export, params, source, from } = message;
         let from = from.map(|context| uuid_text(&context.actor));
         let called = Called { export, params: params.to_vec(), cause: source.to_owned(), from, way };
