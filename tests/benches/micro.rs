@@ -7,7 +7,6 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use theater_runtime::actor::{CallOutcome, Incoming, Shared};
 use theater_runtime::chain::{Chain, NewEvent, data_digest, event_hash};
@@ -16,82 +15,10 @@ use theater_runtime::executor::block_on;
 use theater_runtime::journal::{Journal, Sync};
 use theater_runtime::manifest::{Manifest, Values};
 use theater_runtime::record::Kind;
+use theater_tests::bench::{Only, Row, report, rounds, time};
 use theater_tests::{Scratch, build_outside, repository};
 use wasmtime::component::{Component, ComponentType, Func, Instance, Lift, Linker, Lower};
 use wasmtime::{Config, Engine, Store};
-
-/// A measured row.
-struct Row {
-    name: String,
-    // Times of the floor and of ours per operation, ns: one pair a round.
-    rounds: Vec<(f64, f64)>,
-    // Largest ours/floor allowed, and the goal.
-    must: f64,
-    goal: f64,
-}
-
-/// What is run.
-struct Only {
-    quick: bool,
-    words: Vec<String>,
-}
-
-impl Only {
-    fn asked() -> Self {
-        let (options, words): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.starts_with("--"));
-        Self { quick: options.iter().any(|option| option == "--quick" || option == "--test"), words }
-    }
-    fn has(&self, row: &str) -> bool {
-        self.words.is_empty() || self.words.iter().any(|word| row.contains(word.as_str()))
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-impl Row {
-    fn ratio(&self) -> f64 {
-        median(self.rounds.iter().map(|(floor, ours)| ours / floor).collect())
-    }
-    fn print(&self) {
-        let ratios: Vec<f64> = self.rounds.iter().map(|(floor, ours)| ours / floor).collect();
-        let (min, max) = (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
-        let floor = median(self.rounds.iter().map(|pair| pair.0).collect());
-        let ours = median(self.rounds.iter().map(|pair| pair.1).collect());
-        let verdict = if self.ratio() <= self.goal {
-            "goal"
-        } else if self.ratio() <= self.must {
-            "must"
-        } else {
-            "MISSED"
-        };
-        println!(
-            "{:<44} {:>8.2} x  ({min:.2} to {max:.2}; must {:.2}, goal {:.2})  floor {floor:>10.1} ns, ours {ours:>10.1} ns  {verdict}",
-            self.name,
-            self.ratio(),
-            self.must,
-            self.goal
-        );
-    }
-    fn json(&self) -> String {
-        serde_json::json!({"bench": self.name, "ratio": self.ratio(), "must": self.must, "goal": self.goal}).to_string()
-    }
-}
-
-/// Nanoseconds per operation of `body`, which does `count` of them.
-fn time(count: u32, body: impl FnOnce()) -> f64 {
-    let start = Instant::now();
-    body();
-    start.elapsed().as_nanos() as f64 / f64::from(count)
-}
-
-fn rounds(quick: bool, mut round: impl FnMut() -> (f64, f64)) -> Vec<(f64, f64)> {
-    // The first round warms up.
-    round();
-    (0..if quick { 1 } else { 9 }).map(|_| round()).collect()
-}
 
 fn append(only: &Only) -> Option<Row> {
     const COUNT: u32 = 20_000;
@@ -296,12 +223,5 @@ fn main() -> ExitCode {
     let mut rows: Vec<_> = append(&only).into_iter().collect();
     rows.extend(host_calls(&only, &scratch, &plugins));
     rows.extend(states(&only, &scratch, &plugins));
-    for row in &rows {
-        row.print();
-    }
-    for row in &rows {
-        println!("{}", row.json());
-    }
-    let missed = rows.iter().any(|row| row.ratio() > row.must);
-    if missed && !only.quick { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    report(&only, &rows)
 }

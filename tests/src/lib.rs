@@ -1,5 +1,6 @@
 //! What end-to-end tests stand on: the real program, the real plugins as files, real actors, real sockets.
 
+pub mod bench;
 pub mod talk;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -6,6 +6,7 @@
 //! - `{"type": "echo", "payload": ..}`: answers the payload
 //! - `{"type": "report"}`: answers the state
 //! - `{"type": "busy", "payload": {"ms": N}}`: computes for N milliseconds
+//! - `{"type": "sleep", "payload": {"ms": N}}`: waits for N milliseconds
 //! - `{"type": "exit", "payload": {"data": ".."}}`: shuts itself down with that text as last word, if any
 //! - `{"type": "fail"}`: the call is `err`
 //! - `{"type": "crash"}`: the call traps
@@ -64,9 +65,10 @@ fn act(worker: &mut Worker, message: &Message) -> Result<Value, String> {
         "echo" => message.payload(),
         "report" => Ok(json!(worker)),
         "busy" => busy(message.payload::<Busy>()?.ms),
+        "sleep" => timing::sleep(message.payload::<Busy>()?.ms).map(|()| json!({})),
         "exit" => exit(message.payload()?),
         "crash" => panic!("told to crash"),
-        _ => message.unknown("echo, report, busy, exit, fail, crash"),
+        _ => message.unknown("echo, report, busy, sleep, exit, fail, crash"),
     }
 }
 

@@ -1,0 +1,396 @@
+//! Actors that talk, for long: what is sent arrives once, whoever is stopped or restarted meanwhile.
+//!
+//! ```text
+//! talk_soak chat [10000] [1000000]   so many actors under ten parents send each other so many messages, while one in
+//!                                    forty is stopped and one in twenty restarted at random
+//! talk_soak busy [30]                children fail while their parent computes for so many seconds; it is told of each
+//! talk_soak stuck [20]               requests between other actors beside one whose mailbox is full, in so many rounds
+//! ```
+//!
+//! Each starts the real program, prints one JSON object, and ends with 1 when its bar is not held.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde_json::{Value as Json, json};
+use theater_plugin_api::encoding::decode;
+use theater_runtime::chain::Id;
+use theater_runtime::record::{HostCall, HostResult, Kind};
+use theater_runtime::verify::{self, Event};
+use theater_tests::talk::{TALK, ask, manifests, tell, try_ask};
+use theater_tests::{Running, Scratch, wait_until};
+
+/// Parents of the chatting actors.
+const PARENTS: usize = 10;
+/// To how many others each sends.
+const PEERS: usize = 16;
+const SUPERVISOR: &str = "[[handlers]]\ntype = \"supervisor\"\n";
+/// Nothing takes longer than this, or it hangs.
+const PATIENCE: Duration = Duration::from_secs(1_800);
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().unwrap_or_default();
+    let mut number = |usual: usize| arguments.next().and_then(|number| number.parse().ok()).unwrap_or(usual);
+    let (figures, held) = match what.as_str() {
+        "chat" => chat(number(10_000), number(1_000_000)),
+        "busy" => busy(number(30)),
+        "stuck" => stuck(number(20)),
+        _ => {
+            eprintln!("talk_soak chat [ACTORS] [MESSAGES] | busy [SECONDS] | stuck [ROUNDS]");
+            return ExitCode::from(2);
+        }
+    };
+    println!("{figures}");
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A linear congruential generator (Knuth, MMIX); its upper bits choose.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, count: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % count as u64) as usize
+    }
+}
+
+// ---- chat ----------------------------------------------------------------------------------------------------------
+
+/// A chatting actor, and where its parent is reached.
+struct Chatter {
+    id: String,
+    parent: SocketAddr,
+}
+
+impl Chatter {
+    fn tell(&self, kind: &str, payload: &Json) {
+        let message = json!({ "child": self.id, "message": { "type": kind, "payload": payload } });
+        assert_eq!(ask(self.parent, "tell", message)["told"], 1);
+    }
+
+    fn report(&self) -> Json {
+        ask(self.parent, "ask", json!({ "child": self.id, "message": { "type": "report" } }))
+    }
+}
+
+fn chat(count: usize, messages: usize) -> (Json, bool) {
+    let begun = Instant::now();
+    let scratch = Scratch::new();
+    let (mut running, chatters) = grown(&scratch, count);
+    let each = messages.div_ceil(count);
+    let growing = begun.elapsed();
+
+    let memory = Memory::watch(running.pid());
+    let talking = Instant::now();
+    let mut chance = Chance(count as u64);
+    // What each was left to do: stopped actors answer nothing, restarted ones forget what they counted.
+    let mut steady = vec![true; count];
+    let (mut stopped, mut restarted) = (0, 0);
+    for (number, chatter) in chatters.iter().enumerate() {
+        let to: Vec<_> = (0..PEERS).map(|_| chatters[chance.below(count)].id.as_str()).collect();
+        if steady[number] {
+            chatter.tell("go", &json!({ "to": to, "count": each, "seed": number, "batch": 16 }));
+        }
+        // One in forty and one in twenty, while the others talk.
+        if number % 40 == 39 {
+            let other = chance.below(count);
+            stopped += usize::from(chatters[other].ends("stop", &mut steady[other]));
+        }
+        if number % 20 == 19 {
+            let other = chance.below(count);
+            restarted += usize::from(chatters[other].ends("restart", &mut steady[other]));
+        }
+    }
+    let living: Vec<usize> = (0..count).filter(|number| steady[*number]).collect();
+    for number in &living {
+        while chatters[*number].report()["sent"].as_u64() != Some(each as u64) {
+            assert!(talking.elapsed() < PATIENCE, "actor {} does not come to its end", chatters[*number].id);
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    // A report waits behind what its actor was sent before.
+    let reports: HashMap<&str, Json> =
+        living.iter().map(|number| (chatters[*number].id.as_str(), chatters[*number].report())).collect();
+    let talking = talking.elapsed();
+    let (pss, slope) = memory.end();
+    let unequal = unequal(&reports);
+    running.stop();
+
+    let checking = Instant::now();
+    let mut ledger = Ledger::default();
+    let contents = verify::read(&scratch.path().join("data"), |event| ledger.add(event)).expect("every chain verifies");
+    let lost = ledger.sent.values().filter(|arrived| **arrived == 0).count();
+    let doubled = ledger.sent.values().filter(|arrived| **arrived > 1).count();
+    let held = lost == 0 && doubled == 0 && ledger.unasked == 0 && ledger.disordered == 0 && unequal == 0
+        // Short runs have no second half to speak of.
+        && (slope < 0.01 || talking < Duration::from_secs(20));
+    let figures = json!({
+        "soak": "chat", "actors": count, "accepted": ledger.sent.len(), "refused": ledger.refused,
+        "stopped": stopped, "restarted": restarted, "chains": contents.chains.len(),
+        "events": contents.chains.values().map(|end| end.events).sum::<u64>(),
+        "lost": lost, "doubled": doubled, "unasked": ledger.unasked, "out_of_order": ledger.disordered,
+        "unequal_pairs": unequal, "grow_s": growing.as_secs_f64(), "talk_s": talking.as_secs_f64(),
+        "check_s": checking.elapsed().as_secs_f64(), "pss_mb": pss >> 10, "pss_slope_second_half": slope,
+    });
+    (figures, held)
+}
+
+/// The program with so many chatters under their parents.
+fn grown(scratch: &Scratch, count: usize) -> (Running, Vec<Chatter>) {
+    let chatter = manifests(scratch, &[("chatter", "[[handlers]]\ntype = \"message-server\"\n")]);
+    let tree = manifests(scratch, &[("tree", &format!("{TALK}{SUPERVISOR}"))]);
+    let parents = count.min(PARENTS);
+    let arguments: Vec<_> = std::iter::repeat_n(tree[0].as_str(), parents).collect();
+    let running = Running::start(&scratch.path().join("data"), &arguments);
+    let mut chatters = Vec::new();
+    for number in 0..parents {
+        let parent = running.address(number);
+        let share = (number + 1) * count / parents - number * count / parents;
+        let grown = ask(parent, "grow", json!({ "children": share, "worker": chatter[0] }));
+        let ids = grown["children"].as_array().expect("a list of children");
+        chatters.extend(ids.iter().map(|id| Chatter { id: id.as_str().expect("an id").to_owned(), parent }));
+    }
+    (running, chatters)
+}
+
+impl Chatter {
+    /// Stops or restarts it, unless that was done before.
+    fn ends(&self, how: &str, steady: &mut bool) -> bool {
+        let is_first = std::mem::take(steady);
+        if is_first {
+            let _ = ask(self.parent, how, json!({ "child": self.id }));
+        }
+        is_first
+    }
+}
+
+/// Pairs of steady actors of which one counts other messages sent than the other received.
+fn unequal(reports: &HashMap<&str, Json>) -> usize {
+    let mut unequal = 0;
+    for (from, report) in reports {
+        for (to, sent) in report["accepted"].as_object().expect("counts by id") {
+            if let Some(other) = reports.get(to.as_str()) {
+                unequal += usize::from(other["received"][*from] != *sent);
+            }
+        }
+    }
+    unequal
+}
+
+/// What the chains say was sent and what arrived.
+#[derive(Default)]
+struct Ledger {
+    // Number of `send` in the list of functions of each actor.
+    send: HashMap<Id, u32>,
+    // Accepted sends (sender, sequence): how often each stands in its receiver's chain.
+    sent: HashMap<(Id, u64), u32>,
+    refused: u64,
+    // Messages of no accepted send.
+    unasked: u64,
+    // Messages that stand behind a later one of the same sender.
+    disordered: u64,
+    // Sequence of the last message by (receiver, sender).
+    last: HashMap<(Id, Id), u64>,
+}
+
+impl Ledger {
+    fn add(&mut self, event: &Event<'_>) {
+        let header = &event.header;
+        match Kind::from_number(header.kind) {
+            Some(Kind::Created) => {
+                let functions = verify::created(event).expect("a created event has its data").functions;
+                let is_send = |function: &str| function == "send";
+                if let Some(number) = functions.iter().position(|listed| is_send(&listed.function)) {
+                    self.send.insert(header.actor, number as u32);
+                }
+            }
+            Some(Kind::Host)
+                if header.function.is_some() && header.function == self.send.get(&header.actor).copied() =>
+            {
+                let call: HostCall = decode(event.data.expect("data")).expect("a host call");
+                let HostResult::Value(result) = call.result else { panic!("a send failed: {:?}", call.result) };
+                if result.first() == Some(&0) {
+                    self.sent.entry((header.actor, header.sequence)).or_default();
+                } else {
+                    self.refused += 1;
+                }
+            }
+            Some(Kind::Queued) => {
+                let Some(cause) = header.cause.filter(|cause| self.send.contains_key(&cause.actor)) else { return };
+                match self.sent.get_mut(&(cause.actor, cause.sequence)) {
+                    Some(arrived) => *arrived += 1,
+                    // A request is no send.
+                    None => self.unasked += u64::from(header.function.is_none()),
+                }
+                if let Some(before) = self.last.insert((header.actor, cause.actor), cause.sequence) {
+                    self.disordered += u64::from(before > cause.sequence);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// PSS of a process over time.
+struct Memory {
+    ended: Arc<AtomicBool>,
+    watching: thread::JoinHandle<Vec<(f64, f64)>>,
+}
+
+impl Memory {
+    fn watch(pid: u32) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let watching = thread::spawn(move || {
+            let (begun, mut samples) = (Instant::now(), Vec::new());
+            while !end.load(Ordering::Relaxed) {
+                samples.push((begun.elapsed().as_secs_f64(), pss(pid) as f64));
+                thread::sleep(Duration::from_millis(500));
+            }
+            samples
+        });
+        Self { ended, watching }
+    }
+
+    /// The last PSS in KiB, and the growth over the second half as a share of its mean (a line of least squares).
+    fn end(self) -> (u64, f64) {
+        self.ended.store(true, Ordering::Relaxed);
+        let samples = self.watching.join().expect("the samples");
+        let half = &samples[samples.len() / 2..];
+        let count = half.len() as f64;
+        let mean = |of: fn(&(f64, f64)) -> f64| half.iter().map(of).sum::<f64>() / count;
+        let (time, size) = (mean(|sample| sample.0), mean(|sample| sample.1));
+        let over: f64 = half.iter().map(|sample| (sample.0 - time) * (sample.1 - size)).sum();
+        let under: f64 = half.iter().map(|sample| (sample.0 - time).powi(2)).sum();
+        let length = half.last().zip(half.first()).map_or(0.0, |(last, first)| last.0 - first.0);
+        let slope = if under > 0.0 { over / under * length / size } else { 0.0 };
+        (half.last().map_or(0, |sample| sample.1 as u64), slope)
+    }
+}
+
+fn pss(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the system tells");
+    let line = text.lines().find(|line| line.starts_with("Pss:")).expect("the figure is there");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+}
+
+// ---- busy ----------------------------------------------------------------------------------------------------------
+
+/// Children of the busy parent.
+const CHILDREN: usize = 200;
+
+fn busy(seconds: usize) -> (Json, bool) {
+    let scratch = Scratch::new();
+    let worker = manifests(&scratch, &[("worker", &worker_with(""))]);
+    let patient = "[[handlers]]\ntype = \"message-server\"\nconfig = { port = 0, request_timeout_ms = 600000 }\n";
+    let parent = manifests(&scratch, &[("tree", &format!("{patient}{SUPERVISOR}"))]);
+    let mut running = Running::start(&scratch.path().join("data"), &[parent[0].as_str(), parent[0].as_str()]);
+    let (parent, other) = (running.address(0), running.address(1));
+    let grown = ask(parent, "grow", json!({ "children": CHILDREN + 1, "worker": worker[0] }));
+    let children: Vec<_> = grown["children"].as_array().expect("a list").iter().filter_map(Json::as_str).collect();
+    let (first, failing) = children.split_first().expect("children");
+
+    let begun = Instant::now();
+    let message = json!({ "child": first, "message": { "type": "sleep", "payload": { "ms": seconds * 1_000 } } });
+    let waiting = thread::spawn(move || ask(parent, "ask", message));
+    // From somebody else: the parent is in a call until its first child answers.
+    for child in failing {
+        let told = ask(other, "tell", json!({ "child": child, "message": { "type": "crash" } }));
+        assert_eq!(told["told"], 1);
+    }
+    let crashed = begun.elapsed();
+    let _ = waiting.join().expect("the answer");
+    let was_busy = begun.elapsed();
+    let report = wait_until("all notifications", || {
+        let report = ask(parent, "report", json!({}));
+        (report["errors"].as_u64() >= Some(failing.len() as u64)).then_some(report)
+    });
+    running.stop();
+    let figures = json!({
+        "soak": "busy", "busy_s": was_busy.as_secs_f64(), "failed": failing.len(), "failed_after_s": crashed.as_secs_f64(),
+        "notified": report["errors"], "living": report["children"].as_array().map(Vec::len),
+    });
+    (figures, report["errors"] == failing.len() && crashed < was_busy)
+}
+
+fn worker_with(limits: &str) -> String {
+    format!("[limits]\n{limits}\n{TALK}[[handlers]]\ntype = \"timing\"\n")
+}
+
+// ---- stuck ---------------------------------------------------------------------------------------------------------
+
+/// Requests a round, to each of two programs.
+const REQUESTS: usize = 1_000;
+/// Actors that wait for a place in the full mailbox.
+const WAITING: usize = 8;
+
+fn stuck(rounds: usize) -> (Json, bool) {
+    let scratches = [Scratch::new(), Scratch::new()];
+    let mut programs: Vec<_> = scratches.iter().map(talking).collect();
+    fill(&programs[1].1);
+    let mut ratios = Vec::new();
+    let mut worst = [0, 0];
+    for _ in 0..rounds {
+        let [without, with] = [0, 1].map(|number| p99(programs[number].1.last().copied().expect("an address")));
+        worst = [worst[0].max(without), worst[1].max(with)];
+        ratios.push(with as f64 / without as f64);
+    }
+    // It is still stuck: nothing of what waits got in.
+    let stuck = try_ask(programs[1].1[1], "report", json!({})).expect_err("its mailbox is full");
+    for (running, _) in &mut programs {
+        running.stop();
+    }
+    ratios.sort_by(f64::total_cmp);
+    let ratio = ratios[ratios.len() / 2];
+    let figures = json!({
+        "soak": "stuck", "rounds": rounds, "requests_a_round": REQUESTS, "p99_ratio": ratio,
+        "min": ratios[0], "max": ratios[ratios.len() - 1], "worst_p99_us": worst, "stuck": stuck,
+    });
+    (figures, ratio <= 1.2)
+}
+
+/// A program with actors that could wait, one to be stuck, and at last one to ask.
+fn talking(scratch: &Scratch) -> (Running, Vec<SocketAddr>) {
+    let tree = manifests(scratch, &[("tree", &format!("{TALK}{SUPERVISOR}"))]);
+    let small = worker_with("mailbox_size = 4");
+    let small = small.replace("port = 0", "port = 0, request_timeout_ms = 500, send_timeout_ms = 3600000");
+    let worker = manifests(scratch, &[("worker", &small)]);
+    let usual = Scratch::new();
+    let asked = manifests(&usual, &[("worker", &worker_with(""))]);
+    let mut arguments = vec![tree[0].as_str(), worker[0].as_str()];
+    arguments.push(asked[0].as_str());
+    let running = Running::start(&scratch.path().join("data"), &arguments);
+    let addresses = (0..arguments.len()).map(|number| running.address(number)).collect();
+    (running, addresses)
+}
+
+/// Puts the second actor to sleep and more messages behind it than its mailbox takes.
+fn fill(at: &[SocketAddr]) {
+    let target = at[1];
+    tell(target, "sleep", json!({ "ms": 3_600_000 }));
+    for _ in 0..4 {
+        tell(target, "echo", json!({}));
+    }
+    for _ in 0..WAITING {
+        // Never answered: their connections stay as the ones of clients that wait.
+        thread::spawn(move || theater_tests::talk::post(target, "/send", b"{\"type\": \"echo\"}"));
+    }
+}
+
+/// The 99th percentile of requests to an actor, in us.
+fn p99(address: SocketAddr) -> u64 {
+    let mut histogram = Histogram::<u64>::new(3).expect("three digits");
+    for number in 0..REQUESTS {
+        let start = Instant::now();
+        assert_eq!(ask(address, "echo", json!({ "number": number }))["number"], number);
+        histogram.record(start.elapsed().as_micros() as u64).expect("in range");
+    }
+    histogram.value_at_quantile(0.99)
+}
