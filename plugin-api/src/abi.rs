@@ -32,7 +32,6 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -291,14 +290,18 @@ unsafe extern "C" fn handler_call<H: Dispatch>(
 ) -> Progress {
     // SAFETY: as in handler_call_sync; the future takes a share of the handler and what dispatch decoded from the arguments.
     let (handler, context, arguments) = unsafe { (share::<H>(this), *context, arguments.get()) };
-    let mut future = match guard::catch(|| handler.dispatch(Call { context }, function, arguments)) {
-        Ok(future) => Guarded::new(future, panicked),
-        Err(message) => return Progress::Ended(panicked(message)),
-    };
-    // Most functions never wait: those need no future of the ABI, nor a waker.
-    match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => Progress::Ended(answer),
-        Poll::Pending => Progress::Waits(future.into_ffi()),
+    // Most functions never wait: those need no future of the ABI, no waker, and one guard for all of it.
+    let begun = guard::catch(|| {
+        let mut future = handler.dispatch(Call { context }, function, arguments);
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => Ok(answer),
+            Poll::Pending => Err(future),
+        }
+    });
+    match begun {
+        Ok(Ok(answer)) => Progress::Ended(answer),
+        Ok(Err(future)) => Progress::Waits(Guarded::new(future, panicked).into_ffi()),
+        Err(message) => Progress::Ended(panicked(message)),
     }
 }
 

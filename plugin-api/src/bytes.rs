@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use crate::copy;
+
 /// A `list<u8>` of WIT: a `Vec<u8>` that the encoding copies in one piece.
 ///
 /// A plain `Vec<u8>` has the same bytes but is walked element by element (20 times slower).
@@ -50,7 +52,7 @@ impl From<Vec<u8>> for Bytes {
 
 impl From<&[u8]> for Bytes {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+        Self(copy::owned(bytes))
     }
 }
 
@@ -62,7 +64,7 @@ impl From<String> for Bytes {
 
 impl From<&str> for Bytes {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().to_vec())
+        Self(copy::owned(text.as_bytes()))
     }
 }
 

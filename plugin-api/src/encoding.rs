@@ -27,6 +27,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::copy;
 
 mod read;
 mod write;
@@ -137,6 +138,7 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, EncodingErro
 }
 
 /// Writes the shortest LEB128 of `value`.
+#[inline]
 pub fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     loop {
         let low = (value & 0x7f) as u8;
@@ -172,18 +174,21 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Reads from the start of `bytes`.
     #[must_use]
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, tail: &[] }
     }
 
     /// Reads `bytes`, and behind them `tail`: the whole content of the `list<u8>` (or string) that the value ends with.
     #[must_use]
+    #[inline]
     pub fn with_tail(bytes: &'a [u8], tail: &'a [u8]) -> Self {
         Self { bytes, tail }
     }
 
     /// How many bytes have not been read yet.
     #[must_use]
+    #[inline]
     pub fn left(&self) -> usize {
         self.bytes.len() + self.tail.len()
     }
@@ -200,6 +205,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`EncodingError::Trailing`].
+    #[inline]
     pub fn finish(self) -> Result<(), EncodingError> {
         match self.left() {
             0 => Ok(()),
@@ -396,9 +402,10 @@ pub fn write_flags(out: &mut Vec<u8>, count: usize, bits: &[u8]) {
 }
 
 /// Writes bytes with their length in front.
+#[inline]
 pub fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     write_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
+    copy::append(out, bytes);
 }
 
 /// Serialises flags: what `bindings!` puts into the `Serialize` of a flags type.

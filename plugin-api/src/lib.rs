@@ -45,6 +45,7 @@ compile_error!("Theater runs on Linux on x86-64 and arm64");
 pub mod abi;
 mod bytes;
 mod children;
+pub mod copy;
 pub mod descriptor;
 pub mod encoding;
 pub mod guard;

@@ -545,9 +545,10 @@ impl Shared {
     /// What was left with the host call that has ended now.
     pub(crate) fn take_staged(&self) -> Option<Staged> {
         // Nearly no host call has one: the lock is left alone.
-        if !self.has_staged.swap(false, Ordering::Acquire) {
+        if !self.has_staged.load(Ordering::Acquire) {
             return None;
         }
+        self.has_staged.store(false, Ordering::Relaxed);
         lock(&self.staged).take()
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_ffi::FfiFuture;
 use theater_plugin_api::abi::{Answer, Buffer, CallContext, ERROR, OK, OwnedHandler, PANIC, Progress};
+use theater_plugin_api::copy;
 use theater_plugin_api::descriptor::Effect;
 use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_bytes, write_varint};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, LinkerInstance};
@@ -602,8 +603,8 @@ fn value_data(args: &[u8], [bytes, tail]: [&[u8]; 2]) -> Vec<u8> {
     write_bytes(&mut data, args);
     data.push(0);
     write_varint(&mut data, length as u64);
-    data.extend_from_slice(bytes);
-    data.extend_from_slice(tail);
+    copy::append(&mut data, bytes);
+    copy::append(&mut data, tail);
     data
 }
 

@@ -21,6 +21,7 @@
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 
+use theater_plugin_api::copy;
 use theater_plugin_api::encoding::{
     EncodingError, NAN_32, NAN_64, Reader, unzigzag, write_bytes, write_flags, write_varint, zigzag,
 };
@@ -445,7 +446,7 @@ unsafe impl Lift for Lifted {
                     if lifter.case_at(&option.info, 2, field)? == 1 {
                         let at = field + option.info.payload_offset32 as usize;
                         let (pointer, length) = (lifter.u32_at(at)?, lifter.u32_at(at + 4)?);
-                        state = Some(lifter.slice(pointer, length as usize)?.to_vec());
+                        state = Some(copy::owned(lifter.slice(pointer, length as usize)?));
                     }
                 }
                 _ => lifter.memory_value(*ty, field, &mut values)?,
@@ -586,7 +587,7 @@ impl<'c, 'm, T: 'static> Lowerer<'c, 'm, T> {
     fn bytes(&mut self, bytes: &[u8]) -> Result<(u32, u32)> {
         let pointer = self.cx.realloc(0, 0, 1, bytes.len())?;
         let place = self.cx.as_slice_mut().get_mut(pointer..).and_then(|rest| rest.get_mut(..bytes.len()));
-        place.ok_or_else(|| format_err!("realloc return: beyond end of memory"))?.copy_from_slice(bytes);
+        copy::fill(place.ok_or_else(|| format_err!("realloc return: beyond end of memory"))?, bytes);
         Ok((u32::try_from(pointer)?, u32::try_from(bytes.len())?))
     }
 

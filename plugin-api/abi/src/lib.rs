@@ -116,6 +116,7 @@ unsafe extern "C" fn release_vec(ptr: *mut u8, len: usize, capacity: usize) {
 }
 
 impl From<Vec<u8>> for Buffer {
+    #[inline]
     fn from(bytes: Vec<u8>) -> Self {
         let mut bytes = std::mem::ManuallyDrop::new(bytes);
         Self { ptr: bytes.as_mut_ptr(), len: bytes.len(), capacity: bytes.capacity(), release: release_vec }
@@ -124,6 +125,7 @@ impl From<Vec<u8>> for Buffer {
 
 impl std::ops::Deref for Buffer {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         if self.len == 0 {
             return &[];
@@ -134,6 +136,7 @@ impl std::ops::Deref for Buffer {
 }
 
 impl Drop for Buffer {
+    #[inline]
     fn drop(&mut self) {
         if self.capacity > 0 {
             // SAFETY: the one call of release, with the parts the maker gave.
