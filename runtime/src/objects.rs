@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
@@ -16,13 +17,15 @@ pub struct Objects {
     folder: PathBuf,
     // What is known to be there: only this program drops objects, and never while it runs.
     known: Mutex<HashSet<String>>,
+    // Drafts begun.
+    drafts: AtomicU64,
 }
 
 impl Objects {
     /// The objects of a data folder.
     #[must_use]
     pub fn new(data: &Path) -> Self {
-        Self { folder: data.join("objects"), known: Mutex::default() }
+        Self { folder: data.join("objects"), known: Mutex::default(), drafts: AtomicU64::new(0) }
     }
 
     /// Keeps bytes: their SHA-256 in lower-case hex.
@@ -52,7 +55,9 @@ impl Objects {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
-        let draft = path.with_extension(std::process::id().to_string());
+        // Two actors that start may keep the same bytes at once.
+        let number = self.drafts.fetch_add(1, Ordering::Relaxed);
+        let draft = path.with_extension(format!("{}-{number}", std::process::id()));
         let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(bytes)?;
         file.sync_all()?;
