@@ -60,6 +60,8 @@
 //! }
 //! ```
 
+mod seeded;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,6 +75,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use self::seeded::Seeded;
 pub use crate::abi::Answer;
 use crate::abi::{ABSENT, CallContext, GONE, HostSide, Message, OK, PANIC, host_object};
 use crate::children::ChildEnd;

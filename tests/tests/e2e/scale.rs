@@ -25,3 +25,11 @@ fn starts_and_stops_leave_nothing_behind() {
 fn a_small_program_serves_in_a_small_memory() {
     soak(SCALE, &["memory"]);
 }
+
+const STORE: &str = env!("CARGO_BIN_EXE_store_soak");
+
+#[test]
+fn what_a_store_answered_survives_kill_9_of_the_program() {
+    let figures = soak(STORE, &["kills", "--kills", "5"]);
+    assert!(figures.contains("\"kills\":5") && figures.contains("\"wrong\":0"), "{figures}");
+}

@@ -1,0 +1,51 @@
+//! The store under kills: the long run behind the figures in the notes.
+//!
+//! ```text
+//! store_soak kills [--kills 5] [--seed N]
+//!     kill -9 of the program while several sockets write; what was answered is there, no label points at nothing
+//! ```
+//!
+//! The default is short; the long form is `--kills 200`. It prints one JSON
+//! object and ends with 1 when its bar is not held. A seed makes the choices of a run again, not its timing.
+
+mod kills;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use serde_json::Value as Json;
+
+const USAGE: &str = "store_soak kills [--kills N] [--seed N]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((figures, held)) = run(&arguments) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    println!("{figures}");
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The figures, and whether they hold; none for words that are not understood.
+fn run(arguments: &[String]) -> Option<(Json, bool)> {
+    let (what, flags) = arguments.split_first()?;
+    match what.as_str() {
+        "kills" => {
+            let [kills, seed] = numbers(flags, [("--kills", 5), ("--seed", 1)])?;
+            Some(kills::run(kills, seed))
+        }
+        _ => None,
+    }
+}
+
+/// The numbers of these flags, each with its default; none for another flag.
+fn numbers<const N: usize>(flags: &[String], known: [(&str, u64); N]) -> Option<[u64; N]> {
+    let mut given = BTreeMap::new();
+    for pair in flags.chunks(2) {
+        let [flag, number] = pair else { return None };
+        given.insert(flag.as_str(), number.parse().ok()?);
+    }
+    let numbers = known.map(|(flag, default)| given.remove(flag).unwrap_or(default));
+    given.is_empty().then_some(numbers)
+}
