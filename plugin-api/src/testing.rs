@@ -77,7 +77,7 @@ use serde_json::Value;
 
 pub use self::seeded::Seeded;
 pub use crate::abi::Answer;
-use crate::abi::{ABSENT, CallContext, GONE, HostSide, Message, OK, PANIC, host_object};
+use crate::abi::{ABSENT, CallContext, GONE, HostObject, HostSide, Message, OK, PANIC, host_object};
 use crate::children::ChildEnd;
 use crate::guard::{self, Guarded};
 use crate::host::{ChainEvent, Host, Level};
@@ -316,7 +316,13 @@ impl FakeHost {
     /// What `init` or `attach` of the plugin is given.
     #[must_use]
     pub fn host(&self) -> Host {
-        host_object(Arc::clone(&self.side)).into()
+        self.object().into()
+    }
+
+    /// [`FakeHost::host`] as it crosses the ABI: for a plugin that is loaded from its file.
+    #[must_use]
+    pub fn object(&self) -> HostObject {
+        host_object(Arc::clone(&self.side))
     }
 
     /// The actor's id.
