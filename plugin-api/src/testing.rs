@@ -60,6 +60,7 @@
 //! }
 //! ```
 
+mod narrowing;
 mod seeded;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use self::narrowing::{Pair, pairs};
 pub use self::seeded::Seeded;
 pub use crate::abi::Answer;
 use crate::abi::{ABSENT, CallContext, GONE, HostObject, HostSide, Message, OK, PANIC, host_object};

@@ -10,6 +10,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod narrow_tests;
 mod pattern;
 mod strategy;
 #[cfg(test)]
