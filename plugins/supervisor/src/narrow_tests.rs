@@ -4,11 +4,13 @@
 //!
 //! At most, not exactly: of two numbers in two windows the smaller in the longer is left, which both allow.
 
-use serde_json::{Map, Value, json};
-use theater_plugin_api::testing::{Done, FakeHost, Pair, Seeded, attach, block_on, pairs};
-use theater_plugin_api::{ChildEnd, Ending, FailureKind, Handler};
+use std::sync::Arc;
 
-use crate::Supervisor;
+use serde_json::{Map, Value, json};
+use theater_plugin_api::testing::{Done, FakeHost, Pair, Seeded, block_on, pairs};
+use theater_plugin_api::{Attachment, ChildEnd, Ending, FailureKind, Handler, Plugin};
+
+use crate::{Parent, Supervisor};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 const RESTARTS: [u64; 5] = [0, 1, 2, 3, 6];
@@ -99,22 +101,40 @@ fn ten_thousand_pairs_allow_no_more_than_both_allow() {
 fn children_under_a_hundred_pairs_are_started_again_only_as_often_as_both_allow() {
     for pair in pairs(&Supervisor, "supervisor", 2, 100, slow).map(of_all) {
         for child in NAMES {
-            let host = FakeHost::new();
-            host.set_child_answers(|_| Ok(String::new()));
-            let parent = block_on(attach::<Supervisor>(&host, "supervisor", pair.narrowed.clone())).unwrap();
-            block_on(parent.started(false)).unwrap();
+            let (host, _parent) = parent(&pair);
             for failures in 1..8 {
-                let ending = Ending::Failed { kind: FailureKind::Internal, causes: "a trap".to_owned() };
-                host.child_ended(ChildEnd { child: child.to_owned(), name: child.to_owned(), ending });
-                let done = block_on(host.next_done()).unwrap();
-                let again = done == Done::Restarted(child.to_owned());
+                let again = fails(&host, child);
                 let both = pair.both(&Act { child, failures, apart_ms: 0 }, allows);
-                assert_eq!(again, both, "failure {failures} of {child}: {done:?}, {pair:#?}");
+                assert_eq!(again, both, "failure {failures} of {child}: {pair:#?}");
                 if !again {
-                    assert_eq!(done, Done::Released(child.to_owned()));
                     break;
                 }
             }
         }
+        // All of them in turn: whatever each may for itself, together they stay within the ceiling.
+        let (host, _parent) = parent(&pair);
+        let together = NAMES.into_iter().cycle().take(24).filter(|child| fails(&host, child)).count() as u64;
+        let most = pair.ceiling.get("max_restarts").map_or(3, |most| most.as_u64().unwrap());
+        assert!(pair.ceiling.is_null() || together <= most, "{together} of {most}: {pair:#?}");
     }
+}
+
+/// A parent that has started, under what is left of a pair.
+fn parent(pair: &Pair) -> (FakeHost, Arc<Parent>) {
+    let host = FakeHost::new();
+    host.set_child_answers(|_| Ok(String::new()));
+    let (config, ceiling) = (pair.narrowed.clone(), pair.ceiling.clone());
+    let attachment = Attachment { handler_type: "supervisor".to_owned(), config, ceiling };
+    let parent = Arc::new(block_on(Supervisor.attach(host.host(), attachment)).unwrap());
+    block_on(parent.started(false)).unwrap();
+    (host, parent)
+}
+
+/// Whether a child that fails is started again.
+fn fails(host: &FakeHost, child: &str) -> bool {
+    let ending = Ending::Failed { kind: FailureKind::Internal, causes: "a trap".to_owned() };
+    host.child_ended(ChildEnd { child: child.to_owned(), name: child.to_owned(), ending });
+    let done = block_on(host.next_done()).unwrap();
+    assert!([Done::Restarted(child.to_owned()), Done::Released(child.to_owned())].contains(&done), "{done:?}");
+    done == Done::Restarted(child.to_owned())
 }
