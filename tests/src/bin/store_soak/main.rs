@@ -10,7 +10,8 @@
 //! (`store_soak fill` is the part of `size` that it starts as a process of its own.)
 //!
 //! The defaults are short; the long forms are `--kills 200` and `--contents 100000 --mib 10240`. Each prints one JSON
-//! object and ends with 1 when its bar is not held. A seed makes the choices of a run again, not its timing.
+//! object and ends with 1 when its bar is not held; the bars of time are for `--release`. A seed makes the choices of a run
+//! again, not its timing.
 
 mod kills;
 mod size;
