@@ -60,6 +60,9 @@
 //! }
 //! ```
 
+mod narrowing;
+mod seeded;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,8 +76,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use self::narrowing::{Pair, pairs};
+pub use self::seeded::Seeded;
 pub use crate::abi::Answer;
-use crate::abi::{ABSENT, CallContext, GONE, HostSide, Message, OK, PANIC, host_object};
+use crate::abi::{ABSENT, CallContext, GONE, HostObject, HostSide, Message, OK, PANIC, host_object};
 use crate::children::ChildEnd;
 use crate::guard::{self, Guarded};
 use crate::host::{ChainEvent, Host, Level};
@@ -313,7 +318,13 @@ impl FakeHost {
     /// What `init` or `attach` of the plugin is given.
     #[must_use]
     pub fn host(&self) -> Host {
-        host_object(Arc::clone(&self.side)).into()
+        self.object().into()
+    }
+
+    /// [`FakeHost::host`] as it crosses the ABI: for a plugin that is loaded from its file.
+    #[must_use]
+    pub fn object(&self) -> HostObject {
+        host_object(Arc::clone(&self.side))
     }
 
     /// The actor's id.

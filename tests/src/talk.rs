@@ -1,10 +1,11 @@
 //! Talking to an actor through the port of its message-server.
 
-use std::net::SocketAddr;
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value as Json, json};
 
-use crate::{Response, Running, Scratch, component, exchange, wait_until};
+use crate::{PATIENCE, Response, Running, Scratch, component, exchange, read_response, wait_until};
 
 /// A handler entry for messages, with a port of the system's choice.
 pub const TALK: &str = "[[handlers]]\ntype = \"message-server\"\nconfig = { port = 0 }\n";
@@ -28,7 +29,11 @@ pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Response {
 /// The reason in the answer, or what else came.
 pub fn try_ask(address: SocketAddr, kind: &str, payload: Json) -> Result<Json, String> {
     let message = json!({"type": kind, "payload": payload});
-    let response = post(address, "/request", message.to_string().as_bytes());
+    payload_of(&post(address, "/request", message.to_string().as_bytes()))
+}
+
+/// What an answer in the envelope carries.
+fn payload_of(response: &Response) -> Result<Json, String> {
     let text = response.text();
     let answer: Json = serde_json::from_str(&text).map_err(|_| format!("{}: {text}", response.status))?;
     match answer["status"].as_str() {
@@ -62,6 +67,34 @@ pub fn tell(address: SocketAddr, kind: &str, payload: Json) {
 /// When it does not become so in time.
 pub fn ask_until<T>(address: SocketAddr, kind: &str, mut look: impl FnMut(&Json) -> Option<T>) -> T {
     wait_until(&format!("the right answer to {kind}"), || look(&ask(address, kind, json!({}))))
+}
+
+/// A connection that is kept for many requests.
+pub struct Line(BufReader<TcpStream>);
+
+impl Line {
+    /// Connects to an actor's port.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// As [`try_ask`], on this connection.
+    ///
+    /// # Errors
+    /// The outer one: the connection broke before the whole answer had come.
+    pub fn ask(&mut self, kind: &str, payload: Json) -> std::io::Result<Result<Json, String>> {
+        let stream = self.0.get_mut();
+        let (host, body) = (stream.peer_addr()?, json!({"type": kind, "payload": payload}).to_string());
+        let head = format!("POST /request HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+        read_response(&mut self.0).map(|response| payload_of(&response))
+    }
 }
 
 /// Writes manifests into the scratch folder, each named after its actor: `more` is TOML behind the head.

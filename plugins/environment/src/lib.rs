@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod narrow_tests;
 mod rule;
 
 use serde_json::Value;

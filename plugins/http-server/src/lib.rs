@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+#[cfg(test)]
+mod narrow_tests;
 mod queue;
 mod server;
 #[cfg(test)]

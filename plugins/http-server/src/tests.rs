@@ -38,7 +38,7 @@ fn ok(status: u16, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
     theater_plugin_api::abi::encoded(&(HttpResponse { status, headers, body: body.map(Bytes::from) },))
 }
 
-fn ask_at(url: &str, bytes: &str) -> String {
+pub(crate) fn ask_at(url: &str, bytes: &str) -> String {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.write_all(bytes.as_bytes()).unwrap();

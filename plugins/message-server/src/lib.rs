@@ -25,6 +25,8 @@ mod directory;
 mod endpoint;
 mod handler;
 mod message;
+#[cfg(test)]
+mod narrow_tests;
 mod port;
 mod request;
 mod rules;

@@ -14,6 +14,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod narrow_tests;
 mod source;
 
 use serde::Deserialize;

@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod narrow_tests;
 mod stream;
 
 use std::time::Instant;

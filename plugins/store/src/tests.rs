@@ -38,6 +38,7 @@ use crate::theater::simple::store::ContentRef;
 use crate::{Shelf, Stores};
 
 mod crash;
+mod narrowing;
 mod speed;
 
 /// A plugin with a data folder.

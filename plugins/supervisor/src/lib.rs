@@ -10,6 +10,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod narrow_tests;
 mod pattern;
 mod strategy;
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod tests;
 mod watch;
 
 use futures_lite::future::or;
+use serde::Deserialize;
 use serde_json::Value;
 use theater_plugin_api::host::Waiting;
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, host};
@@ -50,7 +53,11 @@ impl Plugin for Supervisor {
     }
 
     async fn attach(&self, host: Host, attachment: Attachment) -> Result<Parent, String> {
-        Ok(Parent { host, config: attachment.config()? })
+        let ceiling = match attachment.ceiling {
+            Value::Null => None,
+            ref ceiling => Some(Config::deserialize(ceiling).map_err(|error| format!("the parent's config: {error}"))?),
+        };
+        Ok(Parent { host, config: attachment.config()?, ceiling })
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
@@ -62,13 +69,15 @@ impl Plugin for Supervisor {
 pub struct Parent {
     host: Host,
     config: Config,
+    /// What the actor's own parent may; none is everything.
+    ceiling: Option<Config>,
 }
 
 /// It has no state to export, import or recover: the core knows the children of an actor that resumes, and the counts of
 /// restarts begin at none, as with a supervisor that is itself started again.
 impl Handler for Parent {
     async fn started(&self, _resumed: bool) -> Result<Vec<String>, String> {
-        let watch = Watch::new(self.host.clone(), Strategy::new(&self.config));
+        let watch = Watch::new(self.host.clone(), Strategy::new(&self.config, self.ceiling.as_ref()));
         self.host.spawn(watch.run());
         Ok(Vec::new())
     }

@@ -74,8 +74,8 @@ struct ForSome {
 
 /// The part of `requested` that `ceiling` allows. What to restart is no power: it decides over the actor's own children
 /// only. How often is, since each start costs work that nobody asked for: the smaller number of restarts counts, and the
-/// longer window, in which they are fewer. The ceiling's numbers for all children bound each entry of `children`; its own
-/// entries are about other children's names. What a child may do is narrowed by the plugins of its handlers.
+/// longer window, in which they are fewer. The ceiling's numbers for all children bound each entry of `children`, and
+/// [`Strategy`] holds the entries together to them; the ceiling's own entries are about other children's names. What a child may do is narrowed by the plugins of its handlers.
 ///
 /// # Errors
 /// A sentence naming the key whose value has the wrong type.
@@ -171,16 +171,20 @@ pub struct Strategy {
     restart: Restart,
     intensity: Intensity,
     entries: Vec<Entry>,
+    /// All restarts there are, entries' included, where a ceiling bounds them.
+    bound: Option<Intensity>,
     given_up: bool,
 }
 
 impl Strategy {
-    /// Nothing has been counted yet.
-    pub fn new(config: &Config) -> Self {
+    /// Nothing has been counted yet. No matter how many entries of `config` have numbers of their own, the restarts of all
+    /// children together stay within those of `ceiling`.
+    pub fn new(config: &Config, ceiling: Option<&Config>) -> Self {
         Self {
             restart: config.restart,
             intensity: Intensity::new(config.max_restarts, config.restart_window_ms),
             entries: config.children.iter().map(|(pattern, some)| Entry::new(pattern, some, config)).collect(),
+            bound: ceiling.map(|ceiling| Intensity::new(ceiling.max_restarts, ceiling.restart_window_ms)),
             given_up: false,
         }
     }
@@ -193,14 +197,13 @@ impl Strategy {
         if self.given_up || !restart.follows(&end.ending) {
             return Decision::LetGo;
         }
-        let intensity = own.unwrap_or(&mut self.intensity);
-        match intensity.count(now) {
-            Ok(()) => Decision::StartAgain,
-            Err(number) => {
+        for intensity in [Some(own.unwrap_or(&mut self.intensity)), self.bound.as_mut()].into_iter().flatten() {
+            if let Err(number) = intensity.count(now) {
                 self.given_up = true;
-                Decision::GiveUp(too_many(end, number, intensity))
+                return Decision::GiveUp(too_many(end, number, intensity));
             }
         }
+        Decision::StartAgain
     }
 }
 
@@ -224,7 +227,7 @@ mod tests {
     use serde_json::json;
 
     fn strategy(config: Value) -> Strategy {
-        Strategy::new(&serde_json::from_value(config).unwrap())
+        Strategy::new(&serde_json::from_value(config).unwrap(), None)
     }
 
     fn failed(name: &str) -> ChildEnd {
@@ -275,6 +278,20 @@ mod tests {
     fn more_than_three_restarts_within_five_seconds_are_too_many() {
         let mut all = strategy(json!({ "restart": "always" }));
         assert_eq!(decided(&mut all, &[("a", 0), ("b", 1), ("c", 2), ("d", 5_000)]), "rrru");
+    }
+
+    #[test]
+    // [sup-22]
+    fn entries_together_are_held_to_the_numbers_of_a_ceiling() {
+        let ceiling = serde_json::from_value(json!({ "max_restarts": 3, "restart_window_ms": 100 })).unwrap();
+        let entry = json!({ "max_restarts": 2 });
+        let config = json!({ "restart": "always", "children": { "a": entry, "b": entry, "c": entry } });
+        let config = serde_json::from_value(config).unwrap();
+        let deaths = [("a", 0), ("b", 0), ("c", 0), ("d", 0), ("a", 1)];
+        assert_eq!(decided(&mut Strategy::new(&config, None), &deaths), "rrrrr");
+        assert_eq!(decided(&mut Strategy::new(&config, Some(&ceiling)), &deaths), "rrrul");
+        let later = [("a", 0), ("b", 0), ("c", 0), ("d", 101)];
+        assert_eq!(decided(&mut Strategy::new(&config, Some(&ceiling)), &later), "rrrr");
     }
 
     #[test]

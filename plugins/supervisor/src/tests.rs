@@ -378,7 +378,7 @@ fn the_watch_ends_with_its_actor_and_starts_nobody_again() {
     host.set_exports(&[ERROR], |_, _| Answer::with(GONE, "the actor is ending"));
     host.child_ended(failed("a"));
     let config = serde_json::from_value(json!({ "restart": "always" })).unwrap();
-    block_on(crate::Watch::new(host.host(), crate::Strategy::new(&config)).run());
+    block_on(crate::Watch::new(host.host(), crate::Strategy::new(&config, None)).run());
     assert!(run(poll_once(host.next_done())).is_none(), "something was done with the child");
 }
 

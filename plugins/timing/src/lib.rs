@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod narrow_tests;
+
 use std::time::{Duration, SystemTime};
 
 use futures_lite::future::or;

@@ -12,5 +12,6 @@ mod own_plugins;
 mod python;
 mod readme;
 mod scale;
+mod seed;
 mod stores;
 mod supervision;

@@ -25,3 +25,21 @@ fn starts_and_stops_leave_nothing_behind() {
 fn a_small_program_serves_in_a_small_memory() {
     soak(SCALE, &["memory"]);
 }
+
+const STORE: &str = env!("CARGO_BIN_EXE_store_soak");
+
+#[test]
+fn what_a_store_answered_survives_kill_9_of_the_program() {
+    let figures = soak(STORE, &["kills", "--kills", "5"]);
+    assert!(figures.contains("\"kills\":5") && figures.contains("\"wrong\":0"), "{figures}");
+}
+
+/// Whether its bars are held is the machine's; that all contents are there, sorted and as they were put, is checked on the
+/// way.
+#[test]
+fn a_store_of_a_thousand_contents_gives_each_by_its_label_and_lists_them_all() {
+    let output = Command::new(STORE).arg("size").output().expect("the soak program runs");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{out}{err}");
+    assert!(out.contains("\"contents\":1000") && out.contains("\"get_from_disk\":{"), "{out}{err}");
+}

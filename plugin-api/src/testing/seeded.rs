@@ -1,0 +1,53 @@
+//! Choices that look random and are the same for the same seed, which a failing test therefore names.
+
+/// A stream of choices: SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014).
+///
+/// ```
+/// # use theater_plugin_api::testing::Seeded;
+/// let (mut one, mut other) = (Seeded::new(7), Seeded::new(7));
+/// assert_eq!(one.number(), other.number());
+/// assert!(one.below(10) < 10);
+/// assert!(["a", "b"].contains(&one.pick(&["a", "b"])));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Seeded(u64);
+
+impl Seeded {
+    /// The stream of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number, any of 64 bits.
+    pub fn number(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`; 0 when there is none.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.number().checked_rem(end).unwrap_or_default()
+    }
+
+    /// True once in `times`.
+    pub fn one_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
+    /// One of `items`.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[allow(clippy::indexing_slicing, reason = "the number is below the length")]
+    pub fn pick<T: Clone>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len() as u64) as usize].clone()
+    }
+
+    /// Each of `items` or not, in their order.
+    pub fn some<T: Clone>(&mut self, items: &[T]) -> Vec<T> {
+        items.iter().filter(|_| self.one_in(2)).cloned().collect()
+    }
+}
