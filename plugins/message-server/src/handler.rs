@@ -56,11 +56,9 @@ impl MessageServer {
                 let newest = ids.iter().filter_map(|id| request::number(id)).max();
                 numbers.request.fetch_max(beyond(newest), Ordering::Relaxed);
             }
-            "respond-to-request" | "cancel-request" => {
-                if decode::<Result<(), String>>(call.result)?.is_ok() {
-                    let id: String = Reader::new(call.arguments).value()?;
-                    numbers.request.fetch_max(beyond(request::number(&id)), Ordering::Relaxed);
-                }
+            "respond-to-request" | "cancel-request" if decode::<Result<(), String>>(call.result)?.is_ok() => {
+                let id: String = Reader::new(call.arguments).value()?;
+                numbers.request.fetch_max(beyond(request::number(&id)), Ordering::Relaxed);
             }
             _ => {}
         }
