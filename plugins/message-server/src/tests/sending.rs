@@ -169,10 +169,24 @@ fn a_wait_for_room_ends_with_the_sender_and_with_the_receiver() {
     let stopped = block_on(sending).unwrap_err();
     assert!(stopped.contains("was still full when actor \"sender\" (00000000) was stopped"), "{stopped}");
     receiver.host.end();
-    receiver.host.make_room();
     let ended = block_on(another).unwrap_err();
     assert!(ended.starts_with("actor \"receiver\" (00000000) takes no more calls"), "{ended}");
     assert_eq!(receiver.host.metric("received"), None);
+}
+
+#[test]
+// [msg-44]
+fn a_wait_that_the_core_refuses_is_err_at_once_and_brings_nothing() {
+    let program = Program::new();
+    let [sender, receiver] = program.actors([("sender", json!({})), ("receiver", json!({}))]);
+    sender.host.set_living(&[]);
+    let id = receiver.id();
+    receiver.host.fill();
+    let refused = [sender.send(&id, b""), sender.request(&id, b"").map(drop), sender.open(&id, b"").map(drop)];
+    assert_eq!(refused, [const { "no actor has the id " }; 3].map(|sentence| Err(format!("{sentence}{id}"))));
+    receiver.host.make_room();
+    assert!(receiver.is_idle() && receiver.outstanding().is_empty());
+    assert_eq!(sender.send(&id, b""), Ok(()), "what needs no wait needs no edge");
 }
 
 #[test]
