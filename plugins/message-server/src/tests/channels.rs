@@ -7,9 +7,10 @@ use futures_lite::future::block_on as run;
 use serde_json::json;
 use theater_plugin_api::abi::{Answer, TRAP};
 use theater_plugin_api::encoding;
-use theater_plugin_api::testing::{Called, Way, block_on};
+use theater_plugin_api::testing::{Called, PATIENCE, Way, block_on};
 
 use super::{ALL, ANY_BYTES, Actor, CLOSE, MESSAGE, OPEN, Program, SEND, begun, deciding, sent, usual, with_id};
+use crate::directory::Found;
 use crate::theater::simple::message_server_host::MessageServerHost;
 
 fn pair(program: &Program) -> [Actor; 2] {
@@ -22,6 +23,14 @@ fn opened(program: &Program) -> ([Actor; 2], String) {
     let channel = initiator.open("acceptor", b"").unwrap();
     assert_eq!(acceptor.next().export, OPEN);
     ([initiator, acceptor], channel)
+}
+
+/// How much there is that keeps an actor's endpoint: its handler, the directory, and its channels.
+fn kept(program: &Program, actor: &Actor) -> usize {
+    match program.plugin.directory.find(&program.own.host(), &actor.id()) {
+        Ok(Found::Here(endpoint)) => Arc::strong_count(&endpoint),
+        _ => panic!("it is not there"),
+    }
 }
 
 /// The channel whose end a call tells.
@@ -232,6 +241,28 @@ fn after_a_close_by_either_both_are_told_once_and_nothing_passes() {
         for end in [initiator, acceptor] {
             assert_eq!(closed(&end.next()), second);
         }
+    }
+}
+
+#[test]
+fn nothing_is_kept_of_a_channel_that_is_closed_or_was_not_opened() {
+    let program = Program::new();
+    let [initiator, acceptor] =
+        program.actors([("initiator", json!({"request_timeout_ms": 30})), ("acceptor", json!({}))]);
+    let none = [kept(&program, &initiator), kept(&program, &acceptor)];
+    let channel = initiator.open("acceptor", b"").unwrap();
+    assert!(none.iter().zip([&initiator, &acceptor]).all(|(none, end)| kept(&program, end) > *none));
+    assert_eq!(initiator.close(&channel), Ok(()));
+    acceptor.host.set_exports(&ALL, deciding(false, None));
+    assert!(initiator.open("acceptor", b"").is_err());
+    acceptor.host.fill();
+    assert!(initiator.open("acceptor", b"").is_err(), "it is late");
+    acceptor.host.make_room();
+    let before = Instant::now();
+    // What tells them of the end is still at it.
+    while [kept(&program, &initiator), kept(&program, &acceptor)] != none {
+        assert!(before.elapsed() < PATIENCE, "something is left");
+        std::thread::yield_now();
     }
 }
 
