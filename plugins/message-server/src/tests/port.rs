@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use theater_plugin_api::Handler;
 use theater_plugin_api::abi::{Answer, GONE, TRAP};
-use theater_plugin_api::testing::{FakeHost, Way, block_on};
+use theater_plugin_api::testing::{FakeHost, PATIENCE, Way, block_on};
 
 use super::{ALL, ANY_BYTES, Actor, Program, REQUEST, SEND, no_answer, sent, usual, with_id};
 use crate::port::is_own;
@@ -399,4 +399,17 @@ fn a_port_that_was_bound_and_never_opened_is_freed_with_its_handler() {
     assert!(TcpListener::bind(free).is_err());
     drop(handler);
     TcpListener::bind(free).unwrap();
+}
+
+#[test]
+fn a_handler_that_is_dropped_without_a_stop_closes_its_port() {
+    let Open { _program, actor: Actor { host, server }, address } = open(json!({}));
+    assert!(TcpListener::bind(address).is_err());
+    drop(server);
+    let before = Instant::now();
+    while let Err(error) = TcpListener::bind(address) {
+        assert!(before.elapsed() < PATIENCE, "{error}");
+        std::thread::yield_now();
+    }
+    drop(host);
 }
