@@ -157,7 +157,7 @@ fn other_methods_are_405_and_other_paths_404() {
             assert!(response.head.contains("allow: POST"), "{}", response.head);
         }
     }
-    for target in ["/", "/sends", "/send/", "/Send", "//send", "/x?/send", "/%73end"] {
+    for target in ["/", "/sends", "/send/", "/Send", "//send", "/x?/send", "/%73end", "/a://b/send"] {
         assert_eq!(port.post(target, b"").status, 404, "{target}");
     }
     let absolute = |target: &str| port.post(&format!("http://{}{target}", port.address), b"").status;
