@@ -1,12 +1,14 @@
 //! Who can be reached: from the start of an actor to its end, and over restarts.
 
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use theater_plugin_api::Handler;
 use theater_plugin_api::testing::{FakeHost, block_on};
 
-use super::{ALL, Actor, OPEN, Program, REQUEST, SEND, begun, sent, usual};
+use super::{ALL, Actor, MessageServer, OPEN, Program, REQUEST, SEND, begun, sent};
 
 /// Two actors of which the second has stopped, and lives: it is being restarted.
 fn restarting(program: &Program, limit: u64) -> [Actor; 2] {
@@ -16,7 +18,7 @@ fn restarting(program: &Program, limit: u64) -> [Actor; 2] {
     [sender, receiver]
 }
 
-fn started_again(program: &Program, host: &FakeHost) -> std::sync::Arc<crate::handler::MessageServer> {
+fn started_again(program: &Program, host: &FakeHost) -> Arc<MessageServer> {
     let server = program.attached(host, json!({})).unwrap();
     block_on(server.started(false)).unwrap();
     server
@@ -112,30 +114,56 @@ fn a_handler_that_is_dropped_without_a_stop_is_gone_too() {
     drop(host);
 }
 
+/// Many actors that were there, and one that asks for them; it finds all, whatever the program does.
+struct Crowd {
+    hosts: Vec<FakeHost>,
+    servers: Vec<Arc<MessageServer>>,
+    sender: Actor,
+}
+
+impl Crowd {
+    fn new(program: &Program, count: usize) -> Self {
+        let hosts: Vec<_> = (0..count).map(|_| FakeHost::new()).collect();
+        let servers = hosts.iter().map(|host| started_again(program, host)).collect();
+        let [sender] = program.actors([("sender", json!({"send_timeout_ms": 0}))]);
+        let ids: Vec<_> = hosts.iter().map(FakeHost::actor).collect();
+        sender.host.set_living(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+        Self { hosts, servers, sender }
+    }
+
+    fn leave(&self, which: Range<usize>) {
+        self.servers[which].iter().for_each(|server| block_on(server.stopped()));
+    }
+
+    fn is_forgotten(&self, number: usize) -> bool {
+        let refused = self.sender.send(&self.hosts[number].actor(), b"").unwrap_err();
+        let forgotten = refused.contains("no message-server handler");
+        assert!(forgotten || refused.contains("is being restarted"), "{refused}");
+        forgotten
+    }
+}
+
 #[test]
 fn those_that_left_are_forgotten_when_there_are_many_that_do_not_live() {
     let program = Program::new();
-    let hosts: Vec<_> = (0..65).map(|_| FakeHost::new()).collect();
-    let servers: Vec<_> = hosts
-        .iter()
-        .map(|host| {
-            host.set_exports(&ALL, usual);
-            started_again(&program, host)
-        })
-        .collect();
-    let [sender] = program.actors([("sender", json!({"send_timeout_ms": 0}))]);
-    // For the program all but the second have ended; the sender is asked whom it finds.
-    program.own.set_living(&[&hosts[1].actor()]);
-    let ids: Vec<_> = hosts.iter().map(FakeHost::actor).collect();
-    sender.host.set_living(&ids.iter().map(String::as_str).collect::<Vec<_>>());
-    let refused = |number: usize| sender.send(&ids[number], b"").unwrap_err();
-    for server in &servers[..64] {
-        block_on(server.stopped());
-    }
-    assert!(refused(0).contains("is being restarted") && refused(63).contains("is being restarted"));
-    block_on(servers[64].stopped());
-    for number in [0, 2, 63, 64] {
-        assert!(refused(number).contains("no message-server handler"), "{number}");
-    }
-    assert!(refused(1).contains("is being restarted"), "it lives");
+    let crowd = Crowd::new(&program, 65);
+    program.own.set_living(&[&crowd.hosts[1].actor()]);
+    crowd.leave(0..64);
+    assert!(!crowd.is_forgotten(0) && !crowd.is_forgotten(63));
+    crowd.leave(64..65);
+    assert_eq!([0, 1, 2, 63, 64].map(|number| crowd.is_forgotten(number)), [true, false, true, true, true]);
+}
+
+#[test]
+fn after_a_search_that_found_many_alive_the_next_one_is_at_twice_as_many() {
+    let program = Program::new();
+    let crowd = Crowd::new(&program, 131);
+    let ids: Vec<_> = crowd.hosts.iter().map(FakeHost::actor).collect();
+    program.own.set_living(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    crowd.leave(0..65);
+    program.own.set_living(&[]);
+    crowd.leave(65..130);
+    assert!(!crowd.is_forgotten(0) && !crowd.is_forgotten(129));
+    crowd.leave(130..131);
+    assert!(crowd.is_forgotten(0) && crowd.is_forgotten(130));
 }
