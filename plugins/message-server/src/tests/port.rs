@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use theater_plugin_api::Handler;
-use theater_plugin_api::abi::{Answer, GONE, TRAP};
+use theater_plugin_api::abi::{ABSENT, Answer, GONE, TRAP};
 use theater_plugin_api::testing::{FakeHost, PATIENCE, Way, block_on};
 
 use super::{ALL, ANY_BYTES, Actor, Program, REQUEST, SEND, no_answer, sent, usual, with_id};
@@ -306,6 +306,10 @@ fn what_the_actor_does_not_export_is_501() {
     let response = port.post("/send", b"");
     assert_eq!((response.status, response.text().contains("handle-send")), (501, true));
     port.actor.host.set_exports(&[SEND], usual);
+    let response = port.post("/request", b"");
+    assert_eq!((response.status, response.text().contains("handle-request")), (501, true));
+    // The core has the last word.
+    port.actor.host.set_exports(&ALL, |_, _| Answer::with(ABSENT, "it is not there"));
     let response = port.post("/request", b"");
     assert_eq!((response.status, response.text().contains("handle-request")), (501, true));
 }
