@@ -487,8 +487,8 @@ impl FakeHost {
         self.side.stop.0.close();
     }
 
-    /// The actor has ended: as [`FakeHost::stop`], and what was spawned is dropped, and calls into it are
-    /// [`crate::CallError::Gone`].
+    /// The actor has ended: as [`FakeHost::stop`], and what was spawned is dropped, and calls into it, those that wait for
+    /// room in its mailbox too, are [`crate::CallError::Gone`].
     pub fn end(&self) {
         self.stop();
         let tasks = {
@@ -496,6 +496,7 @@ impl FakeHost {
             inner.ended = true;
             std::mem::take(&mut inner.tasks)
         };
+        self.make_room();
         for task in tasks.into_values() {
             async_std::task::spawn(task.cancel());
         }
@@ -843,6 +844,21 @@ mod tests {
             fake.make_room();
             assert_eq!(waiting.await, Ok(()));
             assert_eq!(fake.next_call().await.unwrap().cause, "waits");
+        });
+    }
+
+    #[test]
+    fn what_waits_for_room_when_the_actor_ends_is_gone() {
+        block_on(async {
+            let fake = FakeHost::new();
+            fake.set_exports(&[0], |_, _| Answer::ok(Vec::new()));
+            fake.fill();
+            let host = fake.host();
+            let invocation = crate::messages::invocation::<()>(0, Vec::new(), |_| Ok(()));
+            let mut waiting = Box::pin(host.post(invocation, "waits", None, false));
+            assert!(async_std::future::timeout(Duration::ZERO, waiting.as_mut()).await.is_err(), "there is no room");
+            fake.end();
+            assert!(matches!(waiting.await, Err(CallError::Gone(_))));
         });
     }
 

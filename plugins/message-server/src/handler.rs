@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use theater_plugin_api::encoding::decode;
+use theater_plugin_api::encoding::{Reader, decode};
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Recovered};
 
 use crate::directory::Directory;
@@ -55,6 +55,10 @@ impl MessageServer {
                 let ids: Vec<String> = decode(call.result)?;
                 let newest = ids.iter().filter_map(|id| request::number(id)).max();
                 numbers.request.fetch_max(beyond(newest), Ordering::Relaxed);
+            }
+            "respond-to-request" | "cancel-request" if decode::<Result<(), String>>(call.result)?.is_ok() => {
+                let id: String = Reader::new(call.arguments).value()?;
+                numbers.request.fetch_max(beyond(request::number(&id)), Ordering::Relaxed);
             }
             _ => {}
         }

@@ -31,6 +31,8 @@ mod port;
 mod request;
 mod rules;
 mod schemas;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::sync::Arc;

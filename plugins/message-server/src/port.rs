@@ -185,7 +185,7 @@ fn foreign(received: &Received, bound: SocketAddr) -> Option<Reply> {
 
 /// Whether an authority names `bound`. Behind an unspecified address every address of the machine is bound; an address, other
 /// than a name, cannot be made to point here by somebody else.
-fn is_own(authority: &str, bound: SocketAddr) -> bool {
+pub(crate) fn is_own(authority: &str, bound: SocketAddr) -> bool {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
         _ => (authority, Some(80)),

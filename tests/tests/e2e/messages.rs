@@ -39,6 +39,7 @@ fn a_manifest_is_started_asked_and_ended_in_one_command() {
 }
 
 #[test]
+// [msg-3 msg-39]
 fn rounds_by_request_and_by_send_get_the_answers_that_belong_to_them_and_are_traced_end_to_end() {
     let scratch = Scratch::new();
     let (mut running, at) = start(&scratch, &[("ping", TALK), ("pong", TALK)]);

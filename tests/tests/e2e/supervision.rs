@@ -40,6 +40,7 @@ fn verified(running: &Running) {
 }
 
 #[test]
+// [sup-9 sup-10]
 fn each_kind_of_death_is_told_once_and_in_its_own_way() {
     let scratch = Scratch::new();
     let (mut running, at) = tree(&scratch, "");
@@ -82,6 +83,7 @@ fn an_err_is_a_failure_only_where_the_manifest_says_so() {
 }
 
 #[test]
+// [sup-7]
 fn a_child_that_fails_is_started_again_with_its_first_state_and_what_waits_for_it() {
     let scratch = Scratch::new();
     let (mut running, at) = tree(&scratch, "config = { restart = \"on-failure\" }");
@@ -136,6 +138,7 @@ fn too_many_restarts_fail_the_parent() {
 }
 
 #[test]
+// [sup-5 sup-7]
 fn a_child_is_restarted_and_resumed_by_hand() {
     let scratch = Scratch::new();
     let (_running, at) = tree(&scratch, "");
@@ -162,6 +165,7 @@ fn a_child_is_restarted_and_resumed_by_hand() {
 }
 
 #[test]
+// [sup-1 sup-4]
 fn a_failed_start_is_err_and_no_death() {
     let scratch = Scratch::new();
     let (_running, at) = tree(&scratch, "config = { restart = \"always\" }");
@@ -222,6 +226,7 @@ fn a_thousand_children_that_fail_at_once_are_a_thousand_deaths() {
 }
 
 #[test]
+// [sup-8 sup-18]
 fn an_actor_that_ends_takes_all_below_it_along_deepest_first() {
     let scratch = Scratch::new();
     manifests(&scratch, &[("worker", WORKER)]);

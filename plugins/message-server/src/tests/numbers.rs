@@ -1,0 +1,139 @@
+//! The numbers in ids: each means one thing, over restarts and resumes too.
+
+use serde_json::json;
+use theater_plugin_api::testing::{FakeHost, block_on};
+use theater_plugin_api::{Bytes, Handler};
+
+use super::{ALL, Actor, OPEN, Program, REQUEST, begun, no_answer, with_id};
+
+/// An actor, another to talk with, and the handler that the first was not started with yet.
+fn resumed(program: &Program, tell: impl FnOnce(&FakeHost, &Actor)) -> [Actor; 2] {
+    let host = FakeHost::new();
+    host.set_name("resumed");
+    host.set_exports(&ALL, no_answer);
+    let actor = Actor { server: program.attached(&host, json!({})).unwrap(), host };
+    tell(&actor.host, &actor);
+    block_on(actor.server.started(true)).unwrap();
+    let [other] = program.actors([("other", json!({}))]);
+    program.acquaint(&[&actor.host, &other.host]);
+    [actor, other]
+}
+
+/// The number of the next request to the actor and of the next channel it opens.
+fn next_numbers([actor, other]: &[Actor; 2]) -> [u64; 2] {
+    let asking = begun(other.requests("resumed", b""));
+    let called = actor.next();
+    assert_eq!(called.export, REQUEST);
+    drop(asking);
+    let channel = actor.open("other", b"").unwrap();
+    assert_eq!(other.next().export, OPEN);
+    let (actor, channel) = channel.split_once('/').unwrap_or_else(|| panic!("{channel}"));
+    assert_eq!(actor.len(), 36);
+    [with_id(&called.params).0.parse().unwrap(), channel.parse().unwrap()]
+}
+
+#[test]
+// [msg-48]
+fn an_actor_counts_its_requests_and_its_channels_from_1() {
+    let program = Program::new();
+    let actors = resumed(&program, |_, _| ());
+    assert_eq!([next_numbers(&actors), next_numbers(&actors)], [[1, 1], [2, 2]]);
+    let [another] = program.actors([("another", json!({}))]);
+    program.acquaint(&[&actors[0].host, &actors[1].host, &another.host]);
+    assert!(another.open("other", b"").unwrap().ends_with("/1"), "each actor has numbers of its own");
+}
+
+#[test]
+// [msg-48]
+fn an_exported_state_is_where_another_life_goes_on() {
+    let program = Program::new();
+    let actors = resumed(&program, |_, _| ());
+    assert_eq!(actors[0].server.export_state().unwrap(), [1_u64.to_le_bytes(), 1_u64.to_le_bytes()].concat());
+    assert!(actors[0].open("other", b"").is_ok() && actors[0].open("other", b"").is_ok());
+    let state = actors[0].server.export_state().unwrap();
+    assert_eq!(state, [1_u64.to_le_bytes(), 3_u64.to_le_bytes()].concat());
+    let actors = resumed(&Program::new(), |_, actor| {
+        assert_eq!(actor.server.import_state(&state), Ok(()));
+        // What is there already is never taken back.
+        assert_eq!(actor.server.import_state(&[[9, 0, 0, 0, 0, 0, 0, 0], [0; 8]].concat()), Ok(()));
+        assert_eq!(actor.server.import_state(&[]), Ok(()));
+        assert_eq!(actor.server.import_state(&[0; 16]), Ok(()));
+        for length in [1, 8, 15, 17, 24] {
+            let refused = actor.server.import_state(&vec![255; length]).unwrap_err();
+            assert_eq!(refused, format!("two numbers have 16 bytes, not {length}"));
+        }
+    });
+    assert_eq!(next_numbers(&actors), [9, 3]);
+}
+
+#[test]
+// [msg-48]
+fn recorded_calls_show_which_numbers_are_in_use() {
+    let actors = resumed(&Program::new(), |host, actor| {
+        let opened = |result: Result<String, String>| {
+            host.recover(&actor.server, "open-channel", &("other", Bytes::default()), &result).unwrap();
+        };
+        opened(Ok(format!("{}/7", host.actor())));
+        opened(Ok(format!("{}/5", host.actor())));
+        opened(Err("somebody/99".to_owned()));
+        opened(Ok("no number".to_owned()));
+        host.recover(&actor.server, "list-outstanding-requests", &(), &vec!["9", "11", "10", "012", "x"]).unwrap();
+        host.recover(&actor.server, "list-outstanding-requests", &(), &vec!["2"]).unwrap();
+        host.recover(&actor.server, "list-outstanding-requests", &(), &Vec::<String>::new()).unwrap();
+    });
+    assert_eq!(next_numbers(&actors), [12, 8]);
+}
+
+#[test]
+// [msg-48]
+fn a_request_that_was_answered_or_cancelled_had_its_number() {
+    for function in ["respond-to-request", "cancel-request"] {
+        let actors = resumed(&Program::new(), |host, actor| {
+            let settled = |id: &str, result: Result<(), String>| match function {
+                "cancel-request" => host.recover(&actor.server, function, &(id,), &result).unwrap(),
+                _ => host.recover(&actor.server, function, &(id, Bytes::from("answer")), &result).unwrap(),
+            };
+            settled("20", Ok(()));
+            settled("3", Ok(()));
+            settled("90", Err("it is nobody's".to_owned()));
+        });
+        assert_eq!(next_numbers(&actors), [21, 1]);
+    }
+}
+
+#[test]
+fn a_recorded_call_that_does_not_decode_is_err_with_its_function() {
+    let program = Program::new();
+    let _ = resumed(&program, |host, actor| {
+        for function in ["open-channel", "list-outstanding-requests", "respond-to-request", "cancel-request"] {
+            let refused = host.recover(&actor.server, function, &(), &77_u8).unwrap_err();
+            assert!(refused.contains(&format!("/{function}: ")), "{refused}");
+        }
+        for function in ["send", "request", "send-on-channel", "close-channel"] {
+            assert_eq!(host.recover(&actor.server, function, &(), &77_u8), Ok(()), "{function} shows no number");
+        }
+    });
+}
+
+#[test]
+// [msg-48]
+fn numbers_go_on_over_a_supervised_restart() {
+    let program = Program::new();
+    let actors = resumed(&program, |_, _| ());
+    assert_eq!(next_numbers(&actors), [1, 1]);
+    let [actor, other] = actors;
+    block_on(actor.server.stopped());
+    let again = program.attached(&actor.host, json!({})).unwrap();
+    block_on(again.started(false)).unwrap();
+    let actors = [Actor { host: actor.host, server: again }, other];
+    let told = actors[1].next();
+    assert_eq!(told.export, super::CLOSE, "the channel of the life before");
+    assert_eq!(next_numbers(&actors), [2, 2]);
+    // Made while the other is still there.
+    let second = program.attached(&actors[0].host, json!({})).unwrap();
+    block_on(actors[0].server.stopped());
+    block_on(second.started(false)).unwrap();
+    let [actor, other] = actors;
+    assert_eq!(other.next().export, super::CLOSE);
+    assert_eq!(next_numbers(&[Actor { host: actor.host, server: second }, other]), [3, 3]);
+}
