@@ -156,10 +156,10 @@ async fn ask(core: &Arc<Core>, common: &Common, asked: &[Asked]) -> bool {
 }
 
 async fn stop(core: &Arc<Core>, actors: &[Arc<Shared>], refused: &[&Manifest]) -> ExitCode {
-    // What failed before the program was told to end is still a failure.
-    let code = outcome(actors, refused);
     core.stop("program", PROGRAM_GRACE).await;
-    code
+    // What failed is a failure, also when it was on its way out as the program was told to end; what was interrupted by
+    // that end is none.
+    outcome(actors, refused)
 }
 
 fn outcome(actors: &[Arc<Shared>], refused: &[&Manifest]) -> ExitCode {
