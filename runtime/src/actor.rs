@@ -97,6 +97,7 @@ pub struct Shared {
     calling: Mutex<Option<EventRef>>,
     staged: Mutex<Option<Staged>>,
     has_staged: AtomicBool,
+    begun: Instant,
     family: OnceLock<Box<Family>>,
     // Set when the actor is asked to stop; host waits end.
     cancelled: Signal,
@@ -293,7 +294,13 @@ impl Shared {
             ended: Signal::default(),
             idle: AtomicU64::new(0),
             fault_lines: Flood::default(),
+            begun: Instant::now(),
         })
+    }
+
+    /// Since when this life of it goes on.
+    pub(crate) fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// The core it runs in.
@@ -829,11 +836,14 @@ impl Shared {
             drop(reply.try_send(CallOutcome::Failed(reason.clone())));
         }
         self.cancelled.set();
-        self.finish(End::Failed { function, kind: FailureKind::Timeout, reason }, false);
+        let end = match lock(&self.stop).clone() {
+            Some(request) => request.into(),
+            None => End::Failed { function, kind: FailureKind::Timeout, reason },
+        };
+        self.finish(end, false);
         let this = Arc::clone(self);
         drop(executor::spawn(async move { this.end_family().await }));
-        // If its task is not the one that is held, it ends the handlers.
-        self.mailbox.signal(Wake::Stop);
+        // Its task, if that is not the one that is held, sees the end and lets go of the handlers.
     }
 }
 
@@ -984,23 +994,42 @@ impl Actor {
 
     /// Runs calls until the actor ends.
     pub async fn live(mut self) {
-        let end = self.serve().await;
-        self.finish(end).await;
+        match self.serve().await {
+            Some(end) => self.finish(end).await,
+            // It was abandoned: its end is recorded, and its mailbox may be that of its next life.
+            None => {
+                self.instance = None;
+                detach(&self.shared, self.handlers).await;
+            }
+        }
     }
 
-    async fn serve(&mut self) -> End {
+    /// The actor's end; none when it has ended already.
+    async fn serve(&mut self) -> Option<End> {
+        let shared = Arc::clone(&self.shared);
         loop {
-            match self.next().await {
+            let next = match executor::either(self.next(), shared.ended.wait()).await {
+                Either::First(next) => next,
+                Either::Second(()) => return None,
+            };
+            if shared.end.get().is_some() {
+                // What came is for the life that follows.
+                if let Some(Message::Call(call) | Message::Signal(Wake::First(call))) = next {
+                    shared.mailbox.signal(Wake::First(call));
+                }
+                return None;
+            }
+            match next {
                 Some(Message::Signal(Wake::Stop)) => {
                     // None: the signal was for a life before this one.
                     if let Some(request) = lock(&self.shared.stop).clone() {
-                        return request.into();
+                        return Some(request.into());
                     }
                 }
                 Some(Message::Signal(Wake::Passivate)) | None => self.renew("idle"),
                 Some(Message::Call(call) | Message::Signal(Wake::First(call))) => {
                     if let Some(end) = self.answer(call).await {
-                        return end;
+                        return Some(end);
                     }
                 }
             }
@@ -1050,8 +1079,8 @@ impl Actor {
                 let reason = fails.then(|| format!("it returned err: {text}"));
                 (CallOutcome::Err(text), reason)
             }
-            Outcome::Trap(text) => (CallOutcome::Failed(text.clone()), Some(text)),
-            Outcome::Interrupted(text) => {
+            // What goes wrong because the actor is being stopped is no failure of its own.
+            Outcome::Trap(text) | Outcome::Interrupted(text) => {
                 let stopping = lock(&self.shared.stop).is_some();
                 (CallOutcome::Failed(text.clone()), (!stopping).then_some(text))
             }

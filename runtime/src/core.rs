@@ -295,7 +295,11 @@ impl Core {
                 }
             );
         }
-        let over = |actor: &Arc<Shared>| stuck.since >= Duration::from_millis(limit) || actor.is_interrupted();
+        let over = |actor: &Arc<Shared>| {
+            // What holds the thread may be of a life before.
+            stuck.since <= actor.begun().elapsed()
+                && (stuck.since >= Duration::from_millis(limit) || actor.is_interrupted())
+        };
         if let Some(actor) = actor.filter(over) {
             let within = if actor.is_interrupted() {
                 "in the time the actor had to stop".to_owned()
@@ -368,11 +372,11 @@ impl Core {
         let id = *uuid::Uuid::new_v4().as_bytes();
         let name = self.names_of(parent).take(&origin.manifest.name);
         let shared = Shared::new(Arc::clone(self), Settings::new(id, name, parent, &origin), origin, None);
-        let recorded = self.adopt(&shared).and_then(|()| self.record_start(&shared, Kind::Created));
-        if let Err(error) = recorded {
+        if let Err(error) = self.adopt(&shared) {
             self.names_of(parent).give_back(shared.name());
             return Err(error);
         }
+        self.record_or_end(&shared, Kind::Created, true)?;
         // Nobody waits for what is only being born: the wait closes no cycle.
         let waiting = parent.and_then(|parent| self.waits.hold(parent.id(), id, "spawn").ok());
         let ready = self.run(&shared, true).await;
@@ -391,8 +395,16 @@ impl Core {
         let settings = Settings::new(before.id(), name, before.parent(), &origin);
         let shared = Shared::new(Arc::clone(self), settings, origin, Some(before));
         self.adopt(&shared)?;
-        self.record_start(&shared, Kind::Restarted)?;
+        self.record_or_end(&shared, Kind::Restarted, quiet)?;
         self.run(&shared, quiet).await
+    }
+
+    /// Records a start; an actor whose start cannot be recorded has ended.
+    fn record_or_end(&self, shared: &Arc<Shared>, kind: Kind, quiet: bool) -> Result<(), Error> {
+        self.record_start(shared, kind).inspect_err(|error| {
+            let function = START.to_owned();
+            shared.finish(End::Failed { function, kind: FailureKind::Internal, reason: error.to_string() }, quiet);
+        })
     }
 
     /// The parent knows its child from now on.

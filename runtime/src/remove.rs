@@ -124,8 +124,10 @@ pub fn collect(data: &Path) -> Result<Collected, Error> {
     }
     let mut collected = Collected::default();
     let failed = |source| Error::DataFolder { path: data.to_owned(), source };
-    for folder in ["objects", "plugins"] {
-        drop_unnamed(&data.join(folder), &mut collected, |stem, _| named.contains(stem)).map_err(failed)?;
+    // An object with an extension is the draft of one.
+    for (folder, extension) in [("objects", ""), ("plugins", "so")] {
+        let keep = |stem: &str, found: &str| found == extension && named.contains(stem);
+        drop_unnamed(&data.join(folder), &mut collected, keep).map_err(failed)?;
     }
     drop_unnamed(&data.join("journal"), &mut collected, |_, extension| !["torn", "draft"].contains(&extension))
         .map_err(failed)?;

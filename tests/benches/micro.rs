@@ -1,9 +1,9 @@
 //! Micro benches of PERFORMANCE.md: B6 (chain append), B8 (host call through a plugin), B14 (state through a call).
 //!
-//! `cargo bench -p theater-tests`. Each row is a ratio against a floor measured in the same run, interleaved, medians of
-//! at least five rounds. Rows are printed as a table and, one JSON object each, behind it; a row below its `must` makes
-//! the program end with 1. `--quick` runs fewer rounds and asserts nothing; any other word runs only the rows whose names
-//! contain it: `cargo bench -p theater-tests --bench micro -- "B8 host call, async"`.
+//! `cargo bench --workspace --bench micro`. Each row is a ratio against a floor measured in the same run, interleaved,
+//! medians of at least five rounds. Rows are printed as a table and, one JSON object each, behind it; a row above its
+//! `must` makes the program end with 1. `--quick` runs one round after the one that warms up and asserts nothing; any other
+//! word runs only the rows whose names contain it: `cargo bench --workspace --bench micro -- "B8 host call, async"`.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 #!/usr/bin/env escript
 %% Messages of 64 bytes from one process to another: prints nanoseconds a message. Beside B3.
 %%! +S 1:1 +SDcpu 1:1 +SDio 1
+-mode(compile).
 
 main([Text]) ->
     Count = list_to_integer(Text),

@@ -17,7 +17,7 @@ pub struct Row {
 
 /// What is run.
 pub struct Only {
-    /// One round, nothing asserted.
+    /// One round after the one that warms up, nothing asserted.
     pub quick: bool,
     words: Vec<String>,
 }

@@ -190,8 +190,6 @@ fn forbidden_names() -> BTreeSet<String> {
     for folder in plugin_folders() {
         names.insert(folder.trim_start_matches("plugins/").to_owned());
     }
-    // Handler types that no plugin here has yet, as the specification names them.
-    names.extend(["message-server".to_owned()]);
     names.remove("actor");
     names
 }
@@ -576,4 +574,29 @@ fn the_readme_has_the_two_commands_and_names_only_what_is_there() {
             }
         }
     }
+}
+
+/// Words in brackets in comments at the heads of end-to-end tests.
+fn marks_of_end_to_end_tests() -> BTreeSet<String> {
+    let sources: Vec<_> = files("tests/tests/e2e", ".rs").into_iter().map(read).collect();
+    let comments = sources.iter().flat_map(|source| source.lines()).filter_map(|line| line.trim().strip_prefix("// ["));
+    let marks = comments.flat_map(|marks| marks.split(['[', ']', ' ']));
+    marks.filter(|mark| !mark.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_mark_that_only_an_end_to_end_test_shows_is_named_by_one() {
+    let named = marks_of_end_to_end_tests();
+    let tables: Vec<_> = files("tests/marks", ".md").into_iter().map(read).collect();
+    let rows =
+        tables.iter().flat_map(|table| table.lines()).filter(|line| line.starts_with("| ") && line.contains("-"));
+    let mut known = BTreeSet::new();
+    for row in rows {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [mark, sentence, shown] = cells[..] else { panic!("three cells: {row}") };
+        known.insert(mark.to_owned());
+        assert!(shown != "e2e" || named.contains(mark), "no end-to-end test names {mark}: {sentence}");
+    }
+    let unknown: Vec<_> = named.difference(&known).collect();
+    assert!(unknown.is_empty(), "marks that no table has: {unknown:?}");
 }

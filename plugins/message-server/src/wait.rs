@@ -1,9 +1,10 @@
 //! Waiting: for a value that is set once, and not longer than a limit.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::{or, poll_once};
@@ -20,12 +21,37 @@ pub(crate) struct Once<T>(Mutex<Inner<T>>);
 struct Inner<T> {
     set: bool,
     value: Option<T>,
-    waiting: Vec<Waker>,
+    // By the number of the wait: one waker each, gone with it.
+    waiting: BTreeMap<u64, Waker>,
+    waits: u64,
+}
+
+/// One wait.
+struct Wait<'a, T> {
+    once: &'a Once<T>,
+    number: u64,
+}
+
+impl<T> Wait<'_, T> {
+    fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        let mut inner = lock(&self.once.0);
+        if inner.set {
+            return Poll::Ready(());
+        }
+        inner.waiting.insert(self.number, context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Wait<'_, T> {
+    fn drop(&mut self) {
+        lock(&self.once.0).waiting.remove(&self.number);
+    }
 }
 
 impl<T> Default for Once<T> {
     fn default() -> Self {
-        Self(Mutex::new(Inner { set: false, value: None, waiting: Vec::new() }))
+        Self(Mutex::new(Inner { set: false, value: None, waiting: BTreeMap::new(), waits: 0 }))
     }
 }
 
@@ -40,7 +66,7 @@ impl<T> Once<T> {
             (inner.set, inner.value) = (true, Some(value));
             std::mem::take(&mut inner.waiting)
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
         true
     }
 
@@ -50,17 +76,13 @@ impl<T> Once<T> {
 
     /// Ends once it is set.
     pub(crate) async fn wait(&self) {
-        poll_fn(|context| {
+        let number = {
             let mut inner = lock(&self.0);
-            if inner.set {
-                return Poll::Ready(());
-            }
-            if !inner.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
-                inner.waiting.push(context.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
+            inner.waits += 1;
+            inner.waits
+        };
+        let wait = Wait { once: self, number };
+        poll_fn(|context| wait.poll(context)).await;
     }
 
     /// Waits for the value and takes it; only the first who asks gets it, the others wait without end.

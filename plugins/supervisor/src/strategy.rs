@@ -75,7 +75,8 @@ struct ForSome {
 /// The part of `requested` that `ceiling` allows. What to restart is no power: it decides over the actor's own children
 /// only. How often is, since each start costs work that nobody asked for: the smaller number of restarts counts, and the
 /// longer window, in which they are fewer. The ceiling's numbers for all children bound each entry of `children`, and
-/// [`Strategy`] holds the entries together to them; the ceiling's own entries are about other children's names. What a child may do is narrowed by the plugins of its handlers.
+/// [`Strategy`] holds the entries together to them; the ceiling's own entries are about other children's names. What a
+/// child may do is narrowed by the plugins of its handlers.
 ///
 /// # Errors
 /// A sentence naming the key whose value has the wrong type.

@@ -378,8 +378,33 @@ fn the_watch_ends_with_its_actor_and_starts_nobody_again() {
     host.set_exports(&[ERROR], |_, _| Answer::with(GONE, "the actor is ending"));
     host.child_ended(failed("a"));
     let config = serde_json::from_value(json!({ "restart": "always" })).unwrap();
-    block_on(crate::Watch::new(host.host(), crate::Strategy::new(&config, None)).run());
+    let watch = crate::Watch::new(host.host(), crate::Strategy::new(&config, None));
+    block_on(async {
+        let end = async {
+            assert!(host.next_call().await.is_ok());
+            host.end();
+            std::future::pending().await
+        };
+        futures_lite::future::or(watch.run(), end).await;
+    });
     assert!(run(poll_once(host.next_done())).is_none(), "something was done with the child");
+}
+
+#[test]
+// [sup-12]
+fn a_death_that_cannot_be_recorded_at_the_moment_is_told_again() {
+    let (host, _parent) = started(json!({}));
+    let times = Arc::new(Mutex::new(0));
+    host.set_exports(&[ERROR], move |_, _| {
+        let mut times = times.lock().unwrap();
+        *times += 1;
+        if *times < 3 { Answer::with(GONE, "the journal cannot be written") } else { encoded(&()) }
+    });
+    host.child_ended(failed("a"));
+    for _ in 0..3 {
+        assert_eq!(told(&next_call(&host)), "a");
+    }
+    assert_eq!(next_done(&host), Done::Released("a".to_owned()));
 }
 
 #[test]

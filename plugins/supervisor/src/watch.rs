@@ -7,8 +7,9 @@
 //! start before has ended, well or badly. Those of different children run side by side, so that a slow `init` delays
 //! nobody's news.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_lite::future::or;
 use theater_plugin_api::{Bytes, CallError, ChildEnd, Ending, FailureKind, Host, Level};
 
 use crate::strategy::{Decision, Strategy};
@@ -16,6 +17,9 @@ use crate::theater::simple::supervisor_handlers::{
     invoke_handle_child_error, invoke_handle_child_exit, invoke_handle_child_external_stop,
 };
 use crate::theater::simple::types::{WitActorError, WitErrorType};
+
+/// Before a death is told again that could not be recorded.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// An actor's watch.
 pub struct Watch {
@@ -32,13 +36,38 @@ impl Watch {
     /// Ends when the actor is ending: then the core ends the children, and nobody is told.
     pub async fn run(mut self) {
         while let Ok(end) = self.host.next_child_end().await {
-            match tell(&self.host, &end).await {
-                // An actor without the export lives with what is recorded.
-                Ok(()) | Err(CallError::Absent(_)) => {}
-                Err(CallError::Gone(_)) => return,
-                Err(error) => self.host.log(Level::Error, &format!("{}: could not be told: {error}", news(&end))),
+            if !self.told(&end).await {
+                return;
             }
             self.settle(end);
+        }
+    }
+
+    /// Tells the actor of a death; false when it is ending itself.
+    async fn told(&self, end: &ChildEnd) -> bool {
+        loop {
+            match tell(&self.host, end).await {
+                // An actor without the export lives with what is recorded.
+                Ok(()) | Err(CallError::Absent(_)) => return true,
+                // It is ending, or what it is told cannot be recorded at the moment.
+                Err(CallError::Gone(_)) => {
+                    let ending = async {
+                        self.host.cancelled().await;
+                        true
+                    };
+                    let again = async {
+                        self.host.sleep(PAUSE).await;
+                        false
+                    };
+                    if or(ending, again).await {
+                        return false;
+                    }
+                }
+                Err(error) => {
+                    self.host.log(Level::Error, &format!("{}: could not be told: {error}", news(end)));
+                    return true;
+                }
+            }
         }
     }
 

@@ -85,6 +85,10 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     let scratch = Scratch::new();
     let (mut running, chatters) = grown(&scratch, count);
     let each = messages.div_ceil(count);
+    // The memory that an answer takes is not what talking takes.
+    for chatter in &chatters {
+        assert_eq!(chatter.report()["sent"], 0);
+    }
     let growing = begun.elapsed();
 
     let memory = Memory::watch(running.pid());
@@ -187,8 +191,8 @@ fn unequal(reports: &HashMap<&str, Json>) -> usize {
 /// What the chains say was sent and what arrived.
 #[derive(Default)]
 struct Ledger {
-    // Number of `send` in the list of functions of each actor.
-    send: HashMap<Id, u32>,
+    // Numbers of `send` and `handle-send` in the list of functions of each actor.
+    send: HashMap<Id, [Option<u32>; 2]>,
     // Accepted sends (sender, sequence): how often each stands in its receiver's chain.
     sent: HashMap<(Id, u64), u32>,
     refused: u64,
@@ -206,13 +210,13 @@ impl Ledger {
         match Kind::from_number(header.kind) {
             Some(Kind::Created) => {
                 let functions = verify::created(event).expect("a created event has its data").functions;
-                let is_send = |function: &str| function == "send";
-                if let Some(number) = functions.iter().position(|listed| is_send(&listed.function)) {
-                    self.send.insert(header.actor, number as u32);
-                }
+                let number = |name: &str| functions.iter().position(|listed| listed.function == name);
+                let numbers = ["send", "handle-send"].map(|name| number(name).map(|number| number as u32));
+                self.send.insert(header.actor, numbers);
             }
             Some(Kind::Host)
-                if header.function.is_some() && header.function == self.send.get(&header.actor).copied() =>
+                if header.function.is_some()
+                    && Some(header.function) == self.send.get(&header.actor).map(|both| both[0]) =>
             {
                 let call: HostCall = decode(event.data.expect("data")).expect("a host call");
                 let HostResult::Value(result) = call.result else { panic!("a send failed: {:?}", call.result) };
@@ -227,7 +231,10 @@ impl Ledger {
                 match self.sent.get_mut(&(cause.actor, cause.sequence)) {
                     Some(arrived) => *arrived += 1,
                     // A request is no send.
-                    None => self.unasked += u64::from(header.function.is_none()),
+                    None => {
+                        let received = self.send.get(&header.actor).map(|both| both[1]);
+                        self.unasked += u64::from(received == Some(header.function));
+                    }
                 }
                 if let Some(before) = self.last.insert((header.actor, cause.actor), cause.sequence) {
                     self.disordered += u64::from(before > cause.sequence);

@@ -43,3 +43,24 @@ fn a_store_of_a_thousand_contents_gives_each_by_its_label_and_lists_them_all() {
     assert!(matches!(output.status.code(), Some(0 | 1)), "{out}{err}");
     assert!(out.contains("\"contents\":1000") && out.contains("\"get_from_disk\":{"), "{out}{err}");
 }
+
+const TALK: &str = env!("CARGO_BIN_EXE_talk_soak");
+
+#[test]
+fn actors_that_talk_while_some_are_stopped_and_restarted_lose_and_double_nothing() {
+    let figures = soak(TALK, &["chat", "100", "5000"]);
+    assert!(figures.contains("\"lost\":0") && figures.contains("\"doubled\":0"), "{figures}");
+}
+
+#[test]
+fn a_busy_parent_is_told_of_every_child_that_failed_meanwhile() {
+    assert!(soak(TALK, &["busy", "5"]).contains("\"notified\":200"));
+}
+
+/// Whether the bar of its 99th percentile is held is the machine's.
+#[test]
+fn actors_beside_one_that_is_stuck_answer() {
+    let output = Command::new(TALK).args(["stuck", "1"]).output().expect("the soak program runs");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("\"p99_ratio\""), "{out}{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -286,3 +286,95 @@ fn a_send_to_a_child_that_was_stopped_is_err() {
     assert!(error.contains(child.as_str()), "{error}");
     tell(at, "tell", json!({"child": child, "message": {"type": "echo"}}));
 }
+
+/// A tree whose child is a tree with one worker, beside another tree: where both are reached, and the ids of the first,
+/// its child and its grandchild.
+fn family(scratch: &Scratch) -> (Running, [SocketAddr; 2], [String; 3]) {
+    manifests(scratch, &[("worker", WORKER)]);
+    let below = format!("[[handlers]]\ntype = \"message-server\"\n{SUPERVISE}[[handlers]]\ntype = \"timing\"\n");
+    let head = manifests(scratch, &[("tree", &below)]).remove(0);
+    let inner = scratch.write("inner.toml", std::fs::read(head).unwrap()).display().to_string();
+    let all = format!("{TALK}{SUPERVISE}\n[[handlers]]\ntype = \"timing\"\n");
+    let path = manifests(scratch, &[("tree", &all)]).remove(0);
+    let running = Running::start(&scratch.path().join("data"), &[path.as_str(), path.as_str()]);
+    let at = [running.address(0), running.address(1)];
+    let grown = ask(at[0], "grow", json!({"children": 1, "depth": 2, "tree": inner}));
+    let child = grown["children"][0].as_str().unwrap().to_owned();
+    let report = ask(at[0], "ask", json!({"child": child, "message": {"type": "report"}}));
+    let grandchild = report["children"][0].as_str().unwrap().to_owned();
+    let ready = running.lines().into_iter().find(|line| line.contains(" ready")).unwrap();
+    let first = ready.split(' ').nth(1).unwrap().to_owned();
+    (running, at, [first, child, grandchild])
+}
+
+#[test]
+// [sup-11]
+fn only_own_children_are_ruled_and_only_descendants_looked_at() {
+    let scratch = Scratch::new();
+    let (_running, [own, stranger], [_, child, grandchild]) = family(&scratch);
+    for kind in ["state", "events"] {
+        assert!(try_ask(own, kind, json!({"child": grandchild})).is_ok(), "{kind} of a descendant");
+        assert!(try_ask(stranger, kind, json!({"child": child})).is_err(), "{kind} of somebody's");
+    }
+    for kind in ["stop", "restart"] {
+        assert!(try_ask(own, kind, json!({"child": grandchild})).is_err(), "{kind} of a child's child");
+        assert!(try_ask(stranger, kind, json!({"child": child})).is_err(), "{kind} of somebody's");
+    }
+    let report = ask(own, "ask", json!({"child": child, "message": {"type": "report"}}));
+    assert_eq!(report["children"], json!([grandchild]), "nobody was stopped");
+}
+
+#[test]
+// [sup-13]
+fn a_parent_that_is_being_stopped_is_told_nothing() {
+    let scratch = Scratch::new();
+    let (mut running, [own, _], [_, child, grandchild]) = family(&scratch);
+    let _ = ask(own, "stop", json!({"child": child}));
+    assert_eq!(counts(&ask(own, "report", json!({}))), [0, 0, 1]);
+    assert!(running.stop().0.success());
+    let data = running.data.display().to_string();
+    let events = theater(&["-o", "json", "events", "--data", &data]);
+    let events = theater_tests::json_lines(&events.stdout);
+    let of = |actor: &str, kind: &str| {
+        events.iter().filter(|event| event["actor"] == actor && event["type"] == kind).count()
+    };
+    assert_eq!((of(&child, "stopped"), of(&grandchild, "stopped")), (1, 1));
+    let told = events
+        .iter()
+        .filter(|event| event["actor"] == *child && event["function"].to_string().contains("handle-child"));
+    assert_eq!(told.count(), 0, "it was on its way out itself");
+    assert!(events.iter().any(|event| event["function"].to_string().contains("handle-child-external-stop")));
+}
+
+#[test]
+// [sup-26 msg-45]
+fn a_wait_that_closes_a_cycle_is_err_at_once_and_prints_the_cycle() {
+    let scratch = Scratch::new();
+    let (_running, [own, other], [first, child, _]) = family(&scratch);
+    // The child asks its parent, which waits for it.
+    let back = json!({"type": "ask", "payload": {"child": first, "message": {"type": "report"}}});
+    let error = try_ask(own, "ask", json!({"child": child, "message": back})).unwrap_err();
+    let cycle = |error: &str| error.contains("would never end") && error.matches(&first[..8]).count() == 2;
+    assert!(cycle(&error), "{error}");
+    // The child, asked by another, asks its parent to stop or restart it.
+    for kind in ["stop", "restart"] {
+        let order = json!({"type": kind, "payload": {"child": child}});
+        let order = json!({"type": "ask", "payload": {"child": first, "message": order}});
+        let error = try_ask(other, "ask", json!({"child": child, "message": order})).unwrap_err();
+        assert!(cycle(&error), "{kind}: {error}");
+    }
+}
+
+#[test]
+// [sup-10]
+fn the_state_of_a_child_that_is_in_a_call_is_its_last_and_comes_at_once() {
+    let scratch = Scratch::new();
+    let (_running, at) = tree(&scratch, "");
+    let child = &grow(at, 1)[0];
+    assert_eq!(worker(at, child)["handled"], 1);
+    // Longer than a request waits: an answer behind it would be none.
+    order(at, child, "sleep", json!({"ms": 600_000}));
+    let state = ask(at, "state", json!({"child": child}))["state"].to_string();
+    assert!(state.contains("handled\\\":1"), "{state}");
+    let _ = ask(at, "stop", json!({"child": child}));
+}
