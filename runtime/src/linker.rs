@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_ffi::FfiFuture;
-use theater_plugin_api::abi::{Answer, Buffer, CallContext, ERROR, OK, OwnedHandler, PANIC, Progress};
+use theater_plugin_api::abi::{Answer, CallContext, ERROR, OK, OwnedHandler, PANIC, Progress};
 use theater_plugin_api::copy;
 use theater_plugin_api::descriptor::Effect;
 use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_bytes, write_varint};
@@ -319,14 +319,21 @@ impl Import {
 
 /// An encoded result, of whoever made it.
 enum Encoded {
-    Plugin { bytes: Buffer, tail: Buffer },
+    Plugin(Answer),
     Core(Vec<u8>),
+}
+
+impl Encoded {
+    /// The plugin's answer, unless the core says something in its place.
+    fn of(answer: Answer, instead: Option<Vec<u8>>) -> Self {
+        instead.map_or(Self::Plugin(answer), Self::Core)
+    }
 }
 
 impl Readable for Encoded {
     fn reader(&self) -> Reader<'_> {
         match self {
-            Self::Plugin { bytes, tail } => Reader::with_tail(bytes, tail),
+            Self::Plugin(answer) => Reader::with_tail(&answer.bytes, &answer.tail),
             Self::Core(bytes) => Reader::new(bytes),
         }
     }
@@ -419,7 +426,7 @@ fn call_sync(guest: &mut Guest, import: &Import, args: Vec<u8>) -> wasmtime::Res
         let _watched = core.watch.enter(guest.actor.id(), &attached.plugin);
         attached.handler.get().call_sync(&guest.context, import.number, &args)
     };
-    finish(guest, import, args, answer, begun)
+    finish(guest, import, args, &answer, begun).map(|instead| Encoded::of(answer, instead))
 }
 
 /// How far a call got without waiting.
@@ -447,7 +454,10 @@ fn begin(guest: &mut Guest, import: &Import, args: Vec<u8>) -> Step {
         attached.handler.get().call(context, import.number, &args)
     };
     match progress {
-        Progress::Ended(answer) => Step::Ended(finish(guest, import, args, answer, begun)),
+        Progress::Ended(answer) => {
+            let finished = finish(guest, import, args, &answer, begun);
+            Step::Ended(finished.map(|instead| Encoded::of(answer, instead)))
+        }
         Progress::Waits(future) => Step::Waits(Waiting { future, args, begun }),
     }
 }
@@ -467,7 +477,7 @@ impl Waiting {
         clock.pause();
         let answer = actor.core().watch.polls(actor.id(), &attached.plugin, self.future).await;
         clock.resume();
-        finish(guest, import, self.args, answer, self.begun)
+        finish(guest, import, self.args, &answer, self.begun).map(|instead| Encoded::of(answer, instead))
     }
 }
 
@@ -480,14 +490,14 @@ impl Begun {
     }
 }
 
-/// Validates the answer, records the call, and gives the bytes to hand over: in this order.
+/// Validates the answer and records the call, in this order; what is handed over in place of the answer, if anything is.
 fn finish(
     guest: &mut Guest,
     import: &Import,
     args: Vec<u8>,
-    answer: Answer,
+    answer: &Answer,
     begun: Begun,
-) -> wasmtime::Result<Encoded> {
+) -> wasmtime::Result<Option<Vec<u8>>> {
     guest.context.host_call += 1;
     let limit = guest.actor.limits().value_bytes;
     let result = Reader::with_tail(&answer.bytes, &answer.tail);
@@ -521,14 +531,11 @@ fn finish(
                 }
             };
             give_back(args);
-            Ok(match otherwise {
-                Some(bytes) => Encoded::Core(bytes),
-                None => Encoded::Plugin { bytes: answer.bytes, tail: answer.tail },
-            })
+            Ok(otherwise)
         }
         Some((code, message)) => {
             drop(guest.actor.take_staged());
-            faulted(guest, import, &args, code, message)
+            faulted(guest, import, &args, code, message).map(Some)
         }
     }
 }
@@ -627,7 +634,7 @@ pub struct PluginFault {
 }
 
 /// A fault of the plugin's: recorded, then the function's own `err` where it has one for text, else a trap.
-fn faulted(guest: &Guest, import: &Import, args: &[u8], code: &str, message: String) -> wasmtime::Result<Encoded> {
+fn faulted(guest: &Guest, import: &Import, args: &[u8], code: &str, message: String) -> wasmtime::Result<Vec<u8>> {
     let plugin = guest.handlers.get(import.slot).map(|attached| attached.plugin.descriptor.name.clone());
     let plugin = plugin.unwrap_or_default();
     guest.actor.record_fault(&Fault { plugin: plugin.clone(), code: code.to_owned(), message: message.clone() })?;
@@ -636,7 +643,7 @@ fn faulted(guest: &Guest, import: &Import, args: &[u8], code: &str, message: Str
         let mut bytes = vec![1];
         write_bytes(&mut bytes, sentence.as_bytes());
         record_call(guest, import, args, Recorded::Value([&bytes, &[]]))?;
-        return Ok(Encoded::Core(bytes));
+        return Ok(bytes);
     }
     record_call(guest, import, args, Recorded::Owned(HostResult::Fault(sentence.clone())))?;
     Err(PluginFault { code: code.to_owned(), sentence }.into())

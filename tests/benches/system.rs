@@ -367,7 +367,9 @@ fn requests(only: &Only) -> Vec<Row> {
         }
         (0.0, 0.0)
     });
-    all.iter_mut().for_each(|rows| drop(rows.remove(0)));
+    for rows in &mut all {
+        rows.remove(0);
+    }
     close(&core);
     let bars = [(8.0, 3.0), (40.0, 15.0)];
     let rows = names.into_iter().zip(all).zip(bars);
