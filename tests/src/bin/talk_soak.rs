@@ -4,7 +4,7 @@
 //! talk_soak chat [10000] [1000000]   so many actors under ten parents send each other so many messages, while one in
 //!                                    forty is stopped and one in twenty restarted at random
 //! talk_soak busy [30]                children fail while their parent computes for so many seconds; it is told of each
-//! talk_soak stuck [20]               requests between other actors beside one whose mailbox is full, in so many rounds
+//! talk_soak stuck [61]               requests between other actors beside one whose mailbox is full, in so many rounds
 //! ```
 //!
 //! Each starts the real program, prints one JSON object, and ends with 1 when its bar is not held.
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let (figures, held) = match what.as_str() {
         "chat" => chat(number(10_000), number(1_000_000)),
         "busy" => busy(number(30)),
-        "stuck" => stuck(number(20)),
+        "stuck" => stuck(number(61)),
         _ => {
             eprintln!("talk_soak chat [ACTORS] [MESSAGES] | busy [SECONDS] | stuck [ROUNDS]");
             return ExitCode::from(2);
