@@ -285,3 +285,25 @@ impl Open {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use theater_plugin_api::testing::FakeHost;
+
+    use super::*;
+
+    /// [store-14] An index that failed is let go, so that the next call opens it anew; any other error leaves it open.
+    #[test]
+    fn an_index_that_failed_is_closed_and_opened_again_by_the_next_call() {
+        let core = FakeHost::new();
+        let depot = Depot::new(core.host());
+        let elsewhere = || Index::open(&core.host().data_folder().unwrap().join("index.redb"));
+        for (error, closed) in [(Error::Together, false), (Error::index(redb::Error::PreviousIo), true)] {
+            let failed: Result<(), Error> = depot.with(|_| Err(error));
+            assert!(failed.is_err());
+            assert_eq!(elsewhere().is_ok(), closed);
+        }
+        assert!(depot.stores().unwrap().is_empty());
+        assert!(elsewhere().is_err());
+    }
+}

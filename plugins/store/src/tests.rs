@@ -24,6 +24,7 @@
 //! | store-19 | `theater store new`, `put`, `get`, `ls`, `label`, `rm`, `gc` for operators |
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -261,6 +262,8 @@ fn a_flipped_byte_is_reported_and_storing_the_same_bytes_repairs_it() {
         fs::write(world.file(b"abc"), damaged).unwrap();
         let error = actor.get(&store, &content).unwrap_err();
         assert!(error.contains("is damaged") && error.contains(&content.hash), "{error}");
+        actor.store(&store, "abc").unwrap();
+        assert_eq!(actor.get(&store, &content), Ok("abc".to_owned()));
     }
     fs::remove_file(world.file(b"abc")).unwrap();
     let error = actor.get(&store, &content).unwrap_err();
@@ -268,6 +271,48 @@ fn a_flipped_byte_is_reported_and_storing_the_same_bytes_repairs_it() {
     assert_eq!(world.core.lines().len(), 5, "an operator reads of it too");
     actor.store(&store, "abc").unwrap();
     assert_eq!(actor.get(&store, &content), Ok("abc".to_owned()));
+}
+
+/// [store-2] A content that is there whole is compared, however long, and not written again.
+#[test]
+fn storing_what_is_there_leaves_its_file_alone() {
+    let world = World::new();
+    let (actor, store) = world.owner(json!({}));
+    for content in ["", "abc", &"x".repeat(200_000)] {
+        actor.store(&store, content).unwrap();
+        let file = || fs::metadata(world.file(content.as_bytes())).unwrap().ino();
+        let before = file();
+        actor.at_label(&store, "app", content);
+        assert_eq!(file(), before, "{} bytes were written again", content.len());
+    }
+}
+
+/// [store-6] What the disk refuses is neither lost nor gone, and is said with the file.
+#[test]
+fn a_file_that_cannot_be_opened_or_removed_is_err_with_its_path() {
+    let world = World::new();
+    let (actor, store) = world.owner(json!({}));
+    let content = actor.store(&store, "abc").unwrap();
+    let (file, aside) = (world.file(b"abc"), world.folder().join("aside/7"));
+    // Not even root opens a link that leads to itself, or removes a folder as if it were a file.
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(&file, &file).unwrap();
+    let error = actor.get(&store, &content).unwrap_err();
+    assert!(error.contains("could not open") && error.contains(file.to_str().unwrap()), "{error}");
+    fs::create_dir(&aside).unwrap();
+    let error = world.command(&["gc"]).unwrap_err();
+    assert!(error.contains("could not remove") && error.contains(aside.to_str().unwrap()), "{error}");
+}
+
+/// [store-12] [store-19]
+#[test]
+fn a_lost_content_is_removed_like_any_other() {
+    let world = World::new();
+    let (actor, store) = world.owner(json!({}));
+    let content = actor.store(&store, "abc").unwrap();
+    fs::remove_file(world.file(b"abc")).unwrap();
+    assert_eq!(world.command(&["rm", &store, &content.hash]).unwrap()["contents_freed"], 1);
+    assert_eq!(actor.size(&store), 0);
 }
 
 /// [store-7] [store-9] [store-11] What is newest after each removal says what the label held, in which order.
@@ -383,6 +428,31 @@ fn lists_are_sorted_by_bytes_and_of_one_store() {
     let hashes: Vec<_> = contents.iter().map(|content| &content.hash).collect();
     assert!(hashes.is_sorted() && hashes.len() == 10, "{hashes:?}");
     assert!(contents.contains(&reference("unlabelled")) && !contents.contains(&reference("elsewhere")));
+}
+
+/// [store-13] [store-19] Whatever the order of their ids, one store's labels and contents are not the next one's.
+#[test]
+fn stores_beside_one_another_keep_their_labels_and_contents_apart() {
+    let world = World::new();
+    let stores = ["a", "b", "c"];
+    let actor = world.actor(json!({ "stores": stores }));
+    for store in stores {
+        actor.at_label(store, store, store);
+        actor.store(store, "loose").unwrap();
+    }
+    for store in stores {
+        assert_eq!(actor.labels(store), [store]);
+        assert_eq!(actor.newest(store, store).as_deref(), Some(store));
+        let contents: Vec<ContentRef> = actor.ask("list-all-content", &(store,)).unwrap();
+        assert_eq!(contents.len(), 2);
+        assert_eq!(world.command(&["ls", store]).unwrap().as_array().unwrap().len(), 2);
+    }
+    // A label of the content in another store keeps no store from dropping it.
+    actor.ask::<()>("label", &("c", "loose", reference("loose"))).unwrap();
+    assert_eq!(world.command(&["rm", "b", &reference("loose").hash]).unwrap()["contents_freed"], 0);
+    assert_eq!(world.command(&["rm", "b"]).unwrap()["contents_freed"], 1);
+    assert_eq!((actor.labels("a"), actor.labels("b"), actor.labels("c").len()), (vec!["a".to_owned()], vec![], 2));
+    assert_eq!(actor.get("c", &reference("loose")), Ok("loose".to_owned()));
 }
 
 /// [store-14] After a kill: `crash`.
@@ -549,6 +619,7 @@ fn gc_removes_what_no_store_holds_and_with_a_store_what_no_label_has() {
     let swept = world.command(&["gc"]);
     assert_eq!(swept, Ok(json!({ "contents_freed": 1, "bytes_freed": 6, "half_written": 1 })));
     assert!(!world.file(b"orphan").exists());
+    assert_eq!(fs::read_dir(world.folder().join("aside")).unwrap().count(), 0);
     assert_eq!(actor.get(&store, &loose), Ok("loose".to_owned()));
     let dropped = world.command(&["gc", "--unlabelled", &store]);
     assert_eq!(dropped, Ok(json!({ "store": store, "removed": 1, "contents_freed": 1 })));
@@ -562,11 +633,13 @@ fn a_wrong_word_is_answered_with_the_usage() {
     let world = World::new();
     for words in [&["put", "a"][..], &["put", "a", "b", "--label"], &["put", "a", "b", "--lable", "c"]] {
         let usage = world.command(words).unwrap_err();
-        assert!(usage.contains("`theater store put STORE FILE [--label LABEL]`"), "{usage}");
+        let expected = "put does not take these words; usage: `theater store put STORE FILE [--label LABEL]`";
+        assert_eq!(usage, expected);
     }
     let usage = world.command(&["lst"]).unwrap_err();
     assert!(usage.contains("\"lst\"") && usage.contains("`theater store ls`"), "{usage}");
-    assert!(world.command(&[]).unwrap_err().contains("`theater store new [NAME]`"));
+    let usage = world.command(&[]).unwrap_err();
+    assert!(usage.starts_with("a word is missing") && usage.contains("`theater store new [NAME]`"), "{usage}");
     assert_eq!(world.command(&["help"]).unwrap().as_array().unwrap().len(), 9);
     assert!(block_on(world.plugin.command("store", json!(["ls"]))).unwrap_err().contains("\"args\""));
     assert!(block_on(world.plugin.command("shop", json!({ "args": [] }))).unwrap_err().contains("shop"));

@@ -129,6 +129,49 @@ fn a_child_is_stopped_and_restarted_by_its_id() {
 }
 
 #[test]
+// [sup-26]
+fn a_stop_and_a_restart_wait_for_a_living_child_and_for_nobody_else() {
+    for function in ["stop-child", "restart-child"] {
+        for (living, children, expected) in [
+            (&["a"][..], &["a"][..], &["a"][..]),
+            // An actor that is nobody's child, and a child that has ended: the core refuses the one and starts the other.
+            (&["a"], &[], &[]),
+            (&[], &["a"], &[]),
+        ] {
+            let host = Arc::new(FakeHost::new());
+            let parent = attached(&host, json!({}));
+            host.set_living(living);
+            host.set_children(children);
+            let (sender, waits) = mpsc::channel();
+            let (waiting, sender) = (Arc::downgrade(&host), Mutex::new(sender));
+            host.set_child_answers(move |_| {
+                sender.lock().unwrap().send(waiting.upgrade().unwrap().waits()).unwrap();
+                Ok(String::new())
+            });
+            let done: Nothing = block_on(host.call(&parent, function, &("a",))).unwrap();
+            assert_eq!((done, waits.recv().unwrap()), (Ok(()), expected.iter().map(ToString::to_string).collect()));
+            assert!(host.waits().is_empty(), "the wait outlives the call");
+        }
+    }
+}
+
+#[test]
+// [sup-26]
+fn a_wait_that_would_close_a_cycle_is_err_and_nothing_is_done() {
+    for function in ["stop-child", "restart-child"] {
+        let host = FakeHost::new();
+        let parent = attached(&host, json!({}));
+        host.set_child_answers(|_| Ok(String::new()));
+        // The only cycle a test's host knows: an actor that is its own child.
+        host.set_living(&[&host.actor()]);
+        host.set_children(&[&host.actor()]);
+        let refused: Nothing = block_on(host.call(&parent, function, &(host.actor(),))).unwrap();
+        assert!(refused.unwrap_err().contains("wait for itself"), "{function}");
+        assert!(run(poll_once(host.next_done())).is_none(), "{function} was done all the same");
+    }
+}
+
+#[test]
 // [sup-9]
 fn children_are_listed_in_the_order_of_the_core() {
     let host = FakeHost::new();
