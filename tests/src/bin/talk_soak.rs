@@ -84,41 +84,49 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     let begun = Instant::now();
     let scratch = Scratch::new();
     let (mut running, chatters) = grown(&scratch, count);
-    let each = messages.div_ceil(count);
+    // In each half.
+    let each = messages.div_ceil(2 * count);
     // The memory that an answer takes is not what talking takes.
     for chatter in &chatters {
         assert_eq!(chatter.report()["sent"], 0);
     }
     let growing = begun.elapsed();
 
-    let memory = Memory::watch(running.pid());
     let talking = Instant::now();
     let mut chance = Chance(count as u64);
-    // What each was left to do: stopped actors answer nothing, restarted ones forget what they counted.
+    let peers: Vec<Vec<_>> =
+        (0..count).map(|_| (0..PEERS).map(|_| chatters[chance.below(count)].id.as_str()).collect()).collect();
+    // Stopped actors answer nothing, restarted ones forget what they counted.
     let mut steady = vec![true; count];
     let (mut stopped, mut restarted) = (0, 0);
-    for (number, chatter) in chatters.iter().enumerate() {
-        let to: Vec<_> = (0..PEERS).map(|_| chatters[chance.below(count)].id.as_str()).collect();
-        if steady[number] {
-            chatter.tell("go", &json!({ "to": to, "count": each, "seed": number, "batch": 16 }));
+    let mut memory = None;
+    for half in 1..=2 {
+        // By the second half each has done all it does.
+        memory = (half == 2).then(|| Memory::watch(running.pid()));
+        for (number, chatter) in chatters.iter().enumerate() {
+            if steady[number] {
+                let payload = json!({ "to": peers[number], "count": each, "seed": number, "batch": 16 });
+                chatter.tell("go", &payload);
+            }
+            // One in forty and one in twenty, while the others talk.
+            if number % 80 == 79 {
+                let other = chance.below(count);
+                stopped += usize::from(chatters[other].ends("stop", &mut steady[other]));
+            }
+            if number % 40 == 39 {
+                let other = chance.below(count);
+                restarted += usize::from(chatters[other].ends("restart", &mut steady[other]));
+            }
         }
-        // One in forty and one in twenty, while the others talk.
-        if number % 40 == 39 {
-            let other = chance.below(count);
-            stopped += usize::from(chatters[other].ends("stop", &mut steady[other]));
-        }
-        if number % 20 == 19 {
-            let other = chance.below(count);
-            restarted += usize::from(chatters[other].ends("restart", &mut steady[other]));
+        for number in (0..count).filter(|number| steady[*number]) {
+            while chatters[number].report()["sent"].as_u64() != Some((half * each) as u64) {
+                assert!(talking.elapsed() < PATIENCE, "actor {} does not come to its end", chatters[number].id);
+                thread::sleep(Duration::from_millis(50));
+            }
         }
     }
+    let memory = memory.expect("a second half");
     let living: Vec<usize> = (0..count).filter(|number| steady[*number]).collect();
-    for number in &living {
-        while chatters[*number].report()["sent"].as_u64() != Some(each as u64) {
-            assert!(talking.elapsed() < PATIENCE, "actor {} does not come to its end", chatters[*number].id);
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
     // A report waits behind what its actor was sent before.
     let reports: HashMap<&str, Json> =
         living.iter().map(|number| (chatters[*number].id.as_str(), chatters[*number].report())).collect();
@@ -266,19 +274,18 @@ impl Memory {
         Self { ended, watching }
     }
 
-    /// The last PSS in KiB, and the growth over the second half as a share of its mean (a line of least squares).
+    /// The last PSS in KiB, and the growth as a share of the mean (a line of least squares).
     fn end(self) -> (u64, f64) {
         self.ended.store(true, Ordering::Relaxed);
         let samples = self.watching.join().expect("the samples");
-        let half = &samples[samples.len() / 2..];
-        let count = half.len() as f64;
-        let mean = |of: fn(&(f64, f64)) -> f64| half.iter().map(of).sum::<f64>() / count;
+        let count = samples.len() as f64;
+        let mean = |of: fn(&(f64, f64)) -> f64| samples.iter().map(of).sum::<f64>() / count;
         let (time, size) = (mean(|sample| sample.0), mean(|sample| sample.1));
-        let over: f64 = half.iter().map(|sample| (sample.0 - time) * (sample.1 - size)).sum();
-        let under: f64 = half.iter().map(|sample| (sample.0 - time).powi(2)).sum();
-        let length = half.last().zip(half.first()).map_or(0.0, |(last, first)| last.0 - first.0);
+        let over: f64 = samples.iter().map(|sample| (sample.0 - time) * (sample.1 - size)).sum();
+        let under: f64 = samples.iter().map(|sample| (sample.0 - time).powi(2)).sum();
+        let length = samples.last().zip(samples.first()).map_or(0.0, |(last, first)| last.0 - first.0);
         let slope = if under > 0.0 { over / under * length / size } else { 0.0 };
-        (half.last().map_or(0, |sample| sample.1 as u64), slope)
+        (samples.last().map_or(0, |sample| sample.1 as u64), slope)
     }
 }
 
