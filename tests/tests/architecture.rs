@@ -576,27 +576,42 @@ fn the_readme_has_the_two_commands_and_names_only_what_is_there() {
     }
 }
 
-/// Words in brackets in comments at the heads of end-to-end tests.
-fn marks_of_end_to_end_tests() -> BTreeSet<String> {
-    let sources: Vec<_> = files("tests/tests/e2e", ".rs").into_iter().map(read).collect();
-    let comments = sources.iter().flat_map(|source| source.lines()).filter_map(|line| line.trim().strip_prefix("// ["));
-    let marks = comments.flat_map(|marks| marks.split(['[', ']', ' ']));
-    marks.filter(|mark| !mark.is_empty()).map(str::to_owned).collect()
+/// Words in brackets in comments at the heads of tests.
+fn marks_named_in(folder: &str) -> BTreeSet<String> {
+    let sources: Vec<_> = files(folder, ".rs").into_iter().map(read).collect();
+    let comments = sources.iter().flat_map(|source| source.lines()).filter_map(|line| {
+        let line = line.trim();
+        line.strip_prefix("// [").or_else(|| line.strip_prefix("/// ["))
+    });
+    let words = comments.flat_map(|words| words.split(['[', ']', ' ']));
+    words.filter(|word| word.contains('-')).map(str::to_owned).collect()
 }
 
 #[test]
-fn every_mark_that_only_an_end_to_end_test_shows_is_named_by_one() {
-    let named = marks_of_end_to_end_tests();
-    let tables: Vec<_> = files("tests/marks", ".md").into_iter().map(read).collect();
-    let rows =
-        tables.iter().flat_map(|table| table.lines()).filter(|line| line.starts_with("| ") && line.contains("-"));
+fn every_mark_is_named_by_a_test_and_every_test_names_marks_of_a_table() {
+    let end_to_end = marks_named_in("tests/tests/e2e");
+    let mut named = end_to_end.clone();
     let mut known = BTreeSet::new();
-    for row in rows {
-        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let [mark, sentence, shown] = cells[..] else { panic!("three cells: {row}") };
-        known.insert(mark.to_owned());
-        assert!(shown != "e2e" || named.contains(mark), "no end-to-end test names {mark}: {sentence}");
+    for table in files("tests/marks", ".md") {
+        let plugin = table.file_stem().unwrap().to_string_lossy().into_owned();
+        let of_plugin = marks_named_in(&format!("plugins/{plugin}/src"));
+        let text = read(&table);
+        let rows = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| mark "));
+        for (number, row) in rows.enumerate() {
+            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let [mark, sentence, shown] = cells[..] else { panic!("three cells: {row}") };
+            assert!(mark.ends_with(&format!("-{}", number + 1)), "{plugin}: {mark} is row {}", number + 1);
+            let by = match shown {
+                "e2e" => &end_to_end,
+                "" => &of_plugin,
+                other => panic!("{mark}: {other}"),
+            };
+            assert!(by.contains(mark), "no test names {mark}: {sentence}");
+            known.insert(mark.to_owned());
+        }
+        named.extend(of_plugin);
     }
+    assert_eq!(files("tests/marks", ".md").len(), 3);
     let unknown: Vec<_> = named.difference(&known).collect();
     assert!(unknown.is_empty(), "marks that no table has: {unknown:?}");
 }

@@ -1,6 +1,5 @@
-//! Actors of one program that send each other messages, and that every mark of `tests/marks/message-server.md` has its test.
+//! Actors of one program that send each other messages.
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -203,48 +202,5 @@ impl Actor {
     fn end(&self) {
         self.host.end();
         block_on(self.server.stopped());
-    }
-}
-
-const SOURCES: [&str; 10] = [
-    include_str!("tests/allowed.rs"),
-    include_str!("tests/channels.rs"),
-    include_str!("tests/limits.rs"),
-    include_str!("tests/numbers.rs"),
-    include_str!("tests/operator.rs"),
-    include_str!("tests/port.rs"),
-    include_str!("tests/presence.rs"),
-    include_str!("tests/requests.rs"),
-    include_str!("tests/schemas.rs"),
-    include_str!("tests/sending.rs"),
-];
-
-/// The marks in comments at the heads of tests.
-fn named() -> BTreeSet<&'static str> {
-    let lines = SOURCES.iter().flat_map(|source| source.lines());
-    let comments = lines.filter_map(|line| line.trim().strip_prefix("// ["));
-    comments.flat_map(|marks| marks.split(['[', ']', ' '])).filter(|mark| !mark.is_empty()).collect()
-}
-
-#[test]
-fn every_mark_has_a_test_and_every_test_names_marks_of_the_table() {
-    let table = include_str!("../../../tests/marks/message-server.md");
-    let rows = table.lines().filter(|line| line.starts_with("| msg-"));
-    let rows: Vec<[&str; 3]> = rows
-        .map(|row| {
-            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
-            cells.try_into().unwrap_or_else(|cells| panic!("three cells, not {cells:?}"))
-        })
-        .collect();
-    let marks: Vec<_> = rows.iter().map(|[mark, ..]| (*mark).to_owned()).collect();
-    let numbered: Vec<_> = (1..=rows.len()).map(|number| format!("msg-{number}")).collect();
-    assert_eq!(marks, numbered);
-    let named = named();
-    for [mark, sentence, shown] in &rows {
-        assert!(["", "e2e"].contains(shown), "{mark}: {shown}");
-        assert!(*shown == "e2e" || named.contains(mark), "no test shows {mark}: {sentence}");
-    }
-    for mark in named {
-        assert!(marks.iter().any(|known| known == mark), "{mark} is no mark of the table");
     }
 }

@@ -1,27 +1,4 @@
-//! What an actor and an operator see. Each sentence of the section "store" of the interfaces' specification has a mark,
-//! and each test says which it shows:
-//!
-//! | mark | sentence |
-//! |---|---|
-//! | store-1 | content-addressed, SHA-256 in lower-case hex |
-//! | store-2 | on disk under the data folder |
-//! | store-3 | an actor sees only stores it made or that `stores` grants |
-//! | store-4 | a granted store is made at first use; its id is the name |
-//! | store-5 | ids, hashes and labels are validated and never used as a path; a bad one is `err` |
-//! | store-6 | `get` verifies and reports corruption |
-//! | store-7 | a label holds each reference once, newest last; adding again makes it newest |
-//! | store-8 | `label` and `store-at-label` append; unknown content is `err` |
-//! | store-9 | `get-by-label` returns the newest |
-//! | store-10 | `replace-*` is atomic and leaves one |
-//! | store-11 | `remove-from-label` removes one, and the label with the last |
-//! | store-12 | removing what is not there is ok |
-//! | store-13 | lists are sorted by bytes |
-//! | store-14 | durable when the call returns |
-//! | store-15 | `calculate-total-size` counts each content once |
-//! | store-16 | quotas `max_bytes`, `max_content_bytes` |
-//! | store-17 | a 100 MB `store` or `get` raises peak memory by at most 300 MB |
-//! | store-18 | `store://s/<label>`, percent-encoded, `/` allowed; `store://s/hash/<h>` |
-//! | store-19 | `theater store new`, `put`, `get`, `ls`, `label`, `rm`, `gc` for operators |
+//! What an actor and an operator see: each test says which sentences of `tests/marks/store.md` it shows.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

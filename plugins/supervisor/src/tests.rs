@@ -1,6 +1,5 @@
-//! The functions an actor calls, the watch over its children, and that every mark has its test.
+//! The functions an actor calls, and the watch over its children.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, mpsc};
 
 use futures_lite::future::{block_on as run, poll_once};
@@ -490,38 +489,4 @@ fn the_defaults_of_the_schema_are_those_of_the_plugin() {
     assert_eq!(default("restart_window_ms"), narrowed["restart_window_ms"]);
     let unknown = block_on(attach::<Supervisor>(&FakeHost::new(), "supervisor", json!({ "restart": "sometimes" })));
     assert!(unknown.err().unwrap().contains("sometimes"));
-}
-
-// --- marks ----------------------------------------------------------------------------------------------------------
-
-const SOURCES: [&str; 3] = [include_str!("pattern.rs"), include_str!("strategy.rs"), include_str!("tests.rs")];
-
-/// The marks in comments at the heads of tests.
-fn named() -> BTreeSet<&'static str> {
-    let lines = SOURCES.iter().flat_map(|source| source.lines());
-    let comments = lines.filter_map(|line| line.trim().strip_prefix("// ["));
-    comments.flat_map(|marks| marks.split(['[', ']', ' '])).filter(|mark| !mark.is_empty()).collect()
-}
-
-#[test]
-fn every_mark_has_a_test_and_every_test_names_marks_of_the_table() {
-    let table = include_str!("../../../tests/marks/supervisor.md");
-    let rows = table.lines().filter(|line| line.starts_with("| sup-"));
-    let rows: Vec<[&str; 3]> = rows
-        .map(|row| {
-            let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
-            cells.try_into().unwrap_or_else(|cells| panic!("three cells, not {cells:?}"))
-        })
-        .collect();
-    let marks: Vec<_> = rows.iter().map(|[mark, ..]| (*mark).to_owned()).collect();
-    let numbered: Vec<_> = (1..=rows.len()).map(|number| format!("sup-{number}")).collect();
-    assert_eq!(marks, numbered);
-    let named = named();
-    for [mark, sentence, shown] in &rows {
-        assert!(["", "e2e"].contains(shown), "{mark}: {shown}");
-        assert!(*shown == "e2e" || named.contains(mark), "no test shows {mark}: {sentence}");
-    }
-    for mark in named {
-        assert!(marks.iter().any(|known| known == mark), "{mark} is no mark of the table");
-    }
 }
