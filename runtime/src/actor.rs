@@ -539,7 +539,8 @@ impl Shared {
         incoming: Incoming,
         otherwise: Vec<u8>,
     ) -> Result<(), CallOutcome> {
-        let permit = self.place().await.ok_or_else(|| self.gone())?;
+        // The journal is waited for before calls, not inside one.
+        let permit = self.mailbox.reserve().await.ok_or_else(|| self.gone())?;
         let mut staged = lock(&sender.staged);
         if staged.is_some() {
             return Err(CallOutcome::Gone("a host call sends one message".to_owned()));
@@ -1052,6 +1053,8 @@ impl Actor {
     /// Runs one call and answers it; the actor's end, when the call ends it.
     async fn answer(&mut self, call: Call) -> Option<End> {
         *lock(&self.shared.running) = call.reply;
+        let room = self.shared.core.journal.room();
+        drop(executor::either(room, self.shared.interrupted.wait()).await);
         let outcome = self.run(call.export, &call.params, call.queued, call.cause).await;
         let reply = lock(&self.shared.running).take();
         let function = self.shared.export_label(call.export).to_owned();
@@ -1247,7 +1250,8 @@ impl Actor {
     pub async fn finish(mut self, end: End) {
         self.shared.cancelled.set();
         if !self.shared.keeps_mailbox(&end) {
-            // What waits is answered now: nothing more will run.
+            // What waits is answered now: nothing more will run. Under the chain's lock, as messages are queued under it.
+            let _record = lock(&self.shared.chain);
             drop(self.shared.mailbox.close());
         }
         self.instance = None;

@@ -156,6 +156,11 @@ impl Reading {
                         each(&event);
                     }
                 }
+                // An export is written whole, and a journal is read with its folder.
+                Frame::Torn { offset } if self.before.is_none() => {
+                    let what = "it is cut off here: export the chain again, or name the data folder of the journal";
+                    return Err(at(Some(offset), what.to_owned()));
+                }
                 Frame::Torn { offset } if is_last => self.contents.torn = Some((path.to_owned(), offset)),
                 Frame::Torn { offset } => {
                     return Err(at(Some(offset), "its group is cut off, and another segment follows".to_owned()));
