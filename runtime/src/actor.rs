@@ -1054,7 +1054,8 @@ impl Actor {
     async fn answer(&mut self, call: Call) -> Option<End> {
         *lock(&self.shared.running) = call.reply;
         let room = self.shared.core.journal.room();
-        drop(executor::either(room, self.shared.interrupted.wait()).await);
+        // One that is to end does not wait for the disk.
+        let (Either::First(()) | Either::Second(())) = executor::either(room, self.shared.interrupted.wait()).await;
         let outcome = self.run(call.export, &call.params, call.queued, call.cause).await;
         let reply = lock(&self.shared.running).take();
         let function = self.shared.export_label(call.export).to_owned();
