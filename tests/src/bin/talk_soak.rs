@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde_json::{Value as Json, json};
 use theater_plugin_api::encoding::decode;
+use theater_plugin_api::testing::Seeded;
 use theater_runtime::chain::Id;
 use theater_runtime::record::{HostCall, HostResult, Kind};
 use theater_runtime::verify::{self, Event};
@@ -31,6 +32,8 @@ const PARENTS: usize = 10;
 /// To how many others each sends.
 const PEERS: usize = 16;
 const SUPERVISOR: &str = "[[handlers]]\ntype = \"supervisor\"\n";
+/// From so many messages on the memory bar counts.
+const LONG: usize = 500_000;
 /// Nothing takes longer than this, or it hangs.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 
@@ -49,16 +52,6 @@ fn main() -> ExitCode {
     };
     println!("{figures}");
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// A linear congruential generator (Knuth, MMIX); its upper bits choose.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((self.0 >> 33) % count as u64) as usize
-    }
 }
 
 // ---- chat ----------------------------------------------------------------------------------------------------------
@@ -93,9 +86,9 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     let growing = begun.elapsed();
 
     let talking = Instant::now();
-    let mut chance = Chance(count as u64);
-    let peers: Vec<Vec<_>> =
-        (0..count).map(|_| (0..PEERS).map(|_| chatters[chance.below(count)].id.as_str()).collect()).collect();
+    let mut chance = Seeded::new(count as u64);
+    let mut any = || chance.below(count as u64) as usize;
+    let peers: Vec<Vec<_>> = (0..count).map(|_| (0..PEERS).map(|_| chatters[any()].id.as_str()).collect()).collect();
     // Stopped actors answer nothing, restarted ones forget what they counted.
     let mut steady = vec![true; count];
     let (mut stopped, mut restarted) = (0, 0);
@@ -110,11 +103,11 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
             }
             // One in forty and one in twenty, while the others talk.
             if number % 80 == 79 {
-                let other = chance.below(count);
+                let other = any();
                 stopped += usize::from(chatters[other].ends("stop", &mut steady[other]));
             }
             if number % 40 == 39 {
-                let other = chance.below(count);
+                let other = any();
                 restarted += usize::from(chatters[other].ends("restart", &mut steady[other]));
             }
         }
@@ -141,8 +134,8 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     let lost = ledger.sent.values().filter(|arrived| **arrived == 0).count();
     let doubled = ledger.sent.values().filter(|arrived| **arrived > 1).count();
     let held = lost == 0 && doubled == 0 && ledger.unasked == 0 && ledger.disordered == 0 && unequal == 0
-        // Short runs have no second half to speak of.
-        && (slope < 0.01 || talking < Duration::from_secs(20));
+        // A short run has no second half to speak of, however slow the machine is.
+        && (slope < 0.01 || messages < LONG);
     let figures = json!({
         "soak": "chat", "actors": count, "accepted": ledger.sent.len(), "refused": ledger.refused,
         "stopped": stopped, "restarted": restarted, "chains": contents.chains.len(),
