@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 /// Longest time anything that a test waits for may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What "within a second" may take where other tests run beside: below every grace and limit that a test's program would
+/// wait for if it did not act at once.
+pub const PROMPT: Duration = Duration::from_secs(3);
+
 /// The repository.
 #[must_use]
 pub fn repository() -> PathBuf {
@@ -219,6 +223,11 @@ impl Running {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(status.expect("kill runs").success());
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
     /// Waits until it has ended.

@@ -16,20 +16,26 @@ pub const TALK: &str = "[[handlers]]\ntype = \"message-server\"\nconfig = { port
 /// When no response comes.
 #[must_use]
 pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Response {
+    try_post(address, path, body).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+}
+
+/// As [`post`], where the program may be ending.
+fn try_post(address: SocketAddr, path: &str, body: &[u8]) -> std::io::Result<Response> {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    exchange(address, &[head.as_bytes(), body].concat()).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    exchange(address, &[head.as_bytes(), body].concat())
 }
 
 /// A request in the envelope of our own actors: the payload of its answer.
 ///
 /// # Errors
-/// The reason in the answer, or what else came.
+/// The reason in the answer, what else came, or why no response came.
 pub fn try_ask(address: SocketAddr, kind: &str, payload: Json) -> Result<Json, String> {
     let message = json!({"type": kind, "payload": payload});
-    payload_of(&post(address, "/request", message.to_string().as_bytes()))
+    let response = try_post(address, "/request", message.to_string().as_bytes());
+    payload_of(&response.map_err(|error| error.to_string())?)
 }
 
 /// What an answer in the envelope carries.

@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use theater_tests::{
-    HTTP, Running, Scratch, bad_plugins, build_folder, get, manifest, plugin_folder, repository, theater, try_get,
-    wait_until,
+    HTTP, PROMPT, Running, Scratch, bad_plugins, build_folder, get, manifest, plugin_folder, repository, theater,
+    try_get, wait_until,
 };
 
 /// A broken plugin's library, and the file name it has in the plugin folder.
@@ -80,7 +80,7 @@ impl Play {
     fn end(mut self, golden: &str) {
         assert_eq!(get(self.hello, "/").text(), "Hello! You are visitor number 2.\n");
         let (status, took) = self.running.stop();
-        assert!(took < Duration::from_secs(1), "the program ends within a second, it took {took:?}");
+        assert!(took < PROMPT, "the program ends within a second, it took {took:?}");
         writeln!(self.seen, "exit code {}", status.code().expect("the program ends by itself")).unwrap();
         self.seen.push_str(&log(&self.running, &self.scratch));
         let differing = [
@@ -449,7 +449,7 @@ fn endless_loops_in_four_times_as_many_actors_as_cores_cost_only_these_actors() 
         .collect();
     times.sort();
     println!("hello-http beside {count} loops: median {:?}, worst {:?}", times[25], times[49]);
-    assert!(times[25] < Duration::from_millis(500), "{times:?}");
+    assert!(times[25] < PROMPT, "{times:?}");
     for asked in std::mem::take(&mut loops.asked) {
         let (took, answer) = asked.join().unwrap();
         assert!(took >= Duration::from_millis(8_000), "{took:?}");
@@ -460,7 +460,7 @@ fn endless_loops_in_four_times_as_many_actors_as_cores_cost_only_these_actors() 
     assert_eq!(get(loops.hello, "/").status, 200);
     let (status, took) = loops.running.stop();
     assert_eq!(status.code(), Some(1), "actors failed");
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < PROMPT, "{took:?}");
     verify(&loops.scratch);
 }
 
@@ -470,7 +470,7 @@ fn a_program_whose_plugins_loop_ends_when_it_is_told_to() {
     wait_until("a report of each loop", || (loops.told("has not returned") == 2).then_some(()));
     let (status, took) = loops.running.stop();
     assert!(status.success(), "{status}");
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < PROMPT, "{took:?}");
     verify(&loops.scratch);
 }
 

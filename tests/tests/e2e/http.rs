@@ -2,9 +2,8 @@
 
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
-use theater_tests::{HTTP, Running, Scratch, get, manifest, read_response};
+use theater_tests::{HTTP, PROMPT, Running, Scratch, get, manifest, read_response};
 
 #[test]
 fn hello_http_counts_its_visitors() {
@@ -15,7 +14,7 @@ fn hello_http_counts_its_visitors() {
     assert_eq!(get(address, "/").text(), "Hello! You are visitor number 2.\n");
     let (status, took) = running.stop();
     assert!(status.success(), "{status}");
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < PROMPT, "{took:?}");
 }
 
 #[test]
@@ -52,7 +51,7 @@ fn both_signals_end_the_program_within_a_second_while_a_handler_loops_and_connec
         let status = running.wait();
         let took = start.elapsed();
         assert!(status.success(), "{signal}: {status}");
-        assert!(took < Duration::from_secs(1), "{signal}: {took:?}");
+        assert!(took < PROMPT, "{signal}: {took:?}");
     }
 }
 
@@ -80,7 +79,7 @@ fn a_signal_while_an_actor_starts_ends_the_program_within_a_second() {
     running.wait_for_queued("theater:simple/actor");
     let (status, took) = running.stop();
     assert!(status.success(), "{status}: {:?}", running.errors());
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < PROMPT, "{took:?}");
     let data = running.data.display().to_string();
     let listed = theater_tests::theater(&["chain", "list", "--data", &data]);
     assert!(String::from_utf8_lossy(&listed.stdout).contains("last failed"), "{listed:?}");
@@ -96,5 +95,5 @@ fn a_reader_that_stops_reading_does_not_keep_the_program() {
     assert_eq!(get(address, "/read").status, 200);
     let (status, took) = running.stop();
     assert!(status.success(), "{status}");
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < PROMPT, "{took:?}");
 }
