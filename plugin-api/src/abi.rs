@@ -7,7 +7,8 @@
 //! `attach` on it a [`HandlerObject`] per actor; the plugin gets a [`HostObject`] at each of the two.
 //!
 //! Every object is an opaque pointer and a table of `extern "C"` functions. Bytes go in as [`Slice`] (borrowed for the
-//! call) and come out as [`Buffer`] (owned, released by whoever holds it). So a program in C can fill the same tables.
+//! call) and come out as [`Buffer`] (owned, released by whoever holds it), a short result of a function in [`Room`] that the
+//! core gives for it. So a program in C can fill the same tables.
 //!
 //! # Versions
 //! `abi_stable` compares layouts when a library is opened, and refuses a plugin as soon as a table of the core has one
@@ -33,56 +34,30 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use abi_stable::prefix_type::WithMetadata;
 use async_ffi::{FfiFuture, FutureExt};
 
+use crate::Bytes;
 use crate::children::ChildEnd;
+use crate::encoding::Reader;
 use crate::guard::{self, Guarded};
 use crate::host::ChainEvent;
+use crate::place::Place;
 use crate::plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered};
 use crate::service::{
     ChainService, ChildrenService, LifecycleService, MessagesService, SERVICE_CHAIN, SERVICE_CHILDREN,
     SERVICE_LIFECYCLE, SERVICE_MESSAGES,
 };
-use crate::{Bytes, encoding};
 
 pub use theater_plugin_abi::*;
 
 /// Encodes a result.
 #[must_use]
 pub fn encoded<T: serde::Serialize + ?Sized>(value: &T) -> Answer {
-    let mut bytes = spare();
-    match encoding::encode_into(value, &mut bytes) {
-        Ok(()) => Answer::ok(bytes),
-        Err(error) => no_encoding(&error),
-    }
-}
-
-/// Bytes from this length on are cheaper to hand over than to copy.
-const LONG: usize = 1024;
-
-/// Encodes a result that ends with bytes, which `last` finds: long ones are handed over in place of a copy.
-#[must_use]
-pub fn encoded_to_last<T: serde::Serialize>(mut value: T, last: impl FnOnce(&mut T) -> Option<&mut Bytes>) -> Answer {
-    let Some(tail) = last(&mut value).filter(|bytes| bytes.len() >= LONG).map(std::mem::take) else {
-        return encoded(&value);
-    };
-    let mut bytes = spare();
-    match encoding::encode_into(&value, &mut bytes) {
-        Ok(()) => {
-            // The length of what was taken, in place of the 0 of what is left.
-            bytes.pop();
-            encoding::write_varint(&mut bytes, tail.len() as u64);
-            Answer::ok_with_tail(bytes, tail.into_vec())
-        }
-        Err(error) => no_encoding(&error),
-    }
-}
-
-fn no_encoding(error: &encoding::EncodingError) -> Answer {
-    Answer::error(format!("the result has no encoding: {error}"))
+    let mut place = Place::new(&mut []);
+    place.give(value);
+    place.into_answer()
 }
 
 fn answer_of(result: Result<Vec<u8>, String>) -> Answer {
@@ -275,11 +250,27 @@ unsafe extern "C" fn handler_call_sync<H: Dispatch>(
     context: *const CallContext,
     function: u32,
     arguments: Slice,
-) -> Answer {
-    // SAFETY: the core calls with the object's own data, a context and arguments that live for this call; a Call is a
-    // CallContext by layout (repr(transparent)).
-    let (handler, call, arguments) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), arguments.get()) };
-    caught(|| handler.dispatch_sync(call, function, arguments))
+    tail: Slice,
+    room: Room,
+    answer: *mut Answer,
+) -> u32 {
+    // SAFETY: the core calls with the object's own data and with a context, slices and a room that live for this call; a
+    // Call is a CallContext by layout (repr(transparent)).
+    let (handler, call, arguments, room) = unsafe {
+        let arguments = Reader::with_tail(arguments.get(), tail.get());
+        (borrow::<H>(this), &*context.cast::<Call>(), arguments, room.get())
+    };
+    let mut place = Place::new(room);
+    let ended = guard::catch(|| handler.dispatch_sync(call, function, arguments, &mut place));
+    let given = match ended {
+        Ok(()) => place.end(),
+        Err(message) => Err(panicked(message)),
+    };
+    given.unwrap_or_else(|elsewhere| {
+        // SAFETY: the core gave a place for one answer.
+        unsafe { answer.write(elsewhere) };
+        ELSEWHERE
+    })
 }
 
 unsafe extern "C" fn handler_call<H: Dispatch>(
@@ -287,22 +278,29 @@ unsafe extern "C" fn handler_call<H: Dispatch>(
     context: *const CallContext,
     function: u32,
     arguments: Slice,
-) -> Progress {
+    tail: Slice,
+    room: Room,
+    progress: *mut Progress,
+) -> u32 {
     // SAFETY: as in handler_call_sync; the future takes a share of the handler and what dispatch decoded from the arguments.
-    let (handler, context, arguments) = unsafe { (share::<H>(this), *context, arguments.get()) };
+    let (handler, context, arguments, room) = unsafe {
+        let arguments = Reader::with_tail(arguments.get(), tail.get());
+        (share::<H>(this), *context, arguments, room.get())
+    };
+    let mut place = Place::new(room);
     // Most functions never wait: those need no future of the ABI, no waker, and one guard for all of it.
-    let begun = guard::catch(|| {
-        let mut future = handler.dispatch(Call { context }, function, arguments);
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => Ok(answer),
-            Poll::Pending => Err(future),
-        }
-    });
-    match begun {
-        Ok(Ok(answer)) => Progress::Ended(answer),
-        Ok(Err(future)) => Progress::Waits(Guarded::new(future, panicked).into_ffi()),
+    let begun = guard::catch(|| handler.dispatch(Call { context }, function, arguments, &mut place));
+    let elsewhere = match begun {
+        Ok(None) => match place.end() {
+            Ok(length) => return length,
+            Err(answer) => Progress::Ended(answer),
+        },
+        Ok(Some(future)) => Progress::Waits(Guarded::new(future, panicked).into_ffi()),
         Err(message) => Progress::Ended(panicked(message)),
-    }
+    };
+    // SAFETY: the core gave a place for one.
+    unsafe { progress.write(elsewhere) };
+    ELSEWHERE
 }
 
 unsafe extern "C" fn handler_started<H: Handler>(this: *const (), resumed: bool) -> FfiFuture<Answer> {

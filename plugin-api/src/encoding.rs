@@ -32,6 +32,25 @@ use crate::copy;
 mod read;
 mod write;
 
+/// Where encoded bytes go.
+pub trait Output {
+    /// Puts one byte behind what is there.
+    fn push(&mut self, byte: u8);
+    /// Puts bytes behind what is there.
+    fn write(&mut self, bytes: &[u8]);
+}
+
+impl Output for Vec<u8> {
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        Self::push(self, byte);
+    }
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        copy::append(self, bytes);
+    }
+}
+
 /// The one bit pattern of a 32-bit NaN.
 pub const NAN_32: u32 = 0x7fc0_0000;
 /// The one bit pattern of a 64-bit NaN.
@@ -116,7 +135,8 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodingError
 ///
 /// # Errors
 /// As [`encode`].
-pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodingError> {
+#[inline]
+pub fn encode_into<T: Serialize + ?Sized>(value: &T, out: &mut impl Output) -> Result<(), EncodingError> {
     value.serialize(&mut write::Writer { out })
 }
 
@@ -139,7 +159,7 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, EncodingErro
 
 /// Writes the shortest LEB128 of `value`.
 #[inline]
-pub fn write_varint(out: &mut Vec<u8>, mut value: u64) {
+pub fn write_varint(out: &mut impl Output, mut value: u64) {
     loop {
         let low = (value & 0x7f) as u8;
         value >>= 7;
@@ -389,7 +409,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Writes flags whose bits stand in `bits`, lowest first.
-pub fn write_flags(out: &mut Vec<u8>, count: usize, bits: &[u8]) {
+pub fn write_flags(out: &mut impl Output, count: usize, bits: &[u8]) {
     if count <= 64 {
         let mut word = [0u8; 8];
         for (to, from) in word.iter_mut().zip(bits) {
@@ -397,15 +417,15 @@ pub fn write_flags(out: &mut Vec<u8>, count: usize, bits: &[u8]) {
         }
         write_varint(out, u64::from_le_bytes(word));
     } else {
-        out.extend_from_slice(bits);
+        out.write(bits);
     }
 }
 
 /// Writes bytes with their length in front.
 #[inline]
-pub fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn write_bytes(out: &mut impl Output, bytes: &[u8]) {
     write_varint(out, bytes.len() as u64);
-    copy::append(out, bytes);
+    out.write(bytes);
 }
 
 /// Serialises flags: what `bindings!` puts into the `Serialize` of a flags type.

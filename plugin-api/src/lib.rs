@@ -52,6 +52,7 @@ pub mod guard;
 pub mod host;
 mod messages;
 pub mod narrow;
+mod place;
 mod plugin;
 pub mod service;
 #[cfg(feature = "testing")]
@@ -91,10 +92,11 @@ pub use theater_plugin_macros::bindings;
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::abi::{__root, Answer, encoded, encoded_to_last};
+    pub use crate::abi::__root;
     pub use crate::descriptor::{HEADER, section};
     pub use crate::encoding::{Reader, deserialize_flags, encode_into, serialize_flags};
     pub use crate::messages::{invocation, values};
-    pub use crate::plugin::{Pending, bad_arguments, no_such_function, ready};
+    pub use crate::place::{Place, begin};
+    pub use crate::plugin::{Pending, bad_arguments, no_such_function};
     pub use serde;
 }

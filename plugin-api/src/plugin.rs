@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::abi::{Answer, CallContext, Host};
+use crate::encoding::Reader;
+use crate::place::Place;
 
 /// A plugin: one value per process, made at start.
 ///
@@ -189,9 +191,15 @@ pub type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// From function numbers to the author's methods: `bindings!` implements it.
 pub trait Dispatch: Handler {
     /// Calls a function that is not async.
-    fn dispatch_sync(&self, call: &Call, function: u32, arguments: &[u8]) -> Answer;
-    /// Starts an async function.
-    fn dispatch(self: Arc<Self>, call: Call, function: u32, arguments: &[u8]) -> Pending;
+    fn dispatch_sync(&self, call: &Call, function: u32, arguments: Reader<'_>, place: &mut Place<'_>);
+    /// Starts an async function and polls it once; `None` when it has ended.
+    fn dispatch(
+        self: Arc<Self>,
+        call: Call,
+        function: u32,
+        arguments: Reader<'_>,
+        place: &mut Place<'_>,
+    ) -> Option<Pending>;
     /// `package:name/interface/function` of a number.
     fn function_name(function: u32) -> &'static str;
 }
@@ -208,11 +216,4 @@ pub fn no_such_function(function: u32) -> Answer {
 #[must_use]
 pub fn bad_arguments(error: &crate::encoding::EncodingError) -> Answer {
     Answer::error(format!("the arguments do not decode: {error}"))
-}
-
-/// An async answer that is there at once.
-#[doc(hidden)]
-#[must_use]
-pub fn ready(answer: Answer) -> Pending {
-    Box::pin(std::future::ready(answer))
 }

@@ -83,6 +83,7 @@ use crate::abi::{ABSENT, CallContext, GONE, HostObject, HostSide, Message, OK, P
 use crate::children::ChildEnd;
 use crate::guard::{self, Guarded};
 use crate::host::{ChainEvent, Host, Level};
+use crate::place::Place;
 use crate::plugin::{Attachment, Call, Dispatch, Plugin, Recovered, no_such_function, uuid_text};
 use crate::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES};
 use crate::{Bytes, Handler, encoding};
@@ -455,12 +456,19 @@ impl FakeHost {
     pub async fn call_number<H: Dispatch>(&self, handler: &Arc<H>, function: u32, arguments: &[u8]) -> Answer {
         let panicked = |message| Answer::with(PANIC, message);
         let call = self.caller();
-        let answer = guard::catch(|| handler.dispatch_sync(&call, function, arguments)).unwrap_or_else(panicked);
+        let arguments = encoding::Reader::new(arguments);
+        let mut place = Place::new(&mut []);
+        let ended = guard::catch(|| handler.dispatch_sync(&call, function, arguments, &mut place));
+        let answer = ended.map_or_else(panicked, |()| place.into_answer());
         if answer.status == OK || answer.sentence() != no_such_function(function).sentence() {
             return answer;
         }
-        match guard::catch(|| Arc::clone(handler).dispatch(call, function, arguments)) {
-            Ok(pending) => Guarded::new(pending, panicked).await,
+        let mut place = Place::new(&mut []);
+        let begun = guard::catch(|| Arc::clone(handler).dispatch(call, function, arguments, &mut place));
+        let answer = begun.map(|pending| pending.ok_or_else(|| place.into_answer()));
+        match answer {
+            Ok(Ok(pending)) => Guarded::new(pending, panicked).await,
+            Ok(Err(answer)) => answer,
             Err(message) => panicked(message),
         }
     }

@@ -27,7 +27,7 @@ use crate::manifest::{ACTOR, INIT};
 use crate::plugins::{Plugin, PluginFunction, meets};
 use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
 use crate::shape::Shape;
-use crate::values::{Args, MAX_FLAT, Readable, Ret, give_back};
+use crate::values::{Args, Arguments, MAX_FLAT, Readable, Ret, Room};
 
 /// A handler of a running actor.
 pub struct Attached {
@@ -319,23 +319,25 @@ impl Import {
 
 /// An encoded result, of whoever made it.
 enum Encoded {
-    Plugin(Answer),
+    Room(Room, usize),
+    Plugin(Box<Answer>),
     Core(Vec<u8>),
 }
 
 impl Encoded {
-    /// The plugin's answer, unless the core says something in its place.
-    fn of(answer: Answer, instead: Option<Vec<u8>>) -> Self {
-        instead.map_or(Self::Plugin(answer), Self::Core)
+    fn parts(&self) -> [&[u8]; 2] {
+        match self {
+            Self::Room(room, length) => [room.first(*length), &[]],
+            Self::Plugin(answer) => [&answer.bytes, &answer.tail],
+            Self::Core(bytes) => [bytes, &[]],
+        }
     }
 }
 
 impl Readable for Encoded {
     fn reader(&self) -> Reader<'_> {
-        match self {
-            Self::Plugin(answer) => Reader::with_tail(&answer.bytes, &answer.tail),
-            Self::Core(bytes) => Reader::new(bytes),
-        }
+        let [bytes, tail] = self.parts();
+        Reader::with_tail(bytes, tail)
     }
 }
 
@@ -394,16 +396,17 @@ fn define_as<const N: usize, const R: usize>(
         });
     }
     instance.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
-        call_sync(store.data_mut(), &import, args.0).map(Ret::<Encoded, R>)
+        call_sync(store.data_mut(), &import, &args.0).map(Ret::<Encoded, R>)
     })
 }
 
 /// Records what is about to change the outside, and waits until that is durable.
-async fn intend(guest: &mut Guest, import: &Import, args: &[u8]) -> wasmtime::Result<()> {
+async fn intend(guest: &mut Guest, import: &Import, args: &Arguments) -> wasmtime::Result<()> {
+    let args = args.parts().concat();
     let event = NewEvent {
         function: Some(import.record),
         call: Some(guest.context.call),
-        ..NewEvent::plain(Kind::Intent, args)
+        ..NewEvent::plain(Kind::Intent, &args)
     };
     guest.actor.record(&event)?;
     if guest.actor.sync() != Sync::None {
@@ -418,25 +421,30 @@ fn no_handler(import: &Import) -> wasmtime::Error {
     format_err!("no handler for {}", import.label)
 }
 
-fn call_sync(guest: &mut Guest, import: &Import, args: Vec<u8>) -> wasmtime::Result<Encoded> {
+fn call_sync(guest: &mut Guest, import: &Import, args: &Arguments) -> wasmtime::Result<Encoded> {
     let attached = guest.handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
     let core = guest.actor.core();
     let begun = Begun::new(core.log_calls);
-    let answer = {
+    let mut room = Room::new();
+    let called = {
         let _watched = core.watch.enter(guest.actor.id(), &attached.plugin);
-        attached.handler.get().call_sync(&guest.context, import.number, &args)
+        attached.handler.get().call_sync(&guest.context, import.number, args.parts(), room.get_mut())
     };
-    finish(guest, import, args, &answer, begun).map(|instead| Encoded::of(answer, instead))
+    let given = match called {
+        Ok(length) => Ok(Encoded::Room(room, length)),
+        Err(answer) => of_answer(answer),
+    };
+    finish(guest, import, args, given, begun)
 }
 
 /// How far a call got without waiting.
 enum Step {
     Ended(wasmtime::Result<Encoded>),
-    Waits(Waiting),
+    Waits(Box<Waiting>),
 }
 
 /// Starts a call of any function.
-fn begin(guest: &mut Guest, import: &Import, args: Vec<u8>) -> Step {
+fn begin(guest: &mut Guest, import: &Import, mut args: Arguments) -> Step {
     let Guest { actor, handlers, context, .. } = guest;
     context.cancelled = u32::from(actor.cancelled().is_set());
     if import.effect == Effect::Chain {
@@ -444,28 +452,33 @@ fn begin(guest: &mut Guest, import: &Import, args: Vec<u8>) -> Step {
         actor.forget_chain_read();
     }
     if !import.is_async {
-        return Step::Ended(call_sync(guest, import, args));
+        return Step::Ended(call_sync(guest, import, &args));
     }
     let Some(attached) = handlers.get(import.slot) else { return Step::Ended(Err(no_handler(import))) };
     let core = actor.core();
     let begun = Begun::new(core.log_calls);
-    let progress = {
+    let mut room = Room::new();
+    let called = {
         let _watched = core.watch.enter(actor.id(), &attached.plugin);
-        attached.handler.get().call(context, import.number, &args)
+        attached.handler.get().call(context, import.number, args.parts(), room.get_mut())
     };
-    match progress {
-        Progress::Ended(answer) => {
-            let finished = finish(guest, import, args, &answer, begun);
-            Step::Ended(finished.map(|instead| Encoded::of(answer, instead)))
-        }
-        Progress::Waits(future) => Step::Waits(Waiting { future, args, begun }),
-    }
+    let given = match called {
+        Ok(length) => Ok(Encoded::Room(room, length)),
+        Err(progress) => match *progress {
+            Progress::Ended(answer) => of_answer(Box::new(answer)),
+            Progress::Waits(future) => {
+                args.keep();
+                return Step::Waits(Box::new(Waiting { future, args, begun }));
+            }
+        },
+    };
+    Step::Ended(finish(guest, import, &args, given, begun))
 }
 
 /// A call whose function waits for something.
 struct Waiting {
     future: FfiFuture<Answer>,
-    args: Vec<u8>,
+    args: Arguments,
     begun: Begun,
 }
 
@@ -477,7 +490,7 @@ impl Waiting {
         clock.pause();
         let answer = actor.core().watch.polls(actor.id(), &attached.plugin, self.future).await;
         clock.resume();
-        finish(guest, import, self.args, &answer, self.begun).map(|instead| Encoded::of(answer, instead))
+        finish(guest, import, &self.args, of_answer(Box::new(answer)), self.begun)
     }
 }
 
@@ -490,52 +503,62 @@ impl Begun {
     }
 }
 
-/// Validates the answer and records the call, in this order; what is handed over in place of the answer, if anything is.
+/// An encoded result, or the code and sentence of a fault of the plugin's.
+type Given = Result<Encoded, Box<(&'static str, String)>>;
+
+fn of_answer(answer: Box<Answer>) -> Given {
+    match answer.status {
+        OK => Ok(Encoded::Plugin(answer)),
+        PANIC => Err(Box::new(("P0101", format!("panicked: {}", answer.sentence())))),
+        ERROR => Err(Box::new(("P0104", format!("failed: {}", answer.sentence())))),
+        other => Err(Box::new(("P0104", format!("answered with the unknown status {other}")))),
+    }
+}
+
+/// Whether a result is one of the function's, and not too long.
+fn check(import: &Import, given: Encoded, limit: u64) -> Given {
+    let result = given.reader();
+    let length = result.left();
+    if length as u64 > limit {
+        return Err(Box::new(("P0103", format!("returned {length} bytes; value_bytes allows {limit}"))));
+    }
+    match fits(import.result.as_ref(), result) {
+        Ok(()) => Ok(given),
+        Err(error) => Err(Box::new(("P0102", format!("returned bytes that are no result of it: {error}")))),
+    }
+}
+
+/// Validates what was given and records the call, in this order; what is handed to the guest.
 fn finish(
     guest: &mut Guest,
     import: &Import,
-    args: Vec<u8>,
-    answer: &Answer,
+    args: &Arguments,
+    given: Given,
     begun: Begun,
-) -> wasmtime::Result<Option<Vec<u8>>> {
+) -> wasmtime::Result<Encoded> {
     guest.context.host_call += 1;
-    let limit = guest.actor.limits().value_bytes;
-    let result = Reader::with_tail(&answer.bytes, &answer.tail);
-    let fault = match answer.status {
-        OK if result.left() as u64 > limit => {
-            Some(("P0103", format!("{} returned {} bytes; value_bytes allows {limit}", import.label, result.left())))
-        }
-        OK => match fits(import.result.as_ref(), result) {
-            Ok(()) => None,
-            Err(error) => Some(("P0102", format!("{} returned bytes that are no result of it: {error}", import.label))),
-        },
-        PANIC => Some(("P0101", format!("{} panicked: {}", import.label, answer.sentence()))),
-        ERROR => Some(("P0104", format!("{} failed: {}", import.label, answer.sentence()))),
-        other => Some(("P0104", format!("{} answered with the unknown status {other}", import.label))),
-    };
+    let given = given.and_then(|given| check(import, given, guest.actor.limits().value_bytes));
     if let Some(begun) = begun.0 {
-        let outcome = fault.as_ref().map_or("ok", |(code, _)| code);
+        let outcome = given.as_ref().map_or_else(|fault| fault.0, |_| "ok");
         let micros = begun.elapsed().as_micros();
         tracing::debug!(actor = %guest.actor.short_id(), function = import.label, micros, outcome, "host call");
     }
-    match fault {
-        None => {
-            let parts: [&[u8]; 2] = [&answer.bytes, &answer.tail];
+    match given {
+        Ok(given) => {
             let otherwise = match guest.actor.take_staged() {
                 // Sent with an answer that is no `err`.
-                Some(staged) if !import.is_err(&answer.bytes) => send(guest, import, &args, parts, staged)?,
+                Some(staged) if !import.is_err(given.parts()[0]) => send(guest, import, args, given.parts(), staged)?,
                 _ => {
-                    let result = recorded(guest, import, parts);
-                    record_call(guest, import, &args, result)?;
+                    record_call(guest, import, args, recorded(guest, import, given.parts()))?;
                     None
                 }
             };
-            give_back(args);
-            Ok(otherwise)
+            Ok(otherwise.map_or(given, Encoded::Core))
         }
-        Some((code, message)) => {
+        Err(fault) => {
             drop(guest.actor.take_staged());
-            faulted(guest, import, &args, code, message).map(Some)
+            let (code, message) = *fault;
+            faulted(guest, import, args, code, format!("{} {message}", import.label)).map(Encoded::Core)
         }
     }
 }
@@ -544,7 +567,7 @@ fn finish(
 fn send(
     guest: &Guest,
     import: &Import,
-    args: &[u8],
+    args: &Arguments,
     result: [&[u8]; 2],
     staged: Staged,
 ) -> wasmtime::Result<Option<Vec<u8>>> {
@@ -586,13 +609,13 @@ enum Recorded<'a> {
 }
 
 /// The data of a `host` event is the encoding of [`HostCall`]; a plain value is written without a copy of its own.
-fn record_call(guest: &Guest, import: &Import, args: &[u8], result: Recorded<'_>) -> wasmtime::Result<()> {
+fn record_call(guest: &Guest, import: &Import, args: &Arguments, result: Recorded<'_>) -> wasmtime::Result<()> {
     if guest.actor.core().journal.drops_all() {
         return Ok(());
     }
     let data = match result {
         Recorded::Value(parts) => value_data(args, parts),
-        Recorded::Owned(result) => encode(&HostCall { arguments: args.into(), result })?,
+        Recorded::Owned(result) => encode(&HostCall { arguments: args.parts().concat().into(), result })?,
     };
     let event = NewEvent {
         function: Some(import.record),
@@ -603,15 +626,16 @@ fn record_call(guest: &Guest, import: &Import, args: &[u8], result: Recorded<'_>
     Ok(())
 }
 
-/// The encoding of a [`HostCall`] with a plain value, in two parts.
-fn value_data(args: &[u8], [bytes, tail]: [&[u8]; 2]) -> Vec<u8> {
-    let length = bytes.len() + tail.len();
-    let mut data = Vec::with_capacity(args.len() + length + 12);
-    write_bytes(&mut data, args);
+/// The encoding of a [`HostCall`] with a plain value; both come in two parts.
+fn value_data(args: &Arguments, result: [&[u8]; 2]) -> Vec<u8> {
+    let args = args.parts();
+    let [of_args, of_result] = [args, result].map(|parts| parts.map(<[u8]>::len).iter().sum::<usize>());
+    let mut data = Vec::with_capacity(of_args + of_result + 12);
+    write_varint(&mut data, of_args as u64);
+    args.iter().for_each(|part| copy::append(&mut data, part));
     data.push(0);
-    write_varint(&mut data, length as u64);
-    copy::append(&mut data, bytes);
-    copy::append(&mut data, tail);
+    write_varint(&mut data, of_result as u64);
+    result.iter().for_each(|part| copy::append(&mut data, part));
     data
 }
 
@@ -634,7 +658,7 @@ pub struct PluginFault {
 }
 
 /// A fault of the plugin's: recorded, then the function's own `err` where it has one for text, else a trap.
-fn faulted(guest: &Guest, import: &Import, args: &[u8], code: &str, message: String) -> wasmtime::Result<Vec<u8>> {
+fn faulted(guest: &Guest, import: &Import, args: &Arguments, code: &str, message: String) -> wasmtime::Result<Vec<u8>> {
     let plugin = guest.handlers.get(import.slot).map(|attached| attached.plugin.descriptor.name.clone());
     let plugin = plugin.unwrap_or_default();
     guest.actor.record_fault(&Fault { plugin: plugin.clone(), code: code.to_owned(), message: message.clone() })?;

@@ -165,9 +165,7 @@ impl<'c, 'm> Lifter<'c, 'm> {
             return Ok(());
         }
         let bytes = self.slice(pointer, length as usize)?;
-        if std::str::from_utf8(bytes).is_err() {
-            bail!("a string is not UTF-8");
-        }
+        check_utf8(bytes)?;
         write_bytes(out, bytes);
         Ok(())
     }
@@ -197,6 +195,34 @@ impl<'c, 'm> Lifter<'c, 'm> {
         write_varint(out, length.into());
         for number in 0..length as usize {
             self.memory_value(element, pointer as usize + number * size, out)?;
+        }
+        Ok(())
+    }
+
+    /// A parameter list. Long bytes at its end stay in the guest's memory.
+    fn parameters(&mut self, ty: InterfaceType, src: &mut Flats<'_>, out: &mut Arguments) -> Result<()> {
+        let InterfaceType::Tuple(index) = ty else { bail!("parameters are a tuple") };
+        let types = self.types;
+        let Some((last, first)) = types[index].types.split_last() else { return Ok(()) };
+        for ty in first {
+            self.flat_value(*ty, src, &mut out.bytes)?;
+        }
+        let content = match last {
+            InterfaceType::String if self.utf8 => {
+                let content = self.slice(src.next()?.get_u32(), src.next()?.get_u32() as usize)?;
+                check_utf8(content)?;
+                content
+            }
+            InterfaceType::List(list) if matches!(types[*list].element, InterfaceType::U8) => {
+                self.slice(src.next()?.get_u32(), src.next()?.get_u32() as usize)?
+            }
+            other => return self.flat_value(*other, src, &mut out.bytes),
+        };
+        if content.len() < LONG {
+            write_bytes(&mut out.bytes, content);
+        } else {
+            write_varint(&mut out.bytes, content.len() as u64);
+            out.tail = Tail { pointer: content.as_ptr(), length: content.len() };
         }
         Ok(())
     }
@@ -302,6 +328,10 @@ fn check_case(case: u32, count: usize) -> Result<u32> {
     if (case as usize) < count { Ok(case) } else { bail!("discriminant {case} out of range [0..{count})") }
 }
 
+fn check_utf8(bytes: &[u8]) -> Result<()> {
+    if std::str::from_utf8(bytes).is_ok() { Ok(()) } else { bail!("a string is not UTF-8") }
+}
+
 fn write_f32(out: &mut Vec<u8>, bits: u32) {
     let bits = if f32::from_bits(bits).is_nan() { NAN_32 } else { bits };
     out.extend_from_slice(&bits.to_le_bytes());
@@ -342,16 +372,68 @@ fn spare() -> Vec<u8> {
     bytes
 }
 
-/// Gives the buffer of an [`Args`] back.
-pub fn give_back(mut bytes: Vec<u8>) {
+fn give_back(mut bytes: Vec<u8>) {
     if bytes.capacity() <= SPARE_BYTES {
         bytes.clear();
-        SPARE.set(bytes);
+        // A thread that is ending keeps nothing.
+        SPARE.try_with(|spare| spare.set(bytes)).unwrap_or_default();
     }
 }
 
-/// Parameters of an import as encoded bytes; `N` is the number of core values, anything above 16 for those in memory.
-pub struct Args<const N: usize>(pub Vec<u8>);
+/// The encoded parameters of a call. When they end with a long `list<u8>` or string, its content stays where the guest has
+/// it: whoever holds this must not let the guest run, and [`Arguments::keep`] it for longer.
+pub struct Arguments {
+    bytes: Vec<u8>,
+    tail: Tail,
+}
+
+/// Bytes in the guest's memory.
+struct Tail {
+    pointer: *const u8,
+    length: usize,
+}
+
+// SAFETY: only read, while the guest waits for its call; the task of a call holds the guest on whatever thread it runs.
+unsafe impl Send for Tail {}
+// SAFETY: as above.
+unsafe impl Sync for Tail {}
+
+/// A content of this length on is not copied out of the guest before it is known who needs it.
+const LONG: usize = 1024;
+
+impl Arguments {
+    fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, tail: Tail { pointer: std::ptr::null(), length: 0 } }
+    }
+
+    /// The encoding, in two parts; the second is empty or the content of a `list<u8>` or string, as a whole.
+    #[must_use]
+    pub fn parts(&self) -> [&[u8]; 2] {
+        let tail: &[u8] = match self.tail.length {
+            0 => &[],
+            // SAFETY: made from a slice of the guest's memory; the guest does not run, so that the memory neither moves nor
+            // changes, until it gets the result of the call that holds this.
+            length => unsafe { std::slice::from_raw_parts(self.tail.pointer, length) },
+        };
+        [&self.bytes, tail]
+    }
+
+    /// Copies what is still in the guest's memory.
+    pub fn keep(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        copy::append(&mut bytes, self.parts()[1]);
+        *self = Self::new(bytes);
+    }
+}
+
+impl Drop for Arguments {
+    fn drop(&mut self) {
+        give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// Parameters of an import; `N` is the number of core values, anything above 16 for those in memory.
+pub struct Args<const N: usize>(pub Arguments);
 
 // SAFETY: Lower is an array of N ValRaw, which is what a parameter list of N core values is passed as; the linker chooses
 // N from the function's own type. SIZE32 = 0 claims no memory: lifting reaches memory through the context only.
@@ -367,16 +449,16 @@ unsafe impl<const N: usize> ComponentNamedList for Args<N> {}
 // SAFETY: both functions only read what the context and the slices give them.
 unsafe impl<const N: usize> Lift for Args<N> {
     fn linear_lift_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw; N]) -> Result<Self> {
-        let mut out = spare();
-        Lifter::new(cx).flat_value(ty, &mut Flats(src.iter()), &mut out)?;
-        Ok(Self(out))
+        let mut arguments = Arguments::new(spare());
+        Lifter::new(cx).parameters(ty, &mut Flats(src.iter()), &mut arguments)?;
+        Ok(Self(arguments))
     }
     fn linear_lift_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
         // wasmtime has checked bounds and alignment of the block by the function's own type (validate_inbounds_dynamic).
         let at = offset_of(cx.memory(), bytes);
-        let mut out = spare();
-        Lifter::new(cx).memory_value(ty, at, &mut out)?;
-        Ok(Self(out))
+        let mut arguments = Arguments::new(spare());
+        Lifter::new(cx).memory_value(ty, at, &mut arguments.bytes)?;
+        Ok(Self(arguments))
     }
 }
 
@@ -722,6 +804,47 @@ pub trait Readable {
 impl Readable for Vec<u8> {
     fn reader(&self) -> Reader<'_> {
         Reader::new(self)
+    }
+}
+
+/// Memory for short results, which come and go with every host call.
+pub struct Room(Option<Box<[u8; ROOM]>>);
+
+/// Longer results come in memory of the plugin's.
+const ROOM: usize = 1024;
+
+thread_local! {
+    // The last one that was dropped on this thread serves the next call.
+    static FREE: Cell<Option<Box<[u8; ROOM]>>> = const { Cell::new(None) };
+}
+
+impl Room {
+    /// Room for one result.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Some(FREE.take().unwrap_or_else(|| Box::new([0; ROOM]))))
+    }
+    /// All of it.
+    pub fn get_mut(&mut self) -> &mut [u8] {
+        self.0.as_mut().map_or(&mut [], |room| &mut room[..])
+    }
+    /// Its first bytes.
+    #[must_use]
+    pub fn first(&self, length: usize) -> &[u8] {
+        self.0.as_ref().and_then(|room| room.get(..length)).unwrap_or_default()
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // A thread that is ending keeps nothing.
+        FREE.try_with(|free| free.set(self.0.take())).unwrap_or_default();
     }
 }
 

@@ -5,7 +5,10 @@
 //! calls what: `theater_plugin_api::abi`.
 //!
 //! Every object is an opaque pointer and a table of `extern "C"` functions. Bytes go in as [`Slice`] (borrowed for the
-//! call) and come out as [`Buffer`] (owned, released by whoever holds it). A program in C can fill the same tables.
+//! call) and come out as [`Buffer`] (owned, released by whoever holds it), a short result of a function in [`Room`] that its
+//! caller gives. A program in C can fill the same tables.
+
+use std::mem::MaybeUninit;
 
 use abi_stable::StableAbi;
 use abi_stable::library::RootModule;
@@ -74,6 +77,41 @@ impl Slice {
         String::from_utf8_lossy(unsafe { self.get() }).into_owned()
     }
 }
+
+/// Memory that the caller of a function gives for its result, valid for the duration of the call.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Room {
+    ptr: *mut u8,
+    len: usize,
+}
+
+impl From<&mut [u8]> for Room {
+    #[inline]
+    fn from(bytes: &mut [u8]) -> Self {
+        Self { ptr: bytes.as_mut_ptr(), len: bytes.len() }
+    }
+}
+
+impl Room {
+    /// The memory.
+    ///
+    /// # Safety
+    /// The room must have been made from bytes that live as long as `'a`, and that nobody else uses as long.
+    #[must_use]
+    #[inline]
+    pub unsafe fn get<'a>(self) -> &'a mut [u8] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: by the contract of this function.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr, self.len) }
+    }
+}
+
+/// What a function of a handler returns when its result is not in the room: the answer, or how far it got, stands in the
+/// place that its caller gave for it.
+pub const ELSEWHERE: u32 = u32::MAX;
 
 /// Bytes that one side made and the other holds: released through the maker's own function, with the maker's allocator.
 /// A capacity of 0 is nothing to release.
@@ -323,12 +361,31 @@ unsafe impl Sync for HandlerObject {}
 #[sabi(missing_field(panic))]
 pub struct HandlerTable {
     /// Calls function number `function` of the descriptor, one that is not `async`. On the thread that runs the guest.
-    pub call_sync:
-        unsafe extern "C" fn(this: *const (), context: *const CallContext, function: u32, arguments: Slice) -> Answer,
-    /// Starts function number `function`, one that is `async`, and polls it once. `context` and `arguments` live until
-    /// this returns, not until a future ends that it gives. The future is dropped when the call is interrupted.
-    pub call:
-        unsafe extern "C" fn(this: *const (), context: *const CallContext, function: u32, arguments: Slice) -> Progress,
+    ///
+    /// The arguments are `arguments` and behind it `tail`, which is empty or the whole content of the `list<u8>` or
+    /// string that they end with. `context`, `arguments`, `tail` and `room` live until this returns. A result ([`OK`])
+    /// may be left in `room`: then its length is returned. Else `answer` is filled and [`ELSEWHERE`] returned.
+    pub call_sync: unsafe extern "C" fn(
+        this: *const (),
+        context: *const CallContext,
+        function: u32,
+        arguments: Slice,
+        tail: Slice,
+        room: Room,
+        answer: *mut Answer,
+    ) -> u32,
+    /// Starts function number `function`, one that is `async`, and polls it once; as `call_sync`, with `progress` in
+    /// place of an answer. What lives until this returns does not live until a future ends that it gives. The future is
+    /// dropped when the call is interrupted.
+    pub call: unsafe extern "C" fn(
+        this: *const (),
+        context: *const CallContext,
+        function: u32,
+        arguments: Slice,
+        tail: Slice,
+        room: Room,
+        progress: *mut Progress,
+    ) -> u32,
     /// The actor is ready: from now on calls into it are accepted. Once per attach. The result is the encoded
     /// `list<string>` of addresses the handler listens on.
     pub started: unsafe extern "C" fn(this: *const (), resumed: bool) -> FfiFuture<Answer>,
@@ -444,20 +501,63 @@ impl PluginObject {
     }
 }
 
+/// The length of a result that a function left in the room, or what it left in place of it.
+pub type InRoom<T> = Result<usize, Box<T>>;
+
+#[inline]
+fn in_room<T>(left: u32, most: usize, elsewhere: impl FnOnce() -> T, wrong: impl FnOnce(Answer) -> T) -> InRoom<T> {
+    match left as usize {
+        length if length <= most => Ok(length),
+        _ if left == ELSEWHERE => Err(Box::new(elsewhere())),
+        length => Err(Box::new(wrong(Answer::with(PANIC, format!("{length} bytes in a room of {most}"))))),
+    }
+}
+
 impl HandlerObject {
     /// Calls [`HandlerTable::call_sync`].
+    ///
+    /// # Errors
+    /// The answer, when the result is not in the room.
     #[inline]
-    #[must_use]
-    pub fn call_sync(self, context: &CallContext, function: u32, arguments: &[u8]) -> Answer {
-        // SAFETY: data is the table's own until release; context and slices live for the call (all below alike).
-        unsafe { self.table.call_sync()(self.data, context, function, arguments.into()) }
+    pub fn call_sync(
+        self,
+        context: &CallContext,
+        function: u32,
+        [arguments, tail]: [&[u8]; 2],
+        room: &mut [u8],
+    ) -> InRoom<Answer> {
+        let mut answer = MaybeUninit::uninit();
+        let most = room.len();
+        // SAFETY: data is the table's own until release; context, slices and room live for the call (all below alike), and
+        // answer is a place for one.
+        let left = unsafe {
+            let (arguments, tail) = (arguments.into(), tail.into());
+            self.table.call_sync()(self.data, context, function, arguments, tail, room.into(), answer.as_mut_ptr())
+        };
+        // SAFETY: filled by the contract of the function.
+        in_room(left, most, || unsafe { answer.assume_init() }, |answer| answer)
     }
     /// Calls [`HandlerTable::call`].
+    ///
+    /// # Errors
+    /// How far it got, when there is no result in the room.
     #[inline]
-    #[must_use]
-    pub fn call(self, context: &CallContext, function: u32, arguments: &[u8]) -> Progress {
+    pub fn call(
+        self,
+        context: &CallContext,
+        function: u32,
+        [arguments, tail]: [&[u8]; 2],
+        room: &mut [u8],
+    ) -> InRoom<Progress> {
+        let mut progress = MaybeUninit::uninit();
+        let most = room.len();
         // SAFETY: as above.
-        unsafe { self.table.call()(self.data, context, function, arguments.into()) }
+        let left = unsafe {
+            let (arguments, tail) = (arguments.into(), tail.into());
+            self.table.call()(self.data, context, function, arguments, tail, room.into(), progress.as_mut_ptr())
+        };
+        // SAFETY: as above.
+        in_room(left, most, || unsafe { progress.assume_init() }, Progress::Ended)
     }
     /// Calls [`HandlerTable::started`].
     pub fn started(self, resumed: bool) -> FfiFuture<Answer> {

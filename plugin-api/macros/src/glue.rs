@@ -184,33 +184,31 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Resu
                 })
                 .collect::<Result<Vec<_>>>()?;
             let decode = quote! {
-                let mut reader = ::theater_plugin_api::__private::Reader::new(arguments);
-                #(let #values = match reader.#readings() {
+                #(let #values = match arguments.#readings() {
                     Ok(value) => value,
-                    Err(error) => return give(::theater_plugin_api::__private::bad_arguments(&error)),
+                    Err(error) => return answer(place, ::theater_plugin_api::__private::bad_arguments(&error)),
                 };)*
-                if let Err(error) = reader.finish() {
-                    return give(::theater_plugin_api::__private::bad_arguments(&error));
+                if let Err(error) = arguments.finish() {
+                    return answer(place, ::theater_plugin_api::__private::bad_arguments(&error));
                 }
             };
             let last = function.result.as_ref().and_then(|ty| types.last_bytes(ty));
-            let answer = last.map_or_else(
-                || quote!(::theater_plugin_api::__private::encoded(&value)),
-                |last| quote!(::theater_plugin_api::__private::encoded_to_last(value, |value| #last)),
-            );
+            let give = last
+                .map_or_else(|| quote!(place.give(&value)), |last| quote!(place.give_to_last(value, |value| #last)));
             if entry.is_async {
                 async_arms.extend(quote! { #number => {
                     #decode
-                    ::std::boxed::Box::pin(async move {
-                        let value = #a::#b::#c::#the_trait::#method(&*self, &call, #(#values),*).await;
-                        #answer
-                    })
+                    ::theater_plugin_api::__private::begin(
+                        async move { #a::#b::#c::#the_trait::#method(&*self, &call, #(#values),*).await },
+                        place,
+                        |value, place| #give,
+                    )
                 } });
             } else {
                 sync_arms.extend(quote! { #number => {
                     #decode
                     let value = #a::#b::#c::#the_trait::#method(self, call, #(#values),*);
-                    #answer
+                    #give;
                 } });
             }
             number += 1;
@@ -223,24 +221,29 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Resu
                 &self,
                 call: &::theater_plugin_api::Call,
                 function: u32,
-                arguments: &[u8],
-            ) -> ::theater_plugin_api::__private::Answer {
-                let give = |answer| answer;
+                mut arguments: ::theater_plugin_api::__private::Reader<'_>,
+                place: &mut ::theater_plugin_api::__private::Place<'_>,
+            ) {
+                let answer = ::theater_plugin_api::__private::Place::answer;
                 match function {
                     #sync_arms
-                    other => give(::theater_plugin_api::__private::no_such_function(other)),
+                    other => answer(place, ::theater_plugin_api::__private::no_such_function(other)),
                 }
             }
             fn dispatch(
                 self: ::std::sync::Arc<Self>,
                 call: ::theater_plugin_api::Call,
                 function: u32,
-                arguments: &[u8],
-            ) -> ::theater_plugin_api::__private::Pending {
-                let give = ::theater_plugin_api::__private::ready;
+                mut arguments: ::theater_plugin_api::__private::Reader<'_>,
+                place: &mut ::theater_plugin_api::__private::Place<'_>,
+            ) -> ::std::option::Option<::theater_plugin_api::__private::Pending> {
+                let answer = |place: &mut ::theater_plugin_api::__private::Place<'_>, answer| {
+                    place.answer(answer);
+                    None
+                };
                 match function {
                     #async_arms
-                    other => give(::theater_plugin_api::__private::no_such_function(other)),
+                    other => answer(place, ::theater_plugin_api::__private::no_such_function(other)),
                 }
             }
             fn function_name(function: u32) -> &'static str {

@@ -2,13 +2,13 @@
 
 use serde::ser::{self, Serialize};
 
-use super::{EncodingError, NAN_32, NAN_64, write_bytes, write_varint, zigzag};
+use super::{EncodingError, NAN_32, NAN_64, Output, write_bytes, write_varint, zigzag};
 
-pub(super) struct Writer<'a> {
-    pub out: &'a mut Vec<u8>,
+pub(super) struct Writer<'a, O> {
+    pub out: &'a mut O,
 }
 
-impl ser::Serializer for &mut Writer<'_> {
+impl<O: Output> ser::Serializer for &mut Writer<'_, O> {
     type Ok = ();
     type Error = EncodingError;
     type SerializeSeq = Self;
@@ -53,12 +53,12 @@ impl ser::Serializer for &mut Writer<'_> {
     }
     fn serialize_f32(self, v: f32) -> Result<(), EncodingError> {
         let bits = if v.is_nan() { NAN_32 } else { v.to_bits() };
-        self.out.extend_from_slice(&bits.to_le_bytes());
+        self.out.write(&bits.to_le_bytes());
         Ok(())
     }
     fn serialize_f64(self, v: f64) -> Result<(), EncodingError> {
         let bits = if v.is_nan() { NAN_64 } else { v.to_bits() };
-        self.out.extend_from_slice(&bits.to_le_bytes());
+        self.out.write(&bits.to_le_bytes());
         Ok(())
     }
     fn serialize_char(self, v: char) -> Result<(), EncodingError> {
@@ -144,7 +144,7 @@ impl ser::Serializer for &mut Writer<'_> {
 
 macro_rules! in_a_row {
     ($($trait:ident :: $method:ident),*) => {$(
-        impl ser::$trait for &mut Writer<'_> {
+        impl<O: Output> ser::$trait for &mut Writer<'_, O> {
             type Ok = ();
             type Error = EncodingError;
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodingError> {
@@ -166,7 +166,7 @@ in_a_row!(
 
 macro_rules! named_in_a_row {
     ($($trait:ident),*) => {$(
-        impl ser::$trait for &mut Writer<'_> {
+        impl<O: Output> ser::$trait for &mut Writer<'_, O> {
             type Ok = ();
             type Error = EncodingError;
             fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<(), EncodingError> {

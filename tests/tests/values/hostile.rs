@@ -193,6 +193,29 @@ fn a_list_or_text_outside_memory_or_not_aligned_is_an_error() {
 }
 
 #[test]
+fn long_bytes_and_text_at_the_end_of_parameters_arrive_whole() {
+    for length in [0u32, 1, 1023, 1024, 1025, 70_000] {
+        let mut content = theater_plugin_api::encoding::encode(&length).unwrap();
+        content.extend(std::iter::repeat_n(0x61, length as usize));
+        let filled = format!("(memory.fill (i32.const 64) (i32.const 0x61) (i32.const {length}))");
+        for shape in [Shape::Bytes, Shape::String] {
+            let alone = format!("{filled} {}", pointer_and_length(64, length));
+            passes(calling([shape.clone()], alone), &content);
+            let last = format!("{filled} (call $f (i32.const 7) (i32.const 64) (i32.const {length}))");
+            passes(calling([Shape::U8, shape.clone()], last), &[&[7], &content[..]].concat());
+            let first = format!("{filled} (call $f (i32.const 64) (i32.const {length}) (i32.const 7))");
+            passes(calling([shape.clone(), Shape::U8], first), &[&content[..], &[7]].concat());
+            let start = END - length;
+            fails(calling([shape], pointer_and_length(start + 1, length.max(1))), &[], "out of bounds");
+        }
+    }
+    let broken = "(i32.store8 (i32.const 5000) (i32.const 0xff)) (call $f (i32.const 64) (i32.const 5000))";
+    fails(calling([Shape::String], broken), &[], "not UTF-8");
+    let utf16 = format!("(memory.fill (i32.const 64) (i32.const 0) (i32.const 4000)) {}", pointer_and_length(64, 2000));
+    passes(calling([Shape::String], utf16).encoded("utf16"), &[&[0xd0, 0x0f][..], &[0; 2000]].concat());
+}
+
+#[test]
 fn a_length_that_overflows_is_an_error() {
     let fuel = "fuel";
     for item in [Shape::U16, Shape::U64, Shape::String, Shape::Tuple([Shape::U64, Shape::U64].into())] {

@@ -1,0 +1,199 @@
+//! Where the result of a function goes: into the room its caller gave while it fits, else into memory of the plugin's own.
+
+use std::future::Future;
+use std::task::{Context, Poll, Waker};
+
+use serde::Serialize;
+
+use crate::Bytes;
+use crate::abi::{Answer, spare};
+use crate::encoding::{self, EncodingError, Output};
+use crate::plugin::Pending;
+
+/// Bytes from this length on are cheaper to hand over than to copy.
+const LONG: usize = 1024;
+
+/// A place for one result.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Place<'a> {
+    // Empty once the result did not fit.
+    room: &'a mut [u8],
+    length: usize,
+    spilled: Vec<u8>,
+    answer: Option<Answer>,
+}
+
+impl Output for Place<'_> {
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        match self.room.get_mut(self.length) {
+            Some(place) => {
+                *place = byte;
+                self.length += 1;
+            }
+            None => self.spill().push(byte),
+        }
+    }
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        match self.room.get_mut(self.length..).and_then(|rest| rest.get_mut(..bytes.len())) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.length += bytes.len();
+            }
+            None => self.spill().write(bytes),
+        }
+    }
+}
+
+impl<'a> Place<'a> {
+    /// In this room, or anywhere.
+    #[must_use]
+    #[inline]
+    pub fn new(room: &'a mut [u8]) -> Self {
+        Self { room, length: 0, spilled: Vec::new(), answer: None }
+    }
+
+    #[cold]
+    fn spill(&mut self) -> &mut Vec<u8> {
+        let room = std::mem::take(&mut self.room);
+        if let Some(held) = room.get(..self.length).filter(|_| !room.is_empty()) {
+            self.spilled = spare();
+            self.spilled.extend_from_slice(held);
+            self.length = 0;
+        }
+        &mut self.spilled
+    }
+
+    /// Gives a result.
+    #[inline]
+    pub fn give<T: Serialize + ?Sized>(&mut self, value: &T) {
+        if let Err(error) = encoding::encode_into(value, self) {
+            self.answer(no_encoding(&error));
+        }
+    }
+
+    /// Gives a result that ends with bytes, which `last` finds: long ones are handed over in place of a copy.
+    #[inline]
+    pub fn give_to_last<T: Serialize>(&mut self, mut value: T, last: impl FnOnce(&mut T) -> Option<&mut Bytes>) {
+        let Some(tail) = last(&mut value).filter(|bytes| bytes.len() >= LONG).map(std::mem::take) else {
+            return self.give(&value);
+        };
+        let mut bytes = spare();
+        self.answer(match encoding::encode_into(&value, &mut bytes) {
+            Ok(()) => {
+                // The length of what was taken, in place of the 0 of what is left.
+                bytes.pop();
+                encoding::write_varint(&mut bytes, tail.len() as u64);
+                Answer::ok_with_tail(bytes, tail.into_vec())
+            }
+            Err(error) => no_encoding(&error),
+        });
+    }
+
+    /// Gives an answer in place of an encoded result.
+    pub fn answer(&mut self, answer: Answer) {
+        self.answer = Some(answer);
+    }
+
+    /// The length of the result in the room, or the answer.
+    #[inline]
+    pub(crate) fn end(self) -> Result<u32, Answer> {
+        match self.answer {
+            Some(answer) => Err(answer),
+            None if self.room.is_empty() => Err(Answer::ok(self.spilled)),
+            None => Ok(self.length as u32),
+        }
+    }
+
+    /// The answer, wherever the result is.
+    pub(crate) fn into_answer(mut self) -> Answer {
+        match self.answer.take() {
+            Some(answer) => answer,
+            None => Answer::ok(std::mem::take(self.spill())),
+        }
+    }
+}
+
+fn no_encoding(error: &EncodingError) -> Answer {
+    Answer::error(format!("the result has no encoding: {error}"))
+}
+
+/// Polls an async function once. One that has ended has given its result; of another the rest comes back.
+#[doc(hidden)]
+#[inline]
+pub fn begin<T: Send + 'static>(
+    function: impl Future<Output = T> + Send + 'static,
+    place: &mut Place<'_>,
+    give: fn(T, &mut Place<'_>),
+) -> Option<Pending> {
+    let mut function = Box::pin(function);
+    match function.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => {
+            give(value, place);
+            None
+        }
+        Poll::Pending => Some(Box::pin(async move {
+            let mut place = Place::new(&mut []);
+            give(function.await, &mut place);
+            place.into_answer()
+        })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(room: usize, give: impl FnOnce(&mut Place<'_>)) -> (Option<u32>, Vec<u8>) {
+        let mut room = vec![0; room];
+        let mut place = Place::new(&mut room);
+        give(&mut place);
+        match place.end() {
+            Ok(length) => (Some(length), room[..length as usize].to_vec()),
+            Err(answer) => (None, [&answer.bytes[..], &answer.tail[..]].concat()),
+        }
+    }
+
+    #[test]
+    fn a_result_is_the_same_whether_it_fits_or_not() {
+        let value = (7u8, "eight", vec![300u16, 4], u64::MAX);
+        let bytes = encoding::encode(&value).unwrap();
+        for room in 0..bytes.len() {
+            assert_eq!(given(room, |place| place.give(&value)), (None, bytes.clone()), "{room}");
+        }
+        for room in bytes.len().max(1)..bytes.len() + 3 {
+            assert_eq!(given(room, |place| place.give(&value)), (Some(bytes.len() as u32), bytes.clone()), "{room}");
+        }
+        let mut small = [0; 3];
+        let mut place = Place::new(&mut small);
+        place.give(&value);
+        assert_eq!(*place.into_answer().bytes, bytes);
+    }
+
+    #[test]
+    fn nothing_is_a_result_of_no_bytes() {
+        assert_eq!(given(4, |place| place.give(&())), (Some(0), vec![]));
+        assert_eq!(given(0, |place| place.give(&())), (None, vec![]));
+    }
+
+    #[test]
+    fn long_bytes_at_the_end_are_handed_over() {
+        for length in [0, LONG - 1, LONG, LONG + 1] {
+            let value: Result<Bytes, String> = Ok(vec![5; length].into());
+            let bytes = encoding::encode(&value).unwrap();
+            let (in_room, all) = given(2 * LONG, |place| place.give_to_last(value, |value| value.as_mut().ok()));
+            assert_eq!((in_room.is_some(), all), (length < LONG, bytes), "{length}");
+        }
+    }
+
+    #[test]
+    fn an_answer_stands_in_place_of_what_was_begun() {
+        let mut room = [0; 8];
+        let mut place = Place::new(&mut room);
+        place.give(&300u16);
+        place.answer(Answer::error("no"));
+        assert_eq!(place.end().unwrap_err().sentence(), "no");
+    }
+}
