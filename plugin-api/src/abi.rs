@@ -249,17 +249,14 @@ unsafe extern "C" fn handler_call_sync<H: Dispatch>(
     this: *const (),
     context: *const CallContext,
     function: u32,
-    arguments: Slice,
-    tail: Slice,
-    room: Room,
+    ask: *const Ask,
     answer: *mut Answer,
 ) -> u32 {
-    // SAFETY: the core calls with the object's own data and with a context, slices and a room that live for this call; a
-    // Call is a CallContext by layout (repr(transparent)).
-    let (handler, call, arguments, room) = unsafe {
-        let arguments = Reader::with_tail(arguments.get(), tail.get());
-        (borrow::<H>(this), &*context.cast::<Call>(), arguments, room.get())
-    };
+    // SAFETY: the core calls with the object's own data and with a context and an ask that live for this call; a Call is a
+    // CallContext by layout (repr(transparent)).
+    let (handler, call, ask) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), &*ask) };
+    // SAFETY: as above.
+    let (arguments, room) = unsafe { (Reader::with_tail(ask.arguments.get(), ask.tail.get()), ask.room.get()) };
     let mut place = Place::new(room);
     let ended = guard::catch(|| handler.dispatch_sync(call, function, arguments, &mut place));
     let given = match ended {
@@ -277,19 +274,16 @@ unsafe extern "C" fn handler_call<H: Dispatch>(
     this: *const (),
     context: *const CallContext,
     function: u32,
-    arguments: Slice,
-    tail: Slice,
-    room: Room,
+    ask: *const Ask,
     progress: *mut Progress,
 ) -> u32 {
     // SAFETY: as in handler_call_sync; the future takes a share of the handler and what dispatch decoded from the arguments.
-    let (handler, context, arguments, room) = unsafe {
-        let arguments = Reader::with_tail(arguments.get(), tail.get());
-        (share::<H>(this), *context, arguments, room.get())
-    };
+    let (handler, call, ask) = unsafe { (share::<H>(this), &*context.cast::<Call>(), &*ask) };
+    // SAFETY: as above.
+    let (arguments, room) = unsafe { (Reader::with_tail(ask.arguments.get(), ask.tail.get()), ask.room.get()) };
     let mut place = Place::new(room);
     // Most functions never wait: those need no future of the ABI, no waker, and one guard for all of it.
-    let begun = guard::catch(|| handler.dispatch(Call { context }, function, arguments, &mut place));
+    let begun = guard::catch(|| handler.dispatch(call, function, arguments, &mut place));
     let elsewhere = match begun {
         Ok(None) => match place.end() {
             Ok(length) => return length,

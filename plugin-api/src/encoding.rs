@@ -266,21 +266,13 @@ impl<'a> Reader<'a> {
     /// [`EncodingError::Number`] for a longer form or a larger number, [`EncodingError::Short`].
     #[inline]
     pub fn varint(&mut self, bits: u32) -> Result<u64, EncodingError> {
-        let mut value = 0u64;
-        let mut shift = 0u32;
-        loop {
-            let byte = self.byte()?;
-            let low = u64::from(byte & 0x7f);
-            if shift >= 64 || (shift == 63 && low > 1) {
-                return Err(EncodingError::Number);
+        let (value, length) = leb128(self.bytes, bits);
+        match self.bytes.get(length..) {
+            Some(rest) if length > 0 => {
+                self.bytes = rest;
+                Ok(value)
             }
-            value |= low << shift;
-            if byte & 0x80 == 0 {
-                let too_long = byte == 0 && shift > 0;
-                let too_large = bits < 64 && value >> bits != 0;
-                return if too_long || too_large { Err(EncodingError::Number) } else { Ok(value) };
-            }
-            shift += 7;
+            _ => Err(no_number(self.bytes)),
         }
     }
 
@@ -406,6 +398,32 @@ impl<'a> Reader<'a> {
             _ => Ok(bits),
         }
     }
+}
+
+/// The number at the start of `bytes` and its length; 0 is the length of what is no shortest LEB128 of at most `bits` bits.
+// Not a Result: two words travel in registers.
+fn leb128(bytes: &[u8], bits: u32) -> (u64, usize) {
+    let mut value = 0u64;
+    for (at, byte) in bytes.iter().take(10).enumerate() {
+        let (low, shift) = (u64::from(byte & 0x7f), 7 * at as u32);
+        if shift == 63 && low > 1 {
+            return (0, 0);
+        }
+        value |= low << shift;
+        if byte & 0x80 == 0 {
+            let too_long = *byte == 0 && at > 0;
+            let too_large = bits < 64 && value >> bits != 0;
+            return if too_long || too_large { (0, 0) } else { (value, at + 1) };
+        }
+    }
+    (0, 0)
+}
+
+/// Why there is no number at the start of `bytes`.
+#[cold]
+fn no_number(bytes: &[u8]) -> EncodingError {
+    let ends_inside = bytes.len() < 10 && bytes.iter().all(|byte| byte & 0x80 != 0);
+    if ends_inside { EncodingError::Short } else { EncodingError::Number }
 }
 
 /// Writes flags whose bits stand in `bits`, lowest first.

@@ -195,7 +195,7 @@ pub trait Dispatch: Handler {
     /// Starts an async function and polls it once; `None` when it has ended.
     fn dispatch(
         self: Arc<Self>,
-        call: Call,
+        call: &Call,
         function: u32,
         arguments: Reader<'_>,
         place: &mut Place<'_>,

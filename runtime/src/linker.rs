@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_ffi::FfiFuture;
-use theater_plugin_api::abi::{Answer, CallContext, ERROR, OK, OwnedHandler, PANIC, Progress};
+use theater_plugin_api::abi::{Answer, CallContext, ERROR, InRoom, OK, OwnedHandler, PANIC, Progress};
 use theater_plugin_api::copy;
 use theater_plugin_api::descriptor::Effect;
 use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_bytes, write_varint};
@@ -27,7 +27,7 @@ use crate::manifest::{ACTOR, INIT};
 use crate::plugins::{Plugin, PluginFunction, meets};
 use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
 use crate::shape::Shape;
-use crate::values::{Args, Arguments, MAX_FLAT, Readable, Ret, Room};
+use crate::values::{Args, Exchange, MAX_FLAT, Readable, Ret};
 
 /// A handler of a running actor.
 pub struct Attached {
@@ -317,30 +317,6 @@ impl Import {
     }
 }
 
-/// An encoded result, of whoever made it.
-enum Encoded {
-    Room(Room, usize),
-    Plugin(Box<Answer>),
-    Core(Vec<u8>),
-}
-
-impl Encoded {
-    fn parts(&self) -> [&[u8]; 2] {
-        match self {
-            Self::Room(room, length) => [room.first(*length), &[]],
-            Self::Plugin(answer) => [&answer.bytes, &answer.tail],
-            Self::Core(bytes) => [bytes, &[]],
-        }
-    }
-}
-
-impl Readable for Encoded {
-    fn reader(&self) -> Reader<'_> {
-        let [bytes, tail] = self.parts();
-        Reader::with_tail(bytes, tail)
-    }
-}
-
 type Defined = wasmtime::Result<()>;
 
 fn define(instance: &mut LinkerInstance<'_, Guest>, function: &PluginFunction, import: Arc<Import>) -> Defined {
@@ -379,7 +355,7 @@ fn define_as<const N: usize, const R: usize>(
                     Step::Ended(result) => result,
                     Step::Waits(call) => call.end(guest, &import).await,
                 };
-                result.map(Ret::<Encoded, R>)
+                result.map(Ret::<Exchange, R>)
             })
         });
     }
@@ -387,22 +363,22 @@ fn define_as<const N: usize, const R: usize>(
         return instance.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
             match begin(store.data_mut(), &import, args.0) {
                 // Most calls never wait; a future that could hold one is large.
-                Step::Ended(result) => Box::new(ready(result.map(Ret::<Encoded, R>))),
+                Step::Ended(result) => Box::new(ready(result.map(Ret::<Exchange, R>))),
                 Step::Waits(call) => {
                     let import = Arc::clone(&import);
-                    Box::new(async move { call.end(store.data_mut(), &import).await.map(Ret::<Encoded, R>) })
+                    Box::new(async move { call.end(store.data_mut(), &import).await.map(Ret::<Exchange, R>) })
                 }
             }
         });
     }
     instance.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
-        call_sync(store.data_mut(), &import, &args.0).map(Ret::<Encoded, R>)
+        call_sync(store.data_mut(), &import, args.0).map(Ret::<Exchange, R>)
     })
 }
 
 /// Records what is about to change the outside, and waits until that is durable.
-async fn intend(guest: &mut Guest, import: &Import, args: &Arguments) -> wasmtime::Result<()> {
-    let args = args.parts().concat();
+async fn intend(guest: &mut Guest, import: &Import, exchange: &Exchange) -> wasmtime::Result<()> {
+    let args = exchange.arguments().concat();
     let event = NewEvent {
         function: Some(import.record),
         call: Some(guest.context.call),
@@ -421,76 +397,77 @@ fn no_handler(import: &Import) -> wasmtime::Error {
     format_err!("no handler for {}", import.label)
 }
 
-fn call_sync(guest: &mut Guest, import: &Import, args: &Arguments) -> wasmtime::Result<Encoded> {
+fn call_sync(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> wasmtime::Result<Exchange> {
     let attached = guest.handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
     let core = guest.actor.core();
     let begun = Begun::new(core.log_calls);
-    let mut room = Room::new();
     let called = {
         let _watched = core.watch.enter(guest.actor.id(), &attached.plugin);
-        attached.handler.get().call_sync(&guest.context, import.number, args.parts(), room.get_mut())
+        let (arguments, room) = exchange.ask();
+        attached.handler.get().call_sync(&guest.context, import.number, arguments, room)
     };
-    let given = match called {
-        Ok(length) => Ok(Encoded::Room(room, length)),
-        Err(answer) => of_answer(answer),
-    };
-    finish(guest, import, args, given, begun)
+    let given = given(&mut exchange, called);
+    finish(guest, import, exchange, given, begun)
 }
 
 /// How far a call got without waiting.
 enum Step {
-    Ended(wasmtime::Result<Encoded>),
+    Ended(wasmtime::Result<Exchange>),
     Waits(Box<Waiting>),
 }
 
 /// Starts a call of any function.
-fn begin(guest: &mut Guest, import: &Import, mut args: Arguments) -> Step {
+fn begin(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> Step {
     let Guest { actor, handlers, context, .. } = guest;
-    context.cancelled = u32::from(actor.cancelled().is_set());
+    let cancelled = u32::from(actor.cancelled().is_set());
+    // Written only when it changes: the plugin copies the context, which waits for what was just written into it.
+    if context.cancelled != cancelled {
+        context.cancelled = cancelled;
+    }
     if import.effect == Effect::Chain {
         // What was read outside this call is not what it refers to.
         actor.forget_chain_read();
     }
     if !import.is_async {
-        return Step::Ended(call_sync(guest, import, &args));
+        return Step::Ended(call_sync(guest, import, exchange));
     }
     let Some(attached) = handlers.get(import.slot) else { return Step::Ended(Err(no_handler(import))) };
     let core = actor.core();
     let begun = Begun::new(core.log_calls);
-    let mut room = Room::new();
     let called = {
         let _watched = core.watch.enter(actor.id(), &attached.plugin);
-        attached.handler.get().call(context, import.number, args.parts(), room.get_mut())
+        let (arguments, room) = exchange.ask();
+        attached.handler.get().call(context, import.number, arguments, room)
     };
-    let given = match called {
-        Ok(length) => Ok(Encoded::Room(room, length)),
-        Err(progress) => match *progress {
-            Progress::Ended(answer) => of_answer(Box::new(answer)),
-            Progress::Waits(future) => {
-                args.keep();
-                return Step::Waits(Box::new(Waiting { future, args, begun }));
-            }
-        },
+    let called = match called.map_err(|progress| *progress) {
+        Ok(length) => Ok(length),
+        Err(Progress::Ended(answer)) => Err(Box::new(answer)),
+        Err(Progress::Waits(future)) => {
+            exchange.keep();
+            return Step::Waits(Box::new(Waiting { future, exchange, begun }));
+        }
     };
-    Step::Ended(finish(guest, import, &args, given, begun))
+    let given = given(&mut exchange, called);
+    Step::Ended(finish(guest, import, exchange, given, begun))
 }
 
 /// A call whose function waits for something.
 struct Waiting {
     future: FfiFuture<Answer>,
-    args: Arguments,
+    exchange: Exchange,
     begun: Begun,
 }
 
 impl Waiting {
-    async fn end(self, guest: &mut Guest, import: &Import) -> wasmtime::Result<Encoded> {
+    async fn end(mut self, guest: &mut Guest, import: &Import) -> wasmtime::Result<Exchange> {
         let Guest { actor, handlers, clock, .. } = guest;
         let attached = handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
         // Guest time stops while the call waits.
         clock.pause();
         let answer = actor.core().watch.polls(actor.id(), &attached.plugin, self.future).await;
         clock.resume();
-        finish(guest, import, &self.args, of_answer(Box::new(answer)), self.begun)
+        let given = given(&mut self.exchange, Err(Box::new(answer)));
+        finish(guest, import, self.exchange, given, self.begun)
     }
 }
 
@@ -503,136 +480,130 @@ impl Begun {
     }
 }
 
-/// An encoded result, or the code and sentence of a fault of the plugin's.
-type Given = Result<Encoded, Box<(&'static str, String)>>;
+/// Nothing when there is a result, else the code and sentence of a fault of the plugin's.
+type Given = Result<(), Box<(&'static str, String)>>;
 
-fn of_answer(answer: Box<Answer>) -> Given {
-    match answer.status {
-        OK => Ok(Encoded::Plugin(answer)),
-        PANIC => Err(Box::new(("P0101", format!("panicked: {}", answer.sentence())))),
-        ERROR => Err(Box::new(("P0104", format!("failed: {}", answer.sentence())))),
-        other => Err(Box::new(("P0104", format!("answered with the unknown status {other}")))),
-    }
+fn given(exchange: &mut Exchange, called: InRoom<Answer>) -> Given {
+    let answer = match called {
+        Ok(length) => {
+            exchange.in_room(length);
+            return Ok(());
+        }
+        Err(answer) => answer,
+    };
+    let fault = match answer.status {
+        OK => {
+            exchange.answered(answer);
+            return Ok(());
+        }
+        PANIC => ("P0101", format!("panicked: {}", answer.sentence())),
+        ERROR => ("P0104", format!("failed: {}", answer.sentence())),
+        other => ("P0104", format!("answered with the unknown status {other}")),
+    };
+    Err(Box::new(fault))
 }
 
 /// Whether a result is one of the function's, and not too long.
-fn check(import: &Import, given: Encoded, limit: u64) -> Given {
-    let result = given.reader();
+fn check(import: &Import, exchange: &Exchange, limit: u64) -> Given {
+    let mut result = exchange.reader();
     let length = result.left();
     if length as u64 > limit {
         return Err(Box::new(("P0103", format!("returned {length} bytes; value_bytes allows {limit}"))));
     }
-    match fits(import.result.as_ref(), result) {
-        Ok(()) => Ok(given),
-        Err(error) => Err(Box::new(("P0102", format!("returned bytes that are no result of it: {error}")))),
-    }
+    fits(import.result.as_ref(), &mut result)
+        .map_err(|error| Box::new(("P0102", format!("returned bytes that are no result of it: {error}"))))
 }
 
-/// Validates what was given and records the call, in this order; what is handed to the guest.
+/// Validates the result and records the call, in this order; what is handed to the guest.
 fn finish(
     guest: &mut Guest,
     import: &Import,
-    args: &Arguments,
+    mut exchange: Exchange,
     given: Given,
     begun: Begun,
-) -> wasmtime::Result<Encoded> {
+) -> wasmtime::Result<Exchange> {
     guest.context.host_call += 1;
-    let given = given.and_then(|given| check(import, given, guest.actor.limits().value_bytes));
+    let given = given.and_then(|()| check(import, &exchange, guest.actor.limits().value_bytes));
     if let Some(begun) = begun.0 {
-        let outcome = given.as_ref().map_or_else(|fault| fault.0, |_| "ok");
+        let outcome = given.as_ref().map_or_else(|fault| fault.0, |()| "ok");
         let micros = begun.elapsed().as_micros();
         tracing::debug!(actor = %guest.actor.short_id(), function = import.label, micros, outcome, "host call");
     }
-    match given {
-        Ok(given) => {
-            let otherwise = match guest.actor.take_staged() {
-                // Sent with an answer that is no `err`.
-                Some(staged) if !import.is_err(given.parts()[0]) => send(guest, import, args, given.parts(), staged)?,
-                _ => {
-                    record_call(guest, import, args, recorded(guest, import, given.parts()))?;
-                    None
-                }
-            };
-            Ok(otherwise.map_or(given, Encoded::Core))
+    let staged = guest.actor.take_staged();
+    match (given, staged) {
+        // Sent with an answer that is no `err`.
+        (Ok(()), Some(staged)) if !import.is_err(exchange.result()[0]) => {
+            if let Some(otherwise) = send(guest, import, &exchange, staged)? {
+                exchange.replaced(otherwise);
+            }
         }
-        Err(fault) => {
-            drop(guest.actor.take_staged());
+        (Ok(()), _) => record_call(guest, import, &exchange)?,
+        (Err(fault), _) => {
             let (code, message) = *fault;
-            faulted(guest, import, args, code, format!("{} {message}", import.label)).map(Encoded::Core)
+            faulted(guest, import, &mut exchange, code, format!("{} {message}", import.label))?;
         }
     }
+    Ok(exchange)
 }
 
 /// Records a host call with what it sends; the result in place of the plugin's when the receiver has ended.
-fn send(
-    guest: &Guest,
-    import: &Import,
-    args: &Arguments,
-    result: [&[u8]; 2],
-    staged: Staged,
-) -> wasmtime::Result<Option<Vec<u8>>> {
-    fits(import.result.as_ref(), Reader::new(&staged.otherwise))?;
+fn send(guest: &Guest, import: &Import, exchange: &Exchange, staged: Staged) -> wasmtime::Result<Option<Vec<u8>>> {
+    fits(import.result.as_ref(), &mut Reader::new(&staged.otherwise))?;
     let dropped = guest.actor.core().journal.drops_all();
     let data = |otherwise: Option<&[u8]>| match dropped {
         true => Vec::new(),
-        false => value_data(args, otherwise.map_or(result, |bytes| [bytes, &[]])),
+        false => value_data(exchange.arguments(), otherwise.map_or_else(|| exchange.result(), |bytes| [bytes, &[]])),
     };
     let event =
         NewEvent { function: Some(import.record), call: Some(guest.context.call), ..NewEvent::plain(Kind::Host, &[]) };
     Ok(guest.actor.record_sending(staged, &event, data)?)
 }
 
-fn fits(result: Option<&Shape>, mut reader: Reader<'_>) -> Result<(), EncodingError> {
+fn fits(result: Option<&Shape>, reader: &mut Reader<'_>) -> Result<(), EncodingError> {
     if let Some(result) = result {
-        result.validate(&mut reader)?;
+        result.validate(reader)?;
     }
-    reader.finish()
+    match reader.left() {
+        0 => Ok(()),
+        more => Err(EncodingError::Trailing(more)),
+    }
 }
 
-fn recorded<'a>(guest: &Guest, import: &Import, parts: [&'a [u8]; 2]) -> Recorded<'a> {
+/// Records a host call with its result. What a function of effect `chain` read stands in the chain already: its event says
+/// where, in place of a copy.
+fn record_call(guest: &Guest, import: &Import, exchange: &Exchange) -> wasmtime::Result<()> {
     let read = if import.effect == Effect::Chain { guest.actor.take_chain_read() } else { None };
-    match read {
-        Some((from, to, head)) => Recorded::Owned(HostResult::Chain {
-            from,
-            to,
-            head: head.to_vec().into(),
-            digest: sha3(parts).to_vec().into(),
-        }),
-        None => Recorded::Value(parts),
-    }
-}
-
-enum Recorded<'a> {
-    // In a row.
-    Value([&'a [u8]; 2]),
-    Owned(HostResult),
-}
-
-/// The data of a `host` event is the encoding of [`HostCall`]; a plain value is written without a copy of its own.
-fn record_call(guest: &Guest, import: &Import, args: &Arguments, result: Recorded<'_>) -> wasmtime::Result<()> {
     if guest.actor.core().journal.drops_all() {
         return Ok(());
     }
-    let data = match result {
-        Recorded::Value(parts) => value_data(args, parts),
-        Recorded::Owned(result) => encode(&HostCall { arguments: args.parts().concat().into(), result })?,
+    let data = match read {
+        None => value_data(exchange.arguments(), exchange.result()),
+        Some((from, to, head)) => {
+            let (head, digest) = (head.to_vec().into(), sha3(exchange.result()).to_vec().into());
+            owned_data(exchange, HostResult::Chain { from, to, head, digest })?
+        }
     };
-    let event = NewEvent {
-        function: Some(import.record),
-        call: Some(guest.context.call),
-        ..NewEvent::plain(Kind::Host, &data)
-    };
+    record_data(guest, import, &data)
+}
+
+/// The data of a `host` event is the encoding of [`HostCall`].
+fn owned_data(exchange: &Exchange, result: HostResult) -> wasmtime::Result<Vec<u8>> {
+    Ok(encode(&HostCall { arguments: exchange.arguments().concat().into(), result })?)
+}
+
+fn record_data(guest: &Guest, import: &Import, data: &[u8]) -> wasmtime::Result<()> {
+    let event =
+        NewEvent { function: Some(import.record), call: Some(guest.context.call), ..NewEvent::plain(Kind::Host, data) };
     guest.actor.record(&event)?;
     Ok(())
 }
 
-/// The encoding of a [`HostCall`] with a plain value; both come in two parts.
-fn value_data(args: &Arguments, result: [&[u8]; 2]) -> Vec<u8> {
-    let args = args.parts();
-    let [of_args, of_result] = [args, result].map(|parts| parts.map(<[u8]>::len).iter().sum::<usize>());
-    let mut data = Vec::with_capacity(of_args + of_result + 12);
-    write_varint(&mut data, of_args as u64);
-    args.iter().for_each(|part| copy::append(&mut data, part));
+/// The encoding of a [`HostCall`] with a plain value, written without a copy of its parts; both come in two.
+fn value_data(arguments: [&[u8]; 2], result: [&[u8]; 2]) -> Vec<u8> {
+    let [of_arguments, of_result] = [arguments, result].map(|parts| parts.map(<[u8]>::len).iter().sum::<usize>());
+    let mut data = Vec::with_capacity(of_arguments + of_result + 12);
+    write_varint(&mut data, of_arguments as u64);
+    arguments.iter().for_each(|part| copy::append(&mut data, part));
     data.push(0);
     write_varint(&mut data, of_result as u64);
     result.iter().for_each(|part| copy::append(&mut data, part));
@@ -658,7 +629,13 @@ pub struct PluginFault {
 }
 
 /// A fault of the plugin's: recorded, then the function's own `err` where it has one for text, else a trap.
-fn faulted(guest: &Guest, import: &Import, args: &Arguments, code: &str, message: String) -> wasmtime::Result<Vec<u8>> {
+fn faulted(
+    guest: &Guest,
+    import: &Import,
+    exchange: &mut Exchange,
+    code: &str,
+    message: String,
+) -> wasmtime::Result<()> {
     let plugin = guest.handlers.get(import.slot).map(|attached| attached.plugin.descriptor.name.clone());
     let plugin = plugin.unwrap_or_default();
     guest.actor.record_fault(&Fault { plugin: plugin.clone(), code: code.to_owned(), message: message.clone() })?;
@@ -666,9 +643,9 @@ fn faulted(guest: &Guest, import: &Import, args: &Arguments, code: &str, message
     if import.result.as_ref().is_some_and(Shape::has_string_error) {
         let mut bytes = vec![1];
         write_bytes(&mut bytes, sentence.as_bytes());
-        record_call(guest, import, args, Recorded::Value([&bytes, &[]]))?;
-        return Ok(bytes);
+        exchange.replaced(bytes);
+        return record_data(guest, import, &value_data(exchange.arguments(), exchange.result()));
     }
-    record_call(guest, import, args, Recorded::Owned(HostResult::Fault(sentence.clone())))?;
+    record_data(guest, import, &owned_data(exchange, HostResult::Fault(sentence.clone()))?)?;
     Err(PluginFault { code: code.to_owned(), sentence }.into())
 }

@@ -19,8 +19,9 @@
 //! type; it still never reads or writes out of bounds when they are not, it fails.
 
 use std::cell::Cell;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 
+use theater_plugin_api::abi::Answer;
 use theater_plugin_api::copy;
 use theater_plugin_api::encoding::{
     EncodingError, NAN_32, NAN_64, Reader, unzigzag, write_bytes, write_flags, write_varint, zigzag,
@@ -200,12 +201,13 @@ impl<'c, 'm> Lifter<'c, 'm> {
     }
 
     /// A parameter list. Long bytes at its end stay in the guest's memory.
-    fn parameters(&mut self, ty: InterfaceType, src: &mut Flats<'_>, out: &mut Arguments) -> Result<()> {
+    fn parameters(&mut self, ty: InterfaceType, src: &mut Flats<'_>, exchange: &mut Exchange) -> Result<()> {
+        let Parts { arguments: out, tail, .. } = &mut **exchange.0;
         let InterfaceType::Tuple(index) = ty else { bail!("parameters are a tuple") };
         let types = self.types;
         let Some((last, first)) = types[index].types.split_last() else { return Ok(()) };
         for ty in first {
-            self.flat_value(*ty, src, &mut out.bytes)?;
+            self.flat_value(*ty, src, out)?;
         }
         let content = match last {
             InterfaceType::String if self.utf8 => {
@@ -216,13 +218,13 @@ impl<'c, 'm> Lifter<'c, 'm> {
             InterfaceType::List(list) if matches!(types[*list].element, InterfaceType::U8) => {
                 self.slice(src.next()?.get_u32(), src.next()?.get_u32() as usize)?
             }
-            other => return self.flat_value(*other, src, &mut out.bytes),
+            other => return self.flat_value(*other, src, out),
         };
         if content.len() < LONG {
-            write_bytes(&mut out.bytes, content);
+            write_bytes(out, content);
         } else {
-            write_varint(&mut out.bytes, content.len() as u64);
-            out.tail = Tail { pointer: content.as_ptr(), length: content.len() };
+            write_varint(out, content.len() as u64);
+            *tail = Tail { pointer: content.as_ptr(), length: content.len() };
         }
         Ok(())
     }
@@ -358,39 +360,39 @@ fn put_flags(out: &mut Vec<u8>, count: usize, mut bits: Vec<u8>) {
     write_flags(out, count, &bits);
 }
 
-thread_local! {
-    // Arguments come and go with every host call: the last buffer of this thread serves the next one.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+/// The encoded arguments and result of one host call.
+///
+/// When the arguments end with a long `list<u8>` or string, its content stays where the guest has it: whoever holds this must
+/// not let the guest run, unless it has [kept](Exchange::keep) them.
+pub struct Exchange(ManuallyDrop<Box<Parts>>);
 
-/// Largest buffer that is kept for the next call.
-const SPARE_BYTES: usize = 256 * 1024;
-
-fn spare() -> Vec<u8> {
-    let mut bytes = SPARE.take();
-    bytes.reserve(64);
-    bytes
-}
-
-fn give_back(mut bytes: Vec<u8>) {
-    if bytes.capacity() <= SPARE_BYTES {
-        bytes.clear();
-        // A thread that is ending keeps nothing.
-        SPARE.try_with(|spare| spare.set(bytes)).unwrap_or_default();
-    }
-}
-
-/// The encoded parameters of a call. When they end with a long `list<u8>` or string, its content stays where the guest has
-/// it: whoever holds this must not let the guest run, and [`Arguments::keep`] it for longer.
-pub struct Arguments {
-    bytes: Vec<u8>,
+// Behind one pointer, since it is moved often, and larger moves cost more than all else the core does for a short call.
+struct Parts {
+    arguments: Vec<u8>,
     tail: Tail,
+    room: [u8; ROOM],
+    result: Left,
 }
+
+/// Where a result is.
+enum Left {
+    /// At the start of the room.
+    Room(usize),
+    Plugin(Box<Answer>),
+    Core(Vec<u8>),
+}
+
+/// Longer results come in memory of the plugin's.
+const ROOM: usize = 1024;
 
 /// Bytes in the guest's memory.
 struct Tail {
     pointer: *const u8,
     length: usize,
+}
+
+impl Tail {
+    const NONE: Self = Self { pointer: std::ptr::null(), length: 0 };
 }
 
 // SAFETY: only read, while the guest waits for its call; the task of a call holds the guest on whatever thread it runs.
@@ -401,39 +403,98 @@ unsafe impl Sync for Tail {}
 /// A content of this length on is not copied out of the guest before it is known who needs it.
 const LONG: usize = 1024;
 
-impl Arguments {
-    fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, tail: Tail { pointer: std::ptr::null(), length: 0 } }
+thread_local! {
+    // One comes and goes with every host call: the last one that was dropped on this thread serves the next call.
+    static FREE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
+}
+
+/// Most bytes of arguments whose memory is kept for the next call.
+const KEPT: usize = 256 * 1024;
+
+impl Exchange {
+    fn new() -> Self {
+        let new = || {
+            let (arguments, result) = (Vec::with_capacity(64), Left::Room(0));
+            Box::new(Parts { arguments, tail: Tail::NONE, room: [0; ROOM], result })
+        };
+        Self(ManuallyDrop::new(FREE.take().unwrap_or_else(new)))
     }
 
-    /// The encoding, in two parts; the second is empty or the content of a `list<u8>` or string, as a whole.
+    /// The encoded arguments, in two parts; the second is empty or the content of a `list<u8>` or string, as a whole.
     #[must_use]
-    pub fn parts(&self) -> [&[u8]; 2] {
-        let tail: &[u8] = match self.tail.length {
-            0 => &[],
-            // SAFETY: made from a slice of the guest's memory; the guest does not run, so that the memory neither moves nor
-            // changes, until it gets the result of the call that holds this.
-            length => unsafe { std::slice::from_raw_parts(self.tail.pointer, length) },
-        };
-        [&self.bytes, tail]
+    pub fn arguments(&self) -> [&[u8]; 2] {
+        [&self.0.arguments, self.0.tail.get()]
+    }
+
+    /// The arguments, and room for a result.
+    pub fn ask(&mut self) -> ([&[u8]; 2], &mut [u8]) {
+        let Parts { arguments, tail, room, .. } = &mut **self.0;
+        ([arguments, tail.get()], room)
     }
 
     /// Copies what is still in the guest's memory.
     pub fn keep(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        copy::append(&mut bytes, self.parts()[1]);
-        *self = Self::new(bytes);
+        let Parts { arguments, tail, .. } = &mut **self.0;
+        copy::append(arguments, tail.get());
+        *tail = Tail::NONE;
+    }
+
+    /// The result is so many bytes of the room.
+    pub fn in_room(&mut self, length: usize) {
+        self.0.result = Left::Room(length);
+    }
+
+    /// The result is what a plugin answered.
+    pub fn answered(&mut self, answer: Box<Answer>) {
+        self.0.result = Left::Plugin(answer);
+    }
+
+    /// The result is the core's own.
+    pub fn replaced(&mut self, result: Vec<u8>) {
+        self.0.result = Left::Core(result);
+    }
+
+    /// The encoded result, in two parts as the arguments.
+    #[must_use]
+    pub fn result(&self) -> [&[u8]; 2] {
+        match &self.0.result {
+            Left::Room(length) => [self.0.room.get(..*length).unwrap_or_default(), &[]],
+            Left::Plugin(answer) => [&answer.bytes, &answer.tail],
+            Left::Core(bytes) => [bytes, &[]],
+        }
     }
 }
 
-impl Drop for Arguments {
+impl Tail {
+    fn get(&self) -> &[u8] {
+        match self.length {
+            0 => &[],
+            // SAFETY: made from a slice of the guest's memory; the guest does not run, so that the memory neither moves nor
+            // changes, until it gets the result of the call that holds this.
+            length => unsafe { std::slice::from_raw_parts(self.pointer, length) },
+        }
+    }
+}
+
+impl Drop for Exchange {
     fn drop(&mut self) {
-        give_back(std::mem::take(&mut self.bytes));
+        // SAFETY: taken once, here.
+        let mut parts = unsafe { ManuallyDrop::take(&mut self.0) };
+        if parts.arguments.capacity() > KEPT {
+            return;
+        }
+        parts.arguments.clear();
+        parts.tail = Tail::NONE;
+        if !matches!(parts.result, Left::Room(_)) {
+            parts.result = Left::Room(0);
+        }
+        // A thread that is ending keeps nothing.
+        FREE.try_with(|free| free.set(Some(parts))).unwrap_or_default();
     }
 }
 
 /// Parameters of an import; `N` is the number of core values, anything above 16 for those in memory.
-pub struct Args<const N: usize>(pub Arguments);
+pub struct Args<const N: usize>(pub Exchange);
 
 // SAFETY: Lower is an array of N ValRaw, which is what a parameter list of N core values is passed as; the linker chooses
 // N from the function's own type. SIZE32 = 0 claims no memory: lifting reaches memory through the context only.
@@ -449,16 +510,16 @@ unsafe impl<const N: usize> ComponentNamedList for Args<N> {}
 // SAFETY: both functions only read what the context and the slices give them.
 unsafe impl<const N: usize> Lift for Args<N> {
     fn linear_lift_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw; N]) -> Result<Self> {
-        let mut arguments = Arguments::new(spare());
-        Lifter::new(cx).parameters(ty, &mut Flats(src.iter()), &mut arguments)?;
-        Ok(Self(arguments))
+        let mut exchange = Exchange::new();
+        Lifter::new(cx).parameters(ty, &mut Flats(src.iter()), &mut exchange)?;
+        Ok(Self(exchange))
     }
     fn linear_lift_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
         // wasmtime has checked bounds and alignment of the block by the function's own type (validate_inbounds_dynamic).
         let at = offset_of(cx.memory(), bytes);
-        let mut arguments = Arguments::new(spare());
-        Lifter::new(cx).memory_value(ty, at, &mut arguments.bytes)?;
-        Ok(Self(arguments))
+        let mut exchange = Exchange::new();
+        Lifter::new(cx).memory_value(ty, at, &mut exchange.0.arguments)?;
+        Ok(Self(exchange))
     }
 }
 
@@ -807,44 +868,10 @@ impl Readable for Vec<u8> {
     }
 }
 
-/// Memory for short results, which come and go with every host call.
-pub struct Room(Option<Box<[u8; ROOM]>>);
-
-/// Longer results come in memory of the plugin's.
-const ROOM: usize = 1024;
-
-thread_local! {
-    // The last one that was dropped on this thread serves the next call.
-    static FREE: Cell<Option<Box<[u8; ROOM]>>> = const { Cell::new(None) };
-}
-
-impl Room {
-    /// Room for one result.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Some(FREE.take().unwrap_or_else(|| Box::new([0; ROOM]))))
-    }
-    /// All of it.
-    pub fn get_mut(&mut self) -> &mut [u8] {
-        self.0.as_mut().map_or(&mut [], |room| &mut room[..])
-    }
-    /// Its first bytes.
-    #[must_use]
-    pub fn first(&self, length: usize) -> &[u8] {
-        self.0.as_ref().and_then(|room| room.get(..length)).unwrap_or_default()
-    }
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        // A thread that is ending keeps nothing.
-        FREE.try_with(|free| free.set(self.0.take())).unwrap_or_default();
+impl Readable for Exchange {
+    fn reader(&self) -> Reader<'_> {
+        let [bytes, tail] = self.result();
+        Reader::with_tail(bytes, tail)
     }
 }
 

@@ -100,12 +100,35 @@ impl Room {
     /// The room must have been made from bytes that live as long as `'a`, and that nobody else uses as long.
     #[must_use]
     #[inline]
-    pub unsafe fn get<'a>(self) -> &'a mut [u8] {
+    pub unsafe fn get<'a>(&self) -> &'a mut [u8] {
         if self.len == 0 {
             return &mut [];
         }
         // SAFETY: by the contract of this function.
         unsafe { std::slice::from_raw_parts_mut(self.ptr, self.len) }
+    }
+}
+
+/// What a function of a handler is called with, valid for the duration of the call.
+// Passed by pointer: on x86-64 structs behind the sixth word of arguments are copied through the stack, in pieces that the
+// CPU's store buffer does not forward.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct Ask {
+    /// The encoded arguments.
+    pub arguments: Slice,
+    /// What follows them: empty, or the whole content of the `list<u8>` or string that they end with.
+    pub tail: Slice,
+    /// Room for a result.
+    pub room: Room,
+}
+
+impl Ask {
+    /// Asks with arguments in two parts, and room for a result.
+    #[inline]
+    #[must_use]
+    pub fn new([arguments, tail]: [&[u8]; 2], room: &mut [u8]) -> Self {
+        Self { arguments: arguments.into(), tail: tail.into(), room: room.into() }
     }
 }
 
@@ -362,16 +385,13 @@ unsafe impl Sync for HandlerObject {}
 pub struct HandlerTable {
     /// Calls function number `function` of the descriptor, one that is not `async`. On the thread that runs the guest.
     ///
-    /// The arguments are `arguments` and behind it `tail`, which is empty or the whole content of the `list<u8>` or
-    /// string that they end with. `context`, `arguments`, `tail` and `room` live until this returns. A result ([`OK`])
-    /// may be left in `room`: then its length is returned. Else `answer` is filled and [`ELSEWHERE`] returned.
+    /// `context` and `ask` live until this returns. A result ([`OK`]) may be left in the room: then its length is
+    /// returned. Else `answer` is filled and [`ELSEWHERE`] returned.
     pub call_sync: unsafe extern "C" fn(
         this: *const (),
         context: *const CallContext,
         function: u32,
-        arguments: Slice,
-        tail: Slice,
-        room: Room,
+        ask: *const Ask,
         answer: *mut Answer,
     ) -> u32,
     /// Starts function number `function`, one that is `async`, and polls it once; as `call_sync`, with `progress` in
@@ -381,9 +401,7 @@ pub struct HandlerTable {
         this: *const (),
         context: *const CallContext,
         function: u32,
-        arguments: Slice,
-        tail: Slice,
-        room: Room,
+        ask: *const Ask,
         progress: *mut Progress,
     ) -> u32,
     /// The actor is ready: from now on calls into it are accepted. Once per attach. The result is the encoded
@@ -523,17 +541,14 @@ impl HandlerObject {
         self,
         context: &CallContext,
         function: u32,
-        [arguments, tail]: [&[u8]; 2],
+        arguments: [&[u8]; 2],
         room: &mut [u8],
     ) -> InRoom<Answer> {
         let mut answer = MaybeUninit::uninit();
-        let most = room.len();
-        // SAFETY: data is the table's own until release; context, slices and room live for the call (all below alike), and
-        // answer is a place for one.
-        let left = unsafe {
-            let (arguments, tail) = (arguments.into(), tail.into());
-            self.table.call_sync()(self.data, context, function, arguments, tail, room.into(), answer.as_mut_ptr())
-        };
+        let (most, ask) = (room.len(), Ask::new(arguments, room));
+        // SAFETY: data is the table's own until release; context and ask live for the call (all below alike), and answer is
+        // a place for one.
+        let left = unsafe { self.table.call_sync()(self.data, context, function, &raw const ask, answer.as_mut_ptr()) };
         // SAFETY: filled by the contract of the function.
         in_room(left, most, || unsafe { answer.assume_init() }, |answer| answer)
     }
@@ -546,16 +561,13 @@ impl HandlerObject {
         self,
         context: &CallContext,
         function: u32,
-        [arguments, tail]: [&[u8]; 2],
+        arguments: [&[u8]; 2],
         room: &mut [u8],
     ) -> InRoom<Progress> {
         let mut progress = MaybeUninit::uninit();
-        let most = room.len();
+        let (most, ask) = (room.len(), Ask::new(arguments, room));
         // SAFETY: as above.
-        let left = unsafe {
-            let (arguments, tail) = (arguments.into(), tail.into());
-            self.table.call()(self.data, context, function, arguments, tail, room.into(), progress.as_mut_ptr())
-        };
+        let left = unsafe { self.table.call()(self.data, context, function, &raw const ask, progress.as_mut_ptr()) };
         // SAFETY: as above.
         in_room(left, most, || unsafe { progress.assume_init() }, Progress::Ended)
     }

@@ -198,6 +198,7 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Resu
             if entry.is_async {
                 async_arms.extend(quote! { #number => {
                     #decode
+                    let call = *call;
                     ::theater_plugin_api::__private::begin(
                         async move { #a::#b::#c::#the_trait::#method(&*self, &call, #(#values),*).await },
                         place,
@@ -232,7 +233,7 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Resu
             }
             fn dispatch(
                 self: ::std::sync::Arc<Self>,
-                call: ::theater_plugin_api::Call,
+                call: &::theater_plugin_api::Call,
                 function: u32,
                 mut arguments: ::theater_plugin_api::__private::Reader<'_>,
                 place: &mut ::theater_plugin_api::__private::Place<'_>,

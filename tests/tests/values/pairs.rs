@@ -49,7 +49,7 @@ pub fn define(linker: &mut Linker<Host>, name: &str, params: usize, result: usiz
     fn one<const N: usize, const R: usize>(linker: &mut Linker<Host>, name: &str) {
         let import = |mut store: wasmtime::StoreContextMut<'_, Host>, args: Args<N>| {
             let host = store.data_mut();
-            host.seen = args.0.parts().concat();
+            host.seen = args.0.arguments().concat();
             Ok(Ret::<Vec<u8>, R>(host.answer.clone()))
         };
         linker.root().func_wrap(name, import).unwrap();
