@@ -258,16 +258,11 @@ unsafe extern "C" fn handler_call_sync<H: Dispatch>(
     // SAFETY: as above.
     let (arguments, room) = unsafe { (Reader::with_tail(ask.arguments.get(), ask.tail.get()), ask.room.get()) };
     let mut place = Place::new(room);
-    let ended = guard::catch(|| handler.dispatch_sync(call, function, arguments, &mut place));
-    let given = match ended {
-        Ok(()) => place.end(),
-        Err(message) => Err(panicked(message)),
-    };
-    given.unwrap_or_else(|elsewhere| {
-        // SAFETY: the core gave a place for one answer.
-        unsafe { answer.write(elsewhere) };
-        ELSEWHERE
-    })
+    if let Err(message) = guard::catch(|| handler.dispatch_sync(call, function, arguments, &mut place)) {
+        place.answer(panicked(message));
+    }
+    // SAFETY: the core gave a place for one answer.
+    place.end(|elsewhere| unsafe { answer.write(elsewhere) })
 }
 
 unsafe extern "C" fn handler_call<H: Dispatch>(
@@ -275,7 +270,8 @@ unsafe extern "C" fn handler_call<H: Dispatch>(
     context: *const CallContext,
     function: u32,
     ask: *const Ask,
-    progress: *mut Progress,
+    answer: *mut Answer,
+    future: *mut FfiFuture<Answer>,
 ) -> u32 {
     // SAFETY: as in handler_call_sync; the future takes a share of the handler and what dispatch decoded from the arguments.
     let (handler, call, ask) = unsafe { (share::<H>(this), &*context.cast::<Call>(), &*ask) };
@@ -283,18 +279,17 @@ unsafe extern "C" fn handler_call<H: Dispatch>(
     let (arguments, room) = unsafe { (Reader::with_tail(ask.arguments.get(), ask.tail.get()), ask.room.get()) };
     let mut place = Place::new(room);
     // Most functions never wait: those need no future of the ABI, no waker, and one guard for all of it.
-    let begun = guard::catch(|| handler.dispatch(call, function, arguments, &mut place));
-    let elsewhere = match begun {
-        Ok(None) => match place.end() {
-            Ok(length) => return length,
-            Err(answer) => Progress::Ended(answer),
-        },
-        Ok(Some(future)) => Progress::Waits(Guarded::new(future, panicked).into_ffi()),
-        Err(message) => Progress::Ended(panicked(message)),
-    };
-    // SAFETY: the core gave a place for one.
-    unsafe { progress.write(elsewhere) };
-    ELSEWHERE
+    match guard::catch(|| handler.dispatch(call, function, arguments, &mut place)) {
+        Ok(None) => {}
+        Ok(Some(pending)) => {
+            // SAFETY: the core gave a place for one future.
+            unsafe { future.write(Guarded::new(pending, panicked).into_ffi()) };
+            return WAITS;
+        }
+        Err(message) => place.answer(panicked(message)),
+    }
+    // SAFETY: the core gave a place for one answer.
+    place.end(|elsewhere| unsafe { answer.write(elsewhere) })
 }
 
 unsafe extern "C" fn handler_started<H: Handler>(this: *const (), resumed: bool) -> FfiFuture<Answer> {

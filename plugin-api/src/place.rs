@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use serde::Serialize;
 
 use crate::Bytes;
-use crate::abi::{Answer, spare};
+use crate::abi::{Answer, ELSEWHERE, spare};
 use crate::encoding::{self, EncodingError, Output};
 use crate::plugin::Pending;
 
@@ -97,14 +97,15 @@ impl<'a> Place<'a> {
         self.answer = Some(answer);
     }
 
-    /// The length of the result in the room, or the answer.
+    /// The length of the result in the room, or [`ELSEWHERE`] and the answer.
     #[inline]
-    pub(crate) fn end(self) -> Result<u32, Answer> {
+    pub(crate) fn end(self, elsewhere: impl FnOnce(Answer)) -> u32 {
         match self.answer {
-            Some(answer) => Err(answer),
-            None if self.room.is_empty() => Err(Answer::ok(self.spilled)),
-            None => Ok(self.length as u32),
+            Some(answer) => elsewhere(answer),
+            None if self.room.is_empty() => elsewhere(Answer::ok(self.spilled)),
+            None => return self.length as u32,
         }
+        ELSEWHERE
     }
 
     /// The answer, wherever the result is.
@@ -150,9 +151,14 @@ mod tests {
         let mut room = vec![0; room];
         let mut place = Place::new(&mut room);
         give(&mut place);
-        match place.end() {
-            Ok(length) => (Some(length), room[..length as usize].to_vec()),
-            Err(answer) => (None, [&answer.bytes[..], &answer.tail[..]].concat()),
+        let mut elsewhere = None;
+        let length = place.end(|answer| elsewhere = Some(answer));
+        match elsewhere {
+            None => (Some(length), room[..length as usize].to_vec()),
+            Some(answer) => {
+                assert_eq!(length, ELSEWHERE);
+                (None, [&answer.bytes[..], &answer.tail[..]].concat())
+            }
         }
     }
 
@@ -194,6 +200,6 @@ mod tests {
         let mut place = Place::new(&mut room);
         place.give(&300u16);
         place.answer(Answer::error("no"));
-        assert_eq!(place.end().unwrap_err().sentence(), "no");
+        assert_eq!(place.into_answer().sentence(), "no");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_ffi::FfiFuture;
-use theater_plugin_api::abi::{Answer, CallContext, ERROR, InRoom, OK, OwnedHandler, PANIC, Progress};
+use theater_plugin_api::abi::{Answer, CallContext, Called, ERROR, OK, OwnedHandler, PANIC};
 use theater_plugin_api::copy;
 use theater_plugin_api::descriptor::Effect;
 use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_bytes, write_varint};
@@ -403,10 +403,13 @@ fn call_sync(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> wasm
     let begun = Begun::new(core.log_calls);
     let called = {
         let _watched = core.watch.enter(guest.actor.id(), &attached.plugin);
-        let (arguments, room) = exchange.ask();
-        attached.handler.get().call_sync(&guest.context, import.number, arguments, room)
+        let (arguments, room, answer) = exchange.ask();
+        attached.handler.get().call_sync(&guest.context, import.number, arguments, room, answer)
     };
-    let given = given(&mut exchange, called);
+    let given = match called {
+        Called::Room(length) => in_room(&mut exchange, length),
+        _ => answered(&mut exchange),
+    };
     finish(guest, import, exchange, given, begun)
 }
 
@@ -436,18 +439,17 @@ fn begin(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> Step {
     let begun = Begun::new(core.log_calls);
     let called = {
         let _watched = core.watch.enter(actor.id(), &attached.plugin);
-        let (arguments, room) = exchange.ask();
-        attached.handler.get().call(context, import.number, arguments, room)
+        let (arguments, room, answer) = exchange.ask();
+        attached.handler.get().call(context, import.number, arguments, room, answer)
     };
-    let called = match called.map_err(|progress| *progress) {
-        Ok(length) => Ok(length),
-        Err(Progress::Ended(answer)) => Err(Box::new(answer)),
-        Err(Progress::Waits(future)) => {
+    let given = match called {
+        Called::Room(length) => in_room(&mut exchange, length),
+        Called::Elsewhere => answered(&mut exchange),
+        Called::Waits(future) => {
             exchange.keep();
             return Step::Waits(Box::new(Waiting { future, exchange, begun }));
         }
     };
-    let given = given(&mut exchange, called);
     Step::Ended(finish(guest, import, exchange, given, begun))
 }
 
@@ -466,7 +468,8 @@ impl Waiting {
         clock.pause();
         let answer = actor.core().watch.polls(actor.id(), &attached.plugin, self.future).await;
         clock.resume();
-        let given = given(&mut self.exchange, Err(Box::new(answer)));
+        *self.exchange.ask().2 = Some(answer);
+        let given = answered(&mut self.exchange);
         finish(guest, import, self.exchange, given, self.begun)
     }
 }
@@ -483,22 +486,23 @@ impl Begun {
 /// Nothing when there is a result, else the code and sentence of a fault of the plugin's.
 type Given = Result<(), Box<(&'static str, String)>>;
 
-fn given(exchange: &mut Exchange, called: InRoom<Answer>) -> Given {
-    let answer = match called {
-        Ok(length) => {
-            exchange.in_room(length);
+fn in_room(exchange: &mut Exchange, length: usize) -> Given {
+    exchange.in_room(length);
+    Ok(())
+}
+
+fn answered(exchange: &mut Exchange) -> Given {
+    let fault = match exchange.answer() {
+        Some(answer) if answer.status == OK => {
+            exchange.answered();
             return Ok(());
         }
-        Err(answer) => answer,
-    };
-    let fault = match answer.status {
-        OK => {
-            exchange.answered(answer);
-            return Ok(());
+        Some(answer) if answer.status == PANIC => ("P0101", format!("panicked: {}", answer.sentence())),
+        Some(answer) if answer.status == ERROR => ("P0104", format!("failed: {}", answer.sentence())),
+        other => {
+            let status = other.map_or(PANIC, |answer| answer.status);
+            ("P0104", format!("answered with the unknown status {status}"))
         }
-        PANIC => ("P0101", format!("panicked: {}", answer.sentence())),
-        ERROR => ("P0104", format!("failed: {}", answer.sentence())),
-        other => ("P0104", format!("answered with the unknown status {other}")),
     };
     Err(Box::new(fault))
 }

@@ -371,6 +371,7 @@ struct Parts {
     arguments: Vec<u8>,
     tail: Tail,
     room: [u8; ROOM],
+    answer: Option<Answer>,
     result: Left,
 }
 
@@ -378,7 +379,8 @@ struct Parts {
 enum Left {
     /// At the start of the room.
     Room(usize),
-    Plugin(Box<Answer>),
+    /// In the plugin's answer.
+    Answer,
     Core(Vec<u8>),
 }
 
@@ -415,7 +417,7 @@ impl Exchange {
     fn new() -> Self {
         let new = || {
             let (arguments, result) = (Vec::with_capacity(64), Left::Room(0));
-            Box::new(Parts { arguments, tail: Tail::NONE, room: [0; ROOM], result })
+            Box::new(Parts { arguments, tail: Tail::NONE, room: [0; ROOM], answer: None, result })
         };
         Self(ManuallyDrop::new(FREE.take().unwrap_or_else(new)))
     }
@@ -426,10 +428,10 @@ impl Exchange {
         [&self.0.arguments, self.0.tail.get()]
     }
 
-    /// The arguments, and room for a result.
-    pub fn ask(&mut self) -> ([&[u8]; 2], &mut [u8]) {
-        let Parts { arguments, tail, room, .. } = &mut **self.0;
-        ([arguments, tail.get()], room)
+    /// The arguments, room for a result, and a place for an answer that is not in the room.
+    pub fn ask(&mut self) -> ([&[u8]; 2], &mut [u8], &mut Option<Answer>) {
+        let Parts { arguments, tail, room, answer, .. } = &mut **self.0;
+        ([arguments, tail.get()], room, answer)
     }
 
     /// Copies what is still in the guest's memory.
@@ -444,9 +446,15 @@ impl Exchange {
         self.0.result = Left::Room(length);
     }
 
-    /// The result is what a plugin answered.
-    pub fn answered(&mut self, answer: Box<Answer>) {
-        self.0.result = Left::Plugin(answer);
+    /// A plugin's answer, if there is one.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Answer> {
+        self.0.answer.as_ref()
+    }
+
+    /// The result is what the plugin answered.
+    pub fn answered(&mut self) {
+        self.0.result = Left::Answer;
     }
 
     /// The result is the core's own.
@@ -459,7 +467,7 @@ impl Exchange {
     pub fn result(&self) -> [&[u8]; 2] {
         match &self.0.result {
             Left::Room(length) => [self.0.room.get(..*length).unwrap_or_default(), &[]],
-            Left::Plugin(answer) => [&answer.bytes, &answer.tail],
+            Left::Answer => self.0.answer.as_ref().map_or([&[], &[]], |answer| [&answer.bytes, &answer.tail]),
             Left::Core(bytes) => [bytes, &[]],
         }
     }
@@ -484,10 +492,7 @@ impl Drop for Exchange {
             return;
         }
         parts.arguments.clear();
-        parts.tail = Tail::NONE;
-        if !matches!(parts.result, Left::Room(_)) {
-            parts.result = Left::Room(0);
-        }
+        (parts.tail, parts.answer, parts.result) = (Tail::NONE, None, Left::Room(0));
         // A thread that is ending keeps nothing.
         FREE.try_with(|free| free.set(Some(parts))).unwrap_or_default();
     }

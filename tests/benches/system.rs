@@ -135,7 +135,7 @@ fn starts(only: &Only) -> Option<Row> {
             }
         });
     };
-    let rounds = rounds(only.quick, || {
+    let rounds = rounds(only.quick, 9, || {
         let floor = time(COUNT, || {
             together(&|| {
                 let pre = pre.clone();
@@ -282,7 +282,7 @@ fn sends_on_one_core(count: usize, quick: bool) -> Vec<(f64, f64)> {
     let hashed = hashed(&scratch, &from, &to);
     let pre = linked(&core.engines.pooled);
     let (mut store, function) = block_on(instance(&pre));
-    let rounds = rounds(quick, || {
+    let rounds = rounds(quick, 9, || {
         let floor = time(count as u32, || {
             block_on(async {
                 for _ in 0..count {
@@ -350,7 +350,7 @@ fn requests(only: &Only) -> Vec<Row> {
     let [from, to] = [(); 2].map(|()| block_on(core.start(&manifest)).expect("an actor starts"));
     let mut all: [Vec<(f64, f64)>; 2] = Default::default();
     // The first round warms up.
-    let _ = rounds(only.quick, || {
+    let _ = rounds(only.quick, 9, || {
         let floor = ping_pong(COUNT);
         let (from, params) = (Arc::clone(&from), go(1, true, &to));
         let ours = block_on(async_std::task::spawn(async move {

@@ -87,11 +87,11 @@ pub fn time(count: u32, body: impl FnOnce()) -> f64 {
     start.elapsed().as_nanos() as f64 / f64::from(count)
 }
 
-/// Runs rounds of (floor, ours).
-pub fn rounds(quick: bool, mut round: impl FnMut() -> (f64, f64)) -> Vec<(f64, f64)> {
+/// Runs `count` rounds of (floor, ours), or one.
+pub fn rounds(quick: bool, count: u32, mut round: impl FnMut() -> (f64, f64)) -> Vec<(f64, f64)> {
     // The first round warms up.
     round();
-    (0..if quick { 1 } else { 9 }).map(|_| round()).collect()
+    (0..if quick { 1 } else { count }).map(|_| round()).collect()
 }
 
 /// Prints the rows as a table and as one JSON object each; a failure when one is above its `must`.

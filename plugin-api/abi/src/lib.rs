@@ -132,9 +132,10 @@ impl Ask {
     }
 }
 
-/// What a function of a handler returns when its result is not in the room: the answer, or how far it got, stands in the
-/// place that its caller gave for it.
+/// What a function of a handler returns when its result is not in the room: the place for an answer is filled.
 pub const ELSEWHERE: u32 = u32::MAX;
+/// What an `async` function returns when it has not ended: the place for a future is filled.
+pub const WAITS: u32 = u32::MAX - 1;
 
 /// Bytes that one side made and the other holds: released through the maker's own function, with the maker's allocator.
 /// A capacity of 0 is nothing to release.
@@ -256,16 +257,6 @@ impl Answer {
     pub fn sentence(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
-}
-
-/// How far an async function got without waiting.
-#[repr(C, u8)]
-#[derive(StableAbi)]
-pub enum Progress {
-    /// It has ended.
-    Ended(Answer),
-    /// It waits; the future is polled at once, since what it waits for knows no waker yet.
-    Waits(FfiFuture<Answer>),
 }
 
 /// Who calls, and on whose behalf: valid for the duration of the call it is passed to.
@@ -394,15 +385,16 @@ pub struct HandlerTable {
         ask: *const Ask,
         answer: *mut Answer,
     ) -> u32,
-    /// Starts function number `function`, one that is `async`, and polls it once; as `call_sync`, with `progress` in
-    /// place of an answer. What lives until this returns does not live until a future ends that it gives. The future is
-    /// dropped when the call is interrupted.
+    /// Starts function number `function`, one that is `async`, and polls it once; as `call_sync` when it has ended. Else
+    /// `future` is filled and [`WAITS`] returned; the core polls it at once, since what it waits for knows no waker yet.
+    /// `context` and `ask` do not live until the future ends; it is dropped when the call is interrupted.
     pub call: unsafe extern "C" fn(
         this: *const (),
         context: *const CallContext,
         function: u32,
         ask: *const Ask,
-        progress: *mut Progress,
+        answer: *mut Answer,
+        future: *mut FfiFuture<Answer>,
     ) -> u32,
     /// The actor is ready: from now on calls into it are accepted. Once per attach. The result is the encoded
     /// `list<string>` of addresses the handler listens on.
@@ -519,23 +511,24 @@ impl PluginObject {
     }
 }
 
-/// The length of a result that a function left in the room, or what it left in place of it.
-pub type InRoom<T> = Result<usize, Box<T>>;
+/// What a call of a handler's function left.
+pub enum Called {
+    /// A result: so many bytes of the room.
+    Room(usize),
+    /// An answer, in the place given for it.
+    Elsewhere,
+    /// It waits.
+    Waits(FfiFuture<Answer>),
+}
 
-#[inline]
-fn in_room<T>(left: u32, most: usize, elsewhere: impl FnOnce() -> T, wrong: impl FnOnce(Answer) -> T) -> InRoom<T> {
-    match left as usize {
-        length if length <= most => Ok(length),
-        _ if left == ELSEWHERE => Err(Box::new(elsewhere())),
-        length => Err(Box::new(wrong(Answer::with(PANIC, format!("{length} bytes in a room of {most}"))))),
-    }
+/// More bytes than there was room for are an ABI broken.
+#[cold]
+fn too_long(length: u32, room: usize) -> Answer {
+    Answer::with(PANIC, format!("{length} bytes in a room of {room}"))
 }
 
 impl HandlerObject {
     /// Calls [`HandlerTable::call_sync`].
-    ///
-    /// # Errors
-    /// The answer, when the result is not in the room.
     #[inline]
     pub fn call_sync(
         self,
@@ -543,19 +536,25 @@ impl HandlerObject {
         function: u32,
         arguments: [&[u8]; 2],
         room: &mut [u8],
-    ) -> InRoom<Answer> {
-        let mut answer = MaybeUninit::uninit();
+        answer: &mut Option<Answer>,
+    ) -> Called {
+        let mut elsewhere = MaybeUninit::uninit();
         let (most, ask) = (room.len(), Ask::new(arguments, room));
-        // SAFETY: data is the table's own until release; context and ask live for the call (all below alike), and answer is
-        // a place for one.
-        let left = unsafe { self.table.call_sync()(self.data, context, function, &raw const ask, answer.as_mut_ptr()) };
-        // SAFETY: filled by the contract of the function.
-        in_room(left, most, || unsafe { answer.assume_init() }, |answer| answer)
+        // SAFETY: data is the table's own until release; context and ask live for the call (all below alike), and elsewhere
+        // is a place for an answer.
+        let left =
+            unsafe { self.table.call_sync()(self.data, context, function, &raw const ask, elsewhere.as_mut_ptr()) };
+        if left as usize <= most {
+            return Called::Room(left as usize);
+        }
+        *answer = Some(match left {
+            // SAFETY: filled by the contract of the function.
+            ELSEWHERE => unsafe { elsewhere.assume_init() },
+            length => too_long(length, most),
+        });
+        Called::Elsewhere
     }
     /// Calls [`HandlerTable::call`].
-    ///
-    /// # Errors
-    /// How far it got, when there is no result in the room.
     #[inline]
     pub fn call(
         self,
@@ -563,13 +562,26 @@ impl HandlerObject {
         function: u32,
         arguments: [&[u8]; 2],
         room: &mut [u8],
-    ) -> InRoom<Progress> {
-        let mut progress = MaybeUninit::uninit();
+        answer: &mut Option<Answer>,
+    ) -> Called {
+        let (mut elsewhere, mut future) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         let (most, ask) = (room.len(), Ask::new(arguments, room));
         // SAFETY: as above.
-        let left = unsafe { self.table.call()(self.data, context, function, &raw const ask, progress.as_mut_ptr()) };
-        // SAFETY: as above.
-        in_room(left, most, || unsafe { progress.assume_init() }, Progress::Ended)
+        let left = unsafe {
+            let (answer, future) = (elsewhere.as_mut_ptr(), future.as_mut_ptr());
+            self.table.call()(self.data, context, function, &raw const ask, answer, future)
+        };
+        if left as usize <= most {
+            return Called::Room(left as usize);
+        }
+        *answer = Some(match left {
+            // SAFETY: as above.
+            WAITS => return Called::Waits(unsafe { future.assume_init() }),
+            // SAFETY: as above.
+            ELSEWHERE => unsafe { elsewhere.assume_init() },
+            length => too_long(length, most),
+        });
+        Called::Elsewhere
     }
     /// Calls [`HandlerTable::started`].
     pub fn started(self, resumed: bool) -> FfiFuture<Answer> {

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use theater_plugin_api::Bytes;
-use theater_plugin_api::abi::{Answer, CallContext, OK, OwnedHandler, Progress};
+use theater_plugin_api::abi::{CallContext, Called, OK, OwnedHandler};
 use theater_plugin_api::encoding::{Reader, encode};
 use theater_plugin_api::testing::{FakeHost, Seeded, block_on};
 use theater_runtime::plugins::{Plugin, Plugins};
@@ -131,12 +131,13 @@ impl Shelf {
     fn ask<T: DeserializeOwned>(&self, function: &str, arguments: &impl Serialize) -> T {
         let number = self.plugin.functions.iter().position(|offered| offered.name == function).expect("it is offered");
         let arguments = encode(arguments).expect("arguments encode");
-        let called = self.handler.get().call(&CallContext::default(), number as u32, [&arguments, &[]], &mut []);
-        let answer = match called.map_err(|progress| *progress) {
-            Ok(_) => Answer::ok(Vec::new()),
-            Err(Progress::Ended(answer)) => answer,
-            Err(Progress::Waits(future)) => block_on(future),
-        };
+        let mut answer = None;
+        let context = CallContext::default();
+        let called = self.handler.get().call(&context, number as u32, [&arguments, &[]], &mut [], &mut answer);
+        if let Called::Waits(future) = called {
+            answer = Some(block_on(future));
+        }
+        let answer = answer.expect("without room a result is an answer");
         assert_eq!(answer.status, OK, "{function}: {}", answer.sentence());
         let mut reader = Reader::with_tail(&answer.bytes, &answer.tail);
         let result: Result<T, String> = reader.value().expect("the answer decodes");
