@@ -51,7 +51,7 @@ async fn origin(parent: &Arc<Shared>, manifest: &str, state: Option<Vec<u8>>) ->
     let folder = &parent.manifest().folder;
     let manifest = read(parent, manifest, folder).await?;
     let below = parent.origin().prepared.below.clone();
-    parent.core().origin(manifest, &below, state).await.map_err(|error| chain_of(&error))
+    parent.core().origin(&manifest, &below, state).await.map_err(|error| chain_of(&error))
 }
 
 /// TOML when it has a newline or `=`, a URL when it has a scheme, else a path.

@@ -11,29 +11,32 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use theater_plugin_api::abi::{OK, OwnedHandler, host_object};
-use theater_plugin_api::encoding::encode;
 use theater_plugin_api::{FailureKind, uuid_text};
 
 use crate::actor::{Actor, End, Origin, Settings, Shared, detach};
 use crate::chain::{Id, NewEvent};
-use crate::component::{Component, Components};
-use crate::config;
+use crate::component::Components;
 use crate::data::DataFolder;
-use crate::engine::{Engines, POOLED_MEMORY, POOLED_TABLE, machine_memory};
-use crate::error::{ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
+use crate::engine::{Engines, machine_memory};
+use crate::error::{Error, HandlerProblem};
 use crate::executor::{self, Signal};
 use crate::host::{ActorHost, PluginHost};
 use crate::journal::{Journal, SEGMENT_SIZE};
-use crate::linker::{Attached, Linked, Links};
-use crate::manifest::{HandlerEntry, Manifest};
+use crate::linker::{Attached, Links};
+use crate::manifest::Manifest;
 use crate::names::Names;
 use crate::objects::Objects;
-use crate::plugins::{Found, Plugin, Plugins, Problem, meets};
+use crate::plugins::{Found, Plugin, Plugins};
 use crate::pool::Pool;
-use crate::record::{Created, HandlerRecord, Kind};
+use crate::record::{Kind, created};
 use crate::registry::Registry;
 use crate::waits::WaitGraph;
 use crate::watch::{Stuck, Watch};
+
+mod prepare;
+
+use prepare::{Known, handler_error};
+pub use prepare::{Prepared, PreparedHandler};
 
 /// Where events go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +93,7 @@ const START: &str = "start";
 pub const PROGRAM_GRACE: Duration = Duration::from_millis(300);
 
 /// What an actor's parent lets it have, by handler type.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Ceilings {
     /// Everything its manifest names.
     Everything,
@@ -112,6 +115,7 @@ impl Ceilings {
 /// Everything actors share.
 pub struct Core {
     options: Options,
+    top: Ceilings,
     data: DataFolder,
     /// The engines.
     pub engines: Engines,
@@ -130,6 +134,7 @@ pub struct Core {
     plugins: Plugins,
     components: Components,
     links: Links,
+    known: Known,
     objects: Objects,
     registry: Registry,
     names: Names,
@@ -163,7 +168,12 @@ impl Core {
         };
         let engines = Engines::new(options.memory.unwrap_or_else(machine_memory))?;
         let watch = Arc::new(Watch::default());
+        let top = match &options.permissions {
+            None => Ceilings::Everything,
+            Some(ceilings) => Ceilings::Only(Arc::new(ceilings.clone())),
+        };
         let core = Arc::new(Self {
+            top,
             pool: Pool::new(engines.pool_size),
             engines,
             journal,
@@ -174,6 +184,7 @@ impl Core {
             plugins,
             components: Components::default(),
             links: Links::default(),
+            known: Known::default(),
             objects: Objects::new(&options.data),
             registry: Registry::default(),
             names: Names::default(),
@@ -335,32 +346,29 @@ impl Core {
     /// # Errors
     /// Everything that can be wrong with a manifest, its component and its handlers, and a failed `init`.
     pub async fn start(self: &Arc<Self>, manifest: &Manifest) -> Result<Arc<Shared>, Error> {
-        let origin = self.origin(manifest.clone(), &self.top(), None).await?;
+        let origin = self.origin(manifest, &self.top, None).await?;
         self.begin(None, origin).await
     }
 
     /// What the operator lets top-level actors have.
     #[must_use]
-    pub fn top(&self) -> Ceilings {
-        match &self.options.permissions {
-            None => Ceilings::Everything,
-            Some(ceilings) => Ceilings::Only(Arc::new(ceilings.clone())),
-        }
+    pub fn top(&self) -> &Ceilings {
+        &self.top
     }
 
     /// Everything an actor is started from; `state` in place of the manifest's.
     pub(crate) async fn origin(
         self: &Arc<Self>,
-        manifest: Manifest,
+        manifest: &Manifest,
         ceilings: &Ceilings,
         state: Option<Vec<u8>>,
     ) -> Result<Origin, Error> {
-        let prepared = self.prepare(&manifest, ceilings).await?;
+        let (manifest, prepared) = self.ready(manifest, ceilings).await?;
         let state = match state {
             Some(state) => Some(state),
             None => manifest.initial_state()?,
         };
-        Ok(Origin { manifest: Arc::new(manifest), prepared: Arc::new(prepared), state: state.map(Arc::new) })
+        Ok(Origin { manifest, prepared, state: state.map(Arc::new) })
     }
 
     /// Starts a new actor.
@@ -472,8 +480,8 @@ impl Core {
     ) -> Result<Attached, HandlerProblem> {
         let plugin = &handler.plugin;
         let host = Arc::new(ActorHost::new(shared, plugin, &handler.handler_type, calls.cloned().unwrap_or_default()));
-        let (config, ceiling) = (handler.config.to_string(), handler.ceiling.to_string());
-        let attach = plugin.object.attach(host_object(Arc::clone(&host)), &handler.handler_type, &config, &ceiling);
+        let [config, ceiling] = &handler.texts;
+        let attach = plugin.object.attach(host_object(Arc::clone(&host)), &handler.handler_type, config, ceiling);
         let attach = shared.core().watch.polls(shared.id(), plugin, Box::pin(attach));
         match Actor::bounded(shared, attach, 0).await {
             Ok(Ok(object)) => Ok(Attached {
@@ -501,36 +509,11 @@ impl Core {
     /// Records `created` or `restarted`.
     fn record_start(&self, shared: &Shared, kind: Kind) -> Result<(), Error> {
         let Origin { manifest, prepared, state } = shared.origin();
-        let unkept = |source| Error::DataFolder { path: self.data().join("objects"), source };
-        let keep = |bytes: &[u8]| self.objects.put(bytes).map_err(unkept);
-        let known = |digest: &str, bytes: &[u8]| self.objects.put_known(digest, bytes).map_err(unkept);
-        let handlers = prepared
-            .handlers
-            .iter()
-            .map(|handler| {
-                Ok(HandlerRecord {
-                    handler_type: handler.handler_type.clone(),
-                    plugin: handler.plugin.descriptor.name.clone(),
-                    version: handler.plugin.descriptor.version.clone(),
-                    digest: handler.plugin.digest.clone(),
-                    wit: known(&handler.plugin.wit_digest, handler.plugin.wit.as_bytes())?,
-                    config: handler.config.to_string(),
-                })
-            })
-            .collect::<Result<_, Error>>()?;
-        let created = Created {
-            name: shared.name().to_owned(),
-            parent: shared.parent().map(|parent| parent.id_text().to_owned()),
-            manifest: keep(manifest.text.as_bytes())?,
-            component: known(&prepared.linked.component.digest, &prepared.linked.component.bytes)?,
-            handlers,
-            functions: prepared.linked.functions.clone(),
-            limits: manifest.limits.list(),
-            instance: manifest.instance.name().to_owned(),
-            init_state: state.as_deref().map(|state| keep(state)).transpose()?,
-            engine: format!("theater {}, {}", env!("CARGO_PKG_VERSION"), crate::engine::VERSION),
-        };
-        let data = encode(&created).unwrap_or_default();
+        let init_state = state.as_deref().map(|state| self.keep(state)).transpose()?;
+        let parent = shared.parent().map(|parent| parent.id_text());
+        let engine = format!("theater {}, {}", env!("CARGO_PKG_VERSION"), crate::engine::VERSION);
+        let setup = self.setup(manifest, prepared)?;
+        let data = created(shared.name(), parent, setup, init_state.as_deref(), &engine).unwrap_or_default();
         match kind {
             Kind::Restarted => shared.record_restarted(&data)?,
             _ => shared.record(&NewEvent::plain(kind, &data))?,
@@ -538,47 +521,13 @@ impl Core {
         Ok(())
     }
 
-    /// Everything of a start that leaves no trace: plugins, permissions, component, types.
-    ///
-    /// # Errors
-    /// As [`Core::start`].
-    pub async fn prepare(self: &Arc<Self>, manifest: &Manifest, ceilings: &Ceilings) -> Result<Prepared, Error> {
-        let mut handlers = Vec::new();
-        for entry in &manifest.handlers {
-            handlers.push(self.prepare_handler(manifest, entry, ceilings.of(&entry.handler_type))?);
-        }
-        let pooled = manifest.limits.memory_bytes <= POOLED_MEMORY && manifest.limits.table_elements <= POOLED_TABLE;
-        let component = self.component(manifest, pooled).await?;
-        self.add_ambient(&component, &mut handlers, ceilings)?;
-        self.check_offers(manifest, &component, &handlers)?;
-        check_interface(manifest, &component, &handlers)?;
-        let plugins: Vec<_> = handlers.iter().map(|handler| Arc::clone(&handler.plugin)).collect();
-        let engine = if pooled { &self.engines.pooled } else { &self.engines.on_demand };
-        let linked = self.links.get(engine, pooled, &component, &plugins)?;
-        let below = self.below(manifest, &handlers, ceilings)?;
-        Ok(Prepared { handlers, linked, pooled, below })
+    /// Keeps bytes in `objects/`: their digest.
+    fn keep(&self, bytes: &[u8]) -> Result<String, Error> {
+        self.objects.put(bytes).map_err(|error| self.unkept(error))
     }
 
-    /// What an actor's children may have: `[permissions.h]` as far as its own ceiling allows, without that table what it has
-    /// of `h` itself.
-    fn below(
-        self: &Arc<Self>,
-        manifest: &Manifest,
-        handlers: &[PreparedHandler],
-        ceilings: &Ceilings,
-    ) -> Result<Ceilings, Error> {
-        let mut below = BTreeMap::new();
-        for handler in handlers {
-            below.entry(handler.handler_type.clone()).or_insert_with(|| handler.config.clone());
-        }
-        let line = manifest.place("permissions").line.unwrap_or_default();
-        for (handler_type, requested) in &manifest.permissions {
-            let entry =
-                HandlerEntry { handler_type: handler_type.clone(), interface: None, config: requested.clone(), line };
-            let allowed = self.prepare_handler(manifest, &entry, ceilings.of(handler_type))?.config;
-            below.insert(handler_type.clone(), allowed);
-        }
-        Ok(Ceilings::Only(Arc::new(below)))
+    fn unkept(&self, source: std::io::Error) -> Error {
+        Error::DataFolder { path: self.data().join("objects"), source }
     }
 
     /// What a URL names, through the plugin that resolves its scheme.
@@ -611,85 +560,6 @@ impl Core {
         Some(run.await)
     }
 
-    async fn component(self: &Arc<Self>, manifest: &Manifest, pooled: bool) -> Result<Arc<Component>, Error> {
-        let unreadable = |reason: String| {
-            let key = ["component_path", "component"].into_iter().find(|key| manifest.place(key).line.is_some());
-            let place = key.map(|key| manifest.place(key));
-            Error::ComponentRead { place, url: manifest.component.clone(), reason }
-        };
-        let engine = if pooled { &self.engines.pooled } else { &self.engines.on_demand };
-        let (path, component) = match manifest.component.split_once("://") {
-            Some((scheme, _)) => {
-                let path = PathBuf::from(&manifest.component);
-                let bytes = self.resolve(scheme, &manifest.component).await.map_err(unreadable)?;
-                let component = self.components.get(engine, pooled, &path, bytes)?;
-                (path, component)
-            }
-            None => {
-                let path = manifest.component_path();
-                let component = self
-                    .components
-                    .of_file(engine, pooled, &path)
-                    .map_err(|error| unreadable(format!("{}: {error}", path.display())))??;
-                (path, component)
-            }
-        };
-        match &manifest.sha256 {
-            Some(expected) if *expected != component.digest => Err(Error::Component {
-                path,
-                what: ComponentProblem::Digest { found: component.digest.clone(), expected: expected.clone() },
-            }),
-            _ => Ok(component),
-        }
-    }
-
-    fn prepare_handler(
-        self: &Arc<Self>,
-        manifest: &Manifest,
-        entry: &HandlerEntry,
-        ceiling: Json,
-    ) -> Result<PreparedHandler, Error> {
-        let handler_type = &entry.handler_type;
-        let Some(found) = self.plugins.by_handler(handler_type)? else {
-            return Err(self.no_plugin(manifest, entry));
-        };
-        let plugin = self.load(found)?;
-        config::check(manifest, entry, &plugin)?;
-        if let Some(interface) = &entry.interface
-            && !plugin.exports.iter().any(|export| meets(&export.interface, interface))
-        {
-            let what = ManifestProblem::Value {
-                key: "interface".to_owned(),
-                reason: format!("handler {handler_type:?} does not call {interface}"),
-                help: format!("it calls {}", called(&plugin)),
-            };
-            let place = place(manifest, entry);
-            return Err(Error::Manifest { place, what });
-        }
-        let config = narrow(&plugin, handler_type, &ceiling, &entry.config)
-            .map_err(|what| handler_error(&manifest.name, handler_type, Some(place(manifest, entry)), what))?;
-        let place = Some(place(manifest, entry));
-        Ok(PreparedHandler { handler_type: handler_type.clone(), place, plugin, config, ceiling })
-    }
-
-    /// A file that cannot be used may be the one that is named: then its own problem is the answer.
-    fn no_plugin(&self, manifest: &Manifest, entry: &HandlerEntry) -> Error {
-        let handler = entry.handler_type.as_str();
-        for problem in &self.plugins.problems {
-            let name = problem.name.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default();
-            let stem =
-                problem.path.file_stem().map(|stem| stem.to_string_lossy().replace('_', "-")).unwrap_or_default();
-            let wanted = handler.replace(':', "-");
-            if name == handler || name == wanted || stem.trim_start_matches("lib") == wanted {
-                return Error::Plugin { what: Arc::clone(problem) };
-            }
-        }
-        let known = self.plugins.all().flat_map(|found| found.descriptor.handlers.iter().map(String::as_str));
-        let suggestion = suggest(handler, known);
-        let what = HandlerProblem::NoPlugin { folder: self.plugins.folder().to_owned(), suggestion };
-        handler_error(&manifest.name, handler, Some(place(manifest, entry)), what)
-    }
-
     fn load(self: &Arc<Self>, found: &Found) -> Result<Arc<Plugin>, Error> {
         let copies = self.data().join("plugins");
         let mut first = false;
@@ -702,154 +572,6 @@ impl Core {
         }
         Ok(plugin)
     }
-
-    /// Ambient plugins are attached wherever a component imports them, behind the handlers of the manifest.
-    fn add_ambient(
-        self: &Arc<Self>,
-        component: &Component,
-        handlers: &mut Vec<PreparedHandler>,
-        ceilings: &Ceilings,
-    ) -> Result<(), Error> {
-        for found in self.plugins.all().filter(|found| found.descriptor.ambient) {
-            let wanted = component.imports.iter().any(|(import, functions)| {
-                let offered = |interface: &String| meets(interface, import);
-                !functions.is_empty() && found.descriptor.provides.iter().any(|provided| offered(&provided.interface))
-            });
-            let there = handlers.iter().any(|handler| handler.plugin.descriptor.name == found.descriptor.name);
-            if !wanted || there {
-                continue;
-            }
-            let Some(handler_type) = found.descriptor.handlers.first() else { continue };
-            self.plugins.by_handler(handler_type)?;
-            if !is_ours(handler_type) && !self.options.allow_ambient.contains(&found.descriptor.name) {
-                return Err(found.problem(Problem::Ambient));
-            }
-            let plugin = self.load(found)?;
-            let (ceiling, nothing) = (ceilings.of(handler_type), Json::Object(Default::default()));
-            let config = narrow(&plugin, handler_type, &ceiling, &nothing)
-                .map_err(|what| handler_error(&found.descriptor.name, handler_type, None, what))?;
-            handlers.push(PreparedHandler { handler_type: handler_type.clone(), place: None, plugin, config, ceiling });
-        }
-        Ok(())
-    }
-
-    /// Every import has exactly one handler; what is missing is told by what would offer it.
-    fn check_offers(
-        &self,
-        manifest: &Manifest,
-        component: &Component,
-        handlers: &[PreparedHandler],
-    ) -> Result<(), Error> {
-        for (number, handler) in handlers.iter().enumerate() {
-            for provided in &handler.plugin.descriptor.provides {
-                let before = handlers.iter().take(number).find(|other| {
-                    other.plugin.descriptor.provides.iter().any(|theirs| theirs.interface == provided.interface)
-                });
-                if let Some(other) = before {
-                    let what = HandlerProblem::Twice {
-                        interface: provided.interface.clone(),
-                        other: other.handler_type.clone(),
-                    };
-                    return Err(handler_error(&manifest.name, &handler.handler_type, handler.place.clone(), what));
-                }
-            }
-        }
-        let offered = |import: &str| {
-            handlers.iter().any(|handler| {
-                handler.plugin.descriptor.provides.iter().any(|provided| meets(&provided.interface, import))
-            })
-        };
-        let missing: Vec<_> = component
-            .imports
-            .iter()
-            .filter(|(import, functions)| !functions.is_empty() && !offered(import))
-            .map(|(import, _)| import.clone())
-            .collect();
-        let refuse = |what| Err(Error::Component { path: component.path.clone(), what });
-        let wasi: Vec<_> = missing.iter().filter(|import| import.starts_with("wasi:")).cloned().collect();
-        if !wasi.is_empty() {
-            return refuse(ComponentProblem::Wasi(wasi));
-        }
-        let Some(import) = missing.first() else { return Ok(()) };
-        if let Some(found) = self.plugins.by_interface(import) {
-            let handler = found.descriptor.handlers.first().cloned().unwrap_or_default();
-            let manifest = manifest.path.clone();
-            return refuse(ComponentProblem::MissingHandler { manifest, import: import.clone(), handler });
-        }
-        let bare = |name: &str| name.split('@').next().unwrap_or(name).to_owned();
-        let other = self
-            .plugins
-            .all()
-            .flat_map(|found| &found.descriptor.provides)
-            .find(|provided| bare(&provided.interface) == bare(import));
-        match other {
-            Some(other) => {
-                refuse(ComponentProblem::Version { import: import.clone(), offered: other.interface.clone() })
-            }
-            None => {
-                let folder = self.plugins.folder().to_owned();
-                refuse(ComponentProblem::UnknownImport { import: import.clone(), folder })
-            }
-        }
-    }
-}
-
-fn handler_error(actor: &str, handler: &str, place: Option<Place>, what: HandlerProblem) -> Error {
-    Error::Handler { place, actor: actor.to_owned(), handler: handler.to_owned(), what }
-}
-
-fn place(manifest: &Manifest, entry: &HandlerEntry) -> Place {
-    Place { path: manifest.path.clone(), line: Some(entry.line) }
-}
-
-fn called(plugin: &Plugin) -> String {
-    let mut names: Vec<_> = plugin.exports.iter().map(|export| export.interface.as_str()).collect();
-    names.dedup();
-    if names.is_empty() { "no interface of the actor's".to_owned() } else { names.join(", ") }
-}
-
-/// What a plugin makes of a request under a ceiling.
-fn narrow(plugin: &Plugin, handler: &str, ceiling: &Json, requested: &Json) -> Result<Json, HandlerProblem> {
-    let answer = plugin.object.narrow(handler, &ceiling.to_string(), &requested.to_string());
-    if answer.status != OK {
-        return Err(HandlerProblem::Narrow(answer.sentence()));
-    }
-    serde_json::from_slice(&answer.bytes).map_err(|error| HandlerProblem::Narrow(error.to_string()))
-}
-
-/// `[interface]` is checked when present; names without a version stand for any.
-fn check_interface(manifest: &Manifest, component: &Component, handlers: &[PreparedHandler]) -> Result<(), Error> {
-    let fits = |listed: &str, there: &str| listed == there || there.split('@').next() == Some(listed);
-    let exported = |listed: &str| component.exports.iter().any(|export| fits(listed, &export.interface));
-    let imported = |listed: &str| component.imports.iter().any(|(import, _)| fits(listed, import));
-    let refuse = |verb, interface: &String| {
-        let what = ManifestProblem::Interface { verb, interface: interface.clone() };
-        Err(Error::Manifest { place: manifest.place("interface"), what })
-    };
-    if let Some(missing) = manifest.implements.iter().find(|listed| !exported(listed)) {
-        return refuse("export", missing);
-    }
-    // A required interface that the component does not import is still granted when a handler offers it.
-    let offered = |listed: &str| {
-        let provides = handlers.iter().flat_map(|handler| &handler.plugin.descriptor.provides);
-        provides.into_iter().any(|provided| fits(listed, &provided.interface))
-    };
-    match manifest.requires.iter().find(|listed| !imported(listed) && !offered(listed)) {
-        Some(missing) => refuse("import", missing),
-        None => Ok(()),
-    }
-}
-
-/// An actor's parts, before anything of it exists.
-pub struct Prepared {
-    /// Its handlers, ambient ones last.
-    pub handlers: Vec<PreparedHandler>,
-    /// The component, linked.
-    pub linked: Arc<Linked>,
-    /// Whether instances come from the pool.
-    pub pooled: bool,
-    /// What the actor's children may have.
-    pub below: Ceilings,
 }
 
 /// A start that came to nothing, with what is to be undone.
@@ -863,18 +585,4 @@ impl StartFailure {
     fn internal(error: Error, handlers: Arc<Vec<Attached>>) -> Self {
         Self { error, kind: FailureKind::Internal, handlers }
     }
-}
-
-/// A handler, before it is attached.
-pub struct PreparedHandler {
-    /// The handler type.
-    pub handler_type: String,
-    /// Where the manifest names it; an ambient one stands in no manifest.
-    pub place: Option<Place>,
-    /// Its plugin.
-    pub plugin: Arc<Plugin>,
-    /// The effective config.
-    pub config: Json,
-    /// The ceiling it was narrowed by.
-    pub ceiling: Json,
 }

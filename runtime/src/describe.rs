@@ -87,6 +87,7 @@ impl Describer {
 
     fn functions(&self, created: &Created) -> Functions {
         let resolves: Vec<_> = created
+            .setup
             .handlers
             .iter()
             .filter_map(|handler| {
@@ -102,8 +103,8 @@ impl Describer {
             })
         };
         Functions {
-            labels: created.functions.iter().map(|f| format!("{}/{}", f.interface, f.function)).collect(),
-            signatures: created.functions.iter().map(|f| signature(&f.interface, &f.function)).collect(),
+            labels: created.setup.functions.iter().map(|f| format!("{}/{}", f.interface, f.function)).collect(),
+            signatures: created.setup.functions.iter().map(|f| signature(&f.interface, &f.function)).collect(),
         }
     }
 }
@@ -113,6 +114,7 @@ fn said(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String
         Kind::Created | Kind::Restarted | Kind::Swapped => {
             let created: Created = decode(data).ok()?;
             let handlers: Vec<_> = created
+                .setup
                 .handlers
                 .iter()
                 .map(|h| format!("{} = {} {} sha256:{}", h.handler_type, h.plugin, h.version, h.digest))
@@ -120,7 +122,7 @@ fn said(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String
             format!(
                 "{} component sha256:{} ({}) [{}]",
                 created.name,
-                created.component,
+                created.setup.component,
                 created.engine,
                 handlers.join(", ")
             )

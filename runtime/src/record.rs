@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use theater_plugin_api::Bytes;
+use theater_plugin_api::encoding::{EncodingError, encode, encode_into};
 
 /// The type of an event, as its number in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,6 +94,17 @@ pub struct Created {
     pub name: String,
     /// The parent's id, for an actor that was spawned by another.
     pub parent: Option<String>,
+    /// What it was started from.
+    pub setup: Setup,
+    /// SHA-256 of the initial state (kept in `objects/`), if there is one.
+    pub init_state: Option<String>,
+    /// Core and engine: `theater 0.1.0, wasmtime 48.0.8`.
+    pub engine: String,
+}
+
+/// The part of [`Created`] that is the same for all actors of one manifest, component and set of plugins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
     /// SHA-256 of the manifest (kept in `objects/`), lower-case hex.
     pub manifest: String,
     /// SHA-256 of the component (kept in `objects/`).
@@ -105,10 +117,24 @@ pub struct Created {
     pub limits: Vec<(String, u64)>,
     /// How the instance is kept: `cached`, `fresh` or `kept`.
     pub instance: String,
-    /// SHA-256 of the initial state (kept in `objects/`), if there is one.
-    pub init_state: Option<String>,
-    /// Core and engine: `theater 0.1.0, wasmtime 48.0.8`.
-    pub engine: String,
+}
+
+/// The encoding of [`Created`] with a [`Setup`] that is encoded already.
+///
+/// # Errors
+/// None for text.
+pub fn created(
+    name: &str,
+    parent: Option<&str>,
+    setup: &[u8],
+    init_state: Option<&str>,
+    engine: &str,
+) -> Result<Vec<u8>, EncodingError> {
+    // A record is its fields in a row.
+    let mut data = encode(&(name, parent))?;
+    data.extend_from_slice(setup);
+    encode_into(&(init_state, engine), &mut data)?;
+    Ok(data)
 }
 
 /// A handler of an actor.
@@ -255,4 +281,36 @@ pub struct Stopped {
     pub reason: String,
     /// What `shutdown` was given.
     pub data: Option<Bytes>,
+}
+
+#[cfg(test)]
+mod tests {
+    use theater_plugin_api::encoding::decode;
+
+    use super::*;
+
+    #[test]
+    fn a_start_is_its_parts_in_a_row() {
+        let setup = Setup {
+            manifest: "m".repeat(64),
+            component: "c".repeat(64),
+            handlers: Vec::new(),
+            functions: vec![FunctionRecord { interface: "a:b/c".into(), function: "f".into(), handler: Some(3) }],
+            limits: vec![("memory_bytes".into(), 1 << 20)],
+            instance: "cached".into(),
+        };
+        let encoded = encode(&setup).unwrap();
+        for (parent, init_state) in [(None, None), (Some("p"), Some("s"))] {
+            let bytes = created("name", parent, &encoded, init_state, "engine").unwrap();
+            let whole = Created {
+                name: "name".into(),
+                parent: parent.map(str::to_owned),
+                setup: setup.clone(),
+                init_state: init_state.map(str::to_owned),
+                engine: "engine".into(),
+            };
+            assert_eq!(decode::<Created>(&bytes).unwrap(), whole);
+            assert_eq!(encode(&whole).unwrap(), bytes);
+        }
+    }
 }

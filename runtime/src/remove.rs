@@ -135,9 +135,9 @@ pub fn collect(data: &Path) -> Result<Collected, Error> {
 }
 
 fn name_all(created: &Created, named: &mut BTreeSet<String>) {
-    named.extend([created.manifest.clone(), created.component.clone()]);
+    named.extend([created.setup.manifest.clone(), created.setup.component.clone()]);
     named.extend(created.init_state.clone());
-    for handler in &created.handlers {
+    for handler in &created.setup.handlers {
         named.extend([handler.wit.clone(), handler.digest.clone()]);
     }
 }

@@ -60,7 +60,7 @@ impl Validate {
             self.permissions.as_deref().map(theater_runtime::manifest::read_permissions).transpose()?;
         options.allow_ambient.clone_from(&self.allow_ambient);
         let core = Core::open(options)?;
-        let prepared = executor::block_on(core.prepare(manifest, &core.top()))?;
+        let prepared = executor::block_on(core.prepare(manifest, core.top()))?;
         manifest.initial_state()?;
         for handler in &prepared.handlers {
             let descriptor = &handler.plugin.descriptor;

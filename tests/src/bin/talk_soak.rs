@@ -210,7 +210,7 @@ impl Ledger {
         let header = &event.header;
         match Kind::from_number(header.kind) {
             Some(Kind::Created) => {
-                let functions = verify::created(event).expect("a created event has its data").functions;
+                let functions = verify::created(event).expect("a created event has its data").setup.functions;
                 let number = |name: &str| functions.iter().position(|listed| listed.function == name);
                 let numbers = ["send", "handle-send"].map(|name| number(name).map(|number| number as u32));
                 self.send.insert(header.actor, numbers);

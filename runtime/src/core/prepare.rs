@@ -1,0 +1,401 @@
+//! Everything of a start that leaves no trace: plugins, permissions, component, types.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use serde_json::Value as Json;
+use theater_plugin_api::abi::OK;
+use theater_plugin_api::encoding::encode;
+
+use super::{Ceilings, Core, is_ours, lock};
+use crate::component::Component;
+use crate::config;
+use crate::engine::{POOLED_MEMORY, POOLED_TABLE};
+use crate::error::{ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
+use crate::linker::Linked;
+use crate::manifest::{HandlerEntry, Manifest};
+use crate::plugins::{Plugin, Problem, meets};
+use crate::record::{HandlerRecord, Setup};
+
+/// An actor's parts, before anything of it exists.
+pub struct Prepared {
+    /// Its handlers, ambient ones last.
+    pub handlers: Vec<PreparedHandler>,
+    /// The component, linked.
+    pub linked: Arc<Linked>,
+    /// Whether instances come from the pool.
+    pub pooled: bool,
+    /// What the actor's children may have.
+    pub below: Ceilings,
+    // The encoded record of all this, from the first start on.
+    setup: OnceLock<Vec<u8>>,
+}
+
+/// A handler, before it is attached.
+pub struct PreparedHandler {
+    /// The handler type.
+    pub handler_type: String,
+    /// Where the manifest names it; an ambient one stands in no manifest.
+    pub place: Option<Place>,
+    /// Its plugin.
+    pub plugin: Arc<Plugin>,
+    /// The effective config.
+    pub config: Json,
+    /// The ceiling it was narrowed by.
+    pub ceiling: Json,
+    /// Both as text.
+    pub texts: [String; 2],
+}
+
+impl PreparedHandler {
+    fn new(handler_type: &str, place: Option<Place>, plugin: Arc<Plugin>, config: Json, ceiling: Json) -> Self {
+        let texts = [config.to_string(), ceiling.to_string()];
+        Self { handler_type: handler_type.to_owned(), place, plugin, config, ceiling, texts }
+    }
+}
+
+/// What actors were prepared from before: most start from a manifest that another one started from.
+#[derive(Default)]
+pub(super) struct Known(Mutex<HashMap<Source, Vec<(Ceilings, Ready)>>>);
+
+/// A manifest and what it came to.
+type Ready = (Arc<Manifest>, Arc<Prepared>);
+
+/// All that a manifest is read from.
+#[derive(PartialEq, Eq, Hash)]
+struct Source {
+    path: PathBuf,
+    folder: PathBuf,
+    text: String,
+}
+
+/// Most manifests that are kept; a program whose actors make up new ones begins anew.
+const KEPT: usize = 1_000;
+
+impl Known {
+    fn get(&self, manifest: &Manifest, ceilings: &Ceilings) -> Option<Ready> {
+        let known = lock(&self.0);
+        let (_, ready) = known.get(&Source::of(manifest))?.iter().find(|(under, _)| under == ceilings)?;
+        Some(ready.clone())
+    }
+
+    fn keep(&self, ceilings: &Ceilings, ready: &Ready) {
+        let mut known = lock(&self.0);
+        if known.values().map(Vec::len).sum::<usize>() >= KEPT {
+            known.clear();
+        }
+        let all = known.entry(Source::of(&ready.0)).or_default();
+        all.retain(|(under, _)| under != ceilings);
+        all.push((ceilings.clone(), ready.clone()));
+    }
+}
+
+impl Source {
+    fn of(manifest: &Manifest) -> Self {
+        Self { path: manifest.path.clone(), folder: manifest.folder.clone(), text: manifest.text.clone() }
+    }
+}
+
+impl Core {
+    /// As [`Core::prepare`], of what was prepared before when nothing has changed since.
+    pub(super) async fn ready(self: &Arc<Self>, manifest: &Manifest, ceilings: &Ceilings) -> Result<Ready, Error> {
+        if let Some((manifest, prepared)) = self.known.get(manifest, ceilings) {
+            let component = self.component(&manifest, prepared.pooled).await?;
+            if Arc::ptr_eq(&component, &prepared.linked.component) {
+                return Ok((manifest, prepared));
+            }
+        }
+        let prepared = self.prepare(manifest, ceilings).await?;
+        let ready = (Arc::new(manifest.clone()), Arc::new(prepared));
+        self.known.keep(ceilings, &ready);
+        Ok(ready)
+    }
+
+    /// The encoded [`Setup`], with everything that it names kept in `objects/`.
+    pub(super) fn setup<'a>(&self, manifest: &Manifest, prepared: &'a Prepared) -> Result<&'a [u8], Error> {
+        if let Some(setup) = prepared.setup.get() {
+            return Ok(setup);
+        }
+        let known = |digest: &str, bytes: &[u8]| self.objects.put_known(digest, bytes).map_err(|e| self.unkept(e));
+        let component = &prepared.linked.component;
+        let handlers = prepared.handlers.iter().map(|handler| {
+            Ok(HandlerRecord {
+                handler_type: handler.handler_type.clone(),
+                plugin: handler.plugin.descriptor.name.clone(),
+                version: handler.plugin.descriptor.version.clone(),
+                digest: handler.plugin.digest.clone(),
+                wit: known(&handler.plugin.wit_digest, handler.plugin.wit.as_bytes())?,
+                config: handler.texts[0].clone(),
+            })
+        });
+        let setup = Setup {
+            manifest: self.keep(manifest.text.as_bytes())?,
+            component: known(&component.digest, &component.bytes)?,
+            handlers: handlers.collect::<Result<_, Error>>()?,
+            functions: prepared.linked.functions.clone(),
+            limits: manifest.limits.list(),
+            instance: manifest.instance.name().to_owned(),
+        };
+        let setup = encode(&setup).unwrap_or_default();
+        Ok(prepared.setup.get_or_init(|| setup))
+    }
+
+    /// Everything of a start that leaves no trace: plugins, permissions, component, types.
+    ///
+    /// # Errors
+    /// As [`Core::start`].
+    pub async fn prepare(self: &Arc<Self>, manifest: &Manifest, ceilings: &Ceilings) -> Result<Prepared, Error> {
+        let mut handlers = Vec::new();
+        for entry in &manifest.handlers {
+            handlers.push(self.prepare_handler(manifest, entry, ceilings.of(&entry.handler_type))?);
+        }
+        let pooled = manifest.limits.memory_bytes <= POOLED_MEMORY && manifest.limits.table_elements <= POOLED_TABLE;
+        let component = self.component(manifest, pooled).await?;
+        self.add_ambient(&component, &mut handlers, ceilings)?;
+        self.check_offers(manifest, &component, &handlers)?;
+        check_interface(manifest, &component, &handlers)?;
+        let plugins: Vec<_> = handlers.iter().map(|handler| Arc::clone(&handler.plugin)).collect();
+        let engine = if pooled { &self.engines.pooled } else { &self.engines.on_demand };
+        let linked = self.links.get(engine, pooled, &component, &plugins)?;
+        let below = self.below(manifest, &handlers, ceilings)?;
+        Ok(Prepared { handlers, linked, pooled, below, setup: OnceLock::new() })
+    }
+
+    /// What an actor's children may have: `[permissions.h]` as far as its own ceiling allows, without that table what it has
+    /// of `h` itself.
+    fn below(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        handlers: &[PreparedHandler],
+        ceilings: &Ceilings,
+    ) -> Result<Ceilings, Error> {
+        let mut below = BTreeMap::new();
+        for handler in handlers {
+            below.entry(handler.handler_type.clone()).or_insert_with(|| handler.config.clone());
+        }
+        let line = manifest.place("permissions").line.unwrap_or_default();
+        for (handler_type, requested) in &manifest.permissions {
+            let entry =
+                HandlerEntry { handler_type: handler_type.clone(), interface: None, config: requested.clone(), line };
+            let allowed = self.prepare_handler(manifest, &entry, ceilings.of(handler_type))?.config;
+            below.insert(handler_type.clone(), allowed);
+        }
+        Ok(Ceilings::Only(Arc::new(below)))
+    }
+
+    async fn component(self: &Arc<Self>, manifest: &Manifest, pooled: bool) -> Result<Arc<Component>, Error> {
+        let unreadable = |reason: String| {
+            let key = ["component_path", "component"].into_iter().find(|key| manifest.place(key).line.is_some());
+            let place = key.map(|key| manifest.place(key));
+            Error::ComponentRead { place, url: manifest.component.clone(), reason }
+        };
+        let engine = if pooled { &self.engines.pooled } else { &self.engines.on_demand };
+        let (path, component) = match manifest.component.split_once("://") {
+            Some((scheme, _)) => {
+                let path = PathBuf::from(&manifest.component);
+                let bytes = self.resolve(scheme, &manifest.component).await.map_err(unreadable)?;
+                let component = self.components.get(engine, pooled, &path, bytes)?;
+                (path, component)
+            }
+            None => {
+                let path = manifest.component_path();
+                let component = self
+                    .components
+                    .of_file(engine, pooled, &path)
+                    .map_err(|error| unreadable(format!("{}: {error}", path.display())))??;
+                (path, component)
+            }
+        };
+        match &manifest.sha256 {
+            Some(expected) if *expected != component.digest => Err(Error::Component {
+                path,
+                what: ComponentProblem::Digest { found: component.digest.clone(), expected: expected.clone() },
+            }),
+            _ => Ok(component),
+        }
+    }
+
+    fn prepare_handler(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        entry: &HandlerEntry,
+        ceiling: Json,
+    ) -> Result<PreparedHandler, Error> {
+        let handler_type = &entry.handler_type;
+        let Some(found) = self.plugins.by_handler(handler_type)? else {
+            return Err(self.no_plugin(manifest, entry));
+        };
+        let plugin = self.load(found)?;
+        config::check(manifest, entry, &plugin)?;
+        if let Some(interface) = &entry.interface
+            && !plugin.exports.iter().any(|export| meets(&export.interface, interface))
+        {
+            let what = ManifestProblem::Value {
+                key: "interface".to_owned(),
+                reason: format!("handler {handler_type:?} does not call {interface}"),
+                help: format!("it calls {}", called(&plugin)),
+            };
+            let place = place(manifest, entry);
+            return Err(Error::Manifest { place, what });
+        }
+        let config = narrow(&plugin, handler_type, &ceiling, &entry.config)
+            .map_err(|what| handler_error(&manifest.name, handler_type, Some(place(manifest, entry)), what))?;
+        let place = Some(place(manifest, entry));
+        Ok(PreparedHandler::new(handler_type, place, plugin, config, ceiling))
+    }
+
+    /// A file that cannot be used may be the one that is named: then its own problem is the answer.
+    fn no_plugin(&self, manifest: &Manifest, entry: &HandlerEntry) -> Error {
+        let handler = entry.handler_type.as_str();
+        for problem in &self.plugins.problems {
+            let name = problem.name.as_ref().map(|(name, _)| name.as_str()).unwrap_or_default();
+            let stem =
+                problem.path.file_stem().map(|stem| stem.to_string_lossy().replace('_', "-")).unwrap_or_default();
+            let wanted = handler.replace(':', "-");
+            if name == handler || name == wanted || stem.trim_start_matches("lib") == wanted {
+                return Error::Plugin { what: Arc::clone(problem) };
+            }
+        }
+        let known = self.plugins.all().flat_map(|found| found.descriptor.handlers.iter().map(String::as_str));
+        let suggestion = suggest(handler, known);
+        let what = HandlerProblem::NoPlugin { folder: self.plugins.folder().to_owned(), suggestion };
+        handler_error(&manifest.name, handler, Some(place(manifest, entry)), what)
+    }
+
+    /// Ambient plugins are attached wherever a component imports them, behind the handlers of the manifest.
+    fn add_ambient(
+        self: &Arc<Self>,
+        component: &Component,
+        handlers: &mut Vec<PreparedHandler>,
+        ceilings: &Ceilings,
+    ) -> Result<(), Error> {
+        for found in self.plugins.all().filter(|found| found.descriptor.ambient) {
+            let wanted = component.imports.iter().any(|(import, functions)| {
+                let offered = |interface: &String| meets(interface, import);
+                !functions.is_empty() && found.descriptor.provides.iter().any(|provided| offered(&provided.interface))
+            });
+            let there = handlers.iter().any(|handler| handler.plugin.descriptor.name == found.descriptor.name);
+            if !wanted || there {
+                continue;
+            }
+            let Some(handler_type) = found.descriptor.handlers.first() else { continue };
+            self.plugins.by_handler(handler_type)?;
+            if !is_ours(handler_type) && !self.options.allow_ambient.contains(&found.descriptor.name) {
+                return Err(found.problem(Problem::Ambient));
+            }
+            let plugin = self.load(found)?;
+            let (ceiling, nothing) = (ceilings.of(handler_type), Json::Object(Default::default()));
+            let config = narrow(&plugin, handler_type, &ceiling, &nothing)
+                .map_err(|what| handler_error(&found.descriptor.name, handler_type, None, what))?;
+            handlers.push(PreparedHandler::new(handler_type, None, plugin, config, ceiling));
+        }
+        Ok(())
+    }
+
+    /// Every import has exactly one handler; what is missing is told by what would offer it.
+    fn check_offers(
+        &self,
+        manifest: &Manifest,
+        component: &Component,
+        handlers: &[PreparedHandler],
+    ) -> Result<(), Error> {
+        for (number, handler) in handlers.iter().enumerate() {
+            for provided in &handler.plugin.descriptor.provides {
+                let before = handlers.iter().take(number).find(|other| {
+                    other.plugin.descriptor.provides.iter().any(|theirs| theirs.interface == provided.interface)
+                });
+                if let Some(other) = before {
+                    let what = HandlerProblem::Twice {
+                        interface: provided.interface.clone(),
+                        other: other.handler_type.clone(),
+                    };
+                    return Err(handler_error(&manifest.name, &handler.handler_type, handler.place.clone(), what));
+                }
+            }
+        }
+        let offered = |import: &str| {
+            handlers.iter().any(|handler| {
+                handler.plugin.descriptor.provides.iter().any(|provided| meets(&provided.interface, import))
+            })
+        };
+        let missing: Vec<_> = component
+            .imports
+            .iter()
+            .filter(|(import, functions)| !functions.is_empty() && !offered(import))
+            .map(|(import, _)| import.clone())
+            .collect();
+        let refuse = |what| Err(Error::Component { path: component.path.clone(), what });
+        let wasi: Vec<_> = missing.iter().filter(|import| import.starts_with("wasi:")).cloned().collect();
+        if !wasi.is_empty() {
+            return refuse(ComponentProblem::Wasi(wasi));
+        }
+        let Some(import) = missing.first() else { return Ok(()) };
+        if let Some(found) = self.plugins.by_interface(import) {
+            let handler = found.descriptor.handlers.first().cloned().unwrap_or_default();
+            let manifest = manifest.path.clone();
+            return refuse(ComponentProblem::MissingHandler { manifest, import: import.clone(), handler });
+        }
+        let bare = |name: &str| name.split('@').next().unwrap_or(name).to_owned();
+        let other = self
+            .plugins
+            .all()
+            .flat_map(|found| &found.descriptor.provides)
+            .find(|provided| bare(&provided.interface) == bare(import));
+        match other {
+            Some(other) => {
+                refuse(ComponentProblem::Version { import: import.clone(), offered: other.interface.clone() })
+            }
+            None => {
+                let folder = self.plugins.folder().to_owned();
+                refuse(ComponentProblem::UnknownImport { import: import.clone(), folder })
+            }
+        }
+    }
+}
+
+pub(super) fn handler_error(actor: &str, handler: &str, place: Option<Place>, what: HandlerProblem) -> Error {
+    Error::Handler { place, actor: actor.to_owned(), handler: handler.to_owned(), what }
+}
+
+fn place(manifest: &Manifest, entry: &HandlerEntry) -> Place {
+    Place { path: manifest.path.clone(), line: Some(entry.line) }
+}
+
+fn called(plugin: &Plugin) -> String {
+    let mut names: Vec<_> = plugin.exports.iter().map(|export| export.interface.as_str()).collect();
+    names.dedup();
+    if names.is_empty() { "no interface of the actor's".to_owned() } else { names.join(", ") }
+}
+
+/// What a plugin makes of a request under a ceiling.
+fn narrow(plugin: &Plugin, handler: &str, ceiling: &Json, requested: &Json) -> Result<Json, HandlerProblem> {
+    let answer = plugin.object.narrow(handler, &ceiling.to_string(), &requested.to_string());
+    if answer.status != OK {
+        return Err(HandlerProblem::Narrow(answer.sentence()));
+    }
+    serde_json::from_slice(&answer.bytes).map_err(|error| HandlerProblem::Narrow(error.to_string()))
+}
+
+/// `[interface]` is checked when present; names without a version stand for any.
+fn check_interface(manifest: &Manifest, component: &Component, handlers: &[PreparedHandler]) -> Result<(), Error> {
+    let fits = |listed: &str, there: &str| listed == there || there.split('@').next() == Some(listed);
+    let exported = |listed: &str| component.exports.iter().any(|export| fits(listed, &export.interface));
+    let imported = |listed: &str| component.imports.iter().any(|(import, _)| fits(listed, import));
+    let refuse = |verb, interface: &String| {
+        let what = ManifestProblem::Interface { verb, interface: interface.clone() };
+        Err(Error::Manifest { place: manifest.place("interface"), what })
+    };
+    if let Some(missing) = manifest.implements.iter().find(|listed| !exported(listed)) {
+        return refuse("export", missing);
+    }
+    // A required interface that the component does not import is still granted when a handler offers it.
+    let offered = |listed: &str| {
+        let provides = handlers.iter().flat_map(|handler| &handler.plugin.descriptor.provides);
+        provides.into_iter().any(|provided| fits(listed, &provided.interface))
+    };
+    match manifest.requires.iter().find(|listed| !imported(listed) && !offered(listed)) {
+        Some(missing) => refuse("import", missing),
+        None => Ok(()),
+    }
+}
