@@ -42,7 +42,7 @@ use crate::Bytes;
 use crate::children::ChildEnd;
 use crate::encoding::Reader;
 use crate::guard::{self, Guarded};
-use crate::host::ChainEvent;
+use crate::host::{About, ChainEvent};
 use crate::place::Place;
 use crate::plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered};
 use crate::service::{
@@ -545,7 +545,7 @@ impl Host {
 /// What the core implements, so that no other file needs unsafe code to be a host.
 pub trait HostSide: Send + Sync + 'static {
     /// See [`HostTable::about`].
-    fn about(&self) -> String;
+    fn about(&self) -> About;
     /// See [`HostTable::call`].
     fn call(&self, export: u32, params: &[u8], cause: String) -> impl Future<Output = Answer> + Send + 'static;
     /// See [`HostTable::has_export`].
@@ -710,7 +710,8 @@ unsafe extern "C" fn host_release<S: HostSide>(this: *const ()) {
 }
 unsafe extern "C" fn host_about<S: HostSide>(this: *const ()) -> Answer {
     // SAFETY: as in host_retain (all below alike); slices live for the call.
-    Answer::ok(unsafe { borrow::<S>(this) }.about().into_bytes())
+    let about = unsafe { borrow::<S>(this) }.about();
+    answer_of(serde_json::to_vec(&about).map_err(|error| error.to_string()))
 }
 unsafe extern "C" fn host_call<S: HostSide>(
     this: *const (),

@@ -48,7 +48,7 @@ pub enum Level {
 }
 
 /// Whom a host is for.
-#[derive(Debug, Clone, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct About {
     /// The plugin's name.
@@ -59,6 +59,20 @@ pub struct About {
     pub name: String,
     /// The handler type the manifest names; empty for the plugin's own host.
     pub handler: String,
+}
+
+impl About {
+    /// Of a plugin's own host.
+    #[must_use]
+    pub fn plugin(name: &str) -> Self {
+        Self::actor(name, "", "", "")
+    }
+    /// Of an actor's host: the plugin's name, the actor's id and name, the handler type.
+    #[must_use]
+    pub fn actor(plugin: &str, actor: &str, name: &str, handler: &str) -> Self {
+        let [plugin, actor, name, handler] = [plugin, actor, name, handler].map(str::to_owned);
+        Self { plugin, actor, name, handler }
+    }
 }
 
 /// An event of an actor's chain, as `chain-event` of `theater:simple/types`.

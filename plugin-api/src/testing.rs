@@ -82,7 +82,7 @@ pub use crate::abi::Answer;
 use crate::abi::{ABSENT, CallContext, GONE, HostObject, HostSide, Message, OK, PANIC, host_object};
 use crate::children::ChildEnd;
 use crate::guard::{self, Guarded};
-use crate::host::{ChainEvent, Host, Level};
+use crate::host::{About, ChainEvent, Host, Level};
 use crate::place::Place;
 use crate::plugin::{Attachment, Call, Dispatch, Plugin, Recovered, no_such_function, uuid_text};
 use crate::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES};
@@ -584,9 +584,9 @@ fn number_of<H: Dispatch>(function: &str) -> Result<u32, String> {
 }
 
 impl HostSide for Side {
-    fn about(&self) -> String {
+    fn about(&self) -> About {
         let name = self.inner().name.clone().unwrap_or_else(|| "fake".to_owned());
-        serde_json::json!({ "plugin": "fake", "actor": self.id(), "name": name, "handler": "fake" }).to_string()
+        About::actor("fake", &self.id(), &name, "fake")
     }
 
     fn call(&self, export: u32, params: &[u8], cause: String) -> impl Future<Output = Answer> + Send + 'static {

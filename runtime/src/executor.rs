@@ -1,7 +1,11 @@
 //! The executor: the one place that names async-std, so that another executor is a change of one file.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use event_listener::Event;
 
 pub use async_std::channel::{Receiver, Sender, bounded, unbounded};
 
@@ -9,9 +13,13 @@ pub use async_std::channel::{Receiver, Sender, bounded, unbounded};
 pub type Task<T> = async_std::task::JoinHandle<T>;
 
 /// Runs a future on the executor.
-pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Task<T> {
-    async_std::task::spawn(future)
+pub fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(future: F) -> Task<T> {
+    // On its way async-std moves a future several times.
+    if size_of::<F>() > LARGE { async_std::task::spawn(Box::pin(future)) } else { async_std::task::spawn(future) }
 }
+
+/// Bytes from which on moves of a future cost more than memory of its own.
+const LARGE: usize = 512;
 
 /// Ends a task at its next suspension and waits until it has been dropped.
 pub async fn cancel<T>(task: Task<T>) {
@@ -85,33 +93,37 @@ pub fn add_thread() -> bool {
 }
 
 /// A flag that can be waited for: set once, seen by all.
-#[derive(Debug, Clone)]
-pub struct Signal {
-    receiver: Receiver<()>,
-    sender: std::sync::Arc<std::sync::Mutex<Option<Sender<()>>>>,
-}
+#[derive(Debug, Clone, Default)]
+pub struct Signal(Arc<Flag>);
 
-impl Default for Signal {
-    fn default() -> Self {
-        let (sender, receiver) = bounded(1);
-        Self { receiver, sender: std::sync::Arc::new(std::sync::Mutex::new(Some(sender))) }
-    }
+#[derive(Debug, Default)]
+struct Flag {
+    is_set: AtomicBool,
+    event: Event,
 }
 
 impl Signal {
     /// Sets the flag; again is nothing.
     pub fn set(&self) {
-        drop(self.sender.lock().map(|mut sender| sender.take()));
+        if !self.0.is_set.swap(true, Ordering::SeqCst) {
+            self.0.event.notify(usize::MAX);
+        }
     }
 
     /// Whether it is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.receiver.is_closed()
+        self.0.is_set.load(Ordering::SeqCst)
     }
 
     /// Ends when it is set.
     pub async fn wait(&self) {
-        turn(&self.receiver).await;
+        while !self.is_set() {
+            let set = self.0.event.listen();
+            // Set in between: nobody notifies any more.
+            if !self.is_set() {
+                set.await;
+            }
+        }
     }
 }

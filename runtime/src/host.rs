@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_ffi::FfiFuture;
 use theater_plugin_api::abi::{ABSENT, Answer, CallContext, ERROR, GONE, HostSide, Message, OK, PANIC, TRAP, encoded};
-use theater_plugin_api::host::ChainEvent;
+use theater_plugin_api::host::{About, ChainEvent};
 use theater_plugin_api::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES};
 use theater_plugin_api::{Bytes, ChildEnd};
 
@@ -183,14 +183,8 @@ macro_rules! log_at {
 }
 
 impl HostSide for ActorHost {
-    fn about(&self) -> String {
-        serde_json::json!({
-            "plugin": self.plugin.descriptor.name,
-            "actor": self.actor.id_text(),
-            "name": self.actor.name(),
-            "handler": self.handler_type,
-        })
-        .to_string()
+    fn about(&self) -> About {
+        About::actor(&self.plugin.descriptor.name, self.actor.id_text(), self.actor.name(), &self.handler_type)
     }
 
     fn call(&self, export: u32, params: &[u8], cause: String) -> impl Future<Output = Answer> + Send + 'static {
@@ -385,8 +379,8 @@ impl PluginHost {
 }
 
 impl HostSide for PluginHost {
-    fn about(&self) -> String {
-        serde_json::json!({ "plugin": self.name, "actor": "", "name": "", "handler": "" }).to_string()
+    fn about(&self) -> About {
+        About::plugin(&self.name)
     }
     fn call(&self, _: u32, _: &[u8], _: String) -> impl Future<Output = Answer> + Send + 'static {
         std::future::ready(Answer::with(ABSENT, NO_ACTOR))

@@ -9,6 +9,8 @@ use crate::chain::Id;
 const SHARDS: usize = 32;
 /// Shortest start of an id that stands for it.
 const PREFIX: usize = 4;
+/// Length of an id as text.
+const WHOLE: usize = 36;
 
 type Shard = RwLock<HashMap<Id, Arc<Shared>>>;
 
@@ -76,6 +78,7 @@ impl Registry {
     /// # Errors
     /// A sentence when nobody, or more than one, is meant.
     pub fn find(&self, wanted: &str) -> Result<Arc<Shared>, String> {
+        let nobody = || format!("there is no living actor {wanted:?}");
         if let Ok(id) = uuid::Uuid::try_parse(wanted)
             && let Some(actor) = self.get(id.into_bytes())
         {
@@ -83,15 +86,23 @@ impl Registry {
         }
         let named = read(&self.names).get(wanted).cloned().unwrap_or_default();
         let starting = || -> Vec<_> {
-            if wanted.len() < PREFIX {
+            // A whole id has been looked for.
+            if !(PREFIX..WHOLE).contains(&wanted.len()) {
                 return Vec::new();
             }
-            self.all().into_iter().filter(|actor| actor.id_text().starts_with(wanted)).map(|actor| actor.id()).collect()
+            let of_shard = |shard: &Shard| -> Vec<Id> {
+                read(shard)
+                    .values()
+                    .filter(|actor| actor.id_text().starts_with(wanted))
+                    .map(|actor| actor.id())
+                    .collect()
+            };
+            self.shards.iter().flat_map(of_shard).collect()
         };
         let ids = if named.is_empty() { starting() } else { named };
         match ids.as_slice() {
-            [id] => self.get(*id).ok_or_else(|| format!("there is no living actor {wanted:?}")),
-            [] => Err(format!("there is no living actor {wanted:?}")),
+            [id] => self.get(*id).ok_or_else(nobody),
+            [] => Err(nobody()),
             many => Err(format!("{wanted:?} may be any of {} living actors; name one by its id", many.len())),
         }
     }
