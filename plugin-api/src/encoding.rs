@@ -587,6 +587,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_cut_off_is_short_and_one_that_is_too_long_is_none() {
+        for length in 0..10 {
+            assert_eq!(decode::<u64>(&vec![0x80; length]), Err(EncodingError::Short), "{length}");
+        }
+        assert_eq!(decode::<u64>(&[0x80; 10]), Err(EncodingError::Number));
+        assert_eq!(decode::<u64>(&[&[0xff; 9][..], &[1]].concat()), Ok(u64::MAX));
+        assert_eq!(decode::<u64>(&[&[0xff; 9][..], &[2]].concat()), Err(EncodingError::Number));
+    }
+
+    #[test]
     fn a_tail_is_read_as_what_follows_and_in_one_piece() {
         let read = |bytes: &[u8], tail: &[u8]| {
             let mut reader = Reader::with_tail(bytes, tail);

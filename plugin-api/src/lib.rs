@@ -62,7 +62,8 @@ pub use bytes::Bytes;
 pub use children::{ChildEnd, Ending, FailureKind};
 pub use host::{CallError, Host, Level};
 pub use messages::Invocation;
-pub use plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered, uuid_text};
+pub use place::Place;
+pub use plugin::{Attachment, Call, Dispatch, Handler, Pending, Plugin, Recovered, uuid_text};
 /// Reads WIT and makes a plugin of it.
 ///
 /// Keys, in any order (`plugin`, `handler`, `name` and `wit` are required):

@@ -13,8 +13,8 @@ use crate::plugin::Pending;
 /// Bytes from this length on are cheaper to hand over than to copy.
 const LONG: usize = 1024;
 
-/// A place for one result.
-#[doc(hidden)]
+/// A place for the result of one call: what [`Dispatch`](crate::Dispatch) gives it to. As an
+/// [`Output`] it takes bytes that are encoded already.
 #[derive(Debug)]
 pub struct Place<'a> {
     // Empty once the result did not fit.
@@ -55,11 +55,13 @@ impl<'a> Place<'a> {
         Self { room, length: 0, spilled: Vec::new(), answer: None }
     }
 
-    #[cold]
+    /// The memory of the plugin's own, with what was in the room.
     fn spill(&mut self) -> &mut Vec<u8> {
         let room = std::mem::take(&mut self.room);
-        if let Some(held) = room.get(..self.length).filter(|_| !room.is_empty()) {
+        if self.spilled.capacity() == 0 {
             self.spilled = spare();
+        }
+        if let Some(held) = room.get(..self.length) {
             self.spilled.extend_from_slice(held);
             self.length = 0;
         }

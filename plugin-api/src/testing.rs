@@ -457,13 +457,15 @@ impl FakeHost {
         let panicked = |message| Answer::with(PANIC, message);
         let call = self.caller();
         let arguments = encoding::Reader::new(arguments);
-        let mut place = Place::new(&mut []);
+        // Short results in the room and long ones elsewhere, as in the core.
+        let mut room = [0; 64];
+        let mut place = Place::new(&mut room);
         let ended = guard::catch(|| handler.dispatch_sync(&call, function, arguments, &mut place));
         let answer = ended.map_or_else(panicked, |()| place.into_answer());
         if answer.status == OK || answer.sentence() != no_such_function(function).sentence() {
             return answer;
         }
-        let mut place = Place::new(&mut []);
+        let mut place = Place::new(&mut room);
         let begun = guard::catch(|| Arc::clone(handler).dispatch(&call, function, arguments, &mut place));
         let answer = begun.map(|pending| pending.ok_or_else(|| place.into_answer()));
         match answer {

@@ -12,7 +12,7 @@
 //! | 24 | 32 | hash of the event before; zero for sequence 0 |
 //! | 56 | 32 | skip hash: hash of event `sequence & (sequence - 1)`; zero for sequence 0 |
 //! | 88 | 1 | type ([`Kind`]) |
-//! | 89 | 4 | index into `Created::functions`, [`NO_FUNCTION`] for none |
+//! | 89 | 4 | index into `Setup::functions`, [`NO_FUNCTION`] for none |
 //! | 93 | 8 | timestamp, ms since the epoch |
 //! | 101 | 16 | cause: actor id; zero for none |
 //! | 117 | 8 | cause: sequence |
@@ -111,7 +111,7 @@ pub struct EventRef {
 pub struct NewEvent<'a> {
     /// Its type.
     pub kind: Kind,
-    /// Index into `Created::functions`.
+    /// Index into `Setup::functions`.
     pub function: Option<u32>,
     /// The event of another actor that led to it.
     pub cause: Option<EventRef>,
@@ -301,7 +301,7 @@ pub struct Header {
     pub skip: Hash,
     /// Its type's number.
     pub kind: u8,
-    /// Index into `Created::functions`.
+    /// Index into `Setup::functions`.
     pub function: Option<u32>,
     /// Milliseconds since the epoch.
     pub timestamp: u64,

@@ -207,6 +207,17 @@ impl Settings {
     pub fn values(&self) -> Values {
         self.set.iter().cloned().collect()
     }
+
+    /// Tells of values that no manifest has a place for.
+    pub fn tell_unused(&self, manifests: &[&Path]) {
+        let texts: Vec<_> = manifests.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        let has = |place: String| texts.iter().any(|text| text.contains(&place));
+        for (name, _) in &self.set {
+            if !has(format!("${{{name}}}")) && !has(format!("${{{name}:-")) {
+                tracing::warn!("--set {name}=..: no manifest has a place ${{{name}}}");
+            }
+        }
+    }
 }
 
 /// A size as `512MiB`, `64k` or bytes.

@@ -158,6 +158,11 @@ impl Core {
     /// Everything with an `S` code, `P0001`.
     pub fn open(options: Options) -> Result<Arc<Self>, Error> {
         let plugins = Plugins::find(&options.plugins)?;
+        for handler_type in options.permissions.iter().flat_map(BTreeMap::keys) {
+            if matches!(plugins.by_handler(handler_type), Ok(None)) {
+                tracing::warn!("the permissions name {handler_type:?}, which no plugin has as a handler type");
+            }
+        }
         let data = DataFolder::open(&options.data)?;
         let folder = options.data.join("journal");
         let journal = match options.sink {
@@ -341,7 +346,7 @@ impl Core {
         }
     }
 
-    /// Starts a top-level actor: it is ready when this returns.
+    /// Starts a top-level actor: it is ready when this returns. Manifests of the same path and text are the same.
     ///
     /// # Errors
     /// Everything that can be wrong with a manifest, its component and its handlers, and a failed `init`.

@@ -26,6 +26,8 @@ pub const GROUP_WINDOW: Duration = Duration::from_millis(5);
 pub const SEGMENT_SIZE: u64 = 64 * 1024 * 1024;
 /// Bytes that may wait for the writer before calls have to.
 const HIGH_WATER: usize = 32 * 1024 * 1024;
+/// Most bytes of memory that are kept for a later batch.
+const KEPT: usize = 1024 * 1024;
 
 /// How durable an actor's events are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,6 +74,8 @@ struct Shared {
 struct Queue {
     // Frames without checksums and places, and where each starts.
     bytes: Vec<u8>,
+    // The memory of a batch that is written.
+    spare: Vec<u8>,
     frames: Vec<(Id, usize)>,
     sync: bool,
     appended: u64,
@@ -332,6 +336,11 @@ impl Writer {
             queue.waiters.retain(|(until, _)| *until > written);
             queue.room.clear();
             queue.places.extend(batch.places.drain());
+            // The memory of this batch serves the one after the next: large ones would be mapped and unmapped each time.
+            if batch.bytes.capacity() <= KEPT {
+                batch.bytes.clear();
+                queue.spare = std::mem::take(&mut batch.bytes);
+            }
             // Only now: what an actor wrote last is in this batch or an earlier one.
             for actor in &batch.forget {
                 queue.places.remove(actor);
@@ -354,6 +363,8 @@ impl Writer {
             } else {
                 // Nobody can wait for what is not there.
                 queue.waiters.clear();
+                // Nor does what is idle need memory.
+                (queue.bytes, queue.spare) = (Vec::new(), Vec::new());
                 queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 if !queue.frames.is_empty() && !queue.urgent && last.elapsed() > GROUP_WINDOW {
                     *last = Instant::now();
@@ -363,6 +374,7 @@ impl Writer {
         *last = Instant::now();
         queue.urgent = false;
         let frames = std::mem::take(&mut queue.frames);
+        let spare = std::mem::take(&mut queue.spare);
         let mut places = HashMap::with_capacity(frames.len().min(64));
         for (actor, _) in &frames {
             if let Some(place) = queue.places.get(actor) {
@@ -370,7 +382,7 @@ impl Writer {
             }
         }
         Some(Batch {
-            bytes: std::mem::take(&mut queue.bytes),
+            bytes: std::mem::replace(&mut queue.bytes, spare),
             frames,
             sync: std::mem::take(&mut queue.sync),
             forget: std::mem::take(&mut queue.forget),

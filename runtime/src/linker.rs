@@ -350,8 +350,9 @@ fn define_as<const N: usize, const R: usize>(
             let import = Arc::clone(&import);
             Box::new(async move {
                 let guest = store.data_mut();
-                intend(guest, &import, &args.0).await?;
-                let result = match begin(guest, &import, args.0) {
+                let mut exchange = args.0;
+                intend(guest, &import, &mut exchange).await?;
+                let result = match begin(guest, &import, exchange) {
                     Step::Ended(result) => result,
                     Step::Waits(call) => call.end(guest, &import).await,
                 };
@@ -377,12 +378,13 @@ fn define_as<const N: usize, const R: usize>(
 }
 
 /// Records what is about to change the outside, and waits until that is durable.
-async fn intend(guest: &mut Guest, import: &Import, exchange: &Exchange) -> wasmtime::Result<()> {
-    let args = exchange.arguments().concat();
+async fn intend(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> wasmtime::Result<()> {
+    exchange.keep();
+    let [args, _] = exchange.arguments();
     let event = NewEvent {
         function: Some(import.record),
         call: Some(guest.context.call),
-        ..NewEvent::plain(Kind::Intent, &args)
+        ..NewEvent::plain(Kind::Intent, args)
     };
     guest.actor.record(&event)?;
     if guest.actor.sync() != Sync::None {
@@ -446,8 +448,7 @@ fn begin(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> Step {
         Called::Room(length) => in_room(&mut exchange, length),
         Called::Elsewhere => answered(&mut exchange),
         Called::Waits(future) => {
-            exchange.keep();
-            return Step::Waits(Box::new(Waiting { future, exchange, begun }));
+            return Step::Waits(Box::new(Waiting { future, arguments: exchange.into_arguments(), begun }));
         }
     };
     Step::Ended(finish(guest, import, exchange, given, begun))
@@ -456,21 +457,22 @@ fn begin(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> Step {
 /// A call whose function waits for something.
 struct Waiting {
     future: FfiFuture<Answer>,
-    exchange: Exchange,
+    arguments: Vec<u8>,
     begun: Begun,
 }
 
 impl Waiting {
-    async fn end(mut self, guest: &mut Guest, import: &Import) -> wasmtime::Result<Exchange> {
+    async fn end(self, guest: &mut Guest, import: &Import) -> wasmtime::Result<Exchange> {
         let Guest { actor, handlers, clock, .. } = guest;
         let attached = handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
         // Guest time stops while the call waits.
         clock.pause();
         let answer = actor.core().watch.polls(actor.id(), &attached.plugin, self.future).await;
         clock.resume();
-        *self.exchange.ask().2 = Some(answer);
-        let given = answered(&mut self.exchange);
-        finish(guest, import, self.exchange, given, self.begun)
+        let mut exchange = Exchange::of(self.arguments);
+        *exchange.ask().2 = Some(answer);
+        let given = answered(&mut exchange);
+        finish(guest, import, exchange, given, self.begun)
     }
 }
 
@@ -547,6 +549,7 @@ fn finish(
             faulted(guest, import, &mut exchange, code, format!("{} {message}", import.label))?;
         }
     }
+    exchange.release();
     Ok(exchange)
 }
 

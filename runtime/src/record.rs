@@ -154,7 +154,7 @@ pub struct HandlerRecord {
     pub config: String,
 }
 
-/// A function that events name by its index in `Created::functions`.
+/// A function that events name by its index in `Setup::functions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionRecord {
     /// `package:name/interface`.
@@ -250,7 +250,7 @@ pub enum Outcome {
 pub struct Snapshot {
     /// The actor's state.
     pub state: Option<Bytes>,
-    /// Each handler's exported state, in the order of `Created::handlers`.
+    /// Each handler's exported state, in the order of `Setup::handlers`.
     pub handlers: Vec<Bytes>,
 }
 

@@ -6,7 +6,7 @@
 //!
 //! | type | direction | for |
 //! |---|---|---|
-//! | [`Args`] | out of the guest | parameters of an import |
+//! | [`Args`] | out of the guest | parameters of an import, as an [`Exchange`] |
 //! | [`Ret`] | into the guest | result of an import |
 //! | [`Export`], [`ExportBlock`] | into the guest | state and parameters of a handler export, at most 16 core values and more |
 //! | [`Returned`] | out of the guest | state and values a handler export returns |
@@ -362,8 +362,9 @@ fn put_flags(out: &mut Vec<u8>, count: usize, mut bits: Vec<u8>) {
 
 /// The encoded arguments and result of one host call.
 ///
-/// When the arguments end with a long `list<u8>` or string, its content stays where the guest has it: whoever holds this must
-/// not let the guest run, unless it has [kept](Exchange::keep) them.
+/// When the arguments end with a long `list<u8>` or string, its content stays where the guest has it. Whoever gets one with
+/// [`Args`] must [keep](Exchange::keep) or [release](Exchange::release) it before the guest runs again: before an await, and
+/// before the result is lowered, which calls the guest's `realloc`.
 pub struct Exchange(ManuallyDrop<Box<Parts>>);
 
 // Behind one pointer, since it is moved often, and larger moves cost more than all else the core does for a short call.
@@ -397,7 +398,7 @@ impl Tail {
     const NONE: Self = Self { pointer: std::ptr::null(), length: 0 };
 }
 
-// SAFETY: only read, while the guest waits for its call; the task of a call holds the guest on whatever thread it runs.
+// SAFETY: only read, and only between the lift of a call's arguments and the next time that the guest runs.
 unsafe impl Send for Tail {}
 // SAFETY: as above.
 unsafe impl Sync for Tail {}
@@ -434,11 +435,30 @@ impl Exchange {
         ([arguments, tail.get()], room, answer)
     }
 
+    /// With encoded arguments.
+    #[must_use]
+    pub fn of(arguments: Vec<u8>) -> Self {
+        let mut exchange = Self::new();
+        exchange.0.arguments = arguments;
+        exchange
+    }
+
     /// Copies what is still in the guest's memory.
     pub fn keep(&mut self) {
         let Parts { arguments, tail, .. } = &mut **self.0;
         copy::append(arguments, tail.get());
         *tail = Tail::NONE;
+    }
+
+    /// Lets go of the guest's memory: nobody looks at the arguments any more.
+    pub fn release(&mut self) {
+        self.0.tail = Tail::NONE;
+    }
+
+    /// A copy of the whole arguments, in memory of their own size.
+    #[must_use]
+    pub fn into_arguments(self) -> Vec<u8> {
+        self.arguments().concat()
     }
 
     /// The result is so many bytes of the room.
@@ -477,8 +497,8 @@ impl Tail {
     fn get(&self) -> &[u8] {
         match self.length {
             0 => &[],
-            // SAFETY: made from a slice of the guest's memory; the guest does not run, so that the memory neither moves nor
-            // changes, until it gets the result of the call that holds this.
+            // SAFETY: made from a slice of the guest's memory, which neither moves nor changes until the guest runs again;
+            // the holder has let go of it by then (contract of Exchange).
             length => unsafe { std::slice::from_raw_parts(self.pointer, length) },
         }
     }

@@ -331,8 +331,8 @@ pub struct PluginTable {
         config: Slice,
         ceiling: Slice,
     ) -> FfiFuture<Attached>,
-    /// The powers `requested` (JSON config) that `ceiling` (JSON) allows, as JSON. Pure; called whenever an actor starts
-    /// and by `theater validate`.
+    /// The powers `requested` (JSON config) that `ceiling` (JSON) allows, as JSON. Pure; called when an actor
+    /// starts with a manifest and ceiling that none had before, and by `theater validate`.
     pub narrow: unsafe extern "C" fn(this: *const (), handler_type: Slice, ceiling: Slice, requested: Slice) -> Answer,
     /// Reads what a URL of one of the descriptor's `schemes` names.
     pub resolve: unsafe extern "C" fn(this: *const (), url: Slice) -> FfiFuture<Answer>,
@@ -377,7 +377,7 @@ pub struct HandlerTable {
     /// Calls function number `function` of the descriptor, one that is not `async`. On the thread that runs the guest.
     ///
     /// `context` and `ask` live until this returns. A result ([`OK`]) may be left in the room: then its length is
-    /// returned. Else `answer` is filled and [`ELSEWHERE`] returned.
+    /// returned. Else `answer` is filled and [`ELSEWHERE`] returned. Any other number is the plugin's fault.
     pub call_sync: unsafe extern "C" fn(
         this: *const (),
         context: *const CallContext,
@@ -521,10 +521,13 @@ pub enum Called {
     Waits(FfiFuture<Answer>),
 }
 
-/// More bytes than there was room for are an ABI broken.
+/// A plugin that breaks the ABI.
 #[cold]
-fn too_long(length: u32, room: usize) -> Answer {
-    Answer::with(PANIC, format!("{length} bytes in a room of {room}"))
+fn broken(left: u32, room: usize) -> Answer {
+    match left {
+        WAITS => Answer::error("a function that is not async cannot wait"),
+        length => Answer::error(format!("it said that it left {length} bytes in a room of {room}")),
+    }
 }
 
 impl HandlerObject {
@@ -550,7 +553,7 @@ impl HandlerObject {
         *answer = Some(match left {
             // SAFETY: filled by the contract of the function.
             ELSEWHERE => unsafe { elsewhere.assume_init() },
-            length => too_long(length, most),
+            other => broken(other, most),
         });
         Called::Elsewhere
     }
@@ -579,7 +582,7 @@ impl HandlerObject {
             WAITS => return Called::Waits(unsafe { future.assume_init() }),
             // SAFETY: as above.
             ELSEWHERE => unsafe { elsewhere.assume_init() },
-            length => too_long(length, most),
+            other => broken(other, most),
         });
         Called::Elsewhere
     }

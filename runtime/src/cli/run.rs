@@ -69,6 +69,7 @@ impl Run {
             .iter()
             .map(|path| Manifest::read(path, &self.settings.values()))
             .collect::<Result<Vec<_>, _>>()?;
+        self.settings.tell_unused(&self.manifests.iter().map(PathBuf::as_path).collect::<Vec<_>>());
         let mut options = Options::new(common.plugins(), common.data());
         options.memory = Some(self.memory.unwrap_or_else(engine::machine_memory));
         options.permissions =

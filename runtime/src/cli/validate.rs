@@ -44,6 +44,7 @@ impl Validate {
     pub fn run(self, common: &Common) -> Done {
         executor::init(1);
         let manifest = Manifest::read(&self.manifest, &self.settings.values())?;
+        self.settings.tell_unused(&[&self.manifest]);
         // A folder of its own: a running program keeps the usual one locked.
         let data = std::env::temp_dir().join(format!("theater-validate-{}", std::process::id()));
         let checked = self.check(common, &manifest, data.clone());

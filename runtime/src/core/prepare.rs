@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 use theater_plugin_api::abi::OK;
+use theater_plugin_api::descriptor::Descriptor;
 use theater_plugin_api::encoding::encode;
 
 use super::{Ceilings, Core, is_ours, lock};
@@ -62,53 +64,57 @@ pub(super) struct Known(Mutex<HashMap<Source, Vec<(Ceilings, Ready)>>>);
 /// A manifest and what it came to.
 type Ready = (Arc<Manifest>, Arc<Prepared>);
 
-/// All that a manifest is read from.
-#[derive(PartialEq, Eq, Hash)]
-struct Source {
-    path: PathBuf,
-    folder: PathBuf,
-    text: String,
-}
+/// Digest of all that a manifest is read from.
+type Source = [u8; 32];
 
 /// Most manifests that are kept; a program whose actors make up new ones begins anew.
 const KEPT: usize = 1_000;
+/// Longest text of a manifest that is kept, bytes.
+const TEXT: usize = 16 * 1024;
+
+fn source(manifest: &Manifest) -> Option<Source> {
+    let [path, folder] = [&manifest.path, &manifest.folder].map(|path| path.as_os_str().as_encoded_bytes());
+    let mut hasher = Sha256::new();
+    for part in [path, folder, manifest.text.as_bytes()] {
+        hasher.update(part.len().to_le_bytes());
+        hasher.update(part);
+    }
+    (manifest.text.len() <= TEXT).then(|| hasher.finalize().into())
+}
 
 impl Known {
-    fn get(&self, manifest: &Manifest, ceilings: &Ceilings) -> Option<Ready> {
+    fn get(&self, source: Source, ceilings: &Ceilings) -> Option<Ready> {
         let known = lock(&self.0);
-        let (_, ready) = known.get(&Source::of(manifest))?.iter().find(|(under, _)| under == ceilings)?;
+        let (_, ready) = known.get(&source)?.iter().find(|(under, _)| under == ceilings)?;
         Some(ready.clone())
     }
 
-    fn keep(&self, ceilings: &Ceilings, ready: &Ready) {
+    fn keep(&self, source: Source, ceilings: &Ceilings, ready: &Ready) {
         let mut known = lock(&self.0);
         if known.values().map(Vec::len).sum::<usize>() >= KEPT {
             known.clear();
         }
-        let all = known.entry(Source::of(&ready.0)).or_default();
+        let all = known.entry(source).or_default();
         all.retain(|(under, _)| under != ceilings);
         all.push((ceilings.clone(), ready.clone()));
-    }
-}
-
-impl Source {
-    fn of(manifest: &Manifest) -> Self {
-        Self { path: manifest.path.clone(), folder: manifest.folder.clone(), text: manifest.text.clone() }
     }
 }
 
 impl Core {
     /// As [`Core::prepare`], of what was prepared before when nothing has changed since.
     pub(super) async fn ready(self: &Arc<Self>, manifest: &Manifest, ceilings: &Ceilings) -> Result<Ready, Error> {
-        if let Some((manifest, prepared)) = self.known.get(manifest, ceilings) {
+        let source = source(manifest);
+        if let Some((manifest, prepared)) = source.and_then(|source| self.known.get(source, ceilings)) {
             let component = self.component(&manifest, prepared.pooled).await?;
-            if Arc::ptr_eq(&component, &prepared.linked.component) {
+            if component.digest == prepared.linked.component.digest {
                 return Ok((manifest, prepared));
             }
         }
         let prepared = self.prepare(manifest, ceilings).await?;
         let ready = (Arc::new(manifest.clone()), Arc::new(prepared));
-        self.known.keep(ceilings, &ready);
+        if let Some(source) = source {
+            self.known.keep(source, ceilings, &ready);
+        }
         Ok(ready)
     }
 
@@ -155,11 +161,33 @@ impl Core {
         self.add_ambient(&component, &mut handlers, ceilings)?;
         self.check_offers(manifest, &component, &handlers)?;
         check_interface(manifest, &component, &handlers)?;
+        self.tell_uncalled(manifest, &component, &handlers);
         let plugins: Vec<_> = handlers.iter().map(|handler| Arc::clone(&handler.plugin)).collect();
         let engine = if pooled { &self.engines.pooled } else { &self.engines.on_demand };
         let linked = self.links.get(engine, pooled, &component, &plugins)?;
         let below = self.below(manifest, &handlers, ceilings)?;
         Ok(Prepared { handlers, linked, pooled, below, setup: OnceLock::new() })
+    }
+
+    /// An interface that a plugin would call, were its handler in the manifest, is most often a handler forgotten.
+    fn tell_uncalled(&self, manifest: &Manifest, component: &Component, handlers: &[PreparedHandler]) {
+        let calls =
+            |plugin: &Descriptor, export: &str| plugin.calls.iter().any(|called| meets(&called.interface, export));
+        let mut exports: Vec<_> = component.exports.iter().map(|export| export.interface.as_str()).collect();
+        exports.dedup();
+        for export in exports {
+            if handlers.iter().any(|handler| calls(&handler.plugin.descriptor, export)) {
+                continue;
+            }
+            let caller = self.plugins.all().find(|found| calls(&found.descriptor, export));
+            if let Some(handler) = caller.and_then(|found| found.descriptor.handlers.first()) {
+                tracing::warn!(
+                    "actor {:?} exports {export}, which nothing calls unless {} has [[handlers]] with type = {handler:?}",
+                    manifest.name,
+                    manifest.path.display()
+                );
+            }
+        }
     }
 
     /// What an actor's children may have: `[permissions.h]` as far as its own ceiling allows, without that table what it has

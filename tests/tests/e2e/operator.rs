@@ -196,6 +196,28 @@ fn validate_shows_what_each_handler_is_allowed() {
 }
 
 #[test]
+fn what_is_forgotten_or_has_no_place_is_told_of() {
+    let scratch = Scratch::new();
+    let permissions = scratch.write("permissions.toml", "[http-server]\n[htttp-client]\n").display().to_string();
+    let told = |manifest: String, more: &[&str]| {
+        let path = scratch.write("actor.toml", manifest).display().to_string();
+        let output = theater(&[&["validate", &path][..], more].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let forgotten = told(manifest("hello-http", ""), &[]);
+    assert!(forgotten.contains("exports theater:simple/http-server, which nothing calls"), "{forgotten}");
+    assert!(forgotten.contains("type = \"http-server\""), "{forgotten}");
+    let (set, allowed) = (["--set", "port=0", "--set", "prot=1"], ["--permissions", &permissions]);
+    let place = manifest("hello-http", &HTTP.replace("port = 0", "port = ${port:-1}"));
+    let unused = told(place, &[&set[..], &allowed].concat());
+    assert!(unused.contains("--set prot=..: no manifest has a place ${prot}"), "{unused}");
+    assert!(unused.contains("the permissions name \"htttp-client\""), "{unused}");
+    assert_eq!(unused.lines().count(), 2, "{unused}");
+    assert_eq!(told(manifest("hello-http", HTTP), &[]), "");
+}
+
+#[test]
 fn events_and_chains_are_listed_and_shown() {
     let scratch = Scratch::new();
     let data = a_day(&scratch);

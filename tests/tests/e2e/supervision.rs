@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value as Json, json};
 use theater_tests::talk::{TALK, ask, ask_until, manifests, start, tell, try_ask};
-use theater_tests::{Running, Scratch, chain, texts, theater, wait_until};
+use theater_tests::{Running, Scratch, chain, component, texts, theater, wait_until};
 
 const SUPERVISE: &str = "[[handlers]]\ntype = \"supervisor\"\n";
 const WORKER: &str = "[[handlers]]\ntype = \"message-server\"\n[[handlers]]\ntype = \"timing\"\n";
@@ -186,7 +186,7 @@ fn a_failed_start_is_err_and_no_death() {
 fn a_child_may_only_what_its_parent_may() {
     let scratch = Scratch::new();
     let timing = "config = { max_sleep_duration = 50 }";
-    manifests(&scratch, &[("worker", WORKER)]);
+    let worker = manifests(&scratch, &[("worker", WORKER)]).remove(0);
     let parent = format!("{TALK}{SUPERVISE}\n[[handlers]]\ntype = \"timing\"\n{timing}\n");
     let with_ceiling = format!("{parent}\n[permissions.timing]\nmax_sleep_duration = 7\n");
     let paths = manifests(&scratch, &[("tree", &with_ceiling)]);
@@ -196,17 +196,42 @@ fn a_child_may_only_what_its_parent_may() {
         shown.contains("children, handler timing: at most") && shown.contains("\"max_sleep_duration\":7"),
         "{shown}"
     );
-    let (mut running, at) = start(&scratch, &[("tree", &with_ceiling)]);
+    // An actor of the child's manifest that may do everything runs before it.
+    let mut running = Running::start(&scratch.path().join("data"), &[&worker, &paths[0]]);
+    let at = running.address(1);
     // Its own manifest asks for no limit.
-    let child = grow(at[0], 1).remove(0);
+    let child = grow(at, 1).remove(0);
     let sleep = |ms: u64| {
         let message = json!({"type": "sleep", "payload": {"ms": ms}});
-        try_ask(at[0], "ask", json!({"child": child, "message": message}))
+        try_ask(at, "ask", json!({"child": child, "message": message}))
     };
     assert_eq!(sleep(7), Ok(json!({})));
     let refused = sleep(8).unwrap_err();
     assert!(refused.contains("max_sleep_duration"), "{refused}");
     assert!(running.stop().0.success());
+}
+
+#[test]
+fn a_component_that_was_replaced_is_what_the_next_start_runs() {
+    let scratch = Scratch::new();
+    let (mut running, at) = tree(&scratch, "");
+    let worker = std::fs::read(component("worker")).unwrap();
+    let own = scratch.write("own.wasm", &worker);
+    let manifest = format!("name = \"own\"\ncomponent_path = \"own.wasm\"\n{WORKER}");
+    scratch.write("own.toml", manifest);
+    let grown = || ask(at, "grow", json!({"children": 1, "worker": "own.toml"}))["children"][0].clone();
+    let before = [grown(), grown()];
+    // The same with a custom section behind it.
+    std::fs::write(&own, [&worker[..], &[0, 2, 1, b'x']].concat()).unwrap();
+    let after = grown();
+    assert!(running.stop().0.success());
+    verified(&running);
+    let digest_of = |child: &Json| {
+        let text = texts(&chain(&running.data, child.as_str().unwrap()), "created").remove(0);
+        text.split_once("component sha256:").unwrap().1[..64].to_owned()
+    };
+    assert_eq!(digest_of(&before[0]), digest_of(&before[1]));
+    assert_ne!(digest_of(&before[1]), digest_of(&after));
 }
 
 #[test]

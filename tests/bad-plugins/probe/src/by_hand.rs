@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use theater_plugin_api::abi::{Answer, encoded};
-use theater_plugin_api::encoding::decode;
-use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Plugin};
+use theater_plugin_api::abi::Answer;
+use theater_plugin_api::encoding::Reader;
+use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, Place, Plugin};
 
 /// The plugin, and its handler.
 pub struct Healthy;
@@ -23,20 +23,16 @@ impl Plugin for Healthy {
 impl Handler for Healthy {}
 
 impl Dispatch for Healthy {
-    fn dispatch_sync(&self, _: &Call, function: u32, arguments: &[u8]) -> Answer {
+    fn dispatch_sync(&self, _: &Call, function: u32, arguments: Reader<'_>, place: &mut Place<'_>) {
         match function {
-            0 => echo(arguments),
-            2 => encoded(&7_u32),
-            _ => Answer::error("no such function"),
+            0 => echo(arguments, place),
+            2 => place.give(&7_u32),
+            _ => place.answer(Answer::error("no such function")),
         }
     }
-    fn dispatch(
-        self: Arc<Self>,
-        _: Call,
-        _: u32,
-        arguments: &[u8],
-    ) -> std::pin::Pin<Box<dyn Future<Output = Answer> + Send>> {
-        Box::pin(std::future::ready(echo(arguments)))
+    fn dispatch(self: Arc<Self>, _: &Call, _: u32, arguments: Reader<'_>, place: &mut Place<'_>) -> Option<Pending> {
+        echo(arguments, place);
+        None
     }
     fn function_name(function: u32) -> &'static str {
         ["bad:plugin/probe@1.0.0/run", "bad:plugin/probe@1.0.0/run-later", "bad:plugin/probe@1.0.0/bare"]
@@ -46,10 +42,10 @@ impl Dispatch for Healthy {
     }
 }
 
-fn echo(arguments: &[u8]) -> Answer {
-    match decode::<(String,)>(arguments) {
-        Ok((text,)) => encoded(&Ok::<_, String>(text)),
-        Err(error) => Answer::error(error.to_string()),
+fn echo(mut arguments: Reader<'_>, place: &mut Place<'_>) {
+    match arguments.value::<(String,)>() {
+        Ok((text,)) => place.give(&Ok::<_, String>(text)),
+        Err(error) => place.answer(Answer::error(error.to_string())),
     }
 }
 

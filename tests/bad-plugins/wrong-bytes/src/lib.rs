@@ -1,13 +1,12 @@
-//! Broken: answers with bytes that are not the encoding of the function's result.
+//! Broken: answers with bytes that are not the encoding of the function's result, in the core's room and in its own.
 
 #![forbid(unsafe_code)]
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use theater_plugin_api::abi::Answer;
-use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Plugin};
+use theater_plugin_api::encoding::{Output, Reader};
+use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, Place, Plugin};
 
 theater_plugin_api::bindings! {
     plugin: Broken,
@@ -52,11 +51,12 @@ struct Untyped;
 impl Handler for Untyped {}
 
 impl Dispatch for Untyped {
-    fn dispatch_sync(&self, _: &Call, function: u32, _: &[u8]) -> Answer {
-        Answer::ok(bytes(function))
+    fn dispatch_sync(&self, _: &Call, function: u32, _: Reader<'_>, place: &mut Place<'_>) {
+        place.write(&bytes(function));
     }
-    fn dispatch(self: Arc<Self>, _: Call, function: u32, _: &[u8]) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
-        Box::pin(std::future::ready(Answer::ok(bytes(function))))
+    fn dispatch(self: Arc<Self>, _: &Call, function: u32, _: Reader<'_>, place: &mut Place<'_>) -> Option<Pending> {
+        place.answer(Answer::ok(bytes(function)));
+        None
     }
     fn function_name(_: u32) -> &'static str {
         ""
