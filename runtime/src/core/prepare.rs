@@ -161,11 +161,11 @@ impl Core {
         self.add_ambient(&component, &mut handlers, ceilings)?;
         self.check_offers(manifest, &component, &handlers)?;
         check_interface(manifest, &component, &handlers)?;
-        self.tell_uncalled(manifest, &component, &handlers);
         let plugins: Vec<_> = handlers.iter().map(|handler| Arc::clone(&handler.plugin)).collect();
         let engine = if pooled { &self.engines.pooled } else { &self.engines.on_demand };
         let linked = self.links.get(engine, pooled, &component, &plugins)?;
         let below = self.below(manifest, &handlers, ceilings)?;
+        self.tell_uncalled(manifest, &component, &handlers);
         Ok(Prepared { handlers, linked, pooled, below, setup: OnceLock::new() })
     }
 

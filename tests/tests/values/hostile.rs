@@ -194,7 +194,7 @@ fn a_list_or_text_outside_memory_or_not_aligned_is_an_error() {
 
 #[test]
 fn long_bytes_and_text_at_the_end_of_parameters_arrive_whole() {
-    for length in [0u32, 1, 1023, 1024, 1025, 70_000] {
+    for length in [0u32, 1, 1023, 1024, 1025, 20_000] {
         let mut content = theater_plugin_api::encoding::encode(&length).unwrap();
         content.extend(std::iter::repeat_n(0x61, length as usize));
         let filled = format!("(memory.fill (i32.const 64) (i32.const 0x61) (i32.const {length}))");
