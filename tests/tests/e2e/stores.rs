@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use theater_tests::talk::{TALK, ask, start, try_ask};
-use theater_tests::{Scratch, json_lines, theater};
+use theater_tests::{Scratch, chain, json_lines, texts, theater};
 
 fn store(granted: &str) -> String {
     format!(
@@ -32,6 +32,22 @@ fn what_an_actor_keeps_is_there_after_the_program_and_for_the_operator() {
     let wrong = theater(&["--data", &data, "store", "frob"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("theater store"));
+}
+
+#[test]
+fn a_long_content_stands_whole_in_the_intent_and_the_call() {
+    let scratch = Scratch::new();
+    let (mut running, at) = start(&scratch, &[("file-cache", &store("stores = [\"shared\"]"))]);
+    let content: String = (0..3_000).map(|number| char::from(b'a' + (number * 7 % 26) as u8)).collect();
+    let _ = ask(at[0], "put", json!({"label": "long", "content": content}));
+    assert_eq!(ask(at[0], "get", json!({"label": "long"}))["content"], *content);
+    assert!(running.stop().0.success());
+    let events = chain(&running.data, "file-cache");
+    let whole =
+        |kind: &str| texts(&events, kind).iter().filter(|text| text.contains(&format!("b\"{content}\""))).count();
+    assert_eq!(whole("intent"), 1, "{:?}", texts(&events, "intent"));
+    // What was put, and what was got.
+    assert_eq!(whole("host"), 2, "{:?}", texts(&events, "host"));
 }
 
 #[test]
