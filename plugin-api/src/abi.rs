@@ -227,10 +227,21 @@ unsafe extern "C" fn plugin_narrow<P: Plugin>(
     })
 }
 
-unsafe extern "C" fn plugin_resolve<P: Plugin>(this: *const (), url: Slice) -> FfiFuture<Answer> {
+unsafe extern "C" fn plugin_resolve<P: Plugin>(
+    this: *const (),
+    url: Slice,
+    actor: Slice,
+    ceiling: Slice,
+) -> FfiFuture<Answer> {
     // SAFETY: as in plugin_attach.
-    let (plugin, url) = unsafe { (share::<P>(this), url.text()) };
-    guarded(async move { answer_of(plugin.resolve(&url).await) })
+    let (plugin, url, actor, ceiling) = unsafe { (share::<P>(this), url.text(), actor.text(), json(ceiling.get())) };
+    guarded(async move {
+        let resolved = match ceiling {
+            Ok(ceiling) => plugin.resolve(&url, &actor, &ceiling).await,
+            Err(error) => Err(error),
+        };
+        answer_of(resolved)
+    })
 }
 
 unsafe extern "C" fn plugin_command<P: Plugin>(this: *const (), name: Slice, arguments: Slice) -> FfiFuture<Answer> {

@@ -43,11 +43,19 @@ pub trait Plugin: Send + Sync + Sized + 'static {
         Ok(crate::narrow::equal_only(ceiling, requested))
     }
 
-    /// Reads what a URL of one of this plugin's `schemes` names. Called when a manifest names such a URL.
+    /// Reads what a URL of one of this plugin's `schemes` names. Called when such a URL stands in the manifest of an actor
+    /// that an operator starts (then `actor` is empty), or when the actor with the id `actor` starts another from one.
+    /// `ceiling` is what whoever asks may grant of this plugin's config, as in [`Plugin::narrow`]: what it does not allow
+    /// must not be read.
     ///
     /// # Errors
     /// A sentence with the URL in it.
-    fn resolve(&self, url: &str) -> impl Future<Output = Result<Vec<u8>, String>> + Send {
+    fn resolve(
+        &self,
+        url: &str,
+        _actor: &str,
+        _ceiling: &Value,
+    ) -> impl Future<Output = Result<Vec<u8>, String>> + Send {
         let refusal = format!("{url}: this plugin resolves no URLs");
         async move { Err(refusal) }
     }

@@ -2,16 +2,17 @@
 //!
 //! What a death means is the plugin's to say; who is whose child and who still lives is in [`crate::family`].
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use theater_plugin_api::host::ChainEvent;
 
 use crate::actor::{Origin, Shared, TO_RESTART};
+use crate::core::Under;
 use crate::error::chain_of;
 use crate::family::Standing;
-use crate::manifest::{Manifest, Values};
+use crate::manifest::{InitState, Manifest, Values};
 
 /// What a manifest given as text is called in messages.
 const INLINE: &str = "<the manifest given>";
@@ -49,24 +50,39 @@ pub async fn resume(parent: &Arc<Shared>, manifest: &str, state: Option<Vec<u8>>
 
 async fn origin(parent: &Arc<Shared>, manifest: &str, state: Option<Vec<u8>>) -> Result<Origin, String> {
     let folder = &parent.manifest().folder;
-    let manifest = read(parent, manifest, folder).await?;
-    let below = parent.origin().prepared.below.clone();
-    parent.core().origin(&manifest, &below, state).await.map_err(|error| chain_of(&error))
+    let under = Under { parent: parent.id_text(), ceilings: &parent.origin().prepared.below };
+    let manifest = read(parent, manifest, folder, under).await?;
+    parent.core().origin(&manifest, under, state).await.map_err(|error| chain_of(&error))
 }
 
 /// TOML when it has a newline or `=`, a URL when it has a scheme, else a path.
-async fn read(parent: &Arc<Shared>, manifest: &str, folder: &Path) -> Result<Manifest, String> {
+async fn read(parent: &Arc<Shared>, manifest: &str, folder: &Path, under: Under<'_>) -> Result<Manifest, String> {
     let values = Values::new();
-    let parsed = if manifest.contains(['\n', '=']) {
-        Manifest::parse(Path::new(INLINE), folder, manifest, &values)
-    } else if let Some((scheme, _)) = manifest.split_once("://") {
-        let bytes = parent.core().resolve(scheme, manifest).await?;
+    if manifest.contains(['\n', '=']) {
+        return confined(
+            Manifest::parse(Path::new(INLINE), folder, manifest, &values).map_err(|error| chain_of(&error))?,
+        );
+    }
+    if let Some((scheme, _)) = manifest.split_once("://") {
+        let bytes = parent.core().resolve(scheme, manifest, under).await?;
         let text = String::from_utf8(bytes).map_err(|_| format!("{manifest}: a manifest is UTF-8 text"))?;
-        Manifest::parse(&PathBuf::from(manifest), folder, &text, &values)
-    } else {
-        Manifest::read(&folder.join(manifest), &values)
-    };
-    parsed.map_err(|error| chain_of(&error))
+        let parsed = Manifest::parse(&PathBuf::from(manifest), folder, &text, &values);
+        return confined(parsed.map_err(|error| chain_of(&error))?);
+    }
+    Manifest::read(&folder.join(manifest), &values).map_err(|error| chain_of(&error))
+}
+
+/// A manifest that an actor may have written itself: its child's first state is no file that the actor could not read.
+fn confined(manifest: Manifest) -> Result<Manifest, String> {
+    let inside =
+        |path: &str| Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    match &manifest.init_state {
+        Some(InitState::Path(path)) if !inside(path) => Err(format!(
+            "init_state = {path:?} is outside the folder of the parent's manifest; pass the state to spawn, or write it as \
+             init_state = {{ json = .. }}"
+        )),
+        _ => Ok(manifest),
+    }
 }
 
 /// The child that an id, or the name of a living child, stands for.

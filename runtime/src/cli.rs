@@ -89,7 +89,7 @@ enum Command {
     Chain(chain::ChainCommand),
     /// Follows a message from end to end over all chains
     Trace(trace::Trace),
-    /// A command that a plugin answers, as `theater store ls`; options of the program stand before it
+    /// A command that a plugin answers, as `theater store ls`
     #[command(external_subcommand)]
     Plugins(Vec<OsString>),
 }

@@ -112,6 +112,15 @@ impl Ceilings {
     }
 }
 
+/// Under whom an actor starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Under<'a> {
+    /// Its parent's id; empty: an operator starts it.
+    pub parent: &'a str,
+    /// What it may have.
+    pub ceilings: &'a Ceilings,
+}
+
 /// Everything actors share.
 pub struct Core {
     options: Options,
@@ -351,24 +360,24 @@ impl Core {
     /// # Errors
     /// Everything that can be wrong with a manifest, its component and its handlers, and a failed `init`.
     pub async fn start(self: &Arc<Self>, manifest: &Manifest) -> Result<Arc<Shared>, Error> {
-        let origin = self.origin(manifest, &self.top, None).await?;
+        let origin = self.origin(manifest, self.top(), None).await?;
         self.begin(None, origin).await
     }
 
     /// What the operator lets top-level actors have.
     #[must_use]
-    pub fn top(&self) -> &Ceilings {
-        &self.top
+    pub fn top(&self) -> Under<'_> {
+        Under { parent: "", ceilings: &self.top }
     }
 
     /// Everything an actor is started from; `state` in place of the manifest's.
     pub(crate) async fn origin(
         self: &Arc<Self>,
         manifest: &Manifest,
-        ceilings: &Ceilings,
+        under: Under<'_>,
         state: Option<Vec<u8>>,
     ) -> Result<Origin, Error> {
-        let (manifest, prepared) = self.ready(manifest, ceilings).await?;
+        let (manifest, prepared) = self.ready(manifest, under).await?;
         let state = match state {
             Some(state) => Some(state),
             None => manifest.initial_state()?,
@@ -536,13 +545,20 @@ impl Core {
     }
 
     /// What a URL names, through the plugin that resolves its scheme.
-    pub(crate) async fn resolve(self: &Arc<Self>, scheme: &str, url: &str) -> Result<Vec<u8>, String> {
+    pub(crate) async fn resolve(
+        self: &Arc<Self>,
+        scheme: &str,
+        url: &str,
+        under: Under<'_>,
+    ) -> Result<Vec<u8>, String> {
         let found = self.plugins.all().find(|found| found.descriptor.schemes.iter().any(|known| known == scheme));
         let Some(found) = found else {
             return Err(format!("no plugin in {} resolves {scheme}:// URLs", self.plugins.folder().display()));
         };
         let plugin = self.load(found).map_err(|error| crate::error::chain_of(&error))?;
-        let answer = plugin.object.resolve(url).await;
+        let handler_type = found.descriptor.handlers.first().map_or(scheme, String::as_str);
+        let ceiling = under.ceilings.of(handler_type).to_string();
+        let answer = plugin.object.resolve(url, under.parent, &ceiling).await;
         if answer.status == OK { Ok(answer.bytes.to_vec()) } else { Err(answer.sentence()) }
     }
 

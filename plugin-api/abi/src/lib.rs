@@ -334,8 +334,10 @@ pub struct PluginTable {
     /// The powers `requested` (JSON config) that `ceiling` (JSON) allows, as JSON. Pure; called when an actor
     /// starts with a manifest and ceiling that none had before, and by `theater validate`.
     pub narrow: unsafe extern "C" fn(this: *const (), handler_type: Slice, ceiling: Slice, requested: Slice) -> Answer,
-    /// Reads what a URL of one of the descriptor's `schemes` names.
-    pub resolve: unsafe extern "C" fn(this: *const (), url: Slice) -> FfiFuture<Answer>,
+    /// Reads what a URL of one of the descriptor's `schemes` names, for the actor with the id `actor`, whose manifest or
+    /// whose child's it stands in, and which may as much as `ceiling` (JSON) says; an operator has no id, and null or the
+    /// operator's own ceiling.
+    pub resolve: unsafe extern "C" fn(this: *const (), url: Slice, actor: Slice, ceiling: Slice) -> FfiFuture<Answer>,
     /// Runs an operator's command of the descriptor's `commands`; arguments and result are JSON.
     pub command: unsafe extern "C" fn(this: *const (), name: Slice, arguments: Slice) -> FfiFuture<Answer>,
     /// A later addition by name, or null; a frozen table of its own.
@@ -500,9 +502,9 @@ impl PluginObject {
         unsafe { self.table.narrow()(self.data, handler_type.into(), ceiling.into(), requested.into()) }
     }
     /// Calls [`PluginTable::resolve`].
-    pub fn resolve(self, url: &str) -> FfiFuture<Answer> {
+    pub fn resolve(self, url: &str, actor: &str, ceiling: &str) -> FfiFuture<Answer> {
         // SAFETY: as above.
-        unsafe { self.table.resolve()(self.data, url.into()) }
+        unsafe { self.table.resolve()(self.data, url.into(), actor.into(), ceiling.into()) }
     }
     /// Calls [`PluginTable::command`].
     pub fn command(self, name: &str, arguments: &str) -> FfiFuture<Answer> {

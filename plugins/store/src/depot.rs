@@ -174,14 +174,14 @@ impl Depot {
     }
 
     /// The bytes that an operator or a URL names.
-    pub fn named(&self, store: &str, target: &Target) -> Result<Vec<u8>, Error> {
+    pub fn named(&self, rights: &Rights, store: &str, target: &Target) -> Result<Vec<u8>, Error> {
         let hash = match target {
             Target::Hash(hash) => *hash,
             Target::Label(label) => self
-                .newest(&Rights::Operator, store, label)?
+                .newest(rights, store, label)?
                 .ok_or_else(|| Error::NoLabel { store: store.to_owned(), label: label.clone() })?,
         };
-        self.get(&Rights::Operator, store, &hash)
+        self.get(rights, store, &hash)
     }
 
     /// Whether a store has a content.

@@ -85,10 +85,11 @@ impl Plugin for Stores {
         rights::narrow(ceiling, requested)
     }
 
-    async fn resolve(&self, url: &str) -> Result<Vec<u8>, String> {
+    async fn resolve(&self, url: &str, actor: &str, ceiling: &Value) -> Result<Vec<u8>, String> {
         let (store, target) = Target::of_url(url)?;
+        let rights = Rights::under(actor, ceiling).map_err(|error| format!("{url}: {error}"))?;
         let depot = Arc::clone(&self.depot);
-        unblock(move || depot.named(&store, &target)).await.map_err(|error| format!("{url}: {error}"))
+        unblock(move || depot.named(&rights, &store, &target)).await.map_err(|error| format!("{url}: {error}"))
     }
 
     async fn command(&self, name: &str, arguments: Value) -> Result<Value, String> {

@@ -47,6 +47,18 @@ impl Rights {
         Ok(Self::Actor(id, config))
     }
 
+    /// The rights of whoever may what `ceiling` says; null is everything.
+    ///
+    /// # Errors
+    /// A sentence for a ceiling that is no config.
+    pub fn under(actor: &str, ceiling: &Value) -> Result<Self, String> {
+        if ceiling.is_null() {
+            return Ok(Self::Operator);
+        }
+        let config = Config::deserialize(ceiling).map_err(|error| error.to_string())?;
+        Self::of_actor(actor.to_owned(), config).map_err(String::from)
+    }
+
     /// The owner of a store this caller makes; empty: it is shared.
     pub fn owner(&self) -> &str {
         match self {

@@ -75,7 +75,7 @@ impl World {
     }
 
     fn resolve(&self, url: &str) -> Result<Vec<u8>, String> {
-        block_on(self.plugin.resolve(url))
+        block_on(self.plugin.resolve(url, "", &Value::Null))
     }
 }
 
@@ -534,6 +534,29 @@ fn a_url_answers_the_newest_of_a_label_or_a_content() {
     ] {
         let error = world.resolve(&url).unwrap_err();
         assert!(error.contains(&url) && error.contains(why), "{error}");
+    }
+}
+
+/// [store-18]
+#[test]
+fn a_url_reaches_no_store_that_whoever_names_it_may_not_see() {
+    let world = World::new();
+    world.actor(json!({ "stores": ["s"] })).at_label("s", "app", "shared");
+    let (owner, own) = world.owner(json!({}));
+    owner.at_label(&own, "app", "own");
+    let id = owner.host.host().whose().unwrap().actor;
+    let resolve = |url: &str, actor: &str, ceiling| block_on(world.plugin.resolve(url, actor, &ceiling));
+    let own = format!("store://{own}/app");
+    assert_eq!(resolve("store://s/app", &id, json!({ "stores": ["s"] })), Ok(b"shared".to_vec()));
+    assert_eq!(resolve(&own, &id, json!({})), Ok(b"own".to_vec()));
+    for (url, actor, ceiling) in [
+        ("store://s/app", id.as_str(), json!({})),
+        ("store://s/app", id.as_str(), json!({ "stores": ["t"] })),
+        (own.as_str(), "somebody", json!({ "stores": ["s"] })),
+        (own.as_str(), "", json!({ "stores": ["s"] })),
+    ] {
+        let error = resolve(url, actor, ceiling).unwrap_err();
+        assert!(error.contains(url) && error.contains("has no store"), "{error}");
     }
 }
 

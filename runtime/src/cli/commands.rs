@@ -14,7 +14,7 @@ use theater_runtime::error::suggest;
 use theater_runtime::executor;
 use theater_runtime::plugins::Plugins;
 
-use super::{Cli, Common, Done, print_line};
+use super::{Cli, Common, Done, EXAMPLES, print_line};
 
 /// A command for an actor that `theater run` starts.
 pub struct Asked {
@@ -29,7 +29,7 @@ pub struct Asked {
 /// Reads the command line. Only one that has an option the program does not know, or that asks for help, makes it look into
 /// the plugin folder.
 pub fn parse() -> (Cli, Vec<Asked>) {
-    let words: Vec<OsString> = std::env::args_os().collect();
+    let words = in_front(std::env::args_os().collect());
     let first = Cli::command().try_get_matches_from(&words);
     let (matches, commands) = match first {
         Ok(matches) => (matches, Vec::new()),
@@ -44,6 +44,36 @@ pub fn parse() -> (Cli, Vec<Asked>) {
     });
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     (cli, asked)
+}
+
+/// The words with the program's own options in front of a plugin's command, where clap knows them.
+fn in_front(words: Vec<OsString>) -> Vec<OsString> {
+    let own = Cli::command();
+    let takes_value = |word: &str| {
+        own.get_arguments().filter(|known| known.get_action().takes_values()).any(|known| {
+            let long = known.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long));
+            long || known.get_short().is_some_and(|short| word == format!("-{short}"))
+        })
+    };
+    let (mut options, mut rest) = (Vec::new(), Vec::new());
+    let mut left = words.iter().skip(1);
+    while let Some(word) = left.next() {
+        let text = word.to_string_lossy();
+        if takes_value(&text) {
+            options.push(word);
+            options.extend(left.next());
+        } else if text.split_once('=').is_some_and(|(name, _)| takes_value(name)) {
+            options.push(word);
+        } else {
+            rest.push(word);
+        }
+    }
+    match rest.first().map(|command| command.to_string_lossy()) {
+        Some(command) if !command.starts_with('-') && command != "help" && own.find_subcommand(&*command).is_none() => {
+            words.iter().take(1).chain(options).chain(rest).cloned().collect()
+        }
+        _ => words,
+    }
 }
 
 /// Names and help of the commands of the plugins that `--plugins` or the default folder has.
@@ -67,9 +97,12 @@ fn commands_of(words: &[OsString]) -> Vec<(String, String)> {
     all.filter(|(name, _)| !taken(name)).collect()
 }
 
-/// The command line with an option of `run` for each command.
+/// The command line with an option of `run` for each command, and its help with all of them.
 fn extended(commands: &[(String, String)]) -> Command {
-    Cli::command().mut_subcommand("run", |run| {
+    let width = commands.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let lines: String = commands.iter().map(|(name, help)| format!("  {name:width$}  {help}\n")).collect();
+    let of_plugins = if lines.is_empty() { lines } else { format!("Commands of the plugins:\n{lines}\n") };
+    Cli::command().after_help(format!("{of_plugins}{EXAMPLES}")).mut_subcommand("run", |run| {
         commands.iter().fold(run, |run, (name, help)| {
             let option = Arg::new(name.clone()).long(name.clone()).value_name("ACTOR=JSON").action(ArgAction::Append);
             run.arg(option.help(format!("{help} (once all actors are ready; then the program ends)")))

@@ -10,7 +10,7 @@ use theater_plugin_api::abi::OK;
 use theater_plugin_api::descriptor::Descriptor;
 use theater_plugin_api::encoding::encode;
 
-use super::{Ceilings, Core, is_ours, lock};
+use super::{Ceilings, Core, Under, is_ours, lock};
 use crate::component::Component;
 use crate::config;
 use crate::engine::{POOLED_MEMORY, POOLED_TABLE};
@@ -102,18 +102,18 @@ impl Known {
 
 impl Core {
     /// As [`Core::prepare`], of what was prepared before when nothing has changed since.
-    pub(super) async fn ready(self: &Arc<Self>, manifest: &Manifest, ceilings: &Ceilings) -> Result<Ready, Error> {
+    pub(super) async fn ready(self: &Arc<Self>, manifest: &Manifest, under: Under<'_>) -> Result<Ready, Error> {
         let source = source(manifest);
-        if let Some((manifest, prepared)) = source.and_then(|source| self.known.get(source, ceilings)) {
-            let component = self.component(&manifest, prepared.pooled).await?;
+        if let Some((manifest, prepared)) = source.and_then(|source| self.known.get(source, under.ceilings)) {
+            let component = self.component(&manifest, prepared.pooled, under).await?;
             if component.digest == prepared.linked.component.digest {
                 return Ok((manifest, prepared));
             }
         }
-        let prepared = self.prepare(manifest, ceilings).await?;
+        let prepared = self.prepare(manifest, under).await?;
         let ready = (Arc::new(manifest.clone()), Arc::new(prepared));
         if let Some(source) = source {
-            self.known.keep(source, ceilings, &ready);
+            self.known.keep(source, under.ceilings, &ready);
         }
         Ok(ready)
     }
@@ -151,13 +151,14 @@ impl Core {
     ///
     /// # Errors
     /// As [`Core::start`].
-    pub async fn prepare(self: &Arc<Self>, manifest: &Manifest, ceilings: &Ceilings) -> Result<Prepared, Error> {
+    pub async fn prepare(self: &Arc<Self>, manifest: &Manifest, under: Under<'_>) -> Result<Prepared, Error> {
+        let ceilings = under.ceilings;
         let mut handlers = Vec::new();
         for entry in &manifest.handlers {
             handlers.push(self.prepare_handler(manifest, entry, ceilings.of(&entry.handler_type))?);
         }
         let pooled = manifest.limits.memory_bytes <= POOLED_MEMORY && manifest.limits.table_elements <= POOLED_TABLE;
-        let component = self.component(manifest, pooled).await?;
+        let component = self.component(manifest, pooled, under).await?;
         self.add_ambient(&component, &mut handlers, ceilings)?;
         self.check_offers(manifest, &component, &handlers)?;
         check_interface(manifest, &component, &handlers)?;
@@ -212,7 +213,12 @@ impl Core {
         Ok(Ceilings::Only(Arc::new(below)))
     }
 
-    async fn component(self: &Arc<Self>, manifest: &Manifest, pooled: bool) -> Result<Arc<Component>, Error> {
+    async fn component(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        pooled: bool,
+        under: Under<'_>,
+    ) -> Result<Arc<Component>, Error> {
         let unreadable = |reason: String| {
             let key = ["component_path", "component"].into_iter().find(|key| manifest.place(key).line.is_some());
             let place = key.map(|key| manifest.place(key));
@@ -222,7 +228,7 @@ impl Core {
         let (path, component) = match manifest.component.split_once("://") {
             Some((scheme, _)) => {
                 let path = PathBuf::from(&manifest.component);
-                let bytes = self.resolve(scheme, &manifest.component).await.map_err(unreadable)?;
+                let bytes = self.resolve(scheme, &manifest.component, under).await.map_err(unreadable)?;
                 let component = self.components.get(engine, pooled, &path, bytes)?;
                 (path, component)
             }

@@ -349,7 +349,8 @@ fn the_version_names_the_abi_and_the_chain_format() {
 #[test]
 fn help_has_every_command() {
     let help = text(&["--help"]);
-    for command in ["run", "validate", "inspect", "interfaces", "plugin", "events", "chain"] {
+    let own = ["run", "validate", "inspect", "interfaces", "plugin", "events", "chain", "trace"];
+    for command in own.into_iter().chain(["store", "send", "request"]) {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command}\n{help}");
     }
 }

@@ -171,6 +171,9 @@ fn a_failed_start_is_err_and_no_death() {
         ("nowhere.toml", "nowhere.toml"),
         ("name = \"x\"\n", "component_path"),
         ("name = \"x\"\ncomponent_path = \"nothing.wasm\"", "nothing.wasm"),
+        ("name = \"x\"\ncomponent_path = \"x.wasm\"\ninit_state = \"/etc/hostname\"", "outside the folder"),
+        ("name = \"x\"\ncomponent_path = \"x.wasm\"\ninit_state = \"../state\"", "outside the folder"),
+        ("store://shared/x.toml", "has no store shared"),
         ("ftp://somewhere/x.toml", "ftp"),
     ] {
         let error = try_ask(at, "grow", json!({"children": 1, "worker": manifest})).unwrap_err();
