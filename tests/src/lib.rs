@@ -348,11 +348,22 @@ pub fn json_lines(output: &[u8]) -> Vec<serde_json::Value> {
 }
 
 /// The events of an actor's chain, as `theater -o json chain show` prints them.
+///
+/// # Panics
+/// When there is no such chain in time: what a running program has done is on disk a moment later.
 #[must_use]
 pub fn chain(data: &Path, actor: &str) -> Vec<serde_json::Value> {
-    let output = theater(&["--data", &data.display().to_string(), "-o", "json", "chain", "show", actor]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    json_lines(&output.stdout)
+    let mut last = String::new();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        let output = theater(&["--data", &data.display().to_string(), "-o", "json", "chain", "show", actor]);
+        if output.status.success() {
+            return json_lines(&output.stdout);
+        }
+        last = String::from_utf8_lossy(&output.stdout).into_owned();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("chain show {actor}: {last}")
 }
 
 /// The texts of the events of one type.
