@@ -31,9 +31,13 @@
 //! unless the table says otherwise. No function may block: a call or poll that does not return holds a worker thread and
 //! is reported by the core's watchdog after 1 s.
 
+use std::cell::UnsafeCell;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::task::{Context, Poll};
 
 use abi_stable::prefix_type::WithMetadata;
 use async_ffi::{FfiFuture, FutureExt};
@@ -284,8 +288,9 @@ unsafe extern "C" fn handler_call<H: Dispatch>(
     answer: *mut Answer,
     future: *mut FfiFuture<Answer>,
 ) -> u32 {
-    // SAFETY: as in handler_call_sync; the future takes a share of the handler and what dispatch decoded from the arguments.
-    let (handler, call, ask) = unsafe { (share::<H>(this), &*context.cast::<Call>(), &*ask) };
+    // SAFETY: as in handler_call_sync; handler and context live until the core has dropped the future (ABI rule), which takes
+    // from the arguments what dispatch decoded.
+    let (handler, call, ask) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), &*ask) };
     // SAFETY: as above.
     let (arguments, room) = unsafe { (Reader::with_tail(ask.arguments.get(), ask.tail.get()), ask.room.get()) };
     let mut place = Place::new(room);
@@ -935,36 +940,119 @@ unsafe extern "C" fn host_fail<S: HostSide>(this: *const (), reason: Slice) {
     unsafe { borrow::<S>(this).fail(reason.text()) }
 }
 
-/// A handler the core holds: released once, when the last owner lets go.
-pub struct OwnedHandler(HandlerObject);
+/// A handler the core holds: released once, when it and the futures of its calls are gone.
+pub struct OwnedHandler {
+    object: HandlerObject,
+    life: Arc<Life>,
+}
+
+struct Life(HandlerObject);
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        // SAFETY: the one call of release; OwnedHandler::release forgets self.
+        drop(unsafe { self.0.table.release()(self.0.data) });
+    }
+}
 
 impl OwnedHandler {
     /// Takes over a handler that `attach` gave.
     #[must_use]
     pub fn new(handler: HandlerObject) -> Self {
-        Self(handler)
+        Self { object: handler, life: Arc::new(Life(handler)) }
     }
 
     /// The handler, to call.
     #[must_use]
     #[inline]
     pub fn get(&self) -> HandlerObject {
-        self.0
+        self.object
     }
 
-    /// Ends the handler; the answer tells of a panic in its `Drop`.
+    /// Calls [`HandlerTable::call`].
+    #[inline]
+    pub fn call(
+        &self,
+        context: &HeldContext,
+        function: u32,
+        arguments: [&[u8]; 2],
+        room: &mut [u8],
+        answer: &mut Option<Answer>,
+    ) -> Called<Waits> {
+        // SAFETY: what waits holds the handler, and the context, which does not change while it is held.
+        let called = unsafe { self.object.call(context.0.0.get(), function, arguments, room, answer) };
+        match called {
+            Called::Room(length) => Called::Room(length),
+            Called::Elsewhere => Called::Elsewhere,
+            Called::Waits(future) => {
+                Called::Waits(Waits { future, _context: Arc::clone(&context.0), _life: Arc::clone(&self.life) })
+            }
+        }
+    }
+
+    /// Ends the handler; the answer tells of a panic in its `Drop`. A future of its calls that still lives ends it later.
     #[must_use]
     pub fn release(self) -> Answer {
-        let this = std::mem::ManuallyDrop::new(self);
-        // SAFETY: the one call of release; `this` is not dropped again.
-        unsafe { this.0.table.release()(this.0.data) }
+        match Arc::try_unwrap(self.life) {
+            Ok(life) => {
+                let Life(handler) = *std::mem::ManuallyDrop::new(life);
+                // SAFETY: the one call of release; Life is not dropped.
+                unsafe { handler.table.release()(handler.data) }
+            }
+            Err(_) => Answer::ok(Vec::new()),
+        }
     }
 }
 
-impl Drop for OwnedHandler {
-    fn drop(&mut self) {
-        // SAFETY: the one call of release; OwnedHandler::release forgets self.
-        drop(unsafe { self.0.table.release()(self.0.data) });
+/// A call that waits.
+pub struct Waits {
+    // Dropped before what it looks at.
+    future: FfiFuture<Answer>,
+    _context: Arc<Fixed>,
+    _life: Arc<Life>,
+}
+
+impl Future for Waits {
+    type Output = Answer;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        Pin::new(&mut self.future).poll(context)
+    }
+}
+
+/// The context of a running call, which calls that wait look at as long as they do.
+pub struct HeldContext(Arc<Fixed>);
+
+/// A context that stays where it is while somebody looks at it.
+struct Fixed(UnsafeCell<CallContext>);
+
+// SAFETY: changed by HeldContext::change only, while nobody else holds it.
+unsafe impl Sync for Fixed {}
+
+impl HeldContext {
+    /// Holds a context.
+    #[must_use]
+    pub fn new(context: CallContext) -> Self {
+        Self(Arc::new(Fixed(UnsafeCell::new(context))))
+    }
+
+    /// The context.
+    #[must_use]
+    #[inline]
+    pub fn get(&self) -> &CallContext {
+        // SAFETY: changes need &mut self.
+        unsafe { &*self.0.0.get() }
+    }
+
+    /// The context, to change: a copy, if a call that waits looks at it.
+    #[inline]
+    pub fn change(&mut self) -> &mut CallContext {
+        if Arc::strong_count(&self.0) > 1 {
+            *self = Self::new(*self.get());
+        }
+        // Whoever let go of it did so before.
+        fence(Ordering::Acquire);
+        // SAFETY: nobody else holds it: weak counts are never made, and clones only in OwnedHandler::call.
+        unsafe { &mut *self.0.0.get() }
     }
 }
 

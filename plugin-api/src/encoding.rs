@@ -38,6 +38,8 @@ pub trait Output {
     fn push(&mut self, byte: u8);
     /// Puts bytes behind what is there.
     fn write(&mut self, bytes: &[u8]);
+    /// Puts the first `length` bytes behind what is there: cheaper than [`Output::write`] where all eight fit.
+    fn write_some(&mut self, bytes: [u8; 8], length: usize);
 }
 
 impl Output for Vec<u8> {
@@ -48,6 +50,12 @@ impl Output for Vec<u8> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) {
         copy::append(self, bytes);
+    }
+    #[inline]
+    fn write_some(&mut self, bytes: [u8; 8], length: usize) {
+        let end = self.len() + length;
+        self.extend_from_slice(&bytes);
+        self.truncate(end);
     }
 }
 
@@ -159,17 +167,29 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, EncodingErro
 
 /// Writes the shortest LEB128 of `value`.
 #[inline]
-pub fn write_varint(out: &mut impl Output, mut value: u64) {
-    loop {
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            out.push(low);
-            return;
-        }
-        out.push(low | 0x80);
+pub fn write_varint(out: &mut impl Output, value: u64) {
+    if value < 0x80 {
+        return out.push(value as u8);
+    }
+    // The eight lowest groups of seven bits, spread over eight bytes.
+    let high = value >> 56;
+    let mut groups = (value & 0x0fff_ffff) | (value & 0x00ff_ffff_f000_0000) << 4;
+    groups = (groups & 0x0000_3fff_0000_3fff) | (groups & 0x0fff_c000_0fff_c000) << 2;
+    groups = (groups & 0x007f_007f_007f_007f) | (groups & 0x3f80_3f80_3f80_3f80) << 1;
+    if high == 0 {
+        let length = 8 - groups.leading_zeros() as usize / 8;
+        let others_follow = EIGHT_FOLLOWED & ((1 << (8 * (length - 1))) - 1);
+        return out.write_some((groups | others_follow).to_le_bytes(), length);
+    }
+    out.write_some((groups | EIGHT_FOLLOWED).to_le_bytes(), 8);
+    match high {
+        last @ ..0x80 => out.push(last as u8),
+        more => out.write(&[more as u8 | 0x80, 1]),
     }
 }
+
+/// The bit that says that another byte follows, in eight bytes.
+const EIGHT_FOLLOWED: u64 = 0x8080_8080_8080_8080;
 
 /// The unsigned number that carries a signed one: small absolute values stay small.
 #[must_use]
@@ -266,6 +286,11 @@ impl<'a> Reader<'a> {
     /// [`EncodingError::Number`] for a longer form or a larger number, [`EncodingError::Short`].
     #[inline]
     pub fn varint(&mut self, bits: u32) -> Result<u64, EncodingError> {
+        // Most numbers are small.
+        if let Some((first @ ..0x80, rest)) = self.bytes.split_first() {
+            self.bytes = rest;
+            return Ok(u64::from(*first));
+        }
         let (value, length) = leb128(self.bytes, bits);
         match self.bytes.get(length..) {
             Some(rest) if length > 0 => {
@@ -584,6 +609,26 @@ mod tests {
         assert_eq!(decode::<String>(&[5, b'a']), Err(EncodingError::Length));
         assert_eq!(decode::<String>(&[1, 0xff]), Err(EncodingError::Utf8));
         assert_eq!(decode::<u16>(&[0x80, 0x80, 0x04]), Err(EncodingError::Number));
+    }
+
+    #[test]
+    fn a_number_is_its_groups_of_seven_bits_wherever_it_is_written() {
+        for bits in 0..64 {
+            for value in
+                [(1u64 << bits) - 1, 1 << bits, (1 << bits) + 1, u64::MAX >> bits, 0x0123_4567_89ab_cdef >> bits]
+            {
+                let groups = (64 - value.leading_zeros()).div_ceil(7).max(1);
+                let group = |at| (value >> (7 * at)) as u8 & 0x7f | if at + 1 < groups { 0x80 } else { 0 };
+                let expected: Vec<u8> = (0..groups).map(group).collect();
+                same(value, &expected);
+                for room in 0..12 {
+                    let mut room = vec![0; room];
+                    let mut place = crate::Place::new(&mut room);
+                    place.give(&(3u8, value));
+                    assert_eq!(place.into_answer().bytes[1..], expected, "{value:#x}");
+                }
+            }
+        }
     }
 
     #[test]

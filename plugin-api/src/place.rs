@@ -45,6 +45,16 @@ impl Output for Place<'_> {
             None => self.spill().write(bytes),
         }
     }
+    #[inline]
+    fn write_some(&mut self, bytes: [u8; 8], length: usize) {
+        match self.room.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut()) {
+            Some(place) => {
+                *place = bytes;
+                self.length += length;
+            }
+            None => self.write(bytes.get(..length).unwrap_or(&bytes)),
+        }
+    }
 }
 
 impl<'a> Place<'a> {
@@ -126,11 +136,11 @@ fn no_encoding(error: &EncodingError) -> Answer {
 /// Polls an async function once. One that has ended has given its result; of another the rest comes back.
 #[doc(hidden)]
 #[inline]
-pub fn begin<T: Send + 'static>(
-    function: impl Future<Output = T> + Send + 'static,
+pub fn begin<'a, T: Send + 'a>(
+    function: impl Future<Output = T> + Send + 'a,
     place: &mut Place<'_>,
     give: fn(T, &mut Place<'_>),
-) -> Option<Pending> {
+) -> Option<Pending<'a>> {
     let mut function = Box::pin(function);
     match function.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => {

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -194,20 +193,20 @@ pub fn uuid_text(id: &[u8; 16]) -> String {
 }
 
 /// The future of an async function, before the guard is around it.
-pub type Pending = Pin<Box<dyn Future<Output = Answer> + Send>>;
+pub type Pending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// From function numbers to the author's methods: `bindings!` implements it.
 pub trait Dispatch: Handler {
     /// Calls a function that is not async.
     fn dispatch_sync(&self, call: &Call, function: u32, arguments: Reader<'_>, place: &mut Place<'_>);
     /// Starts an async function and polls it once; `None` when it has ended.
-    fn dispatch(
-        self: Arc<Self>,
-        call: &Call,
+    fn dispatch<'a>(
+        &'a self,
+        call: &'a Call,
         function: u32,
         arguments: Reader<'_>,
         place: &mut Place<'_>,
-    ) -> Option<Pending>;
+    ) -> Option<Pending<'a>>;
     /// `package:name/interface/function` of a number.
     fn function_name(function: u32) -> &'static str;
 }

@@ -466,7 +466,7 @@ impl FakeHost {
             return answer;
         }
         let mut place = Place::new(&mut room);
-        let begun = guard::catch(|| Arc::clone(handler).dispatch(&call, function, arguments, &mut place));
+        let begun = guard::catch(|| handler.dispatch(&call, function, arguments, &mut place));
         let answer = begun.map(|pending| pending.ok_or_else(|| place.into_answer()));
         match answer {
             Ok(Ok(pending)) => Guarded::new(pending, panicked).await,

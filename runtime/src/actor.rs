@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use theater_plugin_api::abi::{Answer, CallContext, OK, PANIC};
+use theater_plugin_api::abi::{Answer, CallContext, HeldContext, OK, PANIC};
 use theater_plugin_api::encoding::{EncodingError, Reader, encode};
 use theater_plugin_api::host::ChainEvent;
 use theater_plugin_api::{Ending, FailureKind, uuid_text};
@@ -21,7 +21,7 @@ use crate::family::{Family, Standing};
 use crate::flood::Flood;
 use crate::journal::{JournalError, Sync};
 use crate::limiter::Limiter;
-use crate::linker::{Attached, Clock, Guest, Linked, OutOfTime, PluginFault};
+use crate::linker::{Attached, Calls, Clock, Guest, Linked, OutOfTime, PluginFault};
 use crate::mailbox::{Mailbox, Message, Permit};
 use crate::manifest::{InstanceMode, Limits, Manifest, OnError};
 use crate::pool::Place;
@@ -552,12 +552,13 @@ impl Shared {
 
     /// What was left with the host call that has ended now.
     pub(crate) fn take_staged(&self) -> Option<Staged> {
-        // Nearly no host call has one: the lock is left alone.
-        if !self.has_staged.load(Ordering::Acquire) {
-            return None;
-        }
         self.has_staged.store(false, Ordering::Relaxed);
         lock(&self.staged).take()
+    }
+
+    /// Whether the host call that has ended now left something to send. Nearly none does: the lock is left alone.
+    pub(crate) fn has_staged(&self) -> bool {
+        self.has_staged.load(Ordering::Acquire)
     }
 
     /// Records a host call and queues what it sends, in one group. When the receiver has ended nothing is sent, and the
@@ -1162,7 +1163,7 @@ impl Actor {
         let limits = self.shared.limits();
         let Instance { store, instance, .. } = instance;
         let data = store.data_mut();
-        data.context = context;
+        *data.context.change() = context;
         data.clock.start(Duration::from_millis(limits.run_timeout_ms));
         store.set_epoch_deadline(1);
         let Some(function) = instance.get_func(&mut *store, target.index) else {
@@ -1173,7 +1174,7 @@ impl Actor {
         let call = call_export(&mut *store, function, target.flat, state, params);
         let ended = Self::bounded(&self.shared, call, limits.call_timeout_ms).await;
         drop(running);
-        let host_calls = store.data().context.host_call;
+        let host_calls = store.data().context.get().host_call;
         let internal = FailureKind::Internal;
         let (outcome, state, kind) = match ended {
             Ok(Ok(Returned::Ok(state, values))) => (Outcome::Ok(values.into()), state, internal),
@@ -1218,8 +1219,9 @@ impl Actor {
             actor: Arc::clone(shared),
             handlers: Arc::clone(&self.handlers),
             limits: Limiter::new(limits),
-            context: call,
+            context: HeldContext::new(call),
             clock: Clock::default(),
+            calls: Calls::of(shared),
         };
         self.instances += 1;
         let renewed = Renewed { number: self.instances, reason: self.renewal.to_owned() };

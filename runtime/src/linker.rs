@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_ffi::FfiFuture;
-use theater_plugin_api::abi::{Answer, CallContext, Called, ERROR, OK, OwnedHandler, PANIC};
+use theater_plugin_api::abi::{Called, ERROR, HeldContext, OK, OwnedHandler, PANIC, Waits};
 use theater_plugin_api::copy;
 use theater_plugin_api::descriptor::Effect;
 use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_bytes, write_varint};
@@ -26,7 +25,7 @@ use crate::limiter::Limiter;
 use crate::manifest::{ACTOR, INIT};
 use crate::plugins::{Plugin, PluginFunction, meets};
 use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
-use crate::shape::Shape;
+use crate::shape::{Number, Shape};
 use crate::values::{Args, Exchange, MAX_FLAT, Readable, Ret};
 
 /// A handler of a running actor.
@@ -50,9 +49,28 @@ pub struct Guest {
     /// Limits on memory and tables.
     pub limits: Limiter,
     /// Of the running call.
-    pub context: CallContext,
+    pub context: HeldContext,
     /// Guest time of the running call.
     pub clock: Clock,
+    /// How its host calls are made.
+    pub calls: Calls,
+}
+
+/// What every host call looks at and no call changes, close at hand.
+pub struct Calls {
+    /// Largest result, in bytes.
+    value_bytes: u64,
+    logged: bool,
+    recorded: bool,
+}
+
+impl Calls {
+    /// As core and manifest say.
+    pub fn of(actor: &Shared) -> Self {
+        let core = actor.core();
+        let value_bytes = actor.limits().value_bytes;
+        Self { value_bytes, logged: core.log_calls, recorded: !core.journal.drops_all() }
+    }
 }
 
 /// Guest time: what a call spends in the guest and in functions that are not async, without waits for others' turns.
@@ -193,6 +211,7 @@ fn link(engine: &Engine, component: &Arc<Component>, plugins: &[Arc<Plugin>]) ->
                     record,
                     label: format!("{interface}/{}", function.name),
                     result: function.signature.result.clone(),
+                    result_number: function.signature.result.as_ref().and_then(Shape::number),
                     effect: function.effect,
                     is_async: function.is_async,
                 };
@@ -306,6 +325,8 @@ struct Import {
     record: u32,
     label: String,
     result: Option<Shape>,
+    // Of `result`.
+    result_number: Option<Number>,
     effect: Effect,
     is_async: bool,
 }
@@ -383,7 +404,7 @@ async fn intend(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> 
     let [args, _] = exchange.arguments();
     let event = NewEvent {
         function: Some(import.record),
-        call: Some(guest.context.call),
+        call: Some(guest.context.get().call),
         ..NewEvent::plain(Kind::Intent, args)
     };
     guest.actor.record(&event)?;
@@ -402,11 +423,11 @@ fn no_handler(import: &Import) -> wasmtime::Error {
 fn call_sync(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> wasmtime::Result<Exchange> {
     let attached = guest.handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
     let core = guest.actor.core();
-    let begun = Begun::new(core.log_calls);
+    let begun = Begun::new(guest.calls.logged);
     let called = {
         let _watched = core.watch.enter(guest.actor.id(), &attached.plugin);
         let (arguments, room, answer) = exchange.ask();
-        attached.handler.get().call_sync(&guest.context, import.number, arguments, room, answer)
+        attached.handler.get().call_sync(guest.context.get(), import.number, arguments, room, answer)
     };
     let given = match called {
         Called::Room(length) => in_room(&mut exchange, length),
@@ -423,11 +444,10 @@ enum Step {
 
 /// Starts a call of any function.
 fn begin(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> Step {
-    let Guest { actor, handlers, context, .. } = guest;
+    let Guest { actor, handlers, context, calls, .. } = guest;
     let cancelled = u32::from(actor.cancelled().is_set());
-    // Written only when it changes: the plugin copies the context, which waits for what was just written into it.
-    if context.cancelled != cancelled {
-        context.cancelled = cancelled;
+    if context.get().cancelled != cancelled {
+        context.change().cancelled = cancelled;
     }
     if import.effect == Effect::Chain {
         // What was read outside this call is not what it refers to.
@@ -438,11 +458,11 @@ fn begin(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> Step {
     }
     let Some(attached) = handlers.get(import.slot) else { return Step::Ended(Err(no_handler(import))) };
     let core = actor.core();
-    let begun = Begun::new(core.log_calls);
+    let begun = Begun::new(calls.logged);
     let called = {
         let _watched = core.watch.enter(actor.id(), &attached.plugin);
         let (arguments, room, answer) = exchange.ask();
-        attached.handler.get().call(context, import.number, arguments, room, answer)
+        attached.handler.call(context, import.number, arguments, room, answer)
     };
     let given = match called {
         Called::Room(length) => in_room(&mut exchange, length),
@@ -456,7 +476,7 @@ fn begin(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> Step {
 
 /// A call whose function waits for something.
 struct Waiting {
-    future: FfiFuture<Answer>,
+    future: Waits,
     arguments: Vec<u8>,
     begun: Begun,
 }
@@ -510,14 +530,23 @@ fn answered(exchange: &mut Exchange) -> Given {
 }
 
 /// Whether a result is one of the function's, and not too long.
-fn check(import: &Import, exchange: &Exchange, limit: u64) -> Given {
+fn check(import: &Import, exchange: &mut Exchange, limit: u64) -> Given {
     let mut result = exchange.reader();
     let length = result.left();
     if length as u64 > limit {
         return Err(Box::new(("P0103", format!("returned {length} bytes; value_bytes allows {limit}"))));
     }
-    fits(import.result.as_ref(), &mut result)
-        .map_err(|error| Box::new(("P0102", format!("returned bytes that are no result of it: {error}"))))
+    // A number is read once: here.
+    let read = match import.result_number {
+        Some(number) => number.read(&mut result).and_then(|bits| result.finish().map(|()| Some(bits))),
+        None => fits(import.result.as_ref(), &mut result).map(|()| None),
+    };
+    match read {
+        Ok(Some(bits)) => exchange.is_number(bits),
+        Ok(None) => {}
+        Err(error) => return Err(Box::new(("P0102", format!("returned bytes that are no result of it: {error}")))),
+    }
+    Ok(())
 }
 
 /// Validates the result and records the call, in this order; what is handed to the guest.
@@ -528,41 +557,53 @@ fn finish(
     given: Given,
     begun: Begun,
 ) -> wasmtime::Result<Exchange> {
-    guest.context.host_call += 1;
-    let given = given.and_then(|()| check(import, &exchange, guest.actor.limits().value_bytes));
+    guest.context.change().host_call += 1;
+    let given = given.and_then(|()| check(import, &mut exchange, guest.calls.value_bytes));
     if let Some(begun) = begun.0 {
         let outcome = given.as_ref().map_or_else(|fault| fault.0, |()| "ok");
         let micros = begun.elapsed().as_micros();
         tracing::debug!(actor = %guest.actor.short_id(), function = import.label, micros, outcome, "host call");
     }
-    let staged = guest.actor.take_staged();
-    match (given, staged) {
-        // Sent with an answer that is no `err`.
-        (Ok(()), Some(staged)) if !import.is_err(exchange.result()[0]) => {
-            if let Some(otherwise) = send(guest, import, &exchange, staged)? {
-                exchange.replaced(otherwise);
-            }
-        }
-        (Ok(()), _) => record_call(guest, import, &exchange)?,
-        (Err(fault), _) => {
-            let (code, message) = *fault;
-            faulted(guest, import, &mut exchange, code, format!("{} {message}", import.label))?;
-        }
+    match given {
+        Ok(()) if !guest.actor.has_staged() && !guest.calls.recorded => {}
+        Ok(()) if !guest.actor.has_staged() => record_call(guest, import, &exchange)?,
+        given => finish_rare(guest, import, &mut exchange, given)?,
     }
     exchange.release();
     Ok(exchange)
 }
 
+/// A call that sends, or that failed.
+fn finish_rare(guest: &Guest, import: &Import, exchange: &mut Exchange, given: Given) -> wasmtime::Result<()> {
+    let staged = guest.actor.take_staged();
+    match (given, staged) {
+        // Sent with an answer that is no `err`.
+        (Ok(()), Some(staged)) if !import.is_err(exchange.result()[0]) => {
+            if let Some(otherwise) = send(guest, import, exchange, staged)? {
+                exchange.replaced(otherwise);
+            }
+            Ok(())
+        }
+        (Ok(()), _) => record_call(guest, import, exchange),
+        (Err(fault), _) => {
+            let (code, message) = *fault;
+            faulted(guest, import, exchange, code, format!("{} {message}", import.label))
+        }
+    }
+}
+
 /// Records a host call with what it sends; the result in place of the plugin's when the receiver has ended.
 fn send(guest: &Guest, import: &Import, exchange: &Exchange, staged: Staged) -> wasmtime::Result<Option<Vec<u8>>> {
     fits(import.result.as_ref(), &mut Reader::new(&staged.otherwise))?;
-    let dropped = guest.actor.core().journal.drops_all();
-    let data = |otherwise: Option<&[u8]>| match dropped {
-        true => Vec::new(),
-        false => value_data(exchange.arguments(), otherwise.map_or_else(|| exchange.result(), |bytes| [bytes, &[]])),
+    let data = |otherwise: Option<&[u8]>| match guest.calls.recorded {
+        true => value_data(exchange.arguments(), otherwise.map_or_else(|| exchange.result(), |bytes| [bytes, &[]])),
+        false => Vec::new(),
     };
-    let event =
-        NewEvent { function: Some(import.record), call: Some(guest.context.call), ..NewEvent::plain(Kind::Host, &[]) };
+    let event = NewEvent {
+        function: Some(import.record),
+        call: Some(guest.context.get().call),
+        ..NewEvent::plain(Kind::Host, &[])
+    };
     Ok(guest.actor.record_sending(staged, &event, data)?)
 }
 
@@ -580,7 +621,7 @@ fn fits(result: Option<&Shape>, reader: &mut Reader<'_>) -> Result<(), EncodingE
 /// where, in place of a copy.
 fn record_call(guest: &Guest, import: &Import, exchange: &Exchange) -> wasmtime::Result<()> {
     let read = if import.effect == Effect::Chain { guest.actor.take_chain_read() } else { None };
-    if guest.actor.core().journal.drops_all() {
+    if !guest.calls.recorded {
         return Ok(());
     }
     let data = match read {
@@ -599,8 +640,11 @@ fn owned_data(exchange: &Exchange, result: HostResult) -> wasmtime::Result<Vec<u
 }
 
 fn record_data(guest: &Guest, import: &Import, data: &[u8]) -> wasmtime::Result<()> {
-    let event =
-        NewEvent { function: Some(import.record), call: Some(guest.context.call), ..NewEvent::plain(Kind::Host, data) };
+    let event = NewEvent {
+        function: Some(import.record),
+        call: Some(guest.context.get().call),
+        ..NewEvent::plain(Kind::Host, data)
+    };
     guest.actor.record(&event)?;
     Ok(())
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use theater_plugin_api::encoding::{EncodingError, Reader};
+use theater_plugin_api::encoding::{EncodingError, Reader, unzigzag};
 use wasmtime::component::types::{ComponentFunc, Type as ComponentType};
 use wit_parser::{Function, FunctionKind, Resolve, Type as WitType, TypeDefKind};
 
@@ -69,6 +69,29 @@ pub struct Unsupported(pub String);
 
 fn unsupported<T>(what: impl Into<String>) -> Result<T, Unsupported> {
     Err(Unsupported(what.into()))
+}
+
+/// A type whose values are numbers of more than one byte.
+#[derive(Debug, Clone, Copy)]
+pub struct Number {
+    bits: u32,
+    signed: bool,
+}
+
+impl Number {
+    /// Reads one; the bits of its core value, which has 32 for all but the largest numbers.
+    ///
+    /// # Errors
+    /// As [`Shape::validate`].
+    #[inline]
+    pub fn read(self, reader: &mut Reader<'_>) -> Result<u64, EncodingError> {
+        let number = reader.varint(self.bits)?;
+        Ok(match self {
+            Self { signed: false, .. } => number,
+            Self { bits: 64, .. } => unzigzag(number) as u64,
+            _ => u64::from(unzigzag(number) as i32 as u32),
+        })
+    }
 }
 
 impl Shape {
@@ -187,6 +210,20 @@ impl Shape {
             TypeDefKind::Flags(flags) => Self::Flags(flags.flags.iter().map(|flag| flag.name.clone()).collect()),
             other => return unsupported(other.as_str()),
         })
+    }
+
+    /// Of what a value is a number of more than one byte, if it is one.
+    #[must_use]
+    pub fn number(&self) -> Option<Number> {
+        match self {
+            Self::U16 => Some(Number { bits: 16, signed: false }),
+            Self::U32 => Some(Number { bits: 32, signed: false }),
+            Self::U64 => Some(Number { bits: 64, signed: false }),
+            Self::S16 => Some(Number { bits: 16, signed: true }),
+            Self::S32 => Some(Number { bits: 32, signed: true }),
+            Self::S64 => Some(Number { bits: 64, signed: true }),
+            _ => None,
+        }
     }
 
     /// Walks one encoded value.

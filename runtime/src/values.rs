@@ -229,6 +229,8 @@ impl<'c, 'm> Lifter<'c, 'm> {
         Ok(())
     }
 
+    // Inlined apart from what has parts: most parameters and fields are numbers.
+    #[inline(always)]
     fn flat_value(&mut self, ty: InterfaceType, src: &mut Flats<'_>, out: &mut Vec<u8>) -> Result<()> {
         match ty {
             InterfaceType::Bool => out.push(u8::from(src.next()?.get_u32() != 0)),
@@ -242,6 +244,13 @@ impl<'c, 'm> Lifter<'c, 'm> {
             InterfaceType::Float32 => write_f32(out, src.next()?.get_f32()),
             InterfaceType::Float64 => write_f64(out, src.next()?.get_f64()),
             InterfaceType::Char => write_char(out, src.next()?.get_u32())?,
+            parted => return self.flat_parts(parted, src, out),
+        }
+        Ok(())
+    }
+
+    fn flat_parts(&mut self, ty: InterfaceType, src: &mut Flats<'_>, out: &mut Vec<u8>) -> Result<()> {
+        match ty {
             InterfaceType::String => self.string(src.next()?.get_u32(), src.next()?.get_u32(), out)?,
             InterfaceType::List(_) => self.list(ty, src.next()?.get_u32(), src.next()?.get_u32(), out)?,
             InterfaceType::Tuple(index) => {
@@ -380,6 +389,8 @@ struct Parts {
 enum Left {
     /// At the start of the room.
     Room(usize),
+    /// There as well: a number with these bits as a core value.
+    Number(usize, u64),
     /// In the plugin's answer.
     Answer,
     Core(Vec<u8>),
@@ -466,6 +477,14 @@ impl Exchange {
         self.0.result = Left::Room(length);
     }
 
+    /// What is in the room is a number, with these bits as a core value.
+    #[inline]
+    pub fn is_number(&mut self, bits: u64) {
+        if let Left::Room(length) = self.0.result {
+            self.0.result = Left::Number(length, bits);
+        }
+    }
+
     /// A plugin's answer, if there is one.
     #[must_use]
     pub fn answer(&self) -> Option<&Answer> {
@@ -486,7 +505,7 @@ impl Exchange {
     #[must_use]
     pub fn result(&self) -> [&[u8]; 2] {
         match &self.0.result {
-            Left::Room(length) => [self.0.room.get(..*length).unwrap_or_default(), &[]],
+            Left::Room(length) | Left::Number(length, _) => [self.0.room.get(..*length).unwrap_or_default(), &[]],
             Left::Answer => self.0.answer.as_ref().map_or([&[], &[]], |answer| [&answer.bytes, &answer.tail]),
             Left::Core(bytes) => [bytes, &[]],
         }
@@ -770,6 +789,8 @@ impl<'c, 'm, T: 'static> Lowerer<'c, 'm, T> {
         Ok((pointer.get_u32(), length.get_u32()))
     }
 
+    // As in [`Lifter`].
+    #[inline]
     fn flat_value(&mut self, ty: InterfaceType, dst: &mut Slots<'_>, src: &mut Reader<'_>) -> Result<()> {
         match ty {
             InterfaceType::Bool => dst.put(ValRaw::u32(src.bool().map_err(bad)?.into())),
@@ -784,6 +805,12 @@ impl<'c, 'm, T: 'static> Lowerer<'c, 'm, T> {
             InterfaceType::Float32 => dst.put(ValRaw::f32(src.f32().map_err(bad)?.to_bits())),
             InterfaceType::Float64 => dst.put(ValRaw::f64(src.f64().map_err(bad)?.to_bits())),
             InterfaceType::Char => dst.put(ValRaw::u32(src.char().map_err(bad)?.into())),
+            parted => self.flat_parts(parted, dst, src),
+        }
+    }
+
+    fn flat_parts(&mut self, ty: InterfaceType, dst: &mut Slots<'_>, src: &mut Reader<'_>) -> Result<()> {
+        match ty {
             InterfaceType::String | InterfaceType::List(_) => {
                 let (pointer, length) = self.list(ty, src)?;
                 dst.put(ValRaw::u64(pointer.into()))?;
@@ -885,6 +912,10 @@ impl<'a> Slots<'a> {
 pub trait Readable {
     /// Reads them from the start.
     fn reader(&self) -> Reader<'_>;
+    /// The bits of the one core value that they are, where somebody has read them already.
+    fn number(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Readable for Vec<u8> {
@@ -897,6 +928,13 @@ impl Readable for Exchange {
     fn reader(&self) -> Reader<'_> {
         let [bytes, tail] = self.result();
         Reader::with_tail(bytes, tail)
+    }
+    #[inline]
+    fn number(&self) -> Option<u64> {
+        match self.0.result {
+            Left::Number(_, bits) => Some(bits),
+            _ => None,
+        }
     }
 }
 
@@ -922,6 +960,10 @@ unsafe impl<B: Readable + Send + Sync, const N: usize> Lower for Ret<B, N> {
         dst: &mut MaybeUninit<[ValRaw; N]>,
     ) -> Result<()> {
         let mut slots = Slots::of(dst);
+        if let Some(bits) = self.0.number() {
+            slots.put(ValRaw::u64(bits))?;
+            return slots.full();
+        }
         let mut src = self.0.reader();
         Lowerer::new(cx).flat_value(ty, &mut slots, &mut src)?;
         src.finish().map_err(bad)?;

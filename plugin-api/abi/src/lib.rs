@@ -259,7 +259,7 @@ impl Answer {
     }
 }
 
-/// Who calls, and on whose behalf: valid for the duration of the call it is passed to.
+/// Who calls, and on whose behalf: valid for the duration of the call it is passed to, and of the call's future.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, StableAbi)]
 pub struct CallContext {
@@ -389,7 +389,8 @@ pub struct HandlerTable {
     ) -> u32,
     /// Starts function number `function`, one that is `async`, and polls it once; as `call_sync` when it has ended. Else
     /// `future` is filled and [`WAITS`] returned; the core polls it at once, since what it waits for knows no waker yet.
-    /// `context` and `ask` do not live until the future ends; it is dropped when the call is interrupted.
+    /// `ask` does not live until the future ends, `context` and the handler do: the core changes the one and releases the
+    /// other only when it has dropped the future, at its end or when the call is interrupted.
     pub call: unsafe extern "C" fn(
         this: *const (),
         context: *const CallContext,
@@ -514,13 +515,13 @@ impl PluginObject {
 }
 
 /// What a call of a handler's function left.
-pub enum Called {
+pub enum Called<F = std::convert::Infallible> {
     /// A result: so many bytes of the room.
     Room(usize),
     /// An answer, in the place given for it.
     Elsewhere,
     /// It waits.
-    Waits(FfiFuture<Answer>),
+    Waits(F),
 }
 
 /// A plugin that breaks the ABI.
@@ -560,18 +561,21 @@ impl HandlerObject {
         Called::Elsewhere
     }
     /// Calls [`HandlerTable::call`].
+    ///
+    /// # Safety
+    /// Until the future is dropped the handler must not be released, and the context must stand where it is, unchanged.
     #[inline]
-    pub fn call(
+    pub unsafe fn call(
         self,
-        context: &CallContext,
+        context: *const CallContext,
         function: u32,
         arguments: [&[u8]; 2],
         room: &mut [u8],
         answer: &mut Option<Answer>,
-    ) -> Called {
+    ) -> Called<FfiFuture<Answer>> {
         let (mut elsewhere, mut future) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         let (most, ask) = (room.len(), Ask::new(arguments, room));
-        // SAFETY: as above.
+        // SAFETY: as above, and by the contract of this function.
         let left = unsafe {
             let (answer, future) = (elsewhere.as_mut_ptr(), future.as_mut_ptr());
             self.table.call()(self.data, context, function, &raw const ask, answer, future)

@@ -198,9 +198,8 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Resu
             if entry.is_async {
                 async_arms.extend(quote! { #number => {
                     #decode
-                    let call = *call;
                     ::theater_plugin_api::__private::begin(
-                        async move { #a::#b::#c::#the_trait::#method(&*self, &call, #(#values),*).await },
+                        #a::#b::#c::#the_trait::#method(self, call, #(#values),*),
                         place,
                         |value, place| #give,
                     )
@@ -231,13 +230,13 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Resu
                     other => answer(place, ::theater_plugin_api::__private::no_such_function(other)),
                 }
             }
-            fn dispatch(
-                self: ::std::sync::Arc<Self>,
-                call: &::theater_plugin_api::Call,
+            fn dispatch<'a>(
+                &'a self,
+                call: &'a ::theater_plugin_api::Call,
                 function: u32,
                 mut arguments: ::theater_plugin_api::__private::Reader<'_>,
                 place: &mut ::theater_plugin_api::__private::Place<'_>,
-            ) -> ::std::option::Option<::theater_plugin_api::__private::Pending> {
+            ) -> ::std::option::Option<::theater_plugin_api::__private::Pending<'a>> {
                 let answer = |place: &mut ::theater_plugin_api::__private::Place<'_>, answer| {
                     place.answer(answer);
                     None

@@ -1,8 +1,6 @@
 //! A healthy plugin without `bindings!`: the two exported statics in two macros, so that a fixture can change or leave
 //! out one of them.
 
-use std::sync::Arc;
-
 use theater_plugin_api::abi::Answer;
 use theater_plugin_api::encoding::Reader;
 use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, Place, Plugin};
@@ -30,7 +28,13 @@ impl Dispatch for Healthy {
             _ => place.answer(Answer::error("no such function")),
         }
     }
-    fn dispatch(self: Arc<Self>, _: &Call, _: u32, arguments: Reader<'_>, place: &mut Place<'_>) -> Option<Pending> {
+    fn dispatch<'a>(
+        &'a self,
+        _: &'a Call,
+        _: u32,
+        arguments: Reader<'_>,
+        place: &mut Place<'_>,
+    ) -> Option<Pending<'a>> {
         echo(arguments, place);
         None
     }

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
-
 use theater_plugin_api::abi::Answer;
 use theater_plugin_api::encoding::{Output, Reader};
 use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, Place, Plugin};
@@ -54,7 +52,13 @@ impl Dispatch for Untyped {
     fn dispatch_sync(&self, _: &Call, function: u32, _: Reader<'_>, place: &mut Place<'_>) {
         place.write(&bytes(function));
     }
-    fn dispatch(self: Arc<Self>, _: &Call, function: u32, _: Reader<'_>, place: &mut Place<'_>) -> Option<Pending> {
+    fn dispatch<'a>(
+        &'a self,
+        _: &'a Call,
+        function: u32,
+        _: Reader<'_>,
+        place: &mut Place<'_>,
+    ) -> Option<Pending<'a>> {
         place.answer(Answer::ok(bytes(function)));
         None
     }

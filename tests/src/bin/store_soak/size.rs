@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use theater_plugin_api::Bytes;
-use theater_plugin_api::abi::{CallContext, Called, OK, OwnedHandler};
+use theater_plugin_api::abi::{CallContext, Called, HeldContext, OK, OwnedHandler};
 use theater_plugin_api::encoding::{Reader, encode};
 use theater_plugin_api::testing::{FakeHost, Seeded, block_on};
 use theater_runtime::plugins::{Plugin, Plugins};
@@ -132,8 +132,8 @@ impl Shelf {
         let number = self.plugin.functions.iter().position(|offered| offered.name == function).expect("it is offered");
         let arguments = encode(arguments).expect("arguments encode");
         let mut answer = None;
-        let context = CallContext::default();
-        let called = self.handler.get().call(&context, number as u32, [&arguments, &[]], &mut [], &mut answer);
+        let context = HeldContext::new(CallContext::default());
+        let called = self.handler.call(&context, number as u32, [&arguments, &[]], &mut [], &mut answer);
         if let Called::Waits(future) = called {
             answer = Some(block_on(future));
         }
