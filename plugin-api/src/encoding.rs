@@ -177,9 +177,13 @@ pub fn write_varint(out: &mut impl Output, value: u64) {
     groups = (groups & 0x0000_3fff_0000_3fff) | (groups & 0x0fff_c000_0fff_c000) << 2;
     groups = (groups & 0x007f_007f_007f_007f) | (groups & 0x3f80_3f80_3f80_3f80) << 1;
     if high == 0 {
-        let length = 8 - groups.leading_zeros() as usize / 8;
-        let others_follow = EIGHT_FOLLOWED & ((1 << (8 * (length - 1))) - 1);
-        return out.write_some((groups | others_follow).to_le_bytes(), length);
+        // The top bit of each byte up to the last that is not zero.
+        let mut used = (groups + 0x7f7f_7f7f_7f7f_7f7f) & EIGHT_FOLLOWED;
+        used |= used >> 8;
+        used |= used >> 16;
+        used |= used >> 32;
+        let length = (!used & EIGHT_FOLLOWED).trailing_zeros() / 8;
+        return out.write_some((groups | used >> 8).to_le_bytes(), length as usize);
     }
     out.write_some((groups | EIGHT_FOLLOWED).to_le_bytes(), 8);
     match high {
