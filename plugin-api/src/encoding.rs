@@ -38,8 +38,10 @@ pub trait Output {
     fn push(&mut self, byte: u8);
     /// Puts bytes behind what is there.
     fn write(&mut self, bytes: &[u8]);
-    /// Puts the first `length` bytes behind what is there: cheaper than [`Output::write`] where all eight fit.
-    fn write_some(&mut self, bytes: [u8; 8], length: usize);
+    /// Puts the first `length` bytes, at most eight, behind what is there: cheaper than [`Output::write`] where eight fit.
+    fn write_some(&mut self, bytes: [u8; 8], length: usize) {
+        self.write(bytes.get(..length).unwrap_or(&bytes));
+    }
 }
 
 impl Output for Vec<u8> {

@@ -17,8 +17,9 @@ pub trait Plugin: Send + Sync + Sized + 'static {
     /// This plugin's side of one actor.
     type Handler: Handler;
 
-    /// Makes the plugin. Called once per process, before any other method, on the thread that starts the core. Must not
-    /// do what an operator who merely lists plugins would not expect (listing does not call it).
+    /// Makes the plugin. Called once per process, before any other method, on the thread that starts the first actor that
+    /// names it: for an actor that another one starts, one of the executor's. Must not block, nor do what an operator who
+    /// merely lists plugins would not expect (listing does not call it).
     ///
     /// # Errors
     /// A sentence on what is missing: every actor that names this plugin then fails to start with it.
@@ -94,8 +95,9 @@ impl Attachment {
 
 /// One plugin's side of one actor: all state that belongs to the actor lives here.
 ///
-/// Methods may run on any thread; the functions the actor calls run one at a time, since an actor does one thing at a
-/// time, but `started`, `stopped` and what was spawned may run beside them.
+/// Methods may run on any thread of the core's executor, and must not block it; the functions the actor calls run one at a
+/// time, since an actor does one thing at a time, but `started`, `stopped` and what was spawned may run beside them. A panic
+/// in any of them is caught and becomes the actor's error.
 pub trait Handler: Send + Sync + 'static {
     /// The actor is ready. Called once per attach, after the actor's `init`. From now on calls into it are accepted, so
     /// this is where work that calls it begins. Returns the addresses it listens on, for the ready line.
@@ -112,7 +114,8 @@ pub trait Handler: Send + Sync + 'static {
         async {}
     }
 
-    /// What a snapshot has to keep to make this handler again. Called between two calls of the actor.
+    /// What a snapshot has to keep to make this handler again. Called between two calls of the actor, by a
+    /// core that takes snapshots; this version's does not yet.
     ///
     /// # Errors
     /// A sentence: no snapshot is taken.
@@ -167,7 +170,7 @@ impl Call {
     pub fn context(&self) -> &CallContext {
         &self.context
     }
-    /// Whether the actor is being stopped.
+    /// Whether the actor was being stopped when it made the call; while a call waits, [`Host::cancelled`] tells.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.context.cancelled != 0
@@ -199,7 +202,8 @@ pub type Pending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 pub trait Dispatch: Handler {
     /// Calls a function that is not async.
     fn dispatch_sync(&self, call: &Call, function: u32, arguments: Reader<'_>, place: &mut Place<'_>);
-    /// Starts an async function and polls it once; `None` when it has ended.
+    /// Starts an async function and polls it once; `None` when it has ended. What is left of it may look at the handler
+    /// and at the call, which the core keeps as they are until it has dropped that.
     fn dispatch<'a>(
         &'a self,
         call: &'a Call,

@@ -420,7 +420,16 @@ fn no_handler(import: &Import) -> wasmtime::Error {
     format_err!("no handler for {}", import.label)
 }
 
+/// Tells the plugin whether the actor is being stopped.
+fn refresh(actor: &Shared, context: &mut HeldContext) {
+    let cancelled = u32::from(actor.cancelled().is_set());
+    if context.get().cancelled != cancelled {
+        context.change().cancelled = cancelled;
+    }
+}
+
 fn call_sync(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> wasmtime::Result<Exchange> {
+    refresh(&guest.actor, &mut guest.context);
     let attached = guest.handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
     let core = guest.actor.core();
     let begun = Begun::new(guest.calls.logged);
@@ -444,18 +453,15 @@ enum Step {
 
 /// Starts a call of any function.
 fn begin(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> Step {
-    let Guest { actor, handlers, context, calls, .. } = guest;
-    let cancelled = u32::from(actor.cancelled().is_set());
-    if context.get().cancelled != cancelled {
-        context.change().cancelled = cancelled;
-    }
     if import.effect == Effect::Chain {
         // What was read outside this call is not what it refers to.
-        actor.forget_chain_read();
+        guest.actor.forget_chain_read();
     }
     if !import.is_async {
         return Step::Ended(call_sync(guest, import, exchange));
     }
+    let Guest { actor, handlers, context, calls, .. } = guest;
+    refresh(actor, context);
     let Some(attached) = handlers.get(import.slot) else { return Step::Ended(Err(no_handler(import))) };
     let core = actor.core();
     let begun = Begun::new(calls.logged);

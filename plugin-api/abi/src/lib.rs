@@ -259,7 +259,8 @@ impl Answer {
     }
 }
 
-/// Who calls, and on whose behalf: valid for the duration of the call it is passed to, and of the call's future.
+/// Who calls, and on whose behalf: valid for the duration of the call it is passed to, and for [`HandlerTable::call`] as
+/// long as the future it gave.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, StableAbi)]
 pub struct CallContext {
@@ -289,7 +290,7 @@ pub struct CallContext {
 #[sabi(kind(Prefix(prefix_ref = EntryRef, prefix_fields = EntryPrefix)))]
 #[sabi(missing_field(panic))]
 pub struct Entry {
-    /// Called once per process, before anything else, on the core's start thread. `out` is filled when the status is OK.
+    /// Called once per process, before anything else, on the thread that starts the first actor with the plugin. `out` is filled when the status is OK.
     #[sabi(last_prefix_field)]
     pub init: unsafe extern "C" fn(host: HostObject, out: *mut PluginObject) -> Answer,
 }
@@ -402,7 +403,7 @@ pub struct HandlerTable {
     /// The actor is ready: from now on calls into it are accepted. Once per attach. The result is the encoded
     /// `list<string>` of addresses the handler listens on.
     pub started: unsafe extern "C" fn(this: *const (), resumed: bool) -> FfiFuture<Answer>,
-    /// The actor makes no more calls. Once per attach, before `release`.
+    /// The actor makes no more calls. Once per attach, before `release`, which comes when its future has been dropped.
     pub stopped: unsafe extern "C" fn(this: *const ()) -> FfiFuture<Answer>,
     /// What a snapshot needs to make this handler again.
     pub export_state: unsafe extern "C" fn(this: *const ()) -> Answer,
@@ -563,7 +564,8 @@ impl HandlerObject {
     /// Calls [`HandlerTable::call`].
     ///
     /// # Safety
-    /// Until the future is dropped the handler must not be released, and the context must stand where it is, unchanged.
+    /// `context` must point to a context, and the handler must not have been released. Until the future is dropped it must
+    /// not be released either, and the context must stand where it is, unchanged.
     #[inline]
     pub unsafe fn call(
         self,

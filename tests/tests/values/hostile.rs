@@ -42,11 +42,6 @@ impl Guest {
         self
     }
 
-    fn flats(&self) -> (usize, usize) {
-        let params = self.params.iter().map(|shape| types::flatten(shape).len()).sum();
-        (params, self.result.as_ref().map_or(0, |result| types::flatten(result).len()))
-    }
-
     fn text(&self) -> String {
         let mut types = Types::default();
         let mut signature = String::new();
@@ -106,8 +101,8 @@ impl Guest {
             };
             linker.root().func_new("f", import).unwrap();
         } else {
-            let (params, result) = self.flats();
-            define(&mut linker, "f", params, result);
+            let params = self.params.iter().map(|shape| types::flatten(shape).len()).sum();
+            define(&mut linker, "f", params, self.result.as_ref());
         }
         let mut store = Store::new(engine, Host { answer: answer.to_vec(), ..Host::default() });
         store.set_hostcall_fuel(FUEL);

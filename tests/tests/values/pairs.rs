@@ -7,8 +7,8 @@
 
 use async_std::task::block_on;
 use theater_plugin_api::encoding::Reader;
-use theater_runtime::shape::{Shape, Signature};
-use theater_runtime::values::{self, Args, MAX_FLAT, Ret, Returned};
+use theater_runtime::shape::{Number, Shape, Signature};
+use theater_runtime::values::{self, Args, Exchange, MAX_FLAT, Readable, Ret, Returned};
 use theater_runtime::wave;
 use wasmtime::component::{Component, Func, Instance, Linker, Type, Val};
 use wasmtime::{Config, Engine, Store};
@@ -44,25 +44,46 @@ pub fn engine() -> Engine {
     Engine::new(&config).unwrap()
 }
 
+/// Answers as a call of the core's does: in the room while it fits, and a number is read at once.
+fn answer(exchange: &mut Exchange, bytes: &[u8], number: Option<Number>) -> wasmtime::Result<()> {
+    match exchange.ask().1.get_mut(..bytes.len()) {
+        Some(room) => {
+            room.copy_from_slice(bytes);
+            exchange.in_room(bytes.len());
+        }
+        None => exchange.replaced(bytes.to_vec()),
+    }
+    if let Some(number) = number {
+        let mut reader = exchange.reader();
+        let bits = number.read(&mut reader)?;
+        reader.finish()?;
+        exchange.is_number(bits);
+    }
+    Ok(())
+}
+
 /// Defines an import over encoded bytes, with the count of core values the linker of the core chooses.
-pub fn define(linker: &mut Linker<Host>, name: &str, params: usize, result: usize) {
-    fn one<const N: usize, const R: usize>(linker: &mut Linker<Host>, name: &str) {
-        let import = |mut store: wasmtime::StoreContextMut<'_, Host>, args: Args<N>| {
-            let host = store.data_mut();
-            host.seen = args.0.arguments().concat();
-            Ok(Ret::<Vec<u8>, R>(host.answer.clone()))
+pub fn define(linker: &mut Linker<Host>, name: &str, params: usize, result: Option<&Shape>) {
+    fn one<const N: usize, const R: usize>(linker: &mut Linker<Host>, name: &str, number: Option<Number>) {
+        let import = move |mut store: wasmtime::StoreContextMut<'_, Host>, args: Args<N>| {
+            let (host, mut exchange) = (store.data_mut(), args.0);
+            host.seen = exchange.arguments().concat();
+            answer(&mut exchange, &host.answer, number)?;
+            exchange.release();
+            Ok(Ret::<Exchange, R>(exchange))
         };
         linker.root().func_wrap(name, import).unwrap();
     }
+    let number = result.and_then(Shape::number);
     macro_rules! choose {
         ($result:literal; $($count:literal)*) => {
             match params {
-                $($count => one::<$count, $result>(linker, name),)*
-                _ => one::<17, $result>(linker, name),
+                $($count => one::<$count, $result>(linker, name, number),)*
+                _ => one::<17, $result>(linker, name, number),
             }
         };
     }
-    match result {
+    match result.map_or(0, |result| types::flatten(result).len()) {
         0 => choose!(0; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
         1 => choose!(1; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
         _ => choose!(2; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
@@ -116,8 +137,7 @@ impl Side {
             let name = format!("f{n}");
             if fast {
                 let params = function.params.iter().map(|(_, shape)| types::flatten(shape).len()).sum();
-                let result = function.result.as_ref().map_or(0, |result| types::flatten(result).len());
-                define(&mut linker, &name, params, result);
+                define(&mut linker, &name, params, function.result.as_ref());
             } else {
                 define_values(&mut linker, &name);
             }
