@@ -18,8 +18,18 @@ use theater_runtime::verify::{self, End, Finding};
 use super::events::{find, line, time};
 use super::{Common, Done, print_line};
 
+const EXAMPLES: &str = "Examples:
+  theater chain list
+  theater chain show counter
+  theater chain verify
+  theater chain verify counter --head HASH
+  theater chain export counter --to counter.chain
+  theater chain verify counter.chain
+  theater chain rm counter && theater chain gc";
+
 /// Lists, shows, verifies, exports and removes chains.
 #[derive(Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub enum ChainCommand {
     /// Lists the chains of the data folder
     List,

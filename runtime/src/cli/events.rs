@@ -12,8 +12,15 @@ use theater_runtime::verify::{self, Event};
 
 use super::{Common, Done, print_line};
 
+const EXAMPLES: &str = "Examples:
+  theater events
+  theater events counter
+  theater events --follow
+  theater events -o json counter";
+
 /// Lists events of all chains or of one, a line each, from disk; a running program's are there within milliseconds.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Events {
     /// Id, unique start of an id, or name of the actor (its newest chain) [default: all]
     actor: Option<String>,

@@ -12,8 +12,13 @@ use theater_runtime::plugins::{Plugins, meets};
 
 use super::{Common, Done};
 
+const EXAMPLES: &str = "Examples:
+  theater inspect my_actor.wasm
+  theater inspect -o json my_actor.wasm";
+
 /// Shows a component: its WIT, the handlers it needs, a manifest to start from.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Inspect {
     /// The component
     #[arg(value_name = "FILE.wasm")]

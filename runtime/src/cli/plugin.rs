@@ -11,8 +11,14 @@ use theater_runtime::plugins::{Found, Plugins, read};
 
 use super::{Common, Done, print_line, short, shown};
 
+const EXAMPLES: &str = "Examples:
+  theater plugin list
+  theater plugin inspect http-server
+  theater plugin inspect ./libmine.so";
+
 /// Lists plugins or shows one.
 #[derive(Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub enum PluginCommand {
     /// Lists the plugins of the plugin folder and what is wrong with those that cannot be used
     List,

@@ -18,8 +18,13 @@ use theater_runtime::verify::{self, Event};
 use super::events::{find, line};
 use super::{Common, Done, print_line};
 
+const EXAMPLES: &str = "Examples:
+  theater trace counter:12
+  theater trace 3f9a1c";
+
 /// Follows a message from what led to it to everything it led to, over all chains of the data folder.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Trace {
     /// An event: CHAIN:SEQUENCE (the chain by its actor's id, a unique start of it, or name), or the start of its hash (8
     /// digits or more)

@@ -13,8 +13,14 @@ use theater_runtime::manifest::Manifest;
 
 use super::{Common, Done, Settings, short};
 
+const EXAMPLES: &str = "Examples:
+  theater validate my-actor.toml
+  theater validate --permissions ceilings.toml my-actor.toml
+  theater validate --set port=9000 -o json my-actor.toml";
+
 /// Checks a manifest, its component and its handlers without starting anything, and shows what each handler is allowed.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Validate {
     /// The manifest
     manifest: PathBuf,

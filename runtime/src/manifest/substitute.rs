@@ -86,7 +86,7 @@ fn filled(inner: &str, within: Within, values: &Values) -> Result<String, String
         Within::Plain => match value {
             Json::Number(_) | Json::Bool(_) => Ok(text),
             _ => Err(format!(
-                "${{{name}}} stands outside a string, where a number or boolean belongs; its value is {text:?}"
+                "${{{name}}} stands outside a string, where a number or boolean belongs; its value is {text:?}: give another, or write \"${{{name}}}\" for text"
             )),
         },
         Within::Basic | Within::BasicBlock => Ok(escaped(&text)),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures_lite::future::or;
 use serde_json::{Value, json};
+use theater_plugin_api::abi::encoded;
 use theater_plugin_api::encoding::{decode, encode};
-use theater_plugin_api::testing::{Answer as Encoded, FakeHost, attach, attach_to, block_on};
+use theater_plugin_api::testing::{FakeHost, attach, attach_to, block_on};
 use theater_plugin_api::{Handler, Host, Level, Plugin};
 
 use crate::Greeters;
@@ -34,8 +35,8 @@ fn greeter(host: &FakeHost, config: Value) -> Arc<Greeter> {
 /// A greeter of an actor that exports `visitor`, and is ready.
 fn started(host: &FakeHost) -> Arc<Greeter> {
     host.set_exports(&[0, 1], |export, _| match export {
-        0 => Encoded::encode(&()),
-        _ => Encoded::encode(&("Come in!",)),
+        0 => encoded(&()),
+        _ => encoded(&("Come in!",)),
     });
     let greeter = greeter(host, json!({}));
     block_on(greeter.started(false)).unwrap();
@@ -161,7 +162,7 @@ fn ticks_are_numbered_and_a_new_rhythm_replaces_the_old_one() {
 #[test]
 fn what_is_asked_for_before_the_actor_is_ready_waits_until_it_is() {
     let host = FakeHost::new();
-    host.set_exports(&[0, 1], |_, _| Encoded::encode(&("Come in!",)));
+    host.set_exports(&[0, 1], |_, _| encoded(&("Come in!",)));
     let early = greeter(&host, json!({}));
     block_on(async {
         let visit: Answer<String> = host.call(&early, "visit", &(person("Ada"),)).await.unwrap();
@@ -233,7 +234,7 @@ fn a_resumed_actor_has_its_count_and_its_ticks() {
     let old = started(&before);
     let ticking: Answer<()> = block_on(before.call(&old, "start-ticks", &(3_600_000_u64,))).unwrap();
     assert_eq!(ticking, Ok(()));
-    after.set_exports(&[0], |_, _| Encoded::encode(&()));
+    after.set_exports(&[0], |_, _| encoded(&()));
     let new = greeter(&after, json!({}));
     new.import_state(&old.export_state().unwrap()).unwrap();
     after.recover(&new, "start-ticks", &(1_u64,), &Ok::<(), String>(())).unwrap();

@@ -439,6 +439,7 @@ fn endless_loops_in_four_times_as_many_actors_as_cores_cost_only_these_actors() 
     let count = loopers();
     let mut loops = Loops::start(count, 8_000);
     wait_until("a report of each loop", || (loops.told("has not returned") == count).then_some(()));
+    assert_eq!(loops.told("code=\"P0107\""), count);
     // Every loop holds a thread now, and each thread has a replacement.
     let mut times: Vec<_> = (0..50)
         .map(|_| {
@@ -457,6 +458,8 @@ fn endless_loops_in_four_times_as_many_actors_as_cores_cost_only_these_actors() 
         assert_eq!(answer.status, 500, "{}", answer.text());
     }
     wait_until("the end of each actor", || (loops.told("actor failed") == count).then_some(()));
+    let lost = "actor failed in a plugin: [P0107] plugin \"bad-sync-loop\" did not return within run_timeout_ms = 8000; its thread is lost until the program ends";
+    assert_eq!(loops.told(lost), count, "{:?}", loops.running.errors());
     assert_eq!(get(loops.hello, "/").status, 200);
     let (status, took) = loops.running.stop();
     assert_eq!(status.code(), Some(1), "actors failed");

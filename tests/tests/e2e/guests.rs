@@ -55,6 +55,7 @@ fn an_err_ends_an_actor_that_is_to_fail_on_errors() {
 }
 
 #[test]
+// [http-server-7]
 fn an_err_leaves_the_actor_alive_and_the_client_does_not_see_its_text() {
     let scratch = Scratch::new();
     let (mut running, address) = actor(&scratch, "trapper", "on_error = \"continue\"\n", "");

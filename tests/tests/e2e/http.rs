@@ -28,6 +28,11 @@ fn json_output_has_one_object_per_line() {
     assert_eq!(object["name"], "hello-http");
     assert!(object["addresses"][0].as_str().unwrap().starts_with("http://127.0.0.1:"));
     assert!(running.stop().0.success());
+    let data = scratch.path().join("data").display().to_string();
+    let listed = theater_tests::theater(&["--data", &data, "-o", "json", "chain", "list"]);
+    let chain: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(object["id"], chain["id"]);
+    assert_eq!(object["id"].as_str().map(str::len), Some(36));
 }
 
 #[test]

@@ -144,6 +144,7 @@ mistakes! {
     an_import_of_another_type: Mistake::new(&format!("{ODD}{TIMING}")).file("odd.wat", TIMING_TEXT);
     an_import_with_a_resource: Mistake::new(&format!("{ODD}{TIMING}")).file("odd.wat", TIMING_RESOURCE);
     no_init: Mistake::new(ODD).file("odd.wat", "(component)");
+    // [http-server-1]
     no_handle_request: Mistake::new("name = \"echo\"\ncomponent_path = \"<components>/echo.wasm\"\n[[handlers]]\ntype = \"http-server\"\nport = 0\n");
     other_contents_than_named: Mistake::new(&format!("{HELLO}sha256 = \"00\"\n{HTTP}")).hide(digest("hello-http"), "<sha256>");
     an_interface_that_is_not_exported: Mistake::new(&format!("{HELLO}{HTTP}[interface]\nimplements = [\"ntwk:theater/supervisor\"]\n"));

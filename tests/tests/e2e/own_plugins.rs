@@ -20,6 +20,7 @@ fn now() -> u64 {
 const TIMING: &str = "[[handlers]]\ntype = \"timing\"\n";
 
 #[test]
+// [timing-1 timing-8]
 fn the_clock_tells_the_time_in_milliseconds_and_the_chain_has_its_readings() {
     let scratch = Scratch::new();
     let (mut running, address) = actor(&scratch, "clock", TIMING);
@@ -34,6 +35,7 @@ fn the_clock_tells_the_time_in_milliseconds_and_the_chain_has_its_readings() {
 }
 
 #[test]
+// [timing-5]
 fn a_wait_takes_as_long_as_it_says_and_a_past_deadline_none() {
     let scratch = Scratch::new();
     let (_running, address) = actor(&scratch, "clock", TIMING);
@@ -47,6 +49,7 @@ fn a_wait_takes_as_long_as_it_says_and_a_past_deadline_none() {
 }
 
 #[test]
+// [timing-3 timing-4]
 fn a_wait_outside_the_configured_bounds_is_err() {
     let scratch = Scratch::new();
     let timing = "[[handlers]]\ntype = \"timing\"\nmax_sleep_duration = 50\nmin_sleep_duration = 10\n";
@@ -61,6 +64,7 @@ fn a_wait_outside_the_configured_bounds_is_err() {
 }
 
 #[test]
+// [timing-7]
 fn a_wait_that_cannot_fit_in_the_call_is_err_and_names_the_limit() {
     let scratch = Scratch::new();
     let (_running, address) = actor(&scratch, "clock", &format!("{TIMING}[limits]\ncall_timeout_ms = 2000\n"));
@@ -72,6 +76,7 @@ fn a_wait_that_cannot_fit_in_the_call_is_err_and_names_the_limit() {
 }
 
 #[test]
+// [timing-6]
 fn a_stop_interrupts_a_wait_with_err() {
     let scratch = Scratch::new();
     let (mut running, address) = actor(&scratch, "clock", TIMING);
@@ -99,6 +104,7 @@ fn draw(handler: &str) -> [String; 4] {
 }
 
 #[test]
+// [random-1 random-5]
 fn seeded_dice_give_the_golden_values_at_every_start() {
     // Computed with another implementation: ChaCha20, key = 7 as 8 little-endian bytes and 24 zeros, nonce 0.
     let golden =
@@ -109,6 +115,7 @@ fn seeded_dice_give_the_golden_values_at_every_start() {
 }
 
 #[test]
+// [random-6]
 fn unseeded_dice_differ() {
     let unseeded = "[[handlers]]\ntype = \"random\"\n";
     let (one, other) = (draw(unseeded), draw(unseeded));
@@ -117,6 +124,7 @@ fn unseeded_dice_differ() {
 }
 
 #[test]
+// [random-2 random-3 random-8 random-12]
 fn what_dice_cannot_do_is_err() {
     let scratch = Scratch::new();
     let random = "[[handlers]]\ntype = \"random\"\nmax_bytes = 16\nmax_int = 100\n";
@@ -146,6 +154,7 @@ fn env(handler: &str) -> (Scratch, Running, std::net::SocketAddr) {
 }
 
 #[test]
+// [environment-1 environment-2 environment-4 environment-5 environment-8]
 fn only_allowed_variables_are_there() {
     let allowed = "allowed_vars = [\"OTHER_T\"]\nallowed_prefixes = [\"T_\"]\ndenied_vars = [\"T_SECRET\", \"OTHER_T\"]\nallow_list_all = true\n";
     let (_scratch, mut running, address) = env(allowed);
@@ -164,6 +173,7 @@ fn only_allowed_variables_are_there() {
 }
 
 #[test]
+// [environment-6 environment-9]
 fn without_allow_list_all_the_list_is_empty_and_without_a_list_nothing_is_allowed() {
     let (_scratch, _running, address) = env("allowed_vars = [\"T_ONE\"]\n");
     assert_eq!(ask(address, "/list"), (200, String::new()));
@@ -173,6 +183,7 @@ fn without_allow_list_all_the_list_is_empty_and_without_a_list_nothing_is_allowe
 }
 
 #[test]
+// [runtime-1 runtime-14 runtime-15]
 fn an_actors_own_chain_links_and_equals_what_the_program_shows() {
     let scratch = Scratch::new();
     let (mut running, address) = actor(&scratch, "runtime-probe", "");
@@ -203,6 +214,7 @@ fn an_actors_own_chain_links_and_equals_what_the_program_shows() {
 }
 
 #[test]
+// [runtime-2 runtime-9 runtime-10]
 fn get_chain_gives_the_newest_events_that_the_config_allows() {
     let scratch = Scratch::new();
     let (mut running, address) =
@@ -217,6 +229,7 @@ fn get_chain_gives_the_newest_events_that_the_config_allows() {
 }
 
 #[test]
+// [runtime-1 runtime-3 runtime-4 runtime-5]
 fn an_actors_log_is_on_stderr_with_its_name_and_with_control_characters_escaped() {
     let scratch = Scratch::new();
     let (running, address) = actor(&scratch, "runtime-probe", "");
@@ -229,6 +242,7 @@ fn an_actors_log_is_on_stderr_with_its_name_and_with_control_characters_escaped(
 }
 
 #[test]
+// [runtime-2 runtime-6 runtime-8]
 fn the_log_level_silences_the_stream_and_the_chain_has_every_call() {
     let scratch = Scratch::new();
     let (mut running, address) =
@@ -241,6 +255,7 @@ fn the_log_level_silences_the_stream_and_the_chain_has_every_call() {
 }
 
 #[test]
+// [runtime-7]
 fn too_much_log_is_left_out_and_counted() {
     let scratch = Scratch::new();
     let runtime = "[[handlers]]\ntype = \"runtime\"\nmax_log_bytes_per_second = 8\n";
@@ -253,6 +268,7 @@ fn too_much_log_is_left_out_and_counted() {
 }
 
 #[test]
+// [runtime-11 runtime-13]
 fn shutdown_lets_the_call_finish_and_ends_the_program_with_success() {
     let scratch = Scratch::new();
     let (mut running, address) = actor(&scratch, "runtime-probe", "");

@@ -40,7 +40,7 @@ fn verified(running: &Running) {
 }
 
 #[test]
-// [sup-9 sup-10]
+// [sup-9 sup-10 runtime-12]
 fn each_kind_of_death_is_told_once_and_in_its_own_way() {
     let scratch = Scratch::new();
     let (mut running, at) = tree(&scratch, "");

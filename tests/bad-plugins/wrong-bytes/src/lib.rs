@@ -52,13 +52,7 @@ impl Dispatch for Untyped {
     fn dispatch_sync(&self, _: &Call, function: u32, _: Reader<'_>, place: &mut Place<'_>) {
         place.write(&bytes(function));
     }
-    fn dispatch<'a>(
-        &'a self,
-        _: &'a Call,
-        function: u32,
-        _: Reader<'_>,
-        place: &mut Place<'_>,
-    ) -> Option<Pending<'a>> {
+    fn dispatch<'a>(&'a self, _: &'a Call, function: u32, _: Reader<'_>, place: &mut Place<'_>) -> Option<Pending<'a>> {
         place.answer(Answer::ok(bytes(function)));
         None
     }
