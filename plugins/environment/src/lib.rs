@@ -91,6 +91,7 @@ mod tests {
         })
     }
 
+    /// [environment-2] [environment-6]
     #[test]
     fn an_allowed_variable_is_answered_with_its_value() {
         let name = "theater-plugin-environment".to_owned();
@@ -99,6 +100,7 @@ mod tests {
         }
     }
 
+    /// [environment-3] [environment-4]
     #[test]
     fn a_denied_and_a_missing_variable_look_the_same() {
         let config =
@@ -108,11 +110,31 @@ mod tests {
         }
     }
 
+    /// [environment-7]
+    #[test]
+    fn a_value_that_is_not_utf_8_counts_as_missing() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = "THEATER_TEST_NOT_UTF_8";
+        if std::env::var_os(name).is_some() {
+            let config = json!({ "allowed_vars": [name], "allow_list_all": true });
+            assert_eq!(asked(config, name), (None, false, vec![]));
+            return;
+        }
+        // This test again, in a process that has such a variable.
+        let test = "tests::a_value_that_is_not_utf_8_counts_as_missing";
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", test]).env(name, std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    /// [environment-9]
     #[test]
     fn without_lists_nothing_is_allowed() {
         assert_eq!(asked(json!({ "allow_list_all": true }), "PATH"), (None, false, vec![]));
     }
 
+    /// [environment-1] [environment-5]
     #[test]
     fn the_list_has_the_allowed_ones_sorted() {
         let config = json!({

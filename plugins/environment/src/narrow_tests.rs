@@ -44,6 +44,7 @@ fn allows(config: &Value, act: &Act) -> bool {
     }
 }
 
+/// [environment-10]
 #[test]
 fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     let (mut allowed, mut acts) = (0, 0);
@@ -56,6 +57,7 @@ fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     assert!(allowed > acts / 20 && allowed < acts / 2, "{allowed} of {acts}");
 }
 
+/// [environment-10] [environment-3] [environment-5]
 #[test]
 fn calls_under_a_hundred_pairs_answer_only_what_both_allow() {
     for pair in pairs(&Environment, "environment", 2, 100, config) {

@@ -75,6 +75,7 @@ mod tests {
         assert_eq!((&narrowed["allowed_vars"], &narrowed["allowed_prefixes"]), (&json!(vars), &json!(prefixes)));
     }
 
+    /// [environment-1]
     #[test]
     fn a_denial_beats_a_name_and_a_prefix() {
         let rule = Rule {
@@ -88,6 +89,7 @@ mod tests {
         assert_eq!(allowed, ["B_2", "B_"]);
     }
 
+    /// [environment-10]
     #[test]
     fn a_child_may_read_what_both_rules_allow() {
         check(json!({ "allowed_vars": ["A", "B"] }), json!({ "allowed_vars": ["B", "C"] }), &["B"], &[]);
@@ -97,12 +99,14 @@ mod tests {
         check(json!({ "allowed_prefixes": ["X_Y_"] }), json!({ "allowed_prefixes": ["X_"] }), &[], &["X_Y_"]);
     }
 
+    /// [environment-9]
     #[test]
     fn a_missing_list_on_either_side_grants_nothing() {
         check(json!({}), json!({ "allowed_vars": ["A"], "allowed_prefixes": ["X_"] }), &[], &[]);
         check(json!({ "allowed_vars": ["A"], "allowed_prefixes": ["X_"] }), Value::Null, &[], &[]);
     }
 
+    /// [environment-10]
     #[test]
     fn denials_add_up_and_listing_needs_both() {
         let ceiling = json!({ "denied_vars": ["A"], "allow_list_all": true });

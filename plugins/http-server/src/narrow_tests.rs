@@ -115,6 +115,7 @@ fn covers(ports: &Value, port: u16) -> bool {
     (low.parse().unwrap()..=high.parse().unwrap()).contains(&port)
 }
 
+/// [http-server-24]
 #[test]
 fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     let (mut allowed, mut count) = (0, 0);
@@ -127,6 +128,7 @@ fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     assert!(allowed > count / 10 && allowed < count / 2, "{allowed} of {count}");
 }
 
+/// [http-server-24] [http-server-8] [http-server-18] [http-server-19]
 #[test]
 fn servers_under_a_hundred_pairs_bind_and_take_only_what_both_allow() {
     let mut served = 0;

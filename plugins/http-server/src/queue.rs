@@ -34,6 +34,7 @@ impl Drop for Turn<'_> {
 mod tests {
     use super::*;
 
+    /// [http-server-15]
     #[test]
     fn one_runs_and_so_many_wait() {
         let queue = Queue::new(1);

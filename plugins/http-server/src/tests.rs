@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -60,6 +60,7 @@ impl Running {
 
 const GET: &str = "GET /a?b HTTP/1.1\r\nHost: h\r\nX-Y: 1\r\nx-y: 2\r\nconnection: close\r\n\r\n";
 
+/// [http-server-4]
 #[test]
 fn a_request_is_a_call_and_its_result_the_answer() {
     let server = start(json!({}), |request| {
@@ -77,6 +78,59 @@ fn a_request_is_a_call_and_its_result_the_answer() {
     assert!(cause.starts_with("GET /a?b from 127.0.0.1:"), "{cause}");
 }
 
+/// [http-server-6] [http-server-14]
+#[test]
+fn every_method_and_path_is_a_call_with_the_target_as_it_was_sent() {
+    let server = start(json!({}), |request| ok(200, &[], Some(&format!("{} {}", request.method, request.uri))));
+    for line in ["GET /", "PUT /a%2F../b//c?d=%zz&e", "DELETE /a/b", "OPTIONS *", "BREW http://pot/?milk"] {
+        let answer = server.ask(&format!("{line} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("\r\n\r\n{line}")), "{answer}");
+    }
+}
+
+/// [http-server-2]
+#[test]
+fn a_header_with_bytes_outside_ascii_is_400() {
+    let server = start(json!({}), |_| ok(200, &[], None));
+    let answer = server.ask(&GET.replace("X-Y: 1", "X-Y: \u{e9}"));
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+/// [http-server-8] [http-server-9]
+#[test]
+fn a_body_and_a_head_over_the_limits_are_413_and_431() {
+    let post =
+        |length: usize| format!("POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let server = start(json!({}), |_| ok(200, &[], None));
+    assert!(server.ask(&post(16_777_217)).starts_with("HTTP/1.1 413 "));
+    let server = start(json!({"max_body_bytes": 2, "max_header_bytes": 256}), |_| ok(200, &[], None));
+    assert!(server.ask(&(post(2) + "ab")).starts_with("HTTP/1.1 200 "));
+    assert!(server.ask(&post(3)).starts_with("HTTP/1.1 413 "));
+    let get = |length: usize| GET.replace("X-Y: 1", &format!("X-Y: {}", "a".repeat(length)));
+    assert!(server.ask(&get(100)).starts_with("HTTP/1.1 200 "));
+    assert!(server.ask(&get(256)).starts_with("HTTP/1.1 431 "));
+}
+
+/// [http-server-10]
+#[test]
+fn a_request_that_does_not_arrive_in_time_is_408() {
+    let server = start(json!({"read_timeout_ms": 200}), |_| ok(200, &[], None));
+    let answer = server.ask("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+/// [http-server-11]
+#[test]
+fn a_connection_too_many_is_503_with_retry_after() {
+    let server = start(json!({"max_connections": 1}), |_| ok(200, &[], None));
+    let mut kept = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    kept.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+    kept.read_exact(&mut [0]).unwrap();
+    let answer = server.ask(GET);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+}
+
+/// [http-server-5]
 #[test]
 fn no_body_and_an_empty_one_differ() {
     let server = start(json!({}), |request| ok(200, &[], Some(&format!("{:?}", request.body))));
@@ -87,6 +141,7 @@ fn no_body_and_an_empty_one_differ() {
     assert!(server.ask(&chunked).ends_with("\r\n\r\nSome(b\"hi\")"));
 }
 
+/// [http-server-3] [http-server-7]
 #[test]
 fn a_failure_gives_an_id_and_keeps_its_text_to_the_log() {
     let long = "/".repeat(1_000);
@@ -121,6 +176,7 @@ fn an_actor_that_has_gone_is_503_and_the_end() {
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("connection: close"), "{answer}");
 }
 
+/// [http-server-15]
 #[test]
 fn a_full_queue_is_503_with_retry_after() {
     let server = start(json!({"max_queue": 1}), |_| ok(200, &[], None));
@@ -132,6 +188,36 @@ fn a_full_queue_is_503_with_retry_after() {
     assert!(server.ask(GET).starts_with("HTTP/1.1 200 "));
 }
 
+/// [http-server-15]
+#[test]
+fn without_config_one_request_runs_256_wait_and_the_next_is_503() {
+    let server = start(json!({}), |_| ok(200, &[], None));
+    let queue = &server.server.actor().queue;
+    let mut turns: Vec<_> = (0..257).map(|_| queue.enter().unwrap()).collect();
+    let answer = server.ask(GET);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    turns.pop();
+    assert!(server.ask(GET).starts_with("HTTP/1.1 200 "));
+}
+
+/// [http-server-17]
+#[test]
+fn no_request_is_taken_before_the_actor_has_started() {
+    let host = FakeHost::new();
+    host.set_exports(&[0], |_, _| ok(200, &[], None));
+    let server = attached(&host, json!({})).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    stream.write_all(GET.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
+    assert!(stream.peek(&mut [0]).is_err(), "nothing answers yet");
+    block_on(server.started(false)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+/// [http-server-16] [http-server-22]
 #[test]
 fn requests_wait_until_the_actor_has_started() {
     let host = FakeHost::new();
@@ -144,6 +230,7 @@ fn requests_wait_until_the_actor_has_started() {
     assert!(asking.join().unwrap().starts_with("HTTP/1.1 200 "));
 }
 
+/// [http-server-16] [http-server-21]
 #[test]
 fn one_actor_may_have_two_servers() {
     let host = FakeHost::new();
@@ -170,6 +257,31 @@ fn a_stop_is_quick_when_nothing_runs_and_frees_the_port() {
     assert!(again.is_ok(), "{:?}", again.err());
 }
 
+/// [http-server-13]
+#[test]
+fn a_stop_lets_a_running_request_finish() {
+    let config: Config = serde_json::from_value(json!({})).unwrap();
+    assert_eq!(config.listen.shutdown_grace_ms, 5_000);
+    let (arrival, arrived) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let server = start(json!({}), move |_| {
+        arrival.send(()).unwrap();
+        released.lock().unwrap().recv().unwrap();
+        ok(200, &[], None)
+    });
+    let url = server.url.clone();
+    let asking = std::thread::spawn(move || ask_at(&url, GET));
+    arrived.recv().unwrap();
+    let stopped = Arc::clone(&server.server);
+    let stopping = std::thread::spawn(move || block_on(stopped.stopped()));
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(!stopping.is_finished(), "the request runs");
+    release.send(()).unwrap();
+    assert!(asking.join().unwrap().starts_with("HTTP/1.1 200 "));
+    stopping.join().unwrap();
+}
+
 #[test]
 fn the_end_of_the_handler_ends_the_server() {
     let server = start(json!({}), |_| ok(200, &[], None));
@@ -183,6 +295,7 @@ fn the_end_of_the_handler_ends_the_server() {
     }
 }
 
+/// [http-server-12] [http-server-18] [http-server-19] [http-server-23]
 #[test]
 fn a_config_that_cannot_be_is_refused_by_name() {
     let host = FakeHost::new();
@@ -193,6 +306,7 @@ fn a_config_that_cannot_be_is_refused_by_name() {
     assert!(refused(json!({"host": "nowhere"})).starts_with("host ="));
 }
 
+/// [http-server-18] [http-server-19] [http-server-20]
 #[test]
 fn the_schema_names_the_defaults_that_are() {
     let schema: Value = serde_json::from_str(include_str!("../config.schema.json")).unwrap();
@@ -210,9 +324,11 @@ fn the_schema_names_the_defaults_that_are() {
         ("shutdown_grace_ms", json!(listen.shutdown_grace_ms)),
         ("max_queue", json!(config.max_queue)),
         ("max_queue", json!(MAX_QUEUE)),
+        ("tls_files", json!(listen.tls_files)),
     ] {
         assert_eq!(default(key), value, "{key}");
     }
+    assert_eq!(default("tls_files"), json!([]));
     let narrowed = HttpServer.narrow("http-server", &Value::Null, &json!({})).unwrap();
     assert_eq!(narrowed, json!({"bind_hosts": default("bind_hosts"), "bind_ports": default("bind_ports")}));
     let child = HttpServer.narrow("http-server", &json!({"max_queue": 3}), &json!({"max_queue": 9})).unwrap();

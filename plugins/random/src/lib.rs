@@ -215,6 +215,7 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// [random-1] [random-4] [random-5]
     #[test]
     fn a_seed_gives_the_chacha20_stream_of_its_key() {
         // Of an implementation of RFC 8439 in Python; seed 0 is also test vector 1 of its appendix A.1.
@@ -228,6 +229,7 @@ mod tests {
         }
     }
 
+    /// [random-5] [random-9] [random-10] [random-11]
     #[test]
     fn every_function_takes_the_next_bytes_of_the_one_stream() {
         // The same Python, seed 42; the first wide range takes two draws.
@@ -249,6 +251,7 @@ mod tests {
         });
     }
 
+    /// [random-4]
     #[test]
     fn a_stream_read_in_pieces_is_the_stream_read_at_once() {
         let (whole, pieces) = (dice(json!({ "seed": 42 })), dice(json!({ "seed": 42 })));
@@ -260,6 +263,7 @@ mod tests {
         assert_eq!(hex(&read[250..270]), "ab7eee2fc268bfe5889243049065ff95a2456775");
     }
 
+    /// [random-3] [random-8] [random-13]
     #[test]
     fn a_range_without_a_number_or_above_max_int_is_err() {
         let dice = dice(json!({ "seed": 1, "max_int": 10 }));
@@ -270,12 +274,14 @@ mod tests {
         assert_eq!(dice.source.position(), Some(8));
     }
 
+    /// [random-3]
     #[test]
     fn the_whole_range_is_allowed_when_max_int_is_missing() {
         assert!(dice(json!({})).range(0, u64::MAX).unwrap() < u64::MAX);
         assert_eq!(dice(json!({})).range(u64::MAX - 1, u64::MAX), Ok(u64::MAX - 1));
     }
 
+    /// [random-7]
     #[test]
     fn each_number_of_a_range_is_about_as_likely() {
         let dice = dice(json!({ "seed": 7 }));
@@ -286,6 +292,7 @@ mod tests {
         assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
     }
 
+    /// [random-2] [random-12] [random-13]
     #[test]
     fn bytes_up_to_max_bytes_are_answered_and_none_for_zero() {
         let dice = dice(json!({}));
@@ -294,6 +301,7 @@ mod tests {
         assert!(dice.bytes(1_048_577).unwrap_err().contains("max_bytes = 1048577"));
     }
 
+    /// [random-6] [random-11]
     #[test]
     fn the_systems_numbers_differ_and_have_their_form() {
         let dice = dice(json!({}));
@@ -323,6 +331,7 @@ mod tests {
         assert!(resumed.import_state(&[1, 2]).unwrap_err().contains("8 bytes"));
     }
 
+    /// [random-14]
     #[test]
     fn narrowing_takes_the_smaller_limits_and_leaves_the_seed() {
         let narrowed = Random.narrow("random", &json!({ "seed": 1, "max_int": 9 }), &json!({ "seed": 2 }));

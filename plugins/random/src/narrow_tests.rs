@@ -43,6 +43,7 @@ fn allows(config: &Value, act: &Act) -> bool {
     }
 }
 
+/// [random-14]
 #[test]
 fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     let (mut allowed, mut count) = (0, 0);
@@ -56,6 +57,7 @@ fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     assert!(allowed > count / 10 && allowed < count * 2 / 3, "{allowed} of {count}");
 }
 
+/// [random-14]
 #[test]
 fn calls_under_a_hundred_pairs_answer_only_what_both_allow() {
     for pair in pairs(&Random, "random", 2, 100, config) {

@@ -165,6 +165,7 @@ mod tests {
         }
     }
 
+    /// [runtime-5]
     #[test]
     fn a_line_goes_to_the_actors_own_stream_with_control_characters_escaped() {
         let host = FakeHost::new();
@@ -172,6 +173,7 @@ mod tests {
         assert_eq!(lines(&host), ["a\\nb\\u{1b}[31m ü"]);
     }
 
+    /// [runtime-6]
     #[test]
     fn the_levels_above_info_silence_the_actor_and_the_others_do_not() {
         for (level, shown) in [("error", 0), ("warn", 0), ("info", 1), ("debug", 1), ("trace", 1)] {
@@ -181,6 +183,7 @@ mod tests {
         }
     }
 
+    /// [runtime-7]
     #[test]
     fn lines_that_were_left_out_are_told_of_at_the_end() {
         let host = FakeHost::new();
@@ -191,6 +194,7 @@ mod tests {
         assert_eq!(lines(&host), ["1 line (8 bytes) left out: max_log_bytes_per_second is 4"]);
     }
 
+    /// [runtime-9] [runtime-10] [runtime-15]
     #[test]
     fn the_chain_is_the_newest_events_oldest_first_with_labels_of_the_hashes() {
         let host = FakeHost::new();
@@ -203,12 +207,14 @@ mod tests {
         assert_eq!(*chain.events[1].event.data, [3]);
     }
 
+    /// [runtime-14]
     #[test]
     fn a_label_is_the_first_eight_bytes_of_the_hash_big_endian() {
         let hash: Vec<u8> = (1..=32).collect();
         assert_eq!(label(&hash.into()), 0x0102_0304_0506_0708);
     }
 
+    /// [runtime-15]
     #[test]
     fn the_first_event_has_no_parent() {
         assert_eq!(meta_event(event(1, None)).event.parent, None);
@@ -227,6 +233,36 @@ mod tests {
         assert_eq!(host.shut_down(), Some(Some(b"bye".to_vec())));
     }
 
+    /// [runtime-7] [runtime-9] [runtime-10]
+    #[test]
+    fn without_config_65536_bytes_a_second_are_shown_and_the_newest_10000_events_answered() {
+        for (length, shown) in [(65_536, 1), (65_537, 0)] {
+            let host = FakeHost::new();
+            log(&host, &actor(&host, json!({})), &"x".repeat(length));
+            assert_eq!(lines(&host).len(), shown, "{length}");
+        }
+        let host = FakeHost::new();
+        let numbered = |number: u64| ChainEvent { data: number.to_be_bytes().to_vec().into(), ..event(1, None) };
+        host.set_events((0..10_001).map(numbered).collect());
+        let chain: Chain = block_on(host.call(&actor(&host, json!({})), "get-chain", &())).unwrap();
+        let told: Vec<Vec<u8>> = chain.events.iter().map(|meta| meta.event.data.to_vec()).collect();
+        let newest: Vec<Vec<u8>> = (1..10_001_u64).map(|number| number.to_be_bytes().to_vec()).collect();
+        assert!(told == newest, "{} events", told.len());
+    }
+
+    /// [runtime-6] [runtime-7] [runtime-9]
+    #[test]
+    fn the_schema_names_the_defaults_that_are() {
+        let schema: Value = serde_json::from_str(include_str!("../config.schema.json")).unwrap();
+        let default = |key: &str| schema["properties"][key]["default"].clone();
+        let config = Config::default();
+        let level: LogLevel = serde_json::from_value(default("log_level")).unwrap();
+        assert_eq!((level, config.log_level), (LogLevel::Info, LogLevel::Info));
+        assert_eq!(default("max_log_bytes_per_second"), json!(config.max_log_bytes_per_second));
+        assert_eq!(default("max_chain_events"), json!(config.max_chain_events));
+    }
+
+    /// [runtime-16]
     #[test]
     fn narrowing_takes_the_smaller_limits() {
         let narrowed = Runtime.narrow("runtime", &json!({ "max_chain_events": 5 }), &json!({ "log_level": "warn" }));

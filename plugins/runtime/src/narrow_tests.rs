@@ -51,6 +51,7 @@ fn allows(config: &Value, act: &Act) -> bool {
     }
 }
 
+/// [runtime-16]
 #[test]
 fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     let (mut allowed, mut count) = (0, 0);
@@ -64,6 +65,7 @@ fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     assert!(allowed > count / 10 && allowed < count * 2 / 3, "{allowed} of {count}");
 }
 
+/// [runtime-16]
 #[test]
 fn calls_under_a_hundred_pairs_show_only_what_both_allow() {
     for pair in pairs(&Runtime, "runtime", 2, 100, config) {

@@ -110,6 +110,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    /// [runtime-5]
     #[test]
     fn only_what_could_damage_the_log_is_escaped() {
         assert_eq!(escape("C:\\x \"ü\" 🎭"), "C:\\x \"ü\" 🎭");
@@ -117,6 +118,7 @@ mod tests {
         assert_eq!(escape("\u{202e}\u{2028}"), "\\u{202e}\\u{2028}");
     }
 
+    /// [runtime-7]
     #[test]
     fn the_bucket_leaves_out_what_does_not_fit_and_says_so_when_it_resumes() {
         let start = Instant::now();
@@ -130,6 +132,7 @@ mod tests {
         assert_eq!(stream.left_out(), None);
     }
 
+    /// [runtime-7]
     #[test]
     fn the_bucket_never_holds_more_than_a_second() {
         let start = Instant::now();
@@ -139,6 +142,7 @@ mod tests {
         assert!(stream.line("1", later).is_empty());
     }
 
+    /// [runtime-6]
     #[test]
     fn a_silenced_stream_counts_nothing_as_left_out() {
         let now = Instant::now();

@@ -167,6 +167,7 @@ mod tests {
         block_on(host.call(clock, function, &(ms,))).unwrap()
     }
 
+    /// [timing-1]
     #[test]
     fn now_is_the_wall_clock_in_milliseconds() {
         let host = FakeHost::new();
@@ -175,6 +176,7 @@ mod tests {
         assert!((before..=now_ms()).contains(&now));
     }
 
+    /// [timing-2]
     #[test]
     fn a_sleep_takes_at_least_its_time() {
         let host = FakeHost::new();
@@ -183,6 +185,7 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_millis(30));
     }
 
+    /// [timing-2] [timing-5]
     #[test]
     fn a_deadline_returns_when_it_has_come_and_at_once_when_it_has_passed() {
         let host = FakeHost::new();
@@ -195,6 +198,26 @@ mod tests {
         }
     }
 
+    /// [timing-2]
+    #[test]
+    fn while_one_actor_waits_another_one_goes_on() {
+        let (host, other) = (FakeHost::new(), FakeHost::new());
+        let (waiting, awake) = (clock(&host, json!({})), clock(&other, json!({})));
+        for (function, ms) in [("sleep", 600_000), ("deadline", now_ms() + 600_000)] {
+            let waits = async {
+                host.call::<_, Result<(), String>>(&waiting, function, &(ms,)).await.unwrap().unwrap();
+                None
+            };
+            let goes_on = async {
+                other.call::<_, Result<(), String>>(&awake, "sleep", &(10_u64,)).await.unwrap().unwrap();
+                let now: u64 = other.call(&awake, "now", &()).await.unwrap();
+                Some(now)
+            };
+            assert!(block_on(or(waits, goes_on)).is_some(), "{function}");
+        }
+    }
+
+    /// [timing-3] [timing-4] [timing-9]
     #[test]
     fn a_wait_outside_the_limits_is_err_that_names_the_limit_and_the_line_to_add() {
         let host = FakeHost::new();
@@ -207,6 +230,7 @@ mod tests {
         assert!(ask(&host, &clock, "deadline", u64::MAX).is_err());
     }
 
+    /// [timing-3] [timing-4]
     #[test]
     fn the_default_limits_are_an_hour_and_nothing() {
         let host = FakeHost::new();
@@ -216,6 +240,7 @@ mod tests {
         assert_eq!(clock.allowed(3_600_000), Ok(()));
     }
 
+    /// [timing-6]
     #[test]
     fn a_stop_interrupts_a_running_wait_and_a_later_one_with_err() {
         let host = FakeHost::new();
@@ -232,6 +257,7 @@ mod tests {
         assert!(ask(&host, &clock, "sleep", 3_600_000).unwrap_err().contains("interrupted"));
     }
 
+    /// [timing-7]
     #[test]
     fn a_wait_that_does_not_fit_in_the_call_is_err_that_names_call_timeout_ms() {
         let host = FakeHost::new();
@@ -251,6 +277,7 @@ mod tests {
         assert!(error.contains("min_sleep_duration = 2"), "{error}");
     }
 
+    /// [timing-10]
     #[test]
     fn narrowing_takes_the_shorter_maximum_and_the_longer_minimum() {
         let ceiling = json!({ "max_sleep_duration": 10, "min_sleep_duration": 5 });

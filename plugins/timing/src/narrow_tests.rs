@@ -28,6 +28,7 @@ fn allows(config: &Value, ms: &u64) -> bool {
     (limit("min_sleep_duration", 0)..=limit("max_sleep_duration", 3_600_000)).contains(ms)
 }
 
+/// [timing-10]
 #[test]
 fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     let (mut allowed, mut acts) = (0, 0);
@@ -40,6 +41,7 @@ fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     assert!(allowed > acts / 20 && allowed < acts / 2, "{allowed} of {acts}");
 }
 
+/// [timing-10]
 #[test]
 fn calls_under_a_hundred_pairs_wait_only_as_long_as_both_allow() {
     for pair in pairs(&Timing, "timing", 2, 100, config) {

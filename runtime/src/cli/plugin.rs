@@ -13,7 +13,7 @@ use super::{Common, Done, print_line, short, shown};
 
 const EXAMPLES: &str = "Examples:
   theater plugin list
-  theater plugin inspect http-server
+  theater plugin inspect my-plugin
   theater plugin inspect ./libmine.so";
 
 /// Lists plugins or shows one.

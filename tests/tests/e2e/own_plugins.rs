@@ -265,6 +265,9 @@ fn too_much_log_is_left_out_and_counted() {
     let errors = running.all_errors().join("\n");
     assert!(!errors.contains("much-too-long-a-line"), "{errors}");
     assert!(errors.contains("1 line (20 bytes) left out: max_log_bytes_per_second is 8"), "{errors}");
+    // The chain has it.
+    let events = chain(&running.data, "runtime-probe");
+    assert!(events.iter().any(|event| event["text"].as_str().is_some_and(|text| text.contains("much-too-long-a-line"))));
 }
 
 #[test]

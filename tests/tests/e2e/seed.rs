@@ -1,13 +1,14 @@
 //! The manifests printed in the two texts that this project began with start as they stand.
 //!
 //! `fixtures/seed` has the texts, byte for byte, and a component with the exports that the manifests name. Every handler
-//! that a printed manifest asks for has a plugin, so none of them is expected to be refused.
+//! that a printed manifest asks for has a plugin, so none of them is expected to be refused. The manifest of the README's
+//! first command, which has a port of its own too, starts here as well.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 
 use theater_tests::talk::post;
-use theater_tests::{Running, Scratch, get, json_lines, theater, wait_until};
+use theater_tests::{Running, Scratch, get, json_lines, repository, theater, wait_until};
 
 const TEXTS: [&str; 2] =
     [include_str!("fixtures/seed/interface-system.txt"), include_str!("fixtures/seed/interfaces.txt")];
@@ -90,4 +91,29 @@ fn every_manifest_of_the_texts_starts_as_it_stands() {
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
     let answers = json_lines(&asked.stdout);
     assert!(answers.iter().any(|line| line["result"]["type"] == "request_type"), "{answers:?}");
+}
+
+#[test]
+fn the_readmes_first_manifest_counts_visitors_on_its_port() {
+    let _ports = ports();
+    let scratch = Scratch::new();
+    let manifest = repository().join("manifests/hello-http.toml").display().to_string();
+    let mut running = Running::start(&scratch.path().join("data"), &[&manifest]);
+    let ready = running.wait_for_line(" ready ");
+    assert!(ready.ends_with("hello-http ready http://127.0.0.1:8080"), "{ready}");
+    for count in [1, 2] {
+        assert_eq!(get(at(8080), "/").text(), format!("Hello! You are visitor number {count}.\n"));
+    }
+    assert!(running.stop().0.success());
+}
+
+#[test]
+fn the_sdk_shows_the_printed_actor() {
+    let printed = TEXTS[0].lines().find(|line| line.contains("#[actor::export]")).unwrap();
+    let docs = std::fs::read_to_string(repository().join("wit/sdk/src/lib.rs")).unwrap();
+    let example = docs.split("//! ```\n").nth(1).unwrap();
+    // Hidden lines stand where the text has an ellipsis.
+    let shown = example.lines().filter_map(|line| line.strip_prefix("//!")).filter(|line| !line.starts_with(" #  "));
+    let together = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(together(&shown.collect::<String>()), together(printed));
 }

@@ -53,7 +53,7 @@ fn each_kind_of_death_is_told_once_and_in_its_own_way() {
     assert!(report["last"]["data"].as_str().unwrap().contains("unreachable"), "{report}");
     order(at, &children[1], "exit", json!({"data": "good bye"}));
     let report = ask_until(at, "report", |report| (counts(report) == [1, 1, 0]).then(|| report.clone()));
-    assert_eq!(report["last"]["data"], "good bye");
+    assert_eq!((&report["last"]["data"], &report["last"]["child"]), (&json!("good bye"), &json!(children[1])));
     let _ = ask(at, "stop", json!({"child": children[2]}));
     ask_until(at, "report", |report| (counts(report) == [1, 1, 1] && report["children"] == json!([])).then_some(()));
     // Those that ended are still asked for.

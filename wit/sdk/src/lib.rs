@@ -8,7 +8,8 @@
 //! An actor is a type with an attribute on each trait it implements:
 //!
 //! ```
-//! # fn main() {
+//! #![allow(unused)]
+//! fn main() {
 //! use theater_sdk::{actor, message_server};
 //!
 //! struct CounterActor;
@@ -16,28 +17,38 @@
 //! #[actor::export]
 //! impl actor::Actor for CounterActor {
 //!     fn init(state: Option<Vec<u8>>, params: (String,)) -> Result<(Option<Vec<u8>>,), String> {
-//!         let (_id,) = params;
-//!         Ok((Some(state.unwrap_or_else(|| vec![0])),))
+//!         // Initialize with either existing state or new state
+//!         let state = state.unwrap_or_else(|| {
+//!             let initial_state = serde_json::json!({ "count": 0 });
+//!             serde_json::to_vec(&initial_state).unwrap()
+//!         });
+//!         Ok((Some(state),))
 //!     }
 //! }
 //!
 //! #[message_server::export]
 //! impl message_server::MessageServerClient for CounterActor {
-//!     fn handle_send(state: Option<Vec<u8>>, params: (Vec<u8>,)) -> Result<(Option<Vec<u8>>,), String> {
-//!         let (message,) = params;
-//!         let count = state.and_then(|state| state.first().copied()).unwrap_or(0);
-//!         let by = message.first().ok_or("the message should be a number of one byte, but is empty")?;
-//!         Ok((Some(vec![count.wrapping_add(*by)]),))
+//!     fn handle_send(
+//!         state: Option<Vec<u8>>,
+//!         params: (Vec<u8>,)
+//!     ) -> Result<(Option<Vec<u8>>,), String> {
+//!         // Process one-way message
+//!         // ...
+//! #       let new_state = state;
+//!         Ok((new_state,))
 //!     }
 //!
 //!     fn handle_request(
 //!         state: Option<Vec<u8>>,
-//!         _params: (Vec<u8>,),
+//!         params: (Vec<u8>,)
 //!     ) -> Result<(Option<Vec<u8>>, (Vec<u8>,)), String> {
-//!         Ok((None, (state.unwrap_or_default(),)))
+//!         // Process request/response message
+//!         // ...
+//! #       let (new_state, response) = (state, params.0);
+//!         Ok((new_state, (response,)))
 //!     }
 //! }
-//! # }
+//! }
 //! ```
 //!
 //! | attribute | trait | handler in the manifest |
