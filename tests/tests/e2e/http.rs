@@ -36,6 +36,26 @@ fn json_output_has_one_object_per_line() {
 }
 
 #[test]
+// [http-server-25]
+fn requests_and_responses_stand_in_the_chain() {
+    let scratch = Scratch::new();
+    let (mut running, address) = Running::actor(&scratch, &manifest("hello-http", HTTP));
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = "POST /some/path?with=words HTTP/1.1\r\nHost: a\r\nX-Mark: of this test\r\nContent-Length: 12\r\n\r\n";
+    stream.write_all(format!("{head}a whole body").as_bytes()).unwrap();
+    let response = read_response(&mut BufReader::new(stream)).unwrap();
+    assert_eq!(response.status, 200);
+    assert!(running.stop().0.success());
+    let events = theater_tests::chain(&running.data, "hello-http");
+    let queued = theater_tests::texts(&events, "queued").concat();
+    for part in ["POST", "/some/path?with=words", "x-mark", "of this test", "a whole body"] {
+        assert!(queued.contains(part), "{part}: {queued}");
+    }
+    let returned = theater_tests::texts(&events, "return").concat();
+    assert!(returned.contains("200") && returned.contains("Hello! You are visitor number 1."), "{returned}");
+}
+
+#[test]
 fn both_signals_end_the_program_within_a_second_while_a_handler_loops_and_connections_idle() {
     for signal in ["INT", "TERM"] {
         let scratch = Scratch::new();

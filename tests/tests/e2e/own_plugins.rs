@@ -115,6 +115,18 @@ fn seeded_dice_give_the_golden_values_at_every_start() {
 }
 
 #[test]
+// [random-15]
+fn what_was_drawn_stands_in_the_chain() {
+    let scratch = Scratch::new();
+    let (mut running, address) = actor(&scratch, "dice", "[[handlers]]\ntype = \"random\"\n");
+    let (_, drawn) = ask(address, "/bytes/100");
+    let (_, uuid) = ask(address, "/uuid");
+    assert!(running.stop().0.success());
+    let texts = texts(&chain(&running.data, "dice"), "host");
+    assert_eq!(texts, [format!("(100) -> ok(hex{drawn:?})"), format!("() -> ok({uuid:?})")]);
+}
+
+#[test]
 // [random-6]
 fn unseeded_dice_differ() {
     let unseeded = "[[handlers]]\ntype = \"random\"\n";
@@ -267,7 +279,9 @@ fn too_much_log_is_left_out_and_counted() {
     assert!(errors.contains("1 line (20 bytes) left out: max_log_bytes_per_second is 8"), "{errors}");
     // The chain has it.
     let events = chain(&running.data, "runtime-probe");
-    assert!(events.iter().any(|event| event["text"].as_str().is_some_and(|text| text.contains("much-too-long-a-line"))));
+    assert!(
+        events.iter().any(|event| event["text"].as_str().is_some_and(|text| text.contains("much-too-long-a-line")))
+    );
 }
 
 #[test]
@@ -286,6 +300,36 @@ fn shutdown_lets_the_call_finish_and_ends_the_program_with_success() {
     let events = chain(&running.data, "runtime-probe");
     let last = events.last().unwrap();
     assert_eq!((&last["type"], &last["text"]), (&"stopped".into(), &"by shutdown with b\"bye\"".into()));
+}
+
+#[test]
+// [runtime-17]
+fn calls_that_wait_while_the_actor_shuts_down_are_err() {
+    let scratch = Scratch::new();
+    let (mut running, address) = actor(&scratch, "runtime-probe", "");
+    let first = std::thread::spawn(move || ask(address, "/late-shutdown/bye"));
+    running.wait_for_queued("/late-shutdown/bye");
+    let second = std::thread::spawn(move || ask(address, "/log/too-late"));
+    running.wait_for_queued("/log/too-late");
+    assert_eq!(first.join().unwrap(), (200, "ok".into()), "the running call finishes");
+    let (status, text) = second.join().unwrap();
+    assert_eq!(status, 503, "{text}");
+    assert_eq!(running.wait().code(), Some(0));
+}
+
+#[test]
+// [runtime-18]
+fn a_shutdown_in_init_ends_the_start() {
+    let scratch = Scratch::new();
+    scratch.write("first", "shutdown");
+    let text = manifest("runtime-probe", HTTP);
+    let path = scratch.write("manifest.toml", format!("init_state = \"first\"\n{text}")).display().to_string();
+    let data = scratch.path().join("data").display().to_string();
+    let started = theater_tests::theater(&["run", "--data", &data, &path]);
+    let told = String::from_utf8_lossy(&started.stderr);
+    assert_eq!(started.status.code(), Some(1), "{told}");
+    assert!(told.contains("[A0003]") && told.contains("it was asked to stop before it was ready"), "{told}");
+    assert!(!String::from_utf8_lossy(&started.stdout).contains(" ready "), "{told}");
 }
 
 #[test]

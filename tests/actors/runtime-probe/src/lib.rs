@@ -24,7 +24,11 @@ type State = Option<Vec<u8>>;
 struct RuntimeProbe;
 
 impl actor::Guest for RuntimeProbe {
-    fn init(_state: State, (_id,): (String,)) -> Result<(State,), String> {
+    /// With the first state `shutdown` it asks to be stopped before it has started.
+    fn init(state: State, (_id,): (String,)) -> Result<(State,), String> {
+        if state.as_deref() == Some(b"shutdown") {
+            runtime::log(&shutdown("in init"));
+        }
         Ok((None,))
     }
 }
@@ -43,7 +47,11 @@ fn answer(path: &[&str]) -> Result<String, String> {
         }
         ["chain"] => Ok(runtime::get_chain().events.iter().map(line).collect()),
         ["shutdown", text] => Ok(format!("first: {}\nsecond: {}", shutdown(text), shutdown(text))),
-        _ => http::unknown("/log/<text>, /chain, /shutdown/<text>"),
+        ["late-shutdown", text] => {
+            (0..200_000_000u32).for_each(|round| drop(std::hint::black_box(round)));
+            Ok(shutdown(text))
+        }
+        _ => http::unknown("/log/<text>, /chain, /shutdown/<text>, /late-shutdown/<text>"),
     }
 }
 
