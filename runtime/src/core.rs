@@ -30,6 +30,7 @@ use crate::plugins::{Found, Plugin, Plugins};
 use crate::pool::Pool;
 use crate::record::{Kind, created};
 use crate::registry::Registry;
+use crate::timer;
 use crate::waits::WaitGraph;
 use crate::watch::{Stuck, Watch};
 
@@ -213,6 +214,7 @@ impl Core {
             }
         })
         .map_err(|error| Error::Engine(format!("no thread for the watchdog: {error}")))?;
+        timer::start().map_err(|error| Error::Engine(format!("no thread for timers: {error}")))?;
         Ok(core)
     }
 

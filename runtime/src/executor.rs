@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use event_listener::Event;
 
+use crate::timer::Sleep;
+
 pub use async_std::channel::{Receiver, Sender, bounded, unbounded};
 
 /// A running task; dropping it lets the task run.
@@ -37,8 +39,8 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Ends after `duration`.
-pub async fn sleep(duration: Duration) {
-    async_std::task::sleep(duration).await;
+pub fn sleep(duration: Duration) -> Sleep {
+    Sleep::new(duration)
 }
 
 /// Lets other tasks run first.
@@ -48,7 +50,10 @@ pub async fn yield_now() {
 
 /// What `future` gives, or nothing when it takes longer than `duration`; it is then dropped.
 pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
-    async_std::future::timeout(duration, future).await.ok()
+    match either(future, sleep(duration)).await {
+        Either::First(given) => Some(given),
+        Either::Second(()) => None,
+    }
 }
 
 /// Waits until something is sent or nothing can be any more.

@@ -46,6 +46,7 @@ pub mod remove;
 pub mod segment;
 pub mod shape;
 pub mod state;
+pub mod timer;
 #[allow(unsafe_code, reason = "the value codec: every block argues its safety")]
 pub mod values;
 pub mod verify;
