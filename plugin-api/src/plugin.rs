@@ -34,8 +34,8 @@ pub trait Plugin: Send + Sync + Sized + 'static {
     fn attach(&self, host: Host, attachment: Attachment) -> impl Future<Output = Result<Self::Handler, String>> + Send;
 
     /// The part of `requested` (an actor's config) that `ceiling` (its parent's) allows. Called by the core when
-    /// an actor starts with a manifest and ceiling that none had before, and by `theater validate`; must be pure. `Value::Null` as ceiling is "everything", as requested "nothing
-    /// was said". The default grants the request where there is no ceiling, and else only what is equal to it.
+    /// an actor starts with a manifest and ceiling that none had before, and by `theater validate`; must be pure.
+    /// `Value::Null` as ceiling is "everything", as requested "nothing was said". The default grants the request where there is no ceiling, and else only what is equal to it.
     ///
     /// # Errors
     /// A sentence on why the two do not fit.

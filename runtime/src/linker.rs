@@ -571,7 +571,6 @@ fn finish(
         tracing::debug!(actor = %guest.actor.short_id(), function = import.label, micros, outcome, "host call");
     }
     match given {
-        Ok(()) if !guest.actor.has_staged() && !guest.calls.recorded => {}
         Ok(()) if !guest.actor.has_staged() => record_call(guest, import, &exchange)?,
         given => finish_rare(guest, import, &mut exchange, given)?,
     }

@@ -290,7 +290,8 @@ pub struct CallContext {
 #[sabi(kind(Prefix(prefix_ref = EntryRef, prefix_fields = EntryPrefix)))]
 #[sabi(missing_field(panic))]
 pub struct Entry {
-    /// Called once per process, before anything else, on the thread that starts the first actor with the plugin. `out` is filled when the status is OK.
+    /// Called once per process, before anything else, on the thread that starts the first actor with the
+    /// plugin. `out` is filled when the status is OK.
     #[sabi(last_prefix_field)]
     pub init: unsafe extern "C" fn(host: HostObject, out: *mut PluginObject) -> Answer,
 }
