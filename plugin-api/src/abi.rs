@@ -50,8 +50,8 @@ use crate::host::{About, ChainEvent};
 use crate::place::Place;
 use crate::plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered};
 use crate::service::{
-    ChainService, ChildrenService, LifecycleService, MessagesService, SERVICE_CHAIN, SERVICE_CHILDREN,
-    SERVICE_LIFECYCLE, SERVICE_MESSAGES,
+    ChainService, ChildrenService, ForgetService, LifecycleService, MessagesService, NotesService, SERVICE_CHAIN,
+    SERVICE_CHILDREN, SERVICE_FORGET, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_NOTES,
 };
 
 pub use theater_plugin_abi::*;
@@ -84,8 +84,9 @@ where
         narrow: plugin_narrow::<P>,
         resolve: plugin_resolve::<P>,
         command: plugin_command::<P>,
-        service: no_service,
+        service: plugin_service::<P>,
     });
+    const FORGET: &'static ForgetService = &ForgetService { forget: plugin_forget::<P> };
     const HANDLER: &'static WithMetadata<HandlerTable> = &WithMetadata::new(HandlerTable {
         call_sync: handler_call_sync::<P::Handler>,
         call: handler_call::<P::Handler>,
@@ -258,6 +259,24 @@ unsafe extern "C" fn plugin_command<P: Plugin>(this: *const (), name: Slice, arg
         };
         answer_of(result.map(|value| value.to_string().into_bytes()))
     })
+}
+
+unsafe extern "C" fn plugin_service<P: Plugin>(_: *const (), id: Slice, minimum_minor: u32) -> *const ()
+where
+    P::Handler: Dispatch,
+{
+    // SAFETY: as in plugin_attach.
+    let id = unsafe { id.text() };
+    if P::FORGETS && minimum_minor == 0 && id == SERVICE_FORGET {
+        return std::ptr::from_ref(Tables::<P>::FORGET).cast();
+    }
+    std::ptr::null()
+}
+
+unsafe extern "C" fn plugin_forget<P: Plugin>(this: *const (), actor: Slice) -> FfiFuture<Answer> {
+    // SAFETY: as in plugin_attach.
+    let (plugin, actor) = unsafe { (share::<P>(this), actor.text()) };
+    guarded(async move { answer_of(plugin.forget(&actor).await.map(|()| Vec::new())) })
 }
 
 unsafe extern "C" fn handler_call_sync<H: Dispatch>(
@@ -550,6 +569,11 @@ impl Host {
         // SAFETY: as above.
         self.child_table().map(|table| unsafe { (table.next_end)(self.0.data) })
     }
+    pub(crate) fn raw_note(&self, what: &str, data: &[u8]) -> Result<Answer, Answer> {
+        let table: &NotesService = self.table(SERVICE_NOTES)?;
+        // SAFETY: as above.
+        Ok(unsafe { (table.note)(self.0.data, what.into(), data.into()) })
+    }
     pub(crate) fn raw_fail(&self, reason: &str) -> Result<(), Answer> {
         // SAFETY: as above.
         self.child_table().map(|table| unsafe { (table.fail)(self.0.data, reason.into()) })
@@ -646,6 +670,11 @@ pub trait HostSide: Send + Sync + 'static {
     fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static;
     /// See [`ChildrenService::fail`].
     fn fail(&self, reason: String);
+    /// See [`NotesService::note`].
+    ///
+    /// # Errors
+    /// A sentence: the chain takes nothing more.
+    fn note(&self, what: &str, data: &[u8]) -> Result<(), String>;
     /// Whether the service `id` is offered with at least that minor.
     fn offers(&self, id: &str, minimum_minor: u32) -> bool;
 }
@@ -661,6 +690,20 @@ pub struct Message<'a> {
     pub source: &'a str,
     /// The other actor's call it is made from.
     pub from: Option<&'a CallContext>,
+}
+
+/// Tells a plugin that offers [`ForgetService`] of an actor that has ended for good.
+#[must_use]
+pub fn forget(plugin: PluginObject, actor: &str) -> Option<FfiFuture<Answer>> {
+    // SAFETY: data is the table's own; the slice lives for the call.
+    let table = unsafe { plugin.table.service()(plugin.data, SERVICE_FORGET.into(), 0) };
+    if table.is_null() {
+        return None;
+    }
+    // SAFETY: a plugin answers this id with a pointer to a ForgetService that lives as long as the process.
+    let forget = unsafe { (*table.cast::<ForgetService>()).forget };
+    // SAFETY: as above.
+    Some(unsafe { forget(plugin.data, actor.into()) })
 }
 
 struct HostTables<S>(std::marker::PhantomData<S>);
@@ -685,6 +728,7 @@ impl<S: HostSide> HostTables<S> {
     });
     const CHAIN: &'static ChainService = &ChainService { newest: host_chain_newest::<S> };
     const LIFECYCLE: &'static LifecycleService = &LifecycleService { shutdown: host_shutdown::<S> };
+    const NOTES: &'static NotesService = &NotesService { note: host_note::<S> };
     const MESSAGES: &'static MessagesService = &MessagesService {
         find: host_find::<S>,
         call: host_call_from::<S>,
@@ -808,6 +852,7 @@ unsafe extern "C" fn host_service<S: HostSide>(this: *const (), id: Slice, minim
         SERVICE_CHAIN => std::ptr::from_ref(HostTables::<S>::CHAIN).cast(),
         SERVICE_LIFECYCLE => std::ptr::from_ref(HostTables::<S>::LIFECYCLE).cast(),
         SERVICE_MESSAGES => std::ptr::from_ref(HostTables::<S>::MESSAGES).cast(),
+        SERVICE_NOTES => std::ptr::from_ref(HostTables::<S>::NOTES).cast(),
         SERVICE_CHILDREN => std::ptr::from_ref(HostTables::<S>::CHILDREN).cast(),
         _ => std::ptr::null(),
     }
@@ -815,6 +860,11 @@ unsafe extern "C" fn host_service<S: HostSide>(this: *const (), id: Slice, minim
 unsafe extern "C" fn host_chain_newest<S: HostSide>(this: *const (), most: u64) -> FfiFuture<Answer> {
     // SAFETY: as above.
     unsafe { borrow::<S>(this) }.chain_newest(most).into_ffi()
+}
+unsafe extern "C" fn host_note<S: HostSide>(this: *const (), what: Slice, data: Slice) -> Answer {
+    // SAFETY: as above.
+    let (side, what, data) = unsafe { (borrow::<S>(this), what.text(), data.get()) };
+    answer_of(side.note(&what, data).map(|()| Vec::new()))
 }
 unsafe extern "C" fn host_shutdown<S: HostSide>(this: *const (), some: bool, data: Slice) -> Answer {
     // SAFETY: as above.

@@ -211,6 +211,16 @@ impl Host {
         encoding::decode(&answer.bytes).map_err(|error| error.to_string())
     }
 
+    /// Records `data`, which came from outside and which no export of the actor takes, as an event of the actor's chain
+    /// (service `theater.notes`). `what` says in a few words what it is.
+    ///
+    /// # Errors
+    /// A sentence: the chain takes nothing more, or the core does not offer the service.
+    pub fn note(&self, what: &str, data: &[u8]) -> Result<(), String> {
+        let answer = self.raw_note(what, data).map_err(|answer| answer.sentence())?;
+        if answer.status == OK { Ok(()) } else { Err(answer.sentence()) }
+    }
+
     /// Lets the running call finish, then stops the actor (service `theater.lifecycle`).
     ///
     /// # Errors

@@ -78,7 +78,7 @@ pub use plugin::{Attachment, Call, Dispatch, Handler, Pending, Plugin, Recovered
 /// | `provides: { "pkg:name/iface": { "function": [async] effect, .. }, .. }` | interfaces implemented; every function, with its effect (`pure`, `read`, `effect`, `chain`) |
 /// | `calls: { "pkg:name/iface": required, .. }` | exports called (`required` or `optional`) |
 /// | `services: { "id": minor, .. }` | services of the core it cannot do without |
-/// | `config: "file.json"` | JSON schema of the config; none = no keys allowed |
+/// | `config: "file.json"` | JSON schema of the config; none = no keys allowed; texts with `"format": "path"` reach the plugin as whole paths, relative ones from the manifest's folder |
 /// | `schemes: ["..."]`, `commands: { "name": "help" }` | URL schemes, operator commands |
 /// | `ambient: true` | attached wherever a component imports it |
 ///

@@ -60,6 +60,19 @@ pub trait Plugin: Send + Sync + Sized + 'static {
         async move { Err(refusal) }
     }
 
+    /// Whether [`Plugin::forget`] does anything, and so is called at all.
+    const FORGETS: bool = false;
+
+    /// An actor has ended for good: neither its parent nor the program will start it again under this id, and none of its
+    /// handlers is left. Called once for each such actor while this plugin is in use, whether the actor named it or not;
+    /// not when the program ends. The place to remove what an actor left outside, as files.
+    ///
+    /// # Errors
+    /// A sentence for the log.
+    fn forget(&self, _actor: &str) -> impl Future<Output = Result<(), String>> + Send {
+        async { Ok(()) }
+    }
+
     /// Runs an operator's command, one of this plugin's `commands`.
     ///
     /// # Errors

@@ -9,6 +9,8 @@
 //! | `theater.lifecycle` | 1.0 | core, on an actor's host | [`LifecycleService`] |
 //! | `theater.messages` | 1.0 | core, on an actor's host; on a plugin's own, `find` only | [`MessagesService`] |
 //! | `theater.children` | 1.0 | core, on an actor's host | [`ChildrenService`] |
+//! | `theater.notes` | 1.0 | core, on an actor's host | [`NotesService`] |
+//! | `theater.forget` | 1.0 | plugins | [`ForgetService`] |
 
 use async_ffi::FfiFuture;
 
@@ -23,6 +25,27 @@ pub const SERVICE_LIFECYCLE: &str = "theater.lifecycle";
 pub const SERVICE_MESSAGES: &str = "theater.messages";
 /// Id of [`ChildrenService`].
 pub const SERVICE_CHILDREN: &str = "theater.children";
+
+/// Id of [`ForgetService`].
+pub const SERVICE_FORGET: &str = "theater.forget";
+
+/// What a plugin offers that wants to know of actors that have ended for good.
+#[repr(C)]
+pub struct ForgetService {
+    /// The actor with this id has ended for good, as [`Plugin::forget`](crate::Plugin::forget) says. `this` is
+    /// `PluginObject::data`.
+    pub forget: unsafe extern "C" fn(this: *const (), actor: Slice) -> FfiFuture<Answer>,
+}
+
+/// Id of [`NotesService`].
+pub const SERVICE_NOTES: &str = "theater.notes";
+
+/// Records what came from outside for the actor and no export of it takes.
+#[repr(C)]
+pub struct NotesService {
+    /// Records `data` as an event of the actor's chain; `what` says in a few words what it is.
+    pub note: unsafe extern "C" fn(this: *const (), what: Slice, data: Slice) -> Answer,
+}
 
 /// Reads the actor's own chain.
 #[repr(C)]

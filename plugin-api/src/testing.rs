@@ -85,7 +85,7 @@ use crate::guard::{self, Guarded};
 use crate::host::{About, ChainEvent, Host, Level};
 use crate::place::Place;
 use crate::plugin::{Attachment, Call, Dispatch, Plugin, Recovered, no_such_function, uuid_text};
-use crate::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES};
+use crate::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_NOTES};
 use crate::{Bytes, Handler, encoding};
 
 /// How long [`FakeHost::next_call`] and [`FakeHost::next_line`] wait before they say that nothing came.
@@ -199,6 +199,7 @@ struct Inner {
     waits: BTreeMap<u64, String>,
     tasks: BTreeMap<u64, JoinHandle<()>>,
     faults: Vec<String>,
+    notes: Vec<(String, Vec<u8>)>,
     ended: bool,
 }
 
@@ -540,6 +541,12 @@ impl FakeHost {
         self.side.inner().metrics.get(name).copied()
     }
 
+    /// What the plugin recorded that no export takes: what it is, and the bytes.
+    #[must_use]
+    pub fn notes(&self) -> Vec<(String, Vec<u8>)> {
+        self.side.inner().notes.clone()
+    }
+
     /// What the actor was shut down with, if it was.
     #[must_use]
     pub fn shut_down(&self) -> Option<Option<Vec<u8>>> {
@@ -764,8 +771,13 @@ impl HostSide for Side {
         self.inner().failed.get_or_insert(reason);
     }
 
+    fn note(&self, what: &str, data: &[u8]) -> Result<(), String> {
+        self.inner().notes.push((what.to_owned(), data.to_vec()));
+        Ok(())
+    }
+
     fn offers(&self, id: &str, minimum_minor: u32) -> bool {
-        let offered = [SERVICE_CHAIN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_CHILDREN];
+        let offered = [SERVICE_CHAIN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_CHILDREN, SERVICE_NOTES];
         minimum_minor == 0 && offered.contains(&id)
     }
 }

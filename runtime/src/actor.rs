@@ -25,7 +25,7 @@ use crate::linker::{Attached, Calls, Clock, Guest, Linked, OutOfTime, PluginFaul
 use crate::mailbox::{Mailbox, Message, Permit};
 use crate::manifest::{InstanceMode, Limits, Manifest, OnError};
 use crate::pool::Place;
-use crate::record::{Failed, Fault, Kind, Outcome, Queued, Renewed, Return, Stopped};
+use crate::record::{Failed, Fault, Kind, Noted, Outcome, Queued, Renewed, Return, Stopped};
 use crate::segment;
 use crate::state::{Change, State};
 use crate::values::{Returned, call_export};
@@ -484,6 +484,11 @@ impl Shared {
         self.record_encoded(Kind::Fault, fault)
     }
 
+    /// Records what came from outside and no export takes.
+    pub fn record_note(&self, noted: &Noted) -> Result<EventRef, JournalError> {
+        self.record_encoded(Kind::Noted, noted)
+    }
+
     fn tell_held_faults(&self, held: u64) {
         if held > 0 {
             let (actor, name) = (self.short_id(), self.name());
@@ -823,6 +828,7 @@ impl Shared {
         }
         for child in family.all() {
             self.core.journal.forget(child.id());
+            self.core.forget(&child).await;
         }
         family.forget();
     }
@@ -1260,6 +1266,10 @@ impl Actor {
         self.instance = None;
         self.shared.end_family().await;
         detach(&self.shared, self.handlers).await;
+        // One that failed may still be resumed; what a parent knows of a child it may ask for as long as it lives.
+        if self.shared.parent().is_none() && matches!(end, End::Stopped { .. }) {
+            self.shared.core.forget(&self.shared).await;
+        }
         self.shared.finish(end, false);
     }
 }

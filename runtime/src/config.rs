@@ -1,5 +1,7 @@
 //! A handler's config against the plugin's JSON schema, with an answer that says what to write.
 
+use std::path::Path;
+
 use serde_json::Value as Json;
 
 use crate::error::{Error, ManifestProblem, Place, suggest};
@@ -34,6 +36,31 @@ pub fn check(manifest: &Manifest, entry: &HandlerEntry, plugin: &Plugin) -> Resu
     refuse(if at.is_empty() { error.to_string() } else { format!("{at}: {error}") }, help)
 }
 
+/// Where the schema says `"format": "path"`, a path: whole, from `folder` where it is relative, and as the system has it where
+/// it is there, so that plugins can compare paths of manifests in different folders.
+pub fn resolve_paths(schema: &Json, config: &mut Json, folder: &Path) {
+    match config {
+        Json::String(path) if schema.get("format").and_then(Json::as_str) == Some("path") => {
+            let whole = folder.join(&*path);
+            let known = whole.canonicalize().or_else(|_| std::path::absolute(&whole));
+            *path = known.unwrap_or(whole).display().to_string();
+        }
+        Json::Object(members) => {
+            for (key, member) in members {
+                if let Some(schema) = schema.get("properties").and_then(|properties| properties.get(key)) {
+                    resolve_paths(schema, member, folder);
+                }
+            }
+        }
+        Json::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                items.iter_mut().for_each(|item| resolve_paths(schema, item, folder));
+            }
+        }
+        _ => {}
+    }
+}
+
 fn keys(schema: &Json) -> Vec<&String> {
     schema.get("properties").and_then(Json::as_object).map(|properties| properties.keys().collect()).unwrap_or_default()
 }
@@ -43,4 +70,29 @@ fn known_text(known: &[&String]) -> String {
         return "no keys".to_owned();
     }
     known.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_the_schema_calls_a_path_is_made_whole() {
+        let path = json!({ "type": "string", "format": "path" });
+        let schema = json!({ "properties": {
+            "path": path, "files": { "items": path }, "tls": { "properties": { "cert_path": path } }, "name": {}
+        } });
+        let mut config = json!({
+            "path": "../usr/bin", "files": ["/nowhere/a", "b", 1], "tls": { "cert_path": "c" }, "name": "x", "y": "z"
+        });
+        resolve_paths(&schema, &mut config, Path::new("/etc"));
+        let bin = Path::new("/usr/bin").canonicalize().unwrap();
+        assert_eq!(
+            config,
+            json!({
+                "path": bin, "files": ["/nowhere/a", "/etc/b", 1], "tls": { "cert_path": "/etc/c" }, "name": "x", "y": "z"
+            })
+        );
+    }
 }

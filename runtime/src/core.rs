@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use theater_plugin_api::abi::{OK, OwnedHandler, host_object};
+use theater_plugin_api::abi::{OK, OwnedHandler, forget, host_object};
 use theater_plugin_api::{FailureKind, uuid_text};
 
 use crate::actor::{Actor, End, Origin, Settings, Shared, detach};
@@ -90,6 +90,8 @@ impl Options {
 
 /// What a failed start was doing, in place of an export.
 const START: &str = "start";
+/// How long a plugin has to remove what an ended actor left, in ms.
+const FORGET_MS: u64 = 10_000;
 /// Time running calls have when the program is told to end: it is gone within a second.
 pub const PROGRAM_GRACE: Duration = Duration::from_millis(300);
 
@@ -295,6 +297,24 @@ impl Core {
         // What a parent knows of a child it may still ask for.
         if actor.parent().is_none() {
             self.journal.forget(actor.id());
+        }
+    }
+
+    /// Tells the plugins of an actor that nobody will start again; a program that ends may be started again itself.
+    pub(crate) async fn forget(&self, actor: &Shared) {
+        for plugin in self.plugins.all().filter_map(|found| found.loaded()) {
+            let Some(forgetting) = forget(plugin.object, actor.id_text()) else { continue };
+            if self.stopped.is_set() {
+                return;
+            }
+            let answer = executor::timeout(self.grace(FORGET_MS), forgetting).await;
+            let sentence = match answer {
+                Some(answer) if answer.status == OK => continue,
+                Some(answer) => answer.sentence(),
+                None => format!("it did not end within {FORGET_MS} ms"),
+            };
+            let (actor, plugin) = (actor.short_id(), &plugin.descriptor.name);
+            tracing::error!(actor, plugin, "what the ended actor left could not be removed: {sentence}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::chain::{Id, hex};
 use crate::objects::Objects;
 use crate::plugins::resolve_wit;
 use crate::record::{
-    Created, Failed, Fault, HostCall, HostResult, Kind, Outcome, Queued, Renewed, Return, Snapshot, Stopped,
+    Created, Failed, Fault, HostCall, HostResult, Kind, Noted, Outcome, Queued, Renewed, Return, Snapshot, Stopped,
 };
 use crate::shape::{Shape, Signature};
 use crate::verify::{Event, created};
@@ -163,6 +163,10 @@ fn said(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String
         Kind::Snapshot => {
             let snapshot: Snapshot = decode(data).ok()?;
             format!("state of {} bytes", snapshot.state.map_or(0, |state| state.len()))
+        }
+        Kind::Noted => {
+            let noted: Noted = decode(data).ok()?;
+            format!("{} {:?} {}", noted.plugin, noted.what, wave::bytes(&noted.data))
         }
         Kind::Fault => {
             let fault: Fault = decode(data).ok()?;

@@ -194,6 +194,7 @@ impl Inner {
         {
             self.numbers.remove(&child.id());
             child.core().journal.forget(child.id());
+            drop(executor::spawn(async move { child.core().forget(&child).await }));
         }
     }
 }

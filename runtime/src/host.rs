@@ -10,7 +10,9 @@ use std::time::Duration;
 use async_ffi::FfiFuture;
 use theater_plugin_api::abi::{ABSENT, Answer, CallContext, ERROR, GONE, HostSide, Message, OK, PANIC, TRAP, encoded};
 use theater_plugin_api::host::{About, ChainEvent};
-use theater_plugin_api::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES};
+use theater_plugin_api::service::{
+    SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_NOTES,
+};
 use theater_plugin_api::{Bytes, ChildEnd};
 
 use crate::actor::{CallOutcome, Incoming, Shared};
@@ -19,11 +21,11 @@ use crate::children;
 use crate::core::Core;
 use crate::executor::{self, Signal, Task};
 use crate::plugins::Plugin;
-use crate::record::Fault;
+use crate::record::{Fault, Noted};
 
 /// The services this core offers, with their minor versions.
-pub const SERVICES: [(&str, u32); 4] =
-    [(SERVICE_CHAIN, 0), (SERVICE_LIFECYCLE, 0), (SERVICE_MESSAGES, 0), (SERVICE_CHILDREN, 0)];
+pub const SERVICES: [(&str, u32); 5] =
+    [(SERVICE_CHAIN, 0), (SERVICE_LIFECYCLE, 0), (SERVICE_MESSAGES, 0), (SERVICE_CHILDREN, 0), (SERVICE_NOTES, 0)];
 
 /// Whether a service is offered with at least that minor.
 #[must_use]
@@ -350,6 +352,12 @@ impl HostSide for ActorHost {
         self.actor.fail(reason);
     }
 
+    fn note(&self, what: &str, data: &[u8]) -> Result<(), String> {
+        let (plugin, what) = (self.plugin.descriptor.name.clone(), what.to_owned());
+        let noted = Noted { plugin, what, data: data.into() };
+        self.actor.record_note(&noted).map(|_| ()).map_err(|error| error.to_string())
+    }
+
     fn offers(&self, id: &str, minimum_minor: u32) -> bool {
         offers(id, minimum_minor)
     }
@@ -481,6 +489,9 @@ impl HostSide for PluginHost {
         std::future::ready(Err(NO_ACTOR.to_owned()))
     }
     fn fail(&self, _: String) {}
+    fn note(&self, _: &str, _: &[u8]) -> Result<(), String> {
+        Err(NO_ACTOR.to_owned())
+    }
     fn offers(&self, id: &str, minimum_minor: u32) -> bool {
         id == SERVICE_MESSAGES && minimum_minor == 0
     }

@@ -474,6 +474,12 @@ impl Found {
         Ok(Arc::clone(self.loaded.get_or_init(|| plugin)))
     }
 
+    /// The plugin, if this process has loaded it.
+    #[must_use]
+    pub fn loaded(&self) -> Option<&Arc<Plugin>> {
+        self.loaded.get()
+    }
+
     /// Whether this process has loaded it.
     #[must_use]
     pub fn is_loaded(&self) -> bool {

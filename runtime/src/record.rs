@@ -38,6 +38,8 @@ pub enum Kind {
     Restarted = 11,
     /// A component or plugin was replaced: [`Created`].
     Swapped = 12,
+    /// Something from outside that no export of the actor takes: [`Noted`].
+    Noted = 13,
 }
 
 impl Kind {
@@ -57,6 +59,7 @@ impl Kind {
             10 => Self::Stopped,
             11 => Self::Restarted,
             12 => Self::Swapped,
+            13 => Self::Noted,
             _ => return None,
         })
     }
@@ -77,6 +80,7 @@ impl Kind {
             Self::Stopped => "stopped",
             Self::Restarted => "restarted",
             Self::Swapped => "swapped",
+            Self::Noted => "noted",
         }
     }
 }
@@ -263,6 +267,17 @@ pub struct Fault {
     pub code: String,
     /// What happened.
     pub message: String,
+}
+
+/// Data of `noted`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// The plugin's name.
+    pub plugin: String,
+    /// What it is, in words.
+    pub what: String,
+    /// The bytes themselves.
+    pub data: Bytes,
 }
 
 /// Data of `failed`.

@@ -373,14 +373,27 @@ pub fn texts(events: &[serde_json::Value], kind: &str) -> Vec<String> {
     of_kind.map(|event| event["text"].as_str().expect("an event has a text").to_owned()).collect()
 }
 
+/// The names of our plugins.
+pub const OURS: [&str; 10] = [
+    "environment",
+    "filesystem",
+    "http-server",
+    "message-server",
+    "process",
+    "random",
+    "runtime",
+    "store",
+    "supervisor",
+    "timing",
+];
+
 /// A folder with copies of our plugins.
 #[must_use]
 pub fn plugin_folder(scratch: &Scratch) -> PathBuf {
     let folder = scratch.path().join("plugins");
     std::fs::create_dir_all(&folder).expect("a folder can be made");
-    for plugin in ["environment", "http_server", "message_server", "random", "runtime", "store", "supervisor", "timing"]
-    {
-        let file = format!("lib{plugin}.so");
+    for plugin in OURS {
+        let file = format!("lib{}.so", plugin.replace('-', "_"));
         std::fs::copy(build_folder().join(&file), folder.join(&file)).expect("a plugin can be copied");
     }
     folder

@@ -273,7 +273,9 @@ impl Core {
             let place = place(manifest, entry);
             return Err(Error::Manifest { place, what });
         }
-        let config = narrow(&plugin, handler_type, &ceiling, &entry.config)
+        let mut requested = entry.config.clone();
+        config::resolve_paths(&plugin.descriptor.config, &mut requested, &manifest.folder);
+        let config = narrow(&plugin, handler_type, &ceiling, &requested)
             .map_err(|what| handler_error(&manifest.name, handler_type, Some(place(manifest, entry)), what))?;
         let place = Some(place(manifest, entry));
         Ok(PreparedHandler::new(handler_type, place, plugin, config, ceiling))

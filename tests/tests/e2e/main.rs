@@ -5,6 +5,7 @@ mod bad_plugins;
 mod guests;
 mod http;
 mod journal;
+mod machine;
 mod messages;
 mod mistakes;
 mod operator;

@@ -47,7 +47,8 @@ pub fn unknown<T>(known: &str) -> Result<T, String> {
     Err(format!("no such path; there are {known}"))
 }
 
-fn segments(uri: &str) -> Vec<String> {
+/// The path of a target, in segments without percent-encoding.
+pub fn segments(uri: &str) -> Vec<String> {
     let path = uri.split('?').next().unwrap_or_default();
     path.split('/').skip(1).map(decode).collect()
 }

@@ -15,6 +15,8 @@
 //! - `{"type": "events", "payload": {"child": ..}}`: answers `{"types": [event types]}`
 //! - `{"type": "resume", "payload": {"manifest": .., "state": text or null}}`: answers `{"child": ..}`
 //!
+//! - `{"type": "shutdown"}`: ends the tree
+//!
 //! `grow` may name manifests for its children, `worker` and `tree`, as paths or as TOML; else they are those of
 //! the state, and in the end `worker.toml` and `tree.toml`.
 
@@ -22,7 +24,7 @@ use message::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use theater_sdk::supervisor_handlers::{SupervisorHandlers, WitActorError};
-use theater_sdk::{State, actor, message_server, message_server_host, supervisor, supervisor_handlers};
+use theater_sdk::{State, actor, message_server, message_server_host, runtime, supervisor, supervisor_handlers};
 
 #[derive(Serialize, Deserialize)]
 #[serde(default)]
@@ -166,6 +168,7 @@ fn act(tree: &mut Tree, message: &Message) -> Result<Value, String> {
         "restart" => supervisor::restart_child(&child(message)?).map(|()| json!({})),
         "state" => Ok(json!({ "state": supervisor::get_child_state(&child(message)?)?.map(text) })),
         "events" => events(&child(message)?),
+        "shutdown" => runtime::shutdown(None).map(|()| json!({})),
         "resume" => {
             let Resume { manifest, state } = message.payload()?;
             let state = state.as_ref().map(|state| state.as_bytes());

@@ -1,0 +1,279 @@
+//! A running program and the group it leads.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use async_io::Async;
+use blocking::unblock;
+pub use rustix::process::Signal;
+use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open};
+
+/// A program that was started, with the ends of its pipes.
+#[derive(Debug)]
+pub struct Running {
+    /// The program and what it starts.
+    pub group: Group,
+    /// Where its standard input is written, when [`Running::start`] was given a pipe for it.
+    pub stdin: Option<Async<ChildStdin>>,
+    /// Where its standard output is read.
+    pub stdout: Option<Async<ChildStdout>>,
+    /// Where its standard error is read.
+    pub stderr: Option<Async<ChildStderr>>,
+}
+
+impl Running {
+    /// Starts a program in a group of its own, with pipes for its output. With `folder` it runs in that open folder, whatever
+    /// its path leads to by now.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn start(mut command: Command, stdin: Stdio, folder: Option<OwnedFd>) -> io::Result<Self> {
+        command.process_group(0).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut group = unblock(move || {
+            if let Some(folder) = &folder {
+                command.current_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+            }
+            let started = command.spawn().and_then(Group::new);
+            // Open until the program has its folder, also when whoever asked waits no more.
+            drop(folder);
+            started
+        })
+        .await?;
+        let child = group.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let pipes = child.as_mut().map(|child| (child.stdin.take(), child.stdout.take(), child.stderr.take()));
+        let (stdin, stdout, stderr) = pipes.unwrap_or_default();
+        let stdin = stdin.map(Async::new).transpose()?;
+        let (stdout, stderr) = (stdout.map(Async::new).transpose()?, stderr.map(Async::new).transpose()?);
+        Ok(Self { group, stdin, stdout, stderr })
+    }
+}
+
+/// A process group led by the program. Dropping it kills what is left of it.
+#[derive(Debug)]
+pub struct Group {
+    leader: Pid,
+    end: Async<OwnedFd>,
+    // None once reaped: then the number may be anyone's.
+    child: Mutex<Option<Child>>,
+    status: OnceLock<ExitStatus>,
+}
+
+impl Group {
+    fn new(mut child: Child) -> io::Result<Self> {
+        let opened = number(&child).and_then(|leader| {
+            let end = pidfd_open(leader, PidfdFlags::NONBLOCK)?;
+            Ok((leader, Async::new_nonblocking(end)?))
+        });
+        match opened {
+            Ok((leader, end)) => Ok(Self { leader, end, child: Mutex::new(Some(child)), status: OnceLock::new() }),
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The program's number in the system.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.leader.as_raw_nonzero().get()
+    }
+
+    /// Ends when the program has ended, also when it was reaped already.
+    ///
+    /// # Errors
+    /// What the system says about the wait.
+    pub async fn ended(&self) -> io::Result<()> {
+        if self.status.get().is_some() { Ok(()) } else { self.end.readable().await }
+    }
+
+    /// How the program ended, once it was reaped.
+    #[must_use]
+    pub fn status(&self) -> Option<ExitStatus> {
+        self.status.get().copied()
+    }
+
+    /// Sends the signal of a number, 1 to 64, to the program alone. It blocks.
+    ///
+    /// # Errors
+    /// `ESRCH` when it was reaped, and what the system says.
+    pub fn signal(&self, number: i32) -> io::Result<()> {
+        let child = self.lock();
+        child.as_ref().ok_or(rustix::io::Errno::SRCH)?;
+        if let Some(signal) = Signal::from_named_raw(number) {
+            return Ok(rustix::process::kill_process(self.leader, signal)?);
+        }
+        // Real-time signals have no safe call of their own, but the shell sends them.
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "kill -\"$1\" \"$2\"", "sh", &number.to_string(), &self.id().to_string()]);
+        let told = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output()?;
+        if told.status.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("the shell could not send it: {}", String::from_utf8_lossy(&told.stderr).trim())))
+    }
+
+    /// Sends a signal to the program and all of its group.
+    ///
+    /// # Errors
+    /// `ESRCH` when it was reaped, and what the system says.
+    pub fn signal_all(&self, signal: Signal) -> io::Result<()> {
+        let child = self.lock();
+        child.as_ref().ok_or(rustix::io::Errno::SRCH)?;
+        Ok(kill_process_group(self.leader, signal)?)
+    }
+
+    /// Kills what is left of the group, waits for the program's end and answers how it ended.
+    ///
+    /// # Errors
+    /// What the system says about the wait.
+    pub async fn reap(&self) -> io::Result<ExitStatus> {
+        if let Some(status) = self.status.get() {
+            return Ok(*status);
+        }
+        // A group whose last process is the zombie that leads it takes signals without effect.
+        self.signal_all(Signal::KILL).or_else(gone)?;
+        self.ended().await?;
+        let mut child = self.lock();
+        let Some(ended) = child.as_mut() else {
+            return self.status.get().copied().ok_or_else(|| io::Error::other("reaped without a status"));
+        };
+        let status = ended.wait()?;
+        *child = None;
+        Ok(*self.status.get_or_init(|| status))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Child>> {
+        // Taking the child out is all that is ever done under the lock.
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let Some(mut child) = self.lock().take() else { return };
+        // One that is gone already needs no kill.
+        kill_process_group(self.leader, Signal::KILL).unwrap_or_default();
+        // After SIGKILL this is short, but it is a wait.
+        unblock(move || child.wait()).detach();
+    }
+}
+
+fn number(child: &Child) -> io::Result<Pid> {
+    let number = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    number.ok_or_else(|| io::Error::other("the system gave a number that no process has"))
+}
+
+fn gone(error: io::Error) -> io::Result<()> {
+    if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) { Ok(()) } else { Err(error) }
+}
+
+/// The exit code, or -n when signal n ended the program.
+#[must_use]
+pub fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| -status.signal().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::AsyncReadExt;
+    use futures_lite::future::block_on;
+
+    fn start(script: &str) -> Running {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        block_on(Running::start(command, Stdio::null(), None)).unwrap()
+    }
+
+    fn lives(process: i32) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        !(status.is_empty() || status.contains(") Z "))
+    }
+
+    fn wait_until_dead(process: i32) {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while lives(process) {
+            assert!(std::time::Instant::now() < end, "{process} lives on");
+            std::thread::yield_now();
+        }
+    }
+
+    /// The number that a script prints of a process in the background.
+    fn printed(running: &mut Running) -> i32 {
+        let mut bytes = [0; 32];
+        let length = block_on(running.stdout.as_mut().unwrap().read(&mut bytes)).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).trim().parse().unwrap()
+    }
+
+    #[test]
+    fn an_exit_code_and_a_signal_are_told_apart() {
+        for (script, code) in [("exit 7", 7), ("kill -9 $$", -9), ("true", 0)] {
+            let running = start(script);
+            block_on(running.group.ended()).unwrap();
+            assert_eq!(exit_code(block_on(running.group.reap()).unwrap()), code);
+            block_on(running.group.ended()).unwrap();
+            assert_eq!(exit_code(block_on(running.group.reap()).unwrap()), code, "the second time");
+            assert!(running.group.signal(15).is_err() && running.group.signal_all(Signal::TERM).is_err());
+        }
+    }
+
+    #[test]
+    fn every_number_reaches_the_program() {
+        for number in [1, 9, 15, 31, 34, 50, 64] {
+            let running = start("sleep 1000");
+            running.group.signal(number).unwrap();
+            block_on(running.group.ended()).unwrap();
+            assert_eq!(exit_code(block_on(running.group.reap()).unwrap()), -number);
+        }
+        assert!(start("sleep 1000").group.signal(65).is_err());
+    }
+
+    #[test]
+    fn reaping_kills_what_the_program_left_behind() {
+        let mut running = start("sleep 1000 >/dev/null & echo $!");
+        let child = printed(&mut running);
+        block_on(running.group.ended()).unwrap();
+        assert!(lives(child));
+        assert_eq!(exit_code(block_on(running.group.reap()).unwrap()), 0);
+        wait_until_dead(child);
+    }
+
+    #[test]
+    fn a_dropped_group_dies_with_its_children_and_leaves_no_zombie() {
+        let mut running = start("trap '' TERM; sleep 1000 & echo $!; wait");
+        let (leader, child) = (running.group.id(), printed(&mut running));
+        assert!(lives(leader) && lives(child));
+        drop(running);
+        wait_until_dead(child);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while std::path::Path::new(&format!("/proc/{leader}")).exists() {
+            assert!(std::time::Instant::now() < end, "{leader} is a zombie");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_program_runs_in_the_open_folder_wherever_that_is_now() {
+        let scratch = std::env::temp_dir().join(format!("theater-child-process-{}", std::process::id()));
+        std::fs::create_dir_all(scratch.join("one")).unwrap();
+        let folder = std::fs::File::open(scratch.join("one")).unwrap();
+        std::fs::rename(scratch.join("one"), scratch.join("other")).unwrap();
+        let mut running =
+            block_on(Running::start(Command::new("/bin/pwd"), Stdio::null(), Some(folder.into()))).unwrap();
+        let mut text = String::new();
+        block_on(running.stdout.as_mut().unwrap().read_to_string(&mut text)).unwrap();
+        std::fs::remove_dir_all(&scratch).unwrap();
+        assert!(text.trim().ends_with("/other"), "{text}");
+    }
+
+    #[test]
+    fn a_program_that_cannot_start_says_why() {
+        let error = block_on(Running::start(Command::new("/nowhere/program"), Stdio::null(), None)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

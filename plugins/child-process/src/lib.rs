@@ -1,0 +1,34 @@
+//! Programs of the system, for the plugins that run some: started in a process group of their own, signalled as a group,
+//! and never left behind.
+//!
+//! It is no plugin: a plain library, linked into each of them.
+//!
+//! A program's number stays its own, as a zombie, until [`Group::reap`]: so a signal never reaches a stranger who was given
+//! the number since, which is why nothing in here reaps by itself, as `async-process` does. The end is waited for through a
+//! pidfd (`pidfd_open(2)`), without a thread or a signal handler.
+//!
+//! ```no_run
+//! # async fn run() -> std::io::Result<()> {
+//! use theater_child_process::{Running, Stdio};
+//!
+//! let mut command = std::process::Command::new("/usr/bin/env");
+//! command.env_clear();
+//! let mut running = Running::start(command, Stdio::null(), None).await?;
+//! running.group.ended().await?;
+//! let status = running.group.reap().await?;
+//! # drop(status); Ok(()) }
+//! ```
+//!
+//! Where to go next: [`Group`] for the end of a program, [`find`] for how names become files.
+
+#![forbid(unsafe_code)]
+
+mod find;
+mod group;
+mod output;
+
+pub use std::process::Stdio;
+
+pub use find::find;
+pub use group::{Group, Running, Signal, exit_code};
+pub use output::{Captured, capture};

@@ -1,0 +1,152 @@
+//! Programs that run in the folder.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use futures_lite::future::{or, zip};
+use serde_json::{Value, json};
+use theater_child_process::{Captured, Running, Stdio, capture, exit_code, find};
+use theater_plugin_api::Host;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::theater::simple::filesystem::{CommandError, CommandResult, CommandSuccess};
+
+/// The program that `execute-nix-command` runs.
+pub const NIX: &str = "nix";
+/// Most bytes of standard output that are answered, and of standard error.
+const MOST_OUTPUT: usize = 1 << 20;
+
+/// The programs of `allowed_commands` with their files, as found when this was made.
+#[derive(Debug, Clone)]
+pub struct Programs(BTreeMap<String, Option<PathBuf>>);
+
+impl Programs {
+    pub fn look_up(config: &Config) -> Self {
+        let search = std::env::var_os("PATH");
+        let found = |name: &String| (name.clone(), find(name, search.as_deref()));
+        Self(config.allowed_commands.iter().map(found).collect())
+    }
+
+    #[cfg(test)]
+    pub fn named(name: &str, file: &Path) -> Self {
+        Self(BTreeMap::from([(name.to_owned(), Some(file.to_owned()))]))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Names and files, as `theater validate` shows them.
+    pub fn shown(&self) -> Value {
+        json!(self.0)
+    }
+
+    /// The file of a program.
+    pub fn get(&self, name: &str) -> Result<&Path, Error> {
+        match self.0.get(name) {
+            None => Err(Error::Command(name.to_owned())),
+            Some(None) => Err(Error::NoCommand(name.to_owned())),
+            Some(Some(file)) => Ok(file),
+        }
+    }
+}
+
+/// The words of a command line: split at blanks, quotes and backslashes as in a shell's grammar (POSIX.1-2017, section 2.2),
+/// nothing expanded.
+pub fn words(line: &str) -> Result<Vec<String>, Error> {
+    let words = shell_words::split(line).ok().filter(|words| !words.is_empty());
+    words.ok_or_else(|| Error::Words(line.to_owned()))
+}
+
+/// Runs a program to its end. What it started and left behind is killed then, as all of it is at the timeout, when the actor
+/// stops, and when the call is interrupted.
+pub async fn run(
+    host: &Host,
+    config: &Config,
+    file: &Path,
+    args: Vec<String>,
+    folder: OwnedFd,
+) -> Result<CommandResult, Error> {
+    if args.iter().chain(config.env.values()).chain(config.env.keys()).any(|text| text.contains('\0')) {
+        return Err(Error::Nul);
+    }
+    let mut command = Command::new(file);
+    command.args(args).env_clear().envs(&config.env);
+    let failed =
+        |what: String| Ok(CommandResult::Error(CommandError { message: format!("{}: {what}", file.display()) }));
+    let running = match Running::start(command, Stdio::null(), Some(folder)).await {
+        Ok(running) => running,
+        Err(error) => return failed(format!("could not be started: {error}")),
+    };
+    let timeout = Duration::from_millis(config.command_timeout_ms);
+    let late = async {
+        host.sleep(timeout).await;
+        End::Late
+    };
+    let stopped = async {
+        host.cancelled().await;
+        End::Stopped
+    };
+    match or(or(to_its_end(running), late), stopped).await {
+        End::Stopped => Err(Error::Stopped),
+        End::Late => failed(format!(
+            "ran into the timeout of {} ms (command_timeout_ms) and was killed with all it started",
+            timeout.as_millis()
+        )),
+        End::Failed(error) => failed(format!("its end could not be waited for: {error}")),
+        End::Ended(code, _, _) if code < 0 => failed(format!("was ended by signal {}", -code)),
+        End::Ended(exit_code, stdout, stderr) => {
+            Ok(CommandResult::Success(CommandSuccess { stdout: text(stdout), stderr: text(stderr), exit_code }))
+        }
+    }
+}
+
+enum End {
+    Ended(i32, Captured, Captured),
+    Failed(std::io::Error),
+    Late,
+    Stopped,
+}
+
+async fn to_its_end(running: Running) -> End {
+    let Running { group, stdout, stderr, .. } = running;
+    let status = async {
+        group.ended().await?;
+        group.reap().await
+    };
+    let output = zip(capture(stdout, MOST_OUTPUT), capture(stderr, MOST_OUTPUT));
+    match zip(status, output).await {
+        (Ok(status), (Ok(stdout), Ok(stderr))) => End::Ended(exit_code(status), stdout, stderr),
+        (Err(error), _) | (_, (Err(error), _)) | (_, (_, Err(error))) => End::Failed(error),
+    }
+}
+
+fn text(captured: Captured) -> String {
+    let Captured { bytes, total } = captured;
+    let kept = bytes.len();
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    if kept as u64 != total {
+        text.push_str(&format!("\n[cut: the first {kept} of {total} bytes]"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [filesystem-44]
+    #[test]
+    fn a_command_line_is_split_into_words_and_nothing_is_expanded() {
+        let split = |line: &str| words(line).unwrap();
+        assert_eq!(split("echo 'a b'  \"c d\" e\\ f"), ["echo", "a b", "c d", "e f"]);
+        assert_eq!(split("$HOME ~ * `id` $(id) nixpkgs#hello"), ["$HOME", "~", "*", "`id`", "$(id)", "nixpkgs#hello"]);
+        for line in ["", "  ", "'open", "\"open"] {
+            assert!(matches!(words(line), Err(Error::Words(_))), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The config, and what a parent's leaves of a child's.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use theater_plugin_api::narrow::{self, Rule};
+
+use crate::command::Programs;
+use crate::error::Error;
+
+const MAX_FILE_BYTES: u64 = 16 << 20;
+const COMMAND_TIMEOUT_MS: u64 = 60_000;
+
+/// The handler's config; `config.schema.json` says what each key means.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    pub path: Option<String>,
+    pub new_dir: bool,
+    pub keep: bool,
+    pub read: bool,
+    pub write: bool,
+    pub execute: bool,
+    pub allowed_commands: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub max_file_bytes: u64,
+    pub command_timeout_ms: u64,
+    /// The folders of the actors above, outermost first, each around the next: only [`narrow`] writes it. `path` is opened
+    /// through all of them, so that a link in one of them does not lead a child out.
+    pub within: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            path: None,
+            new_dir: false,
+            keep: false,
+            read: false,
+            write: false,
+            execute: false,
+            allowed_commands: Vec::new(),
+            env: BTreeMap::new(),
+            max_file_bytes: MAX_FILE_BYTES,
+            command_timeout_ms: COMMAND_TIMEOUT_MS,
+            within: Vec::new(),
+        }
+    }
+}
+
+/// What a function needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Power {
+    Read,
+    Write,
+    Execute,
+}
+
+impl Power {
+    /// The config's key for it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Execute => "execute",
+        }
+    }
+}
+
+impl Config {
+    /// Whether it grants a power.
+    pub fn allow(&self, power: Power) -> Result<(), Error> {
+        let granted = match power {
+            Power::Read => self.read,
+            Power::Write => self.write,
+            Power::Execute => self.execute,
+        };
+        if granted { Ok(()) } else { Err(Error::Denied(power.key())) }
+    }
+}
+
+/// The part of `requested` that `ceiling` allows: powers that both have, the folder only where it is the parent's or below
+/// it, variables only with the parent's value (one such as `LD_PRELOAD` decides what a program does). The files that the
+/// names of `allowed_commands` stand for are written beside them, for whoever reads it.
+///
+/// # Errors
+/// A sentence on a value of the wrong type.
+pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
+    let rules = [
+        ("new_dir", Rule::Permission),
+        ("keep", Rule::Free),
+        ("read", Rule::Permission),
+        ("write", Rule::Permission),
+        ("execute", Rule::Permission),
+        ("allowed_commands", Rule::Powers),
+        ("max_file_bytes", Rule::Smaller(MAX_FILE_BYTES)),
+        ("command_timeout_ms", Rule::Smaller(COMMAND_TIMEOUT_MS)),
+    ];
+    let mut narrowed = match narrow::object(&rules, ceiling, requested)? {
+        Value::Object(narrowed) => narrowed,
+        _ => Map::new(),
+    };
+    let below = config(requested)?;
+    if !ceiling.is_null() {
+        let above = config(ceiling)?;
+        let shared: BTreeMap<_, _> =
+            below.env.iter().filter(|(name, value)| above.env.get(*name) == Some(*value)).collect();
+        narrowed.insert("env".to_owned(), json!(shared));
+        if let (Some(outer), Some(inner)) = (&above.path, &below.path)
+            && is_below(outer, inner)
+        {
+            let mut within = above.within;
+            within.push(outer.clone());
+            narrowed.insert("path".to_owned(), Value::from(inner.as_str()));
+            narrowed.insert("within".to_owned(), json!(within));
+        }
+    }
+    let programs = Programs::look_up(&config(&Value::Object(narrowed.clone()))?);
+    if !programs.is_empty() {
+        narrowed.insert("programs".to_owned(), programs.shown());
+    }
+    Ok(Value::Object(narrowed))
+}
+
+fn config(value: &Value) -> Result<Config, String> {
+    if value.is_null() { Ok(Config::default()) } else { Config::deserialize(value).map_err(|error| error.to_string()) }
+}
+
+/// Whether a folder is another one or below it, segment by segment; paths with `..` are below nothing.
+fn is_below(outer: &str, inner: &str) -> bool {
+    let plain = |path: &Path| path.is_absolute() && !path.components().any(|part| part == Component::ParentDir);
+    let (outer, inner) = (Path::new(outer), Path::new(inner));
+    plain(outer) && plain(inner) && inner.starts_with(outer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [filesystem-8] [filesystem-9]
+    #[test]
+    fn missing_numbers_take_their_defaults() {
+        let config = config(&json!({})).unwrap();
+        assert_eq!((config.max_file_bytes, config.command_timeout_ms), (16 << 20, 60_000));
+    }
+
+    /// [filesystem-51]
+    #[test]
+    fn a_child_works_in_its_parents_folder_or_below_it() {
+        let path = |outer: &str, inner: &str| {
+            let narrowed = narrow(&json!({ "path": outer }), &json!({ "path": inner })).unwrap();
+            (narrowed["path"].as_str().map(str::to_owned), narrowed["within"].clone())
+        };
+        assert_eq!(path("/a/b", "/a/b/c"), (Some("/a/b/c".into()), json!(["/a/b"])));
+        assert_eq!(path("/a/b", "/a/b"), (Some("/a/b".into()), json!(["/a/b"])));
+        for inner in ["/a", "/a/bc", "/", "/a/b/../c", "a/b/c", "", "/b"] {
+            assert_eq!(path("/a/b", inner).0, None, "{inner}");
+        }
+        let grown = json!({ "path": "/a/b", "within": ["/a"] });
+        assert_eq!(narrow(&grown, &json!({ "path": "/a/b/c" })).unwrap()["within"], json!(["/a", "/a/b"]));
+        assert_eq!(narrow(&json!({}), &json!({ "path": "/a", "new_dir": true })).unwrap().get("path"), None);
+    }
+
+    /// [filesystem-51] [filesystem-35]
+    #[test]
+    fn a_childs_variables_are_its_parents() {
+        let ceiling = json!({ "env": { "A": "1", "B": "2" } });
+        let asked = json!({ "env": { "A": "1", "B": "3", "LD_PRELOAD": "/tmp/x.so" } });
+        assert_eq!(narrow(&ceiling, &asked).unwrap()["env"], json!({ "A": "1" }));
+        assert_eq!(narrow(&Value::Null, &asked).unwrap()["env"], asked["env"]);
+    }
+}

@@ -1,0 +1,195 @@
+//! The plugin `filesystem`: files and programs inside one folder.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`config`] | the config, and what a parent's leaves of a child's |
+//! | [`jail`] | the folder, which no path leaves, and what is done with files in it |
+//! | [`command`] | programs that run in it |
+//! | [`error`] | what can go wrong, in words |
+//!
+//! A manifest to copy:
+//!
+//! ```toml
+//! [[handlers]]
+//! type = "filesystem"
+//! config = { path = "site", read = true }
+//! # config = { new_dir = true, read = true, write = true, execute = true, allowed_commands = ["git"], env = { HOME = "/tmp" } }
+//! ```
+//!
+//! A file system is the disk's: what a handler keeps is its config, so there is nothing to recover. Programs run with the
+//! rights of the process: the folder is where they start, not where they end, and whoever is allowed `sh` is allowed
+//! everything.
+
+#![forbid(unsafe_code)]
+
+mod command;
+mod config;
+mod error;
+mod jail;
+#[cfg(test)]
+mod narrow_tests;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use blocking::unblock;
+use serde_json::Value;
+use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, Recovered};
+
+use command::Programs;
+use config::{Config, Power};
+use error::Error;
+use jail::{Inside, Jail};
+use theater::simple::filesystem::CommandResult;
+
+theater_plugin_api::bindings! {
+    plugin: Filesystem,
+    handler: Folder,
+    name: "filesystem",
+    wit: "../../wit",
+    provides: { "theater:simple/filesystem": {
+        "read-file": async read, "write-file": async effect, "list-files": async read,
+        "delete-file": async effect, "create-dir": async effect, "delete-dir": async effect,
+        "path-exists": async read, "execute-command": async effect, "execute-nix-command": async effect,
+    } },
+    config: "config.schema.json",
+}
+
+/// The plugin: it keeps nothing but where private folders are.
+pub struct Filesystem {
+    host: Host,
+}
+
+impl Plugin for Filesystem {
+    type Handler = Folder;
+
+    fn init(host: Host) -> Result<Self, String> {
+        Ok(Self { host })
+    }
+
+    async fn attach(&self, host: Host, attachment: Attachment) -> Result<Folder, String> {
+        let config: Config = attachment.config()?;
+        let private = if config.new_dir { Some(host.data_folder()?) } else { None };
+        let opened = unblock(move || {
+            let jail = Jail::open(&config, private.as_deref())?;
+            Ok::<_, Error>((jail, Programs::look_up(&config), config))
+        });
+        let (jail, programs, config) = opened.await.map_err(String::from)?;
+        Ok(Folder { host, jail: Arc::new(jail), programs, config })
+    }
+
+    fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
+        config::narrow(ceiling, requested)
+    }
+
+    const FORGETS: bool = true;
+
+    async fn forget(&self, actor: &str) -> Result<(), String> {
+        let folder = private(&self.host.data_folder()?, actor);
+        unblock(move || jail::remove_unless_kept(&folder)).await.map_err(String::from)
+    }
+}
+
+/// The folder of an actor's own, below the plugin's.
+fn private(plugins: &Path, actor: &str) -> PathBuf {
+    plugins.join(actor)
+}
+
+/// One actor's folder.
+pub struct Folder {
+    host: Host,
+    jail: Arc<Jail>,
+    programs: Programs,
+    config: Config,
+}
+
+impl Handler for Folder {
+    /// Nothing is rebuilt: the disk is the truth.
+    fn recover(&self, _: Recovered<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Folder {
+    /// The path inside, if the config allows what is to be done there. A path that leads out is told as such, whatever the
+    /// config allows.
+    fn allow(&self, path: &str, power: Power) -> Result<Inside, Error> {
+        let inside = Inside::parse(path)?;
+        self.config.allow(power)?;
+        Ok(inside)
+    }
+
+    /// Works on the folder, on a thread that may block.
+    async fn work<T: Send + 'static>(
+        &self,
+        path: &str,
+        power: Power,
+        work: impl FnOnce(&Jail, &Inside) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, String> {
+        self.host.count(power.key(), 1.0);
+        let inside = self.allow(path, power).inspect_err(|_| self.host.count("denied", 1.0))?;
+        let jail = Arc::clone(&self.jail);
+        unblock(move || work(&jail, &inside)).await.map_err(String::from)
+    }
+
+    async fn run(&self, dir: &str, program: &str, args: Vec<String>) -> Result<CommandResult, String> {
+        self.host.count(Power::Execute.key(), 1.0);
+        let allowed = self.allow(dir, Power::Execute).and_then(|inside| Ok((inside, self.programs.get(program)?)));
+        let (inside, file) = allowed.inspect_err(|_| self.host.count("denied", 1.0))?;
+        let jail = Arc::clone(&self.jail);
+        let folder = unblock(move || jail.folder(&inside)).await?;
+        command::run(&self.host, &self.config, file, args, folder).await.map_err(String::from)
+    }
+}
+
+impl theater::simple::filesystem::Filesystem for Folder {
+    async fn read_file(&self, _: &Call, path: String) -> Result<Bytes, String> {
+        let most = self.config.max_file_bytes;
+        self.work(&path, Power::Read, move |jail, inside| jail.read(inside, most)).await.map(Bytes::from)
+    }
+
+    async fn write_file(&self, _: &Call, path: String, content: String) -> Result<(), String> {
+        let most = self.config.max_file_bytes;
+        self.work(&path, Power::Write, move |jail, inside| jail.write(inside, content.as_bytes(), most)).await
+    }
+
+    async fn list_files(&self, _: &Call, path: String) -> Result<Vec<String>, String> {
+        self.work(&path, Power::Read, Jail::list).await
+    }
+
+    async fn delete_file(&self, _: &Call, path: String) -> Result<(), String> {
+        self.work(&path, Power::Write, Jail::delete_file).await
+    }
+
+    async fn create_dir(&self, _: &Call, path: String) -> Result<(), String> {
+        self.work(&path, Power::Write, Jail::create_dir).await
+    }
+
+    async fn delete_dir(&self, _: &Call, path: String) -> Result<(), String> {
+        self.work(&path, Power::Write, Jail::delete_dir).await
+    }
+
+    async fn path_exists(&self, _: &Call, path: String) -> Result<bool, String> {
+        self.work(&path, Power::Read, Jail::exists).await
+    }
+
+    async fn execute_command(
+        &self,
+        _: &Call,
+        dir: String,
+        command: String,
+        args: Vec<String>,
+    ) -> Result<CommandResult, String> {
+        self.run(&dir, &command, args).await
+    }
+
+    async fn execute_nix_command(&self, _: &Call, dir: String, command: String) -> Result<CommandResult, String> {
+        let words = command::words(&command)?;
+        let args = ["develop", "--command"].into_iter().map(str::to_owned).chain(words);
+        self.run(&dir, command::NIX, args.collect()).await
+    }
+}

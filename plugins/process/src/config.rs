@@ -1,0 +1,176 @@
+//! The config, what a parent's leaves of a child's, and how a program is to be started.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::fs::{Mode, OFlags};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use theater_child_process::find;
+use theater_plugin_api::narrow::{self, Rule};
+
+use crate::cut::Mode as CutMode;
+use crate::error::Error;
+use crate::theater::simple::process::{OutputMode, ProcessConfig};
+
+const MAX_PROCESSES: u64 = 10;
+const MAX_OUTPUT_BUFFER: u64 = 1 << 20;
+
+/// The handler's config; `config.schema.json` says what each key means.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    pub allowed_programs: Vec<String>,
+    pub allowed_paths: Vec<String>,
+    pub max_processes: u64,
+    pub max_output_buffer: u64,
+    pub inherit_env: bool,
+    #[serde(skip)]
+    files: BTreeMap<String, Option<PathBuf>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allowed_programs: Vec::new(),
+            allowed_paths: Vec::new(),
+            max_processes: MAX_PROCESSES,
+            max_output_buffer: MAX_OUTPUT_BUFFER,
+            inherit_env: false,
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The same with the files of its programs.
+    pub fn looked_up(mut self) -> Self {
+        let search = std::env::var_os("PATH");
+        self.files = self.allowed_programs.iter().map(|name| (name.clone(), find(name, search.as_deref()))).collect();
+        self
+    }
+
+    /// The file of a program: of one that is named, or named by its file.
+    fn file(&self, program: &str) -> Result<&Path, Error> {
+        match self.files.get(program) {
+            Some(Some(file)) => Ok(file),
+            Some(None) => Err(Error::NoProgram(program.to_owned())),
+            None => {
+                let file = self.files.values().flatten().find(|file| file.as_os_str() == program);
+                file.map(PathBuf::as_path).ok_or_else(|| Error::Program(program.to_owned()))
+            }
+        }
+    }
+
+    /// The open folder to run in. Whether it is allowed is asked of where the open folder is, so that no link decides.
+    fn folder(&self, cwd: Option<String>) -> Result<OwnedFd, Error> {
+        let cwd = cwd.or_else(|| self.allowed_paths.first().cloned()).ok_or(Error::NoPath)?;
+        let failed = |source| Error::Folder { path: cwd.clone(), source };
+        if cwd.contains('\0') {
+            return Err(Error::Text("cwd"));
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // Whether a folder that is not allowed exists is not told.
+        let below = |path: &Path| self.allowed_paths.iter().any(|allowed| path.starts_with(allowed));
+        if !below(Path::new(&cwd)) {
+            return Err(Error::Path(cwd));
+        }
+        let folder = rustix::fs::open(cwd.as_str(), flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+        let folder = File::from(folder);
+        let real = std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&folder)));
+        if below(&real.map_err(failed)?) { Ok(folder.into()) } else { Err(Error::Path(cwd)) }
+    }
+}
+
+/// The part of `requested` that `ceiling` allows: powers that both have, folders that are in one of both. The files that the
+/// names of `allowed_programs` stand for are written beside them, for whoever reads it.
+///
+/// # Errors
+/// A sentence on a value of the wrong type.
+pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
+    let rules = [
+        ("allowed_programs", Rule::Powers),
+        ("max_processes", Rule::Smaller(MAX_PROCESSES)),
+        ("max_output_buffer", Rule::Smaller(MAX_OUTPUT_BUFFER)),
+        ("inherit_env", Rule::Permission),
+    ];
+    let mut narrowed = match narrow::object(&rules, ceiling, requested)? {
+        Value::Object(narrowed) => narrowed,
+        _ => Map::new(),
+    };
+    if !ceiling.is_null() {
+        let (above, below) = (config(ceiling)?.allowed_paths, config(requested)?.allowed_paths);
+        let inner = below.iter().filter(|path| above.iter().any(|outer| is_below(outer, path)));
+        let outer =
+            above.iter().filter(|path| !below.contains(path) && below.iter().any(|outer| is_below(outer, path)));
+        narrowed.insert("allowed_paths".to_owned(), json!(inner.chain(outer).collect::<Vec<_>>()));
+    }
+    let files = config(&Value::Object(narrowed.clone()))?.looked_up().files;
+    if !files.is_empty() {
+        narrowed.insert("programs".to_owned(), json!(files));
+    }
+    Ok(Value::Object(narrowed))
+}
+
+fn config(value: &Value) -> Result<Config, String> {
+    if value.is_null() { Ok(Config::default()) } else { Config::deserialize(value).map_err(|error| error.to_string()) }
+}
+
+/// Whether a folder is another one or below it, segment by segment; paths with `..` are below nothing.
+fn is_below(outer: &str, inner: &str) -> bool {
+    let climbs = |path: &str| path.split('/').any(|part| part == "..");
+    !climbs(outer) && !climbs(inner) && Path::new(inner).starts_with(outer)
+}
+
+/// A program to be started, all of it allowed.
+#[derive(Debug)]
+pub struct Start {
+    pub command: Command,
+    pub folder: OwnedFd,
+    pub stdout: CutMode,
+    pub stderr: CutMode,
+}
+
+impl Start {
+    /// What was asked for, if the config allows it and it can be.
+    pub fn allowed(config: &Config, asked: ProcessConfig) -> Result<Self, Error> {
+        let ProcessConfig { program, args, cwd, env, buffer_size, stdout_mode, stderr_mode, chunk_size, .. } = asked;
+        let most = config.max_output_buffer;
+        let bounded = |what, number: u32| {
+            let bounds = format!("1 to {most}, the handler's max_output_buffer");
+            let fits = (1..=most).contains(&u64::from(number));
+            if fits { Ok(number as usize) } else { Err(Error::Bounds { what, found: number.into(), bounds }) }
+        };
+        let buffer = bounded("buffer-size", buffer_size)?;
+        let chunk = chunk_size.map(|size| bounded("chunk-size", size)).transpose()?;
+        let cut = |mode: &OutputMode| match mode {
+            OutputMode::Raw => Ok(CutMode::Raw(buffer)),
+            OutputMode::LineByLine => Ok(CutMode::Lines(buffer)),
+            OutputMode::Json => Ok(CutMode::Json(buffer)),
+            OutputMode::Chunked => chunk.map(CutMode::Chunks).ok_or(Error::NoChunkSize),
+        };
+        let (stdout, stderr) = (cut(&stdout_mode)?, cut(&stderr_mode)?);
+        if asked.execution_timeout == Some(0) {
+            let bounds = "at least 1 second; leave it out for no limit".to_owned();
+            return Err(Error::Bounds { what: "execution-timeout", found: 0, bounds });
+        }
+        if args.iter().any(|word| word.contains('\0')) {
+            return Err(Error::Text("an argument"));
+        }
+        let bad =
+            |(name, value): &(String, String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+        if env.iter().any(bad) {
+            return Err(Error::Text("env"));
+        }
+        let mut command = Command::new(config.file(&program)?);
+        command.args(args);
+        if !config.inherit_env {
+            command.env_clear();
+        }
+        command.envs(env);
+        Ok(Self { command, folder: config.folder(cwd)?, stdout, stderr })
+    }
+}

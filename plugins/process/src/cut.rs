@@ -1,0 +1,157 @@
+//! Output, cut into calls.
+
+use serde::de::IgnoredAny;
+
+/// How output is cut; sizes are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// As it comes, up to so much.
+    Raw(usize),
+    /// A line without its newline; one above so much in pieces.
+    Lines(usize),
+    /// A line that is a JSON value of up to so much.
+    Json(usize),
+    /// Exactly so much.
+    Chunks(usize),
+}
+
+/// A piece of output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// For the actor.
+    Give(Vec<u8>),
+    /// For the record alone.
+    Keep(Vec<u8>),
+}
+
+/// One stream on its way.
+#[derive(Debug)]
+pub struct Cutter {
+    mode: Mode,
+    waiting: Vec<u8>,
+    /// A part of the line that waits has been cut off already.
+    split: bool,
+}
+
+impl Cutter {
+    pub fn new(mode: Mode) -> Self {
+        Self { mode, waiting: Vec::new(), split: false }
+    }
+
+    /// The most bytes it takes at a time.
+    pub fn room(&self) -> usize {
+        match self.mode {
+            Mode::Raw(most) => most,
+            Mode::Chunks(most) | Mode::Lines(most) | Mode::Json(most) => most.min(64 << 10),
+        }
+    }
+
+    /// What comes out when more has come in.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
+        match self.mode {
+            Mode::Raw(_) => vec![Piece::Give(bytes.to_vec())],
+            Mode::Chunks(size) => {
+                self.waiting.extend_from_slice(bytes);
+                let whole = self.waiting.len() - self.waiting.len() % size;
+                let rest = self.waiting.split_off(whole);
+                let chunks = std::mem::replace(&mut self.waiting, rest);
+                chunks.chunks(size).map(|chunk| Piece::Give(chunk.to_vec())).collect()
+            }
+            Mode::Lines(most) | Mode::Json(most) => self.lines(bytes, most),
+        }
+    }
+
+    fn lines(&mut self, bytes: &[u8], most: usize) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (part, ends) = part.strip_suffix(b"\n").map_or((part, false), |part| (part, true));
+            self.waiting.extend_from_slice(part);
+            // A line of exactly that much is not split, so one byte more has to be there.
+            while self.waiting.len() > most {
+                let rest = self.waiting.split_off(most);
+                let piece = std::mem::replace(&mut self.waiting, rest);
+                pieces.push(self.piece(piece, true));
+                self.split = true;
+            }
+            if ends {
+                let line = std::mem::take(&mut self.waiting);
+                pieces.push(self.piece(line, self.split));
+                self.split = false;
+            }
+        }
+        pieces
+    }
+
+    /// What is left when nothing more comes.
+    pub fn finish(&mut self) -> Option<Piece> {
+        let rest = std::mem::take(&mut self.waiting);
+        (!rest.is_empty()).then(|| self.piece(rest, self.split))
+    }
+
+    /// A line, or with `part` a part of one.
+    fn piece(&self, bytes: Vec<u8>, part: bool) -> Piece {
+        let json = || !part && serde_json::from_slice::<IgnoredAny>(&bytes).is_ok();
+        if matches!(self.mode, Mode::Json(_)) && !json() { Piece::Keep(bytes) } else { Piece::Give(bytes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes out of a stream that arrives in pieces of `step` bytes.
+    fn cut(mode: Mode, output: &str, step: usize) -> Vec<String> {
+        let mut cutter = Cutter::new(mode);
+        let mut pieces: Vec<_> = output.as_bytes().chunks(step).flat_map(|bytes| cutter.push(bytes)).collect();
+        pieces.extend(cutter.finish());
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let shown = |piece| match piece {
+            Piece::Give(bytes) => text(bytes),
+            Piece::Keep(bytes) => format!("kept {}", text(bytes)),
+        };
+        pieces.into_iter().map(shown).collect()
+    }
+
+    fn always(mode: Mode, output: &str, expected: &[&str]) {
+        for step in 1..=output.len().max(1) {
+            assert_eq!(cut(mode, output, step), expected, "{output:?} by {step}");
+        }
+    }
+
+    /// [process-12]
+    #[test]
+    fn raw_output_comes_as_it_comes() {
+        assert_eq!(cut(Mode::Raw(4), "abcdefghi", 4), ["abcd", "efgh", "i"]);
+        assert_eq!(Cutter::new(Mode::Raw(4)).room(), 4);
+    }
+
+    /// [process-13] [process-14] [process-15] [process-16]
+    #[test]
+    fn lines_come_one_by_one_without_their_newline() {
+        always(Mode::Lines(10), "a\nbc\n", &["a", "bc"]);
+        always(Mode::Lines(10), "a\n\n\nb", &["a", "", "", "b"]);
+        always(Mode::Lines(10), "\n", &[""]);
+        always(Mode::Lines(10), "", &[]);
+        always(Mode::Lines(10), "a\r\n", &["a\r"]);
+        always(Mode::Lines(3), "abc\nabcd\nabcdef\nabcdefg", &["abc", "abc", "d", "abc", "def", "abc", "def", "g"]);
+    }
+
+    /// [process-17] [process-18] [process-20]
+    #[test]
+    fn only_lines_that_are_json_are_given() {
+        let output = "{\"a\": 1}\nno\n[1, 2]\n\n3\n\"x\"\n{\"a\": 1} 2\ntrue";
+        let expected = ["{\"a\": 1}", "kept no", "[1, 2]", "kept ", "3", "\"x\"", "kept {\"a\": 1} 2", "true"];
+        always(Mode::Json(20), output, &expected);
+        // Half of a value is none, even if it looks like one.
+        always(Mode::Json(3), "123456\n12\n", &["kept 123", "kept 456", "12"]);
+    }
+
+    /// [process-21] [process-22]
+    #[test]
+    fn chunks_have_their_size_but_for_the_last() {
+        always(Mode::Chunks(3), "abcdefgh", &["abc", "def", "gh"]);
+        always(Mode::Chunks(3), "abcdef", &["abc", "def"]);
+        always(Mode::Chunks(100), "a\nb", &["a\nb"]);
+        always(Mode::Chunks(3), "", &[]);
+    }
+}

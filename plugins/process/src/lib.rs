@@ -1,0 +1,214 @@
+//! The plugin `process`: programs of the system, whose output and ends are calls of the actor.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`config`] | the config, what a parent's leaves of a child's, and how a program is to be started |
+//! | [`cut`] | output, cut into calls |
+//! | [`program`] | one running program: its pipes, its end |
+//! | [`table`] | an actor's programs by their ids |
+//! | [`error`] | what can go wrong, in words |
+//!
+//! A manifest to copy:
+//!
+//! ```toml
+//! [[handlers]]
+//! type = "process"
+//! config = { allowed_programs = ["git", "/usr/bin/make"], allowed_paths = ["work"], max_processes = 2 }
+//! ```
+//!
+//! Reading waits for the actor: while it is busy, or its mailbox is full, a program that writes more than a pipe holds waits
+//! too, and nothing is dropped. A program leads a process group: at its end, at the actor's and after a kill the whole group
+//! is killed. What leaves the group (`setsid(1)`) escapes that, as does everything when `theater` itself is killed with
+//! SIGKILL. Programs run with the rights of the process.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod cut;
+mod error;
+#[cfg(test)]
+mod narrow_tests;
+mod program;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use blocking::unblock;
+use futures_lite::future::or;
+use serde_json::Value;
+use theater_child_process::Signal;
+use theater_plugin_api::{Attachment, Bytes, Call, CallError, Handler, Host, Level, Plugin, Recovered};
+
+use config::{Config, Start};
+use error::Error;
+use program::Program;
+use table::Table;
+use theater::simple::process::{ProcessConfig, ProcessStatus};
+use theater::simple::process_handlers::handle_exit;
+
+theater_plugin_api::bindings! {
+    plugin: Processes,
+    handler: Shell,
+    name: "process",
+    wit: "../../wit",
+    provides: { "theater:simple/process": {
+        "os-spawn": async effect, "os-write-stdin": async effect, "os-status": read,
+        "os-signal": async effect, "os-kill": async effect,
+    } },
+    calls: { "theater:simple/process-handlers": optional },
+    config: "config.schema.json",
+}
+
+/// Between SIGTERM and SIGKILL.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The plugin: it keeps nothing.
+pub struct Processes;
+
+impl Plugin for Processes {
+    type Handler = Shell;
+
+    fn init(_: Host) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    async fn attach(&self, host: Host, attachment: Attachment) -> Result<Shell, String> {
+        let config: Config = attachment.config()?;
+        let config = unblock(move || config.looked_up()).await;
+        Ok(Shell { host, config, table: Arc::default() })
+    }
+
+    fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
+        config::narrow(ceiling, requested)
+    }
+}
+
+/// One actor's programs.
+pub struct Shell {
+    host: Host,
+    config: Config,
+    table: Arc<Table>,
+}
+
+impl Handler for Shell {
+    /// Programs do not survive the process that started them: the actor is told so of each.
+    async fn started(&self, _: bool) -> Result<Vec<String>, String> {
+        for id in self.table.lost() {
+            let (host, table) = (self.host.clone(), Arc::clone(&self.table));
+            self.host.spawn(async move { tell_exit(&host, &table, id, table::LOST).await });
+        }
+        Ok(Vec::new())
+    }
+
+    async fn stopped(&self) {
+        let running = self.table.running();
+        for program in &running {
+            // One that has ended needs no signal.
+            program.group.signal_all(Signal::KILL).unwrap_or_default();
+        }
+        for program in running {
+            if let Err(error) = program.group.reap().await {
+                self.host.log(Level::Error, &format!("a program's end could not be waited for: {error}"));
+            }
+        }
+    }
+
+    fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
+        if call.function.ends_with("/os-spawn") {
+            let started: Result<u64, String> =
+                theater_plugin_api::encoding::decode(call.result).map_err(|error| error.to_string())?;
+            self.table.lose(started.unwrap_or_default());
+        }
+        Ok(())
+    }
+}
+
+impl Shell {
+    async fn start(&self, asked: ProcessConfig) -> Result<u64, Error> {
+        let timeout = asked.execution_timeout;
+        let start = Start::allowed(&self.config, asked)?;
+        let place = self.table.enter(self.config.max_processes)?;
+        let (program, pipes) = Program::start(start).await?;
+        let (id, program) = place.fill(program);
+        self.host.count("started", 1.0);
+        let (host, table) = (self.host.clone(), Arc::clone(&self.table));
+        self.host.spawn(async move {
+            let code = program::attend(&host, id, &program, pipes, timeout).await;
+            drop(program);
+            host.count("ended", 1.0);
+            tell_exit(&host, &table, id, code).await;
+        });
+        Ok(id)
+    }
+
+    async fn write(&self, id: u64, data: Bytes) -> Result<u32, Error> {
+        let program = self.table.get(id)?.ok_or(Error::Ended(id))?;
+        if data.is_empty() {
+            return program.close_input(id).map(|()| 0);
+        }
+        let stopped = async {
+            self.host.cancelled().await;
+            Err(Error::Stopped)
+        };
+        or(program.write(id, &data), stopped).await
+    }
+
+    async fn kill(&self, id: u64) -> Result<(), Error> {
+        let Some(program) = self.table.get(id)? else { return Ok(()) };
+        match program.signal_all(id, Signal::TERM) {
+            // It has ended, and its output is on its way.
+            Err(Error::Ended(_)) => return Ok(()),
+            sent => sent?,
+        }
+        let (host, patience) = (self.host.clone(), PATIENCE);
+        self.host.spawn(async move {
+            let late = async {
+                host.sleep(patience).await;
+                program.signal_all(id, Signal::KILL)
+            };
+            let ended = async { program.group.ended().await.map_err(|source| Error::System { id, source }) };
+            match or(ended, late).await {
+                Ok(()) | Err(Error::Ended(_)) => {}
+                Err(error) => host.log(Level::Warn, &error.to_string()),
+            }
+        });
+        Ok(())
+    }
+}
+
+/// The end goes into the table first: who is told of it may ask.
+async fn tell_exit(host: &Host, table: &Table, id: u64, code: i32) {
+    table.end(id, code);
+    // What the actor makes of it is recorded by the core; without the export the end itself is.
+    if let Err(CallError::Absent(_)) = handle_exit(host, &format!("program {id} ended"), &id, &code).await {
+        program::note(host, &format!("exit of program {id}"), code.to_string().as_bytes());
+    }
+}
+
+impl theater::simple::process::Process for Shell {
+    async fn os_spawn(&self, _: &Call, config: ProcessConfig) -> Result<u64, String> {
+        self.start(config).await.map_err(String::from)
+    }
+
+    async fn os_write_stdin(&self, _: &Call, pid: u64, data: Bytes) -> Result<u32, String> {
+        self.write(pid, data).await.map_err(String::from)
+    }
+
+    fn os_status(&self, _: &Call, pid: u64) -> Result<ProcessStatus, String> {
+        self.table.status(pid).map_err(String::from)
+    }
+
+    async fn os_signal(&self, _: &Call, pid: u64, signal: u32) -> Result<(), String> {
+        let number = i32::try_from(signal).ok().filter(|number| (1..=64).contains(number));
+        let number = number.ok_or(Error::Signal(signal))?;
+        let program = self.table.get(pid)?.ok_or(Error::Ended(pid))?;
+        unblock(move || program.signal(pid, number)).await.map_err(String::from)
+    }
+
+    async fn os_kill(&self, _: &Call, pid: u64) -> Result<(), String> {
+        self.kill(pid).await.map_err(String::from)
+    }
+}

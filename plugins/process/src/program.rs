@@ -1,0 +1,210 @@
+//! One running program: its pipes, its end.
+
+use std::io;
+use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_io::Async;
+use futures_lite::future::{or, zip};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use theater_child_process::{Group, Running, Signal, Stdio, exit_code};
+use theater_plugin_api::{Bytes, CallError, Host, Level};
+
+use crate::config::Start;
+use crate::cut::{Cutter, Mode, Piece};
+use crate::error::Error;
+use crate::theater::simple::process_handlers::{handle_stderr, handle_stdout};
+
+/// How long a pipe may be silent, once the program has ended, before whoever else still holds it is left alone.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// A program that was started.
+#[derive(Debug)]
+pub struct Program {
+    pub group: Group,
+    // None once closed.
+    stdin: Mutex<Option<Arc<Async<ChildStdin>>>>,
+}
+
+/// Where its output is read, and how it is cut.
+#[derive(Debug)]
+pub struct Pipes {
+    stdout: Option<Async<ChildStdout>>,
+    stderr: Option<Async<ChildStderr>>,
+    modes: [Mode; 2],
+}
+
+impl Program {
+    pub async fn start(start: Start) -> Result<(Self, Pipes), Error> {
+        let Start { command, folder, stdout: out, stderr: err } = start;
+        let program = command.get_program().to_string_lossy().into_owned();
+        let started = Running::start(command, Stdio::piped(), Some(folder)).await;
+        let Running { group, stdin, stdout, stderr } = started.map_err(|source| Error::Start { program, source })?;
+        Ok((Self { group, stdin: Mutex::new(stdin.map(Arc::new)) }, Pipes { stdout, stderr, modes: [out, err] }))
+    }
+
+    /// Writes all of it to standard input, waiting for room.
+    pub async fn write(&self, id: u64, data: &[u8]) -> Result<u32, Error> {
+        let stdin = self.input().clone().ok_or(Error::Closed(id))?;
+        match (&*stdin).write_all(data).await {
+            Ok(()) => Ok(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+            // Nobody reads it any more: the program has ended, or has closed it itself.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Error::Closed(id)),
+            Err(source) => Err(Error::System { id, source }),
+        }
+    }
+
+    pub fn close_input(&self, id: u64) -> Result<(), Error> {
+        self.input().take().map(drop).ok_or(Error::Closed(id))
+    }
+
+    /// Blocks.
+    pub fn signal(&self, id: u64, number: i32) -> Result<(), Error> {
+        self.group.signal(number).map_err(|source| failed(id, source))
+    }
+
+    pub fn signal_all(&self, id: u64, signal: Signal) -> Result<(), Error> {
+        self.group.signal_all(signal).map_err(|source| failed(id, source))
+    }
+
+    fn input(&self) -> std::sync::MutexGuard<'_, Option<Arc<Async<ChildStdin>>>> {
+        self.stdin.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failed(id: u64, source: io::Error) -> Error {
+    if source.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) {
+        Error::Ended(id)
+    } else {
+        Error::System { id, source }
+    }
+}
+
+/// Brings a program's output to the actor until there is no more, and ends with its exit code.
+pub async fn attend(host: &Host, id: u64, program: &Program, pipes: Pipes, timeout: Option<u64>) -> i32 {
+    let Pipes { stdout, stderr, modes: [out, err] } = pipes;
+    let ended = end(host, id, program, timeout);
+    let (out, err) =
+        (Stream { host, id, program, mode: out, errors: false }, Stream { host, id, program, mode: err, errors: true });
+    let (code, _) = zip(ended, zip(out.bring(stdout), err.bring(stderr))).await;
+    code
+}
+
+/// Waits for the end, kills at the timeout, and what the program leaves behind.
+async fn end(host: &Host, id: u64, program: &Program, timeout: Option<u64>) -> i32 {
+    let late = async {
+        match timeout {
+            Some(seconds) => host.sleep(Duration::from_secs(seconds)).await,
+            None => std::future::pending().await,
+        }
+        host.log(Level::Info, &format!("program {id} ran into its execution-timeout and is killed"));
+    };
+    let ended = async {
+        if let Err(error) = program.group.ended().await {
+            host.log(Level::Error, &format!("the end of program {id} cannot be waited for: {error}"));
+        }
+    };
+    or(ended, late).await;
+    match program.group.reap().await {
+        Ok(status) => exit_code(status),
+        Err(error) => {
+            host.log(Level::Error, &format!("program {id} could not be ended: {error}"));
+            crate::table::LOST
+        }
+    }
+}
+
+/// Standard output or standard error.
+struct Stream<'a> {
+    host: &'a Host,
+    id: u64,
+    program: &'a Program,
+    mode: Mode,
+    errors: bool,
+}
+
+impl Stream<'_> {
+    async fn bring(&self, pipe: Option<impl AsyncRead + Unpin>) {
+        let Some(mut pipe) = pipe else { return };
+        let mut cutter = Cutter::new(self.mode);
+        let mut buffer = vec![0; cutter.room()];
+        loop {
+            let length = match self.read(&mut pipe, &mut buffer).await {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) => {
+                    self.host.log(Level::Error, &format!("{} cannot be read: {error}", self.name()));
+                    break;
+                }
+            };
+            self.host.count("output_bytes", length as f64);
+            for piece in cutter.push(buffer.get(..length).unwrap_or_default()) {
+                if !self.give(piece).await {
+                    return;
+                }
+            }
+        }
+        if let Some(piece) = cutter.finish() {
+            self.give(piece).await;
+        }
+    }
+
+    /// More output; 0 at its end, and when the program has ended and nobody else has written for a while.
+    async fn read(&self, pipe: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> io::Result<usize> {
+        let silence = async {
+            self.program.group.ended().await?;
+            self.host.sleep(SILENCE).await;
+            self.host.log(Level::Warn, &format!("{} is held open by a process that left its group", self.name()));
+            Ok(0)
+        };
+        or(pipe.read(buffer), silence).await
+    }
+
+    /// Brings a piece; false when the actor takes no more.
+    async fn give(&self, piece: Piece) -> bool {
+        let name = self.name();
+        let bytes = match piece {
+            Piece::Give(bytes) => bytes,
+            Piece::Keep(line) => {
+                self.host.count("not_json", 1.0);
+                self.host.log(Level::Warn, &format!("a line of the {name} is no JSON: {}", shown(&line)));
+                note(self.host, &format!("{name}, no JSON"), &line);
+                return true;
+            }
+        };
+        let bytes = Bytes::from(bytes);
+        let brought = if self.errors {
+            handle_stderr(self.host, &name, &self.id, &bytes).await
+        } else {
+            handle_stdout(self.host, &name, &self.id, &bytes).await
+        };
+        match brought {
+            Err(CallError::Absent(_)) => {
+                note(self.host, &name, &bytes);
+                true
+            }
+            Err(CallError::Gone(_)) => false,
+            // What the actor makes of it is recorded by the core.
+            Ok(()) | Err(_) => true,
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("{} of program {}", if self.errors { "stderr" } else { "stdout" }, self.id)
+    }
+}
+
+/// Records what no export takes.
+pub fn note(host: &Host, what: &str, data: &[u8]) {
+    if let Err(error) = host.note(what, data) {
+        host.log(Level::Error, &format!("{what} could not be recorded: {error}"));
+    }
+}
+
+fn shown(line: &[u8]) -> String {
+    const MOST: usize = 200;
+    let text = String::from_utf8_lossy(line.get(..MOST).unwrap_or(line));
+    let more = if line.len() > MOST { "..." } else { "" };
+    format!("{text:?}{more}")
+}

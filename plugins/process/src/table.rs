@@ -1,0 +1,145 @@
+//! An actor's programs by their ids: 1, 2, 3 and so on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use theater_child_process::exit_code;
+
+use crate::error::Error;
+use crate::program::Program;
+use crate::theater::simple::process::ProcessStatus;
+
+/// The exit code of a program that was lost with the process that started it: killed, for all that is known.
+pub const LOST: i32 = -9;
+
+/// All programs the actor ever started.
+#[derive(Default)]
+pub struct Table {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    last: u64,
+    starting: u64,
+    programs: BTreeMap<u64, Entry>,
+}
+
+struct Entry {
+    /// Milliseconds since the epoch.
+    start: u64,
+    state: State,
+}
+
+impl Entry {
+    fn runs(&self) -> bool {
+        matches!(&self.state, State::Running(program) if program.group.status().is_none())
+    }
+}
+
+enum State {
+    Running(Arc<Program>),
+    Ended(i32),
+    Lost,
+}
+
+/// The right to start one more program, given back when dropped.
+pub struct Place<'a>(&'a Table);
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change under the lock is one step.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place, unless `most` programs run or are being started.
+    pub fn enter(&self, most: u64) -> Result<Place<'_>, Error> {
+        let mut inner = self.lock();
+        if inner.running() + inner.starting >= most {
+            return Err(Error::TooMany { most });
+        }
+        inner.starting += 1;
+        Ok(Place(self))
+    }
+
+    /// The program, none when it has ended.
+    pub fn get(&self, id: u64) -> Result<Option<Arc<Program>>, Error> {
+        match &self.lock().programs.get(&id).ok_or(Error::Unknown(id))?.state {
+            State::Running(program) => Ok(Some(Arc::clone(program))),
+            State::Ended(_) | State::Lost => Ok(None),
+        }
+    }
+
+    /// Those that run, or whose output is on its way.
+    pub fn running(&self) -> Vec<Arc<Program>> {
+        let inner = self.lock();
+        let running = inner.programs.values().filter_map(|entry| match &entry.state {
+            State::Running(program) => Some(Arc::clone(program)),
+            State::Ended(_) | State::Lost => None,
+        });
+        running.collect()
+    }
+
+    pub fn status(&self, id: u64) -> Result<ProcessStatus, Error> {
+        let inner = self.lock();
+        let entry = inner.programs.get(&id).ok_or(Error::Unknown(id))?;
+        let exit_code = match entry.state {
+            State::Running(ref program) => program.group.status().map(exit_code),
+            State::Ended(code) => Some(code),
+            State::Lost => Some(LOST),
+        };
+        Ok(ProcessStatus { pid: id, running: exit_code.is_none(), exit_code, start_time: entry.start })
+    }
+
+    /// A program has ended: only how is kept of it.
+    pub fn end(&self, id: u64, code: i32) {
+        if let Some(entry) = self.lock().programs.get_mut(&id) {
+            entry.state = State::Ended(code);
+        }
+    }
+
+    /// A program that was started before the process ended.
+    pub fn lose(&self, id: u64) {
+        if id > 0 {
+            let mut inner = self.lock();
+            inner.last = inner.last.max(id);
+            inner.programs.insert(id, Entry { start: now_ms(), state: State::Lost });
+        }
+    }
+
+    /// Those the actor has not been told of.
+    pub fn lost(&self) -> Vec<u64> {
+        let inner = self.lock();
+        inner.programs.iter().filter(|(_, entry)| matches!(entry.state, State::Lost)).map(|(id, _)| *id).collect()
+    }
+}
+
+impl Inner {
+    fn running(&self) -> u64 {
+        self.programs.values().filter(|entry| entry.runs()).count() as u64
+    }
+}
+
+impl Place<'_> {
+    /// The program is there: its id.
+    pub fn fill(self, program: Program) -> (u64, Arc<Program>) {
+        let program = Arc::new(program);
+        let mut inner = self.0.lock();
+        inner.last += 1;
+        let id = inner.last;
+        inner.programs.insert(id, Entry { start: now_ms(), state: State::Running(Arc::clone(&program)) });
+        (id, program)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.lock().starting -= 1;
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

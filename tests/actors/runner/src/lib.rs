@@ -1,0 +1,101 @@
+//! Starts programs and keeps what they say in its state: `{"told": [..]}`, each as `[id, "out" or "err", text]` or
+//! `[id, "exit", code]`.
+//!
+//! As a request:
+//!
+//! - `{"type": "start", "payload": {"program": .., "args": [..], "mode": "json"}}`: answers `{"id": N}`; the mode is
+//!   `lines` unless it says `raw`, `json` or `chunked` (of 4 bytes)
+//! - `{"type": "write", "payload": {"id": N, "text": ..}}`; an empty text closes the input
+//! - `{"type": "status" | "kill" | "signal", "payload": {"id": N, "signal": 15}}`
+//! - `{"type": "told"}`: answers the state
+
+use message::Message;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use theater_sdk::process::{self, OutputMode, ProcessConfig};
+use theater_sdk::{State, actor, message_server, process_handlers};
+
+#[derive(Serialize, Deserialize, Default)]
+struct Runner {
+    told: Vec<(u64, String, Value)>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Asked {
+    program: String,
+    args: Vec<String>,
+    mode: String,
+    id: u64,
+    text: String,
+    signal: u32,
+}
+
+#[actor::export]
+impl actor::Actor for Runner {
+    fn init(_state: State, (_id,): (String,)) -> Result<(State,), String> {
+        Ok((message::keep(&Self::default())?,))
+    }
+}
+
+#[message_server::export]
+impl message_server::MessageServerClient for Runner {
+    fn handle_request(state: State, (bytes,): (Vec<u8>,)) -> Result<(State, (Vec<u8>,)), String> {
+        message::handle_request(state, &bytes, act)
+    }
+}
+
+#[process_handlers::export]
+impl process_handlers::ProcessHandlers for Runner {
+    fn handle_stdout(state: State, (id, bytes): (u64, Vec<u8>)) -> Result<(State,), String> {
+        told(state, id, "out", json!(String::from_utf8_lossy(&bytes)))
+    }
+
+    fn handle_stderr(state: State, (id, bytes): (u64, Vec<u8>)) -> Result<(State,), String> {
+        told(state, id, "err", json!(String::from_utf8_lossy(&bytes)))
+    }
+
+    fn handle_exit(state: State, (id, code): (u64, i32)) -> Result<(State,), String> {
+        told(state, id, "exit", json!(code))
+    }
+}
+
+fn told(state: State, id: u64, what: &str, value: Value) -> Result<(State,), String> {
+    let mut runner: Runner = message::state(state)?;
+    runner.told.push((id, what.to_owned(), value));
+    Ok((message::keep(&runner)?,))
+}
+
+fn act(runner: &mut Runner, message: &Message) -> Result<Value, String> {
+    let asked: Asked = message.payload()?;
+    let id = asked.id;
+    match message.kind.as_str() {
+        "start" => start(asked).map(|id| json!({ "id": id })),
+        "write" => process::os_write_stdin(id, asked.text.as_bytes()).map(|written| json!(written)),
+        "status" => process::os_status(id).map(|status| json!({ "running": status.running, "code": status.exit_code })),
+        "kill" => process::os_kill(id).map(|()| json!({})),
+        "signal" => process::os_signal(id, asked.signal).map(|()| json!({})),
+        "told" => Ok(json!(runner)),
+        _ => message.unknown("start, write, status, kill, signal, told"),
+    }
+}
+
+fn start(asked: Asked) -> Result<u64, String> {
+    let mode = match asked.mode.as_str() {
+        "raw" => OutputMode::Raw,
+        "json" => OutputMode::Json,
+        "chunked" => OutputMode::Chunked,
+        _ => OutputMode::LineByLine,
+    };
+    process::os_spawn(&ProcessConfig {
+        program: asked.program,
+        args: asked.args,
+        cwd: None,
+        env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+        buffer_size: 65_536,
+        stdout_mode: mode.clone(),
+        stderr_mode: mode,
+        chunk_size: Some(4),
+        execution_timeout: None,
+    })
+}
