@@ -43,6 +43,12 @@ pub struct Export {
     pub index: ComponentExportIndex,
 }
 
+/// SHA-256 in lower-case hex.
+#[must_use]
+pub fn digest_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// Compiled components by engine and digest, and by what their files were when they were read.
 #[derive(Default)]
 pub struct Components {
@@ -87,7 +93,7 @@ impl Components {
     /// # Errors
     /// `C0002`, `C0003`, `C0011`.
     pub fn get(&self, engine: &Engine, pooled: bool, path: &Path, bytes: Vec<u8>) -> Result<Arc<Component>, Error> {
-        let digest = hex(&Sha256::digest(&bytes));
+        let digest = digest_of(&bytes);
         let key = (pooled, digest.clone());
         if let Some(known) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(known));

@@ -301,6 +301,12 @@ pub enum ComponentProblem {
         /// What the manifest says.
         expected: String,
     },
+    /// It comes from elsewhere, and the manifest does not say which one it is.
+    #[error("comes over the network, and the manifest does not name its sha256")]
+    NoDigest {
+        /// What it has.
+        found: String,
+    },
     /// It imports what no plugin has.
     #[error("imports {import}, which no plugin in {} offers", folder.display())]
     UnknownImport {
@@ -488,6 +494,7 @@ impl Error {
                 ComponentProblem::Version { .. } => "C0012",
                 ComponentProblem::Digest { .. } => "C0013",
                 ComponentProblem::Link(_) => "C0014",
+                ComponentProblem::NoDigest { .. } => "C0015",
             },
             Self::Handler { what, .. } => match what {
                 HandlerProblem::NoPlugin { .. } => "H0001",
@@ -613,7 +620,7 @@ impl ComponentProblem {
                 path.display()
             ),
             Self::Unsupported { .. } => return None,
-            Self::Digest { found, .. } => format!("if this is the file you mean: sha256 = \"{found}\""),
+            Self::Digest { found, .. } | Self::NoDigest { found } => format!("if this is the file you mean: sha256 = \"{found}\""),
         })
     }
 }

@@ -374,9 +374,10 @@ pub fn texts(events: &[serde_json::Value], kind: &str) -> Vec<String> {
 }
 
 /// The names of our plugins.
-pub const OURS: [&str; 10] = [
+pub const OURS: [&str; 11] = [
     "environment",
     "filesystem",
+    "http-client",
     "http-server",
     "message-server",
     "process",

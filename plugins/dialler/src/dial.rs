@@ -10,9 +10,9 @@ use std::time::Duration;
 use blocking::unblock;
 use theater_tls::{ServerName, TlsConnector, TlsStream};
 
+use crate::Stream;
 use crate::address::is_public;
 use crate::net::{TcpStream, timeout};
-use crate::stream::Stream;
 
 /// How long one of several addresses may not answer before the next is tried.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -193,8 +193,6 @@ impl Dialler {
 fn server_name(name: &Name) -> Result<ServerName<'static>, Error> {
     match name {
         Name::Address(address) => Ok(ServerName::from(*address)),
-        Name::Domain(domain) => {
-            ServerName::try_from(domain.clone()).map_err(|_| Error::CertificateName(name.clone()))
-        }
+        Name::Domain(domain) => ServerName::try_from(domain.clone()).map_err(|_| Error::CertificateName(name.clone())),
     }
 }

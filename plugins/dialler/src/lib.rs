@@ -7,17 +7,17 @@
 //! |---|---|
 //! | [`address`] | which addresses are public |
 //! | [`dial`] | names to addresses, addresses to connections |
-//! | [`stream`] | a connection, with TLS or without |
 
 #![forbid(unsafe_code)]
 
 mod address;
 mod dial;
 mod net;
-mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use address::is_public;
 pub use dial::{Dialler, Error, Name, Resolver};
-pub use stream::Stream;
+
+/// A connection to a checked address.
+pub type Stream = theater_tls::Stream<net::TcpStream>;

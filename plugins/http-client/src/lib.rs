@@ -1,1 +1,153 @@
-//! x
+//! The plugin `http-client`: HTTP requests to hosts that the config names.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`config`] | the config, and what a parent's leaves of a child's |
+//! | [`hosts`] | the hosts of `allowed_hosts` |
+//! | [`target`] | where a URI leads, and whether that is allowed |
+//! | [`client`] | a request with its redirects |
+//! | [`exchange`] | one request on one connection, as a backend of surf |
+//! | [`response`] | reading a response |
+//! | [`error`] | what can go wrong, in words |
+//!
+//! A manifest to copy:
+//!
+//! ```toml
+//! [[handlers]]
+//! type = "http-client"
+//! config = { allowed_hosts = ["api.example.com", "*.example.org:443"], allowed_methods = ["GET", "POST"] }
+//! ```
+//!
+//! surf carries the requests; connections, TLS and the reading of responses are ours, since its own backends stand on
+//! libraries with advisories, resolve names twice, and lose bodies that end with the connection. Requests and responses
+//! travel through surf's types as extensions, which hold what those cannot: the order of headers, methods and statuses of
+//! anyone's.
+//!
+//! Components at `https://` addresses come through here too: [`Plugin::resolve`].
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod config;
+mod error;
+mod exchange;
+mod hosts;
+#[cfg(test)]
+mod narrow_tests;
+mod response;
+mod target;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+
+use std::time::Duration;
+
+use futures_lite::future::or;
+use serde_json::Value;
+use theater_dialler::Dialler;
+use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, Recovered};
+
+use client::{Asked, Client};
+use config::Config;
+use error::Error;
+use exchange::Answer;
+use theater::simple::http_types::{HttpRequest, HttpResponse};
+
+theater_plugin_api::bindings! {
+    plugin: HttpClient,
+    handler: Requests,
+    name: "http-client",
+    wit: "../../wit",
+    provides: { "theater:simple/http-client": { "send-http": async effect } },
+    config: "config.schema.json",
+    schemes: ["https"],
+}
+
+/// The largest component that is fetched.
+const MAX_COMPONENT_BYTES: u64 = 256 << 20;
+/// How long fetching one may take.
+const COMPONENT_TIMEOUT_MS: u64 = 60_000;
+
+/// The plugin.
+pub struct HttpClient {
+    host: Host,
+}
+
+impl Plugin for HttpClient {
+    type Handler = Requests;
+
+    fn init(host: Host) -> Result<Self, String> {
+        Ok(Self { host })
+    }
+
+    async fn attach(&self, host: Host, attachment: Attachment) -> Result<Requests, String> {
+        let config: Config = attachment.config()?;
+        let dialler = Dialler::new(config.allow_private_addresses);
+        Requests::new(host, config, dialler)
+    }
+
+    fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
+        config::narrow(ceiling, requested)
+    }
+
+    async fn resolve(&self, url: &str, _: &str, ceiling: &Value) -> Result<Vec<u8>, String> {
+        let mut config = if ceiling.is_null() { Config::of_an_operator() } else { config::read(ceiling)? };
+        config.timeout_ms = COMPONENT_TIMEOUT_MS;
+        config.max_response_bytes = MAX_COMPONENT_BYTES;
+        let dialler = Dialler::new(config.allow_private_addresses);
+        let requests = Requests::new(self.host.clone(), config, dialler)?;
+        let response = requests.send(Asked::get(url)).await.map_err(|error| format!("{url}: {error}"))?;
+        match response {
+            Answer { status: 200, body: Some(bytes), .. } => Ok(bytes),
+            Answer { status, .. } => Err(format!("{url}: the server answers with status {status}")),
+        }
+    }
+}
+
+/// One actor's requests.
+pub struct Requests {
+    host: Host,
+    client: Client,
+}
+
+impl Handler for Requests {
+    /// Nothing is rebuilt: a connection that is gone is made again.
+    fn recover(&self, _: Recovered<'_>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Requests {
+    fn new(host: Host, config: Config, dialler: Dialler) -> Result<Self, String> {
+        Ok(Self { client: Client::new(config, dialler)?, host })
+    }
+
+    async fn send(&self, asked: Asked) -> Result<Answer, Error> {
+        let timeout = self.client.config().timeout_ms;
+        let late = async {
+            self.host.sleep(Duration::from_millis(timeout)).await;
+            Err(Error::Late(timeout))
+        };
+        let stopped = async {
+            self.host.cancelled().await;
+            Err(Error::Stopped)
+        };
+        let answer = or(or(self.client.send(asked), late), stopped).await;
+        self.host.count("requests", 1.0);
+        match &answer {
+            Ok(answer) => self.host.count("received_bytes", answer.body.as_ref().map_or(0, Vec::len) as f64),
+            Err(error) => self.host.count(if error.is_denial() { "denied" } else { "failed" }, 1.0),
+        }
+        answer
+    }
+}
+
+impl theater::simple::http_client::HttpClient for Requests {
+    async fn send_http(&self, _: &Call, request: HttpRequest) -> Result<HttpResponse, String> {
+        let HttpRequest { method, uri, headers, body } = request;
+        let asked = Asked { method, uri, headers, body: body.map(Bytes::into_vec) };
+        let Answer { status, headers, body, .. } = self.send(asked).await?;
+        Ok(HttpResponse { status, headers, body: body.map(Bytes::from) })
+    }
+}

@@ -1,15 +1,20 @@
 //! Takes the port.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
+use blocking::unblock;
+use theater_tls::TlsAcceptor;
+
+use crate::config::Tls;
 use crate::net::TcpListener;
 use crate::{Config, powers};
 
 /// A port that is taken; connections to it wait in the system's queue until a [`Listener`](crate::Listener) takes them.
-#[derive(Debug)]
 pub struct Bound {
     pub(crate) socket: TcpListener,
+    pub(crate) tls: Option<TlsAcceptor>,
     address: SocketAddr,
 }
 
@@ -19,18 +24,15 @@ impl Bound {
     /// # Errors
     /// A sentence that names the key, or the address and why the system refuses it.
     pub async fn new(config: &Config) -> Result<Self, String> {
-        if config.tls.is_some() {
-            return Err(
-                "tls: this version serves no HTTPS, and never plain HTTP in its place; remove `tls` and put a \
-                        proxy that ends TLS in front"
-                    .to_owned(),
-            );
-        }
         let (host, port) = powers::allowed(config)?;
+        let tls = match &config.tls {
+            Some(tls) => Some(acceptor(config, tls).await?),
+            None => None,
+        };
         let socket =
             TcpListener::bind(SocketAddr::new(host, port)).await.map_err(|error| refused(host, port, &error))?;
         let address = socket.local_addr().map_err(|error| refused(host, port, &error))?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, tls })
     }
 
     /// Where it listens, with the chosen port.
@@ -42,8 +44,29 @@ impl Bound {
     /// The address as a URL, such as `http://127.0.0.1:8080`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
     }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound").field("url", &self.url()).finish_non_exhaustive()
+    }
+}
+
+/// The certificate, if it is one that may be read. There is no plain HTTP in its place.
+async fn acceptor(config: &Config, tls: &Tls) -> Result<TlsAcceptor, String> {
+    for file in [&tls.cert_path, &tls.key_path] {
+        if !config.tls_files.contains(file) {
+            return Err(format!(
+                "tls: the file {file:?} is not allowed: add tls_files = [{file:?}] to the handler's config, and to the \
+                 permissions of its parent if it has one"
+            ));
+        }
+    }
+    let tls = tls.clone();
+    let read = unblock(move || theater_tls::acceptor(tls.cert_path.as_ref(), tls.key_path.as_ref()));
+    read.await.map_err(|error| format!("tls: {error}"))
 }
 
 fn refused(host: IpAddr, port: u16, error: &std::io::Error) -> String {
@@ -103,7 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_refused_by_name() {
-        assert!(bind(json!({"tls": {"cert_path": "c", "key_path": "k"}})).unwrap_err().starts_with("tls:"));
+    fn only_files_that_are_allowed_are_read() {
+        let tls = json!({"cert_path": "/nowhere/c", "key_path": "/nowhere/k"});
+        let error = bind(json!({"tls": tls})).unwrap_err();
+        assert!(error.contains("add tls_files = [\"/nowhere/c\"]"), "{error}");
+        let error = bind(json!({"tls": tls, "tls_files": ["/nowhere/c"]})).unwrap_err();
+        assert!(error.contains("add tls_files = [\"/nowhere/k\"]"), "{error}");
+        let error = bind(json!({"tls": tls, "tls_files": ["/nowhere/c", "/nowhere/k"]})).unwrap_err();
+        assert!(error.starts_with("tls: /nowhere/c has no certificate"), "{error}");
     }
 }

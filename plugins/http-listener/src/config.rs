@@ -18,8 +18,8 @@ pub struct Config {
     pub bind_hosts: Option<Vec<String>>,
     /// The ports it may bind, numbers or ranges such as `"1024-65535"`; missing = 0 and 1024 up.
     pub bind_ports: Option<Vec<serde_json::Value>>,
-    /// HTTPS; refused by name until it is there.
-    pub tls: Option<serde_json::Value>,
+    /// HTTPS with this certificate; both files must be among `tls_files`.
+    pub tls: Option<Tls>,
     /// The certificate and key files it may read.
     pub tls_files: Vec<String>,
     /// Largest body; a larger one is answered 413.
@@ -35,6 +35,15 @@ pub struct Config {
     pub max_connections: usize,
     /// How long running requests get when the actor stops.
     pub shutdown_grace_ms: u64,
+}
+
+/// Where a server finds its certificate, as `tls-config` of `theater:simple/http-types`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub cert_path: String,
+    /// The private key, PEM.
+    pub key_path: String,
 }
 
 impl Default for Config {

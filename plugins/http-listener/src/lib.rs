@@ -56,7 +56,7 @@ mod tests;
 mod watch;
 
 pub use bind::Bound;
-pub use config::Config;
+pub use config::{Config, Tls};
 pub use listener::{Control, Listener};
 pub use powers::narrow;
 pub use received::Received;

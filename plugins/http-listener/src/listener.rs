@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use futures_lite::future::{or, yield_now};
 use theater_plugin_api::{Host, Level};
+use theater_tls::TlsAcceptor;
 use tide::http::Url;
 use tide::listener::ListenInfo;
 
 use crate::bind::Bound;
 use crate::config::{Config, Limits};
 use crate::connection::{Service, refuse, serve};
-use crate::net::{TcpListener, TcpStream};
+use crate::net::TcpStream;
 use crate::refusal::Refusal;
 use crate::source::Source;
 use crate::watch::{Ended, Place, Watch};
@@ -112,7 +113,7 @@ where
             };
             let Some(place) = self.watch.enter(usize::MAX) else { return Ok(()) };
             self.host.spawn(sweep(self.host.clone(), Arc::clone(&self.watch), self.limits.read));
-            self.run(&bound.socket, &place, &service).await;
+            self.run(&bound, &place, &service).await;
             // The port first: whoever waits for the last place to be left may bind it again.
             drop(bound);
             drop(place);
@@ -121,7 +122,7 @@ where
     }
 
     fn info(&self) -> Vec<ListenInfo> {
-        vec![ListenInfo::new(self.url.clone(), "tcp".to_owned(), false)]
+        vec![ListenInfo::new(self.url.clone(), "tcp".to_owned(), self.url.starts_with("https:"))]
     }
 }
 
@@ -129,12 +130,12 @@ impl<S> Listener<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    async fn run(&self, socket: &TcpListener, place: &Place, service: &Arc<Service<S>>) {
+    async fn run(&self, bound: &Bound, place: &Place, service: &Arc<Service<S>>) {
         let mut accepted = 0_u32;
         while !place.stopping() {
             // A day: no deadline, and no overflow.
-            match place.until(&mut None, Duration::from_secs(86_400), socket.accept()).await {
-                Ok(Ok((stream, peer))) => self.take(stream, peer, service),
+            match place.until(&mut None, Duration::from_secs(86_400), bound.socket.accept()).await {
+                Ok(Ok((stream, peer))) => self.take(stream, peer, bound.tls.clone(), service),
                 Ok(Err(error)) => self.rest(place, &error).await,
                 Err(Ended::Late) => {}
                 Err(Ended::Stopping) => return,
@@ -146,12 +147,22 @@ where
         }
     }
 
-    fn take(&self, stream: TcpStream, peer: SocketAddr, service: &Arc<Service<S>>) {
+    fn take(&self, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, service: &Arc<Service<S>>) {
         // Answers are written in one piece: waiting for more would only delay them. Without it they are late, not wrong.
         drop(stream.set_nodelay(true));
         if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN)) {
-            let source = Source::new(stream, place, self.limits);
-            self.host.spawn(serve(source, peer, Arc::clone(service)));
+            let (source, service) = (Source::new(stream, place, self.limits), Arc::clone(service));
+            match tls {
+                None => drop(self.host.spawn(serve(source, peer, service))),
+                Some(tls) => drop(self.host.spawn(async move {
+                    // A client that cannot speak TLS is not spoken to.
+                    if let Some(source) = source.secure(&tls).await {
+                        serve(source, peer, service).await;
+                    }
+                })),
+            }
+        } else if tls.is_some() {
+            // What could be said would have to be said in TLS.
         } else if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN + TOLD)) {
             let source = Source::new(stream, place, self.limits);
             self.host.spawn(refuse(source, Refusal::CONNECTIONS));

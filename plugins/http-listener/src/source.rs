@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::yield_now;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use theater_tls::{Stream, TlsAcceptor, TlsStream};
 
 use crate::config::Limits;
 use crate::head::{Head, Scan};
@@ -29,7 +30,7 @@ impl From<Refusal> for Cut {
 
 /// A connection with its buffer and place.
 pub(crate) struct Source {
-    stream: TcpStream,
+    stream: Stream<TcpStream>,
     place: Place,
     limits: Limits,
     bytes: Vec<u8>,
@@ -46,7 +47,15 @@ const LINGER: Duration = Duration::from_secs(2);
 
 impl Source {
     pub(crate) fn new(stream: TcpStream, place: Place, limits: Limits) -> Self {
-        Self { stream, place, limits, bytes: Vec::new(), start: 0, end: 0, fills: 0 }
+        Self { stream: Stream::Plain(stream), place, limits, bytes: Vec::new(), start: 0, end: 0, fills: 0 }
+    }
+
+    /// The same inside TLS, once client and server have agreed; none when they do not, or not in time.
+    pub(crate) async fn secure(mut self, tls: &TlsAcceptor) -> Option<Self> {
+        let Stream::Plain(stream) = self.stream else { return None };
+        let agreed = self.place.until(&mut None, self.limits.read, tls.accept(stream)).await;
+        self.stream = Stream::Tls(Box::new(TlsStream::Server(agreed.ok()?.ok()?)));
+        Some(self)
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -147,16 +156,31 @@ impl Source {
             head = head.get(of_head..).unwrap_or_default();
             body = body.get(written - of_head..).unwrap_or_default();
         }
-        Ok(())
+        // TLS may still hold some of it; without it there is nothing to do.
+        match self.place.until_late(self.limits.read, self.stream.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Cut::Gone),
+        }
     }
 
     /// Closes so that the client can still read the answer: a close with bytes unread would reset the connection.
     pub(crate) async fn close(mut self) {
-        if self.stream.shutdown(Shutdown::Write).is_err() {
-            return;
-        }
         let end = Instant::now() + LINGER;
         let mut deadline = Some(end);
+        if let Stream::Tls(stream) = &mut self.stream
+            && !matches!(self.place.until(&mut deadline, LINGER, stream.close()).await, Ok(Ok(())))
+        {
+            return;
+        }
+        let socket = match &self.stream {
+            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Plain(stream) => stream,
+            _ => return,
+        };
+        // Nothing more is written; the client hears of it now, not when the socket is dropped.
+        if socket.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
         while end > Instant::now() {
             self.consume(self.waiting().len());
             if self.fill(&mut deadline, SMALL).await.is_err() {

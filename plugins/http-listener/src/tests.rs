@@ -444,3 +444,97 @@ fn a_stop_does_not_wait_longer_than_its_grace() {
     block_on(server.control.stop(Duration::from_millis(100)));
     assert!((100..2_000).contains(&before.elapsed().as_millis()));
 }
+
+/// A folder with an authority, removed when dropped.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("theater-http-listener-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn secure((cert, key): (std::path::PathBuf, std::path::PathBuf), read_timeout_ms: u64) -> Running {
+    start(json!({
+        "tls": { "cert_path": cert, "key_path": key }, "tls_files": [cert, key], "read_timeout_ms": read_timeout_ms,
+        "max_body_bytes": 100 << 20
+    }))
+}
+
+/// What a client that trusts this authority reads after it has sent some bytes.
+fn ask_in_tls(running: &Running, ca: std::path::PathBuf, name: &str, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    let connector = theater_tls::connector(&[ca]).unwrap();
+    let name = theater_tls::ServerName::try_from(name.to_owned()).unwrap();
+    block_on(async {
+        let stream = crate::net::TcpStream::connect(running.address).await?;
+        let mut stream = connector.connect(name, stream).await?;
+        stream.write_all(bytes).await?;
+        stream.flush().await?;
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.map(|_| all)
+    })
+}
+
+#[test]
+fn https_is_served_with_the_same_rules_and_an_end_that_is_said() {
+    let folder = Folder::new();
+    let authority = theater_tls::testing::Authority::new(&folder.0);
+    let running = secure(authority.sign("localhost", false), 30_000);
+    let ask = |bytes: &[u8]| ask_in_tls(&running, authority.file(), "localhost", bytes).unwrap();
+    let two = b"GET /1 HTTP/1.1\r\nhost: h\r\n\r\nGET /2 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let text = String::from_utf8(ask(two)).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200").count(), 2, "{text}");
+    assert!(text.contains("GET /1") && text.contains("GET /2"), "{text}");
+    let refused = String::from_utf8(ask(b"GET / HTTP/1.1\nhost: h\n\n")).unwrap();
+    assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
+    // More than a socket holds, both ways.
+    let large = ask(b"GET /large HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+    assert!(large.len() > 64 << 20 && large.ends_with(b"xxxx"));
+    let mut sent = b"POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: 20000000\r\n\r\n".to_vec();
+    sent.resize(sent.len() + 20_000_000, b'y');
+    assert!(String::from_utf8(ask(&sent)).unwrap().contains("20000000 bytes"));
+}
+
+#[test]
+fn who_does_not_speak_tls_or_trusts_another_is_not_answered() {
+    let folder = Folder::new();
+    let authority = theater_tls::testing::Authority::new(&folder.0);
+    let running = secure(authority.sign("localhost", false), 300);
+    let plain = running.ask("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+    assert!(!plain.contains("HTTP/"), "{plain}");
+    // One that never begins is not waited for.
+    assert_eq!(rest(&mut running.connect()), "");
+    let request = b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let stranger = Folder::new();
+    let other = theater_tls::testing::Authority::new(&stranger.0);
+    assert!(ask_in_tls(&running, other.file(), "localhost", request).is_err());
+    assert!(ask_in_tls(&running, authority.file(), "example.com", request).is_err());
+    let expired = secure(authority.sign("localhost", true), 300);
+    assert!(ask_in_tls(&expired, authority.file(), "localhost", request).is_err());
+    assert_eq!(running.seen() + expired.seen(), 0);
+}
+
+#[test]
+fn a_bad_certificate_is_an_error_and_never_plain_http() {
+    let folder = Folder::new();
+    let authority = theater_tls::testing::Authority::new(&folder.0);
+    let ((cert, key), (_, foreign)) = (authority.sign("localhost", false), authority.sign("example.com", false));
+    let garbage = folder.0.join("garbage.pem");
+    std::fs::write(&garbage, "garbage").unwrap();
+    for (cert, key) in [(&cert, &foreign), (&key, &key), (&cert, &cert), (&garbage, &key), (&folder.0, &key)] {
+        let config = json!({ "tls": { "cert_path": cert, "key_path": key }, "tls_files": [cert, key] });
+        let error = block_on(Bound::new(&serde_json::from_value(config).unwrap())).unwrap_err();
+        assert!(error.starts_with("tls: "), "{error}");
+    }
+}

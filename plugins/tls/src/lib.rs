@@ -8,6 +8,11 @@
 
 #![forbid(unsafe_code)]
 
+mod stream;
+#[cfg(feature = "testing")]
+#[allow(clippy::expect_used, reason = "tests alone use it")]
+pub mod testing;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +23,7 @@ use futures_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 
 pub use futures_rustls::rustls::pki_types::ServerName;
 pub use futures_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+pub use stream::Stream;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +80,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 pub fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     let chain = certificates(cert)?;
     let private = PrivateKeyDer::from_pem_file(key);
-    let private =
-        private.map_err(|source| Error::File { what: "private key", path: key.to_owned(), source })?;
+    let private = private.map_err(|source| Error::File { what: "private key", path: key.to_owned(), source })?;
     let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let config = config.with_no_client_auth().with_single_cert(chain, private);
-    let mut config =
-        config.map_err(|source| Error::Pair { cert: cert.to_owned(), key: key.to_owned(), source })?;
+    let mut config = config.map_err(|source| Error::Pair { cert: cert.to_owned(), key: key.to_owned(), source })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

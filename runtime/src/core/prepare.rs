@@ -11,7 +11,7 @@ use theater_plugin_api::descriptor::Descriptor;
 use theater_plugin_api::encoding::encode;
 
 use super::{Ceilings, Core, Under, is_ours, lock};
-use crate::component::Component;
+use crate::component::{Component, digest_of};
 use crate::config;
 use crate::engine::{POOLED_MEMORY, POOLED_TABLE};
 use crate::error::{ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
@@ -229,6 +229,16 @@ impl Core {
             Some((scheme, _)) => {
                 let path = PathBuf::from(&manifest.component);
                 let bytes = self.resolve(scheme, &manifest.component, under).await.map_err(unreadable)?;
+                // Before it is compiled: nothing is to be made of bytes that nobody vouches for.
+                let found = digest_of(&bytes);
+                let refuse = |what| Err(Error::Component { path: path.clone(), what });
+                match &manifest.sha256 {
+                    None if scheme == "https" => return refuse(ComponentProblem::NoDigest { found }),
+                    Some(expected) if *expected != found => {
+                        return refuse(ComponentProblem::Digest { found, expected: expected.clone() });
+                    }
+                    _ => {}
+                }
                 let component = self.components.get(engine, pooled, &path, bytes)?;
                 (path, component)
             }

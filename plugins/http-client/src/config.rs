@@ -1,0 +1,108 @@
+//! The config, and what a parent's leaves of a child's.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use theater_plugin_api::narrow::{self, Rule};
+
+use crate::hosts::Pattern;
+
+const TIMEOUT_MS: u64 = 30_000;
+const MAX_RESPONSE_BYTES: u64 = 16 << 20;
+const MAX_REDIRECTS: u32 = 5;
+
+/// The handler's config; `config.schema.json` says what each key means.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    pub allowed_hosts: Vec<String>,
+    pub allowed_methods: Option<Vec<String>>,
+    pub allow_private_addresses: bool,
+    pub timeout_ms: u64,
+    pub max_response_bytes: u64,
+    pub max_redirects: u32,
+    pub ca_files: Vec<PathBuf>,
+    /// Every host: an operator's own request.
+    #[serde(skip)]
+    pub everywhere: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            allowed_hosts: Vec::new(),
+            allowed_methods: None,
+            allow_private_addresses: false,
+            timeout_ms: TIMEOUT_MS,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            max_redirects: MAX_REDIRECTS,
+            ca_files: Vec::new(),
+            everywhere: false,
+        }
+    }
+}
+
+impl Config {
+    /// Of whoever started the program: no limits but those of time and size.
+    pub fn of_an_operator() -> Self {
+        Self { everywhere: true, allow_private_addresses: true, ..Self::default() }
+    }
+
+    /// The hosts, read.
+    pub fn hosts(&self) -> Result<Vec<Pattern>, String> {
+        self.allowed_hosts.iter().map(|text| Pattern::parse(text)).collect()
+    }
+}
+
+/// Reads a config.
+///
+/// # Errors
+/// A sentence on a value of the wrong type.
+pub fn read(config: &Value) -> Result<Config, String> {
+    if config.is_null() {
+        Ok(Config::default())
+    } else {
+        Config::deserialize(config).map_err(|error| error.to_string())
+    }
+}
+
+/// The part of `requested` that `ceiling` allows: the hosts that both mean, the methods that both name.
+///
+/// # Errors
+/// A sentence on a value of the wrong type, or an entry that is no host.
+pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
+    let rules = [
+        ("allow_private_addresses", Rule::Permission),
+        ("timeout_ms", Rule::Smaller(TIMEOUT_MS)),
+        ("max_response_bytes", Rule::Smaller(MAX_RESPONSE_BYTES)),
+        ("max_redirects", Rule::Smaller(MAX_REDIRECTS.into())),
+        ("ca_files", Rule::Powers),
+    ];
+    let narrowed = narrow::object(&rules, ceiling, requested)?;
+    if ceiling.is_null() {
+        return Ok(narrowed);
+    }
+    let mut narrowed = match narrowed {
+        Value::Object(narrowed) => narrowed,
+        _ => Map::new(),
+    };
+    let (above, below) = (read(ceiling)?, read(requested)?);
+    let (outer, inner) = (above.hosts()?, below.hosts()?);
+    let mut hosts: Vec<String> = Vec::new();
+    for both in inner.iter().flat_map(|inner| outer.iter().filter_map(|outer| outer.and(inner))) {
+        let text = both.to_string();
+        if !hosts.contains(&text) {
+            hosts.push(text);
+        }
+    }
+    narrowed.insert("allowed_hosts".to_owned(), hosts.into());
+    let methods = match (above.allowed_methods, below.allowed_methods) {
+        (Some(above), Some(below)) => Some(below.into_iter().filter(|method| above.contains(method)).collect()),
+        (above, below) => above.or(below),
+    };
+    if let Some(methods) = methods {
+        narrowed.insert("allowed_methods".to_owned(), Value::from(methods));
+    }
+    Ok(Value::Object(narrowed))
+}

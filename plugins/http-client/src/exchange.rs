@@ -1,0 +1,205 @@
+//! One request on one connection, as a backend of surf.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use blocking::unblock;
+use futures_lite::future::poll_once;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use surf::http;
+use theater_dialler::{Dialler, Name, Stream};
+use theater_tls::TlsConnector;
+
+use crate::error::Error;
+use crate::response::{self, Reading};
+use crate::target::Target;
+
+/// A request as it is sent: what `http-types` would lose.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub method: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+}
+
+/// A response as it came.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case and values, in order, repeated ones too.
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+}
+
+impl Answer {
+    /// Where a redirect leads; 304 and such are none.
+    pub fn location(&self) -> Option<&str> {
+        let is_redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
+        let location = self.headers.iter().find(|(name, _)| name == "location");
+        location.filter(|_| is_redirect).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Makes and keeps connections. Those that are idle for longer than this are closed.
+const IDLE: Duration = Duration::from_secs(30);
+/// The most idle connections that are kept.
+const KEPT: usize = 16;
+
+/// The backend.
+#[derive(Clone)]
+pub struct Exchange(Arc<Inner>);
+
+struct Inner {
+    dialler: Dialler,
+    ca_files: Vec<PathBuf>,
+    most: u64,
+    tls: OnceLock<TlsConnector>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    server: (bool, Name, u16),
+    since: Instant,
+    stream: Stream,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").finish_non_exhaustive()
+    }
+}
+
+// Written out rather than with async_trait: what that makes of an async fn is this.
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<http::Response, http::Error>> + Send + 'a>>;
+
+impl surf::HttpClient for Exchange {
+    fn send<'a, 'b>(&'a self, mut request: http::Request) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            let wanted = request.ext_mut().remove::<(Target, Wanted)>();
+            let (target, wanted) =
+                wanted.ok_or_else(|| http::Error::from_str(500, "the request came without what is to be sent"))?;
+            let answer = self.0.exchange(&target, &wanted).await.map_err(|error| http::Error::new(500, error))?;
+            let mut response = http::Response::new(http::StatusCode::Ok);
+            response.ext_mut().insert(answer);
+            Ok(response)
+        })
+    }
+}
+
+impl Exchange {
+    pub fn new(dialler: Dialler, ca_files: Vec<PathBuf>, most: u64) -> Self {
+        let (tls, idle) = (OnceLock::new(), Mutex::default());
+        Self(Arc::new(Inner { dialler, ca_files, most, tls, idle }))
+    }
+}
+
+impl Inner {
+    async fn exchange(&self, target: &Target, wanted: &Wanted) -> Result<Answer, Error> {
+        let bytes = written(target, wanted);
+        if let Some(kept) = self.kept(target).await {
+            match self.on(kept, target, wanted, &bytes).await {
+                // The server closed it in the same moment; what may be repeated is (RFC 9110, section 9.2.2).
+                Err(Error::Early(_) | Error::Broken { .. }) if is_idempotent(&wanted.method) => {}
+                answer => return answer,
+            }
+        }
+        let tls = if target.secure { Some(self.tls().await?) } else { None };
+        let stream = self.dialler.connect(&target.name, target.port, tls.as_ref()).await.map_err(Error::Dial)?;
+        self.on(stream, target, wanted, &bytes).await
+    }
+
+    async fn on(&self, stream: Stream, target: &Target, wanted: &Wanted, bytes: &[u8]) -> Result<Answer, Error> {
+        let mut reading = Reading::new(stream, target.authority());
+        let sent = reading.stream().write_all(bytes).await;
+        let sent = match (sent, &wanted.body) {
+            (Ok(()), Some(body)) => reading.stream().write_all(body).await,
+            (sent, _) => sent,
+        };
+        let sent = match sent {
+            Ok(()) => reading.stream().flush().await,
+            failed => failed,
+        };
+        // A server that refuses a request may do so before it has read all of it: its answer counts.
+        let answer = response::read(&mut reading, wanted.method == "HEAD", self.most).await;
+        match (sent, answer) {
+            (_, Ok((answer, keeps))) => {
+                if keeps {
+                    self.keep(target, reading.into_stream());
+                }
+                Ok(answer)
+            }
+            (Err(source), Err(_)) => Err(Error::Broken { host: target.authority(), source }),
+            (Ok(()), Err(error)) => Err(error),
+        }
+    }
+
+    async fn tls(&self) -> Result<TlsConnector, Error> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls.clone());
+        }
+        let files = self.ca_files.clone();
+        let made = unblock(move || theater_tls::connector(&files)).await?;
+        Ok(self.tls.get_or_init(|| made).clone())
+    }
+
+    /// A connection to that server that is still open.
+    async fn kept(&self, target: &Target) -> Option<Stream> {
+        loop {
+            let mut stream = self.take(target)?;
+            // A server has nothing to say unasked: what it does say is that it closes.
+            if poll_once(stream.read(&mut [0])).await.is_none() {
+                return Some(stream);
+            }
+        }
+    }
+
+    fn take(&self, target: &Target) -> Option<Stream> {
+        let mut idle = self.idle();
+        idle.retain(|kept| kept.since.elapsed() < IDLE);
+        let server = (target.secure, target.name.clone(), target.port);
+        let place = idle.iter().position(|kept| kept.server == server)?;
+        Some(idle.swap_remove(place).stream)
+    }
+
+    fn keep(&self, target: &Target, stream: Stream) {
+        let mut idle = self.idle();
+        if idle.len() >= KEPT {
+            idle.remove(0);
+        }
+        idle.push(Idle { server: (target.secure, target.name.clone(), target.port), since: Instant::now(), stream });
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        // Every change under the lock is one step.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}
+
+/// The head of a request (RFC 9112, section 3).
+fn written(target: &Target, wanted: &Wanted) -> Vec<u8> {
+    let mut head = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", wanted.method, target.path, target.authority());
+    for (name, value) in &wanted.headers {
+        head.push_str(name);
+        head.push_str(": ");
+        head.push_str(value);
+        head.push_str("\r\n");
+    }
+    let expected = matches!(wanted.method.as_str(), "POST" | "PUT" | "PATCH");
+    if wanted.body.is_some() || expected {
+        let length = wanted.body.as_ref().map_or(0, Vec::len);
+        head.push_str(&format!("content-length: {length}\r\n"));
+    }
+    head.push_str("\r\n");
+    head.into_bytes()
+}

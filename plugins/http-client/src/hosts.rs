@@ -1,0 +1,149 @@
+//! The hosts of `allowed_hosts`.
+
+use std::fmt;
+
+use theater_dialler::Name;
+use url::Host;
+
+/// One entry: a name, every name below one, or an address, with one port or with all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// `*.` stood in front.
+    below: bool,
+    name: Name,
+    port: Option<u16>,
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.below { "*." } else { "" }, self.name)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl Pattern {
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// A sentence with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "allowed_hosts: {text:?} is no host: \"example.com\", \"*.example.com\", \"192.0.2.1\" and \"[2001:db8::1]\" \
+                 are, with a port such as \"example.com:8443\" or without"
+            )
+        };
+        let (below, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+                (host, Some(port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?))
+            }
+            _ => (rest, None),
+        };
+        let bare = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
+        let name = match Host::parse(&bare).map_err(|_| wrong())? {
+            // An address in disguise is not what whoever wrote it thinks.
+            Host::Ipv4(address) if address.to_string() == bare => Name::Address(address.into()),
+            Host::Ipv6(address) => Name::Address(address.into()),
+            Host::Domain(name) if name.eq_ignore_ascii_case(&bare) && !name.contains('*') => Name::Domain(name),
+            _ => return Err(wrong()),
+        };
+        if below && matches!(name, Name::Address(_)) { Err(wrong()) } else { Ok(Self { below, name, port }) }
+    }
+
+    /// Whether a host at a port is meant.
+    pub fn covers(&self, name: &Name, port: u16) -> bool {
+        let named = if self.below { is_below(&self.name, name) } else { self.name == *name };
+        named && self.port.is_none_or(|only| only == port)
+    }
+
+    /// Whether the name itself stands here, not only one above it.
+    pub fn names(&self, name: &Name) -> bool {
+        !self.below && self.name == *name
+    }
+
+    /// What both mean.
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        let port = match (self.port, other.port) {
+            (Some(one), Some(other)) if one != other => return None,
+            (one, other) => one.or(other),
+        };
+        let (below, name) = match (self.below, other.below) {
+            (false, false) if self.name == other.name => (false, &self.name),
+            (true, false) if is_below(&self.name, &other.name) => (false, &other.name),
+            (false, true) if is_below(&other.name, &self.name) => (false, &self.name),
+            (true, true) if self.name == other.name || is_below(&self.name, &other.name) => (true, &other.name),
+            (true, true) if is_below(&other.name, &self.name) => (true, &self.name),
+            _ => return None,
+        };
+        Some(Self { below, name: name.clone(), port })
+    }
+}
+
+fn is_below(above: &Name, name: &Name) -> bool {
+    match (above, name) {
+        (Name::Domain(above), Name::Domain(name)) => {
+            name.strip_suffix(above.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covers(pattern: &str, host: &str, port: u16) -> bool {
+        let name = match Host::parse(host).unwrap() {
+            Host::Domain(name) => Name::Domain(name),
+            Host::Ipv4(address) => Name::Address(address.into()),
+            Host::Ipv6(address) => Name::Address(address.into()),
+        };
+        Pattern::parse(pattern).unwrap().covers(&name, port)
+    }
+
+    /// [http-client-1] [http-client-2] [http-client-3]
+    #[test]
+    fn a_host_is_named_exactly_or_from_above_with_its_port_or_all() {
+        for (pattern, host, port, covered) in [
+            ("example.com", "example.com", 80, true),
+            ("Example.COM", "example.com", 8443, true),
+            ("example.com", "a.example.com", 80, false),
+            ("example.com", "example.com.evil.org", 80, false),
+            ("example.com", "notexample.com", 80, false),
+            ("example.com:443", "example.com", 443, true),
+            ("example.com:443", "example.com", 80, false),
+            ("*.example.com", "a.example.com", 1, true),
+            ("*.example.com", "a.b.example.com", 1, true),
+            ("*.example.com", "example.com", 1, false),
+            ("*.example.com", "notexample.com", 1, false),
+            ("*.example.com", ".example.com", 1, false),
+            ("*.example.com:8080", "a.example.com", 8080, true),
+            ("192.0.2.1", "192.0.2.1", 80, true),
+            ("192.0.2.1:81", "192.0.2.1", 80, false),
+            ("[::1]:80", "[::1]", 80, true),
+            ("::1", "[0:0:0:0:0:0:0:1]", 80, true),
+            ("[::1]", "[::2]", 80, false),
+        ] {
+            assert_eq!(covers(pattern, host, port), covered, "{pattern} {host} {port}");
+        }
+        for text in [
+            "",
+            "*",
+            "*.",
+            "*.*.com",
+            "a.*.com",
+            "*.1.2.3.4",
+            "0x7f.1",
+            "127.1",
+            "a b",
+            "a/b",
+            "a:0",
+            "a:x",
+            "a:99999",
+            "http://a",
+        ] {
+            assert!(Pattern::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Reading a response (RFC 9112, sections 4 to 7). Where its end could be read in two ways, it is refused.
+
+use futures_lite::AsyncReadExt;
+use theater_dialler::Stream;
+
+use crate::error::Error;
+use crate::exchange::Answer;
+
+const MOST_HEAD: usize = 64 << 10;
+const MOST_HEADERS: usize = 256;
+
+/// A connection's bytes: what has arrived and is not used yet.
+pub struct Reading {
+    stream: Stream,
+    host: String,
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Reading {
+    pub fn new(stream: Stream, host: String) -> Self {
+        Self { stream, host, bytes: Vec::new(), start: 0 }
+    }
+
+    pub fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    pub fn into_stream(self) -> Stream {
+        self.stream
+    }
+
+    fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.start += length;
+        if self.start >= self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    /// Waits for more; false at the end.
+    async fn fill(&mut self) -> Result<bool, Error> {
+        let mut buffer = [0; 16 << 10];
+        let read = self.stream.read(&mut buffer).await;
+        let read = read.map_err(|source| match source.kind() {
+            // TLS that ends without saying so.
+            std::io::ErrorKind::UnexpectedEof => Error::Early(self.host.clone()),
+            _ => Error::Broken { host: self.host.clone(), source },
+        })?;
+        self.bytes.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        Ok(read > 0)
+    }
+
+    async fn fill_or_early(&mut self) -> Result<(), Error> {
+        if self.fill().await? { Ok(()) } else { Err(Error::Early(self.host.clone())) }
+    }
+
+    fn wrong(&self, why: impl Into<String>) -> Error {
+        Error::Response { host: self.host.clone(), why: why.into() }
+    }
+
+    /// A line without its end.
+    async fn line(&mut self) -> Result<Vec<u8>, Error> {
+        loop {
+            if let Some(end) = self.waiting().windows(2).position(|pair| pair == b"\r\n") {
+                let line = self.waiting().get(..end).unwrap_or_default().to_vec();
+                self.consume(end + 2);
+                return Ok(line);
+            }
+            if self.waiting().len() > MOST_HEAD {
+                return Err(self.wrong("a line has no end"));
+            }
+            self.fill_or_early().await?;
+        }
+    }
+
+    /// So many bytes of a body.
+    async fn take(&mut self, length: u64, body: &mut Vec<u8>) -> Result<(), Error> {
+        let mut left = length;
+        loop {
+            let here = usize::try_from(left).unwrap_or(usize::MAX).min(self.waiting().len());
+            body.extend_from_slice(self.waiting().get(..here).unwrap_or_default());
+            self.consume(here);
+            left -= here as u64;
+            if left == 0 {
+                return Ok(());
+            }
+            self.fill_or_early().await?;
+        }
+    }
+}
+
+/// How the end of a body is known.
+enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+    ToTheEnd,
+}
+
+struct Head {
+    status: u16,
+    headers: Vec<(String, String)>,
+    framing: Framing,
+    keeps: bool,
+}
+
+/// Reads a response, and whether another may follow on the connection.
+pub async fn read(reading: &mut Reading, to_head: bool, most: u64) -> Result<(Answer, bool), Error> {
+    let head = loop {
+        let head = head(reading, to_head).await?;
+        // 100 and its like come before the answer; 101 was not asked for.
+        match head.status {
+            101 => return Err(reading.wrong("it switches to another protocol unasked")),
+            100..=199 => {}
+            _ => break head,
+        }
+    };
+    let mut keeps = head.keeps;
+    let body = match head.framing {
+        Framing::None => None,
+        Framing::Length(length) => {
+            let mut body = Vec::new();
+            bound(reading, length, most)?;
+            reading.take(length, &mut body).await?;
+            Some(body)
+        }
+        Framing::Chunked => Some(chunks(reading, most).await?),
+        Framing::ToTheEnd => {
+            keeps = false;
+            loop {
+                bound(reading, reading.waiting().len() as u64, most)?;
+                if !reading.fill().await? {
+                    break;
+                }
+            }
+            Some(reading.waiting().to_vec())
+        }
+    };
+    // What stands behind the response nobody asked for.
+    keeps &= reading.waiting().is_empty();
+    Ok((Answer { status: head.status, headers: head.headers, body }, keeps))
+}
+
+fn bound(reading: &Reading, length: u64, most: u64) -> Result<(), Error> {
+    if length > most { Err(Error::TooBig { host: reading.host.clone(), most }) } else { Ok(()) }
+}
+
+async fn chunks(reading: &mut Reading, most: u64) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    loop {
+        let line = reading.line().await?;
+        let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        let fits = (1..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let length = u64::from_str_radix(digits, 16).ok().filter(|_| fits);
+        let length = length.ok_or_else(|| reading.wrong("a chunk has no length"))?;
+        if length == 0 {
+            break;
+        }
+        bound(reading, length.saturating_add(body.len() as u64), most)?;
+        reading.take(length, &mut body).await?;
+        if !reading.line().await?.is_empty() {
+            return Err(reading.wrong("a chunk is longer than it says"));
+        }
+    }
+    // Trailers are read and left out.
+    for _ in 0..MOST_HEADERS {
+        if reading.line().await?.is_empty() {
+            return Ok(body);
+        }
+    }
+    Err(reading.wrong("it has too many trailers"))
+}
+
+async fn head(reading: &mut Reading, to_head: bool) -> Result<Head, Error> {
+    loop {
+        let mut space = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut parsed = httparse::Response::new(&mut space);
+        match parsed.parse(reading.waiting()) {
+            Ok(httparse::Status::Complete(length)) if length <= MOST_HEAD => {
+                let head = understood(&parsed, to_head).map_err(|why| reading.wrong(why))?;
+                reading.consume(length);
+                return Ok(head);
+            }
+            Ok(httparse::Status::Partial) if reading.waiting().len() <= MOST_HEAD => reading.fill_or_early().await?,
+            Ok(_) => return Err(reading.wrong(format!("its head has more than {MOST_HEAD} bytes"))),
+            Err(httparse::Error::TooManyHeaders) => {
+                return Err(reading.wrong(format!("it has more than {MOST_HEADERS} headers")));
+            }
+            Err(error) => return Err(reading.wrong(error.to_string())),
+        }
+    }
+}
+
+fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head, String> {
+    let status = parsed.code.filter(|code| (100..=999).contains(code)).ok_or("it has no status")?;
+    let (mut length, mut chunked, mut keeps) = (None, false, parsed.version == Some(1));
+    let mut headers = Vec::with_capacity(parsed.headers.len());
+    for header in parsed.headers.iter() {
+        let name = header.name.to_ascii_lowercase();
+        let value = std::str::from_utf8(header.value).ok().filter(|value| value.is_ascii());
+        let value = value.ok_or_else(|| format!("the header {name} has a value outside ASCII"))?;
+        match name.as_str() {
+            "content-length" => {
+                let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+                let number = value.parse::<u64>().ok().filter(|_| digits).ok_or("its length is not a number")?;
+                if length.replace(number).is_some_and(|before| before != number) {
+                    return Err("it has two lengths".to_owned());
+                }
+            }
+            "transfer-encoding" if chunked || !value.eq_ignore_ascii_case("chunked") => {
+                return Err("its transfer coding is something else than chunked".to_owned());
+            }
+            "transfer-encoding" => chunked = true,
+            "connection" => {
+                let says = |option: &str| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(option));
+                keeps = !says("close") && (keeps || says("keep-alive"));
+            }
+            _ => {}
+        }
+        headers.push((name, value.to_owned()));
+    }
+    let bare = to_head || status < 200 || matches!(status, 204 | 304);
+    let framing = match (length, chunked) {
+        (Some(_), true) => return Err("it has both a length and a transfer coding".to_owned()),
+        _ if bare => Framing::None,
+        (_, true) => Framing::Chunked,
+        (Some(length), false) => Framing::Length(length),
+        (None, false) => Framing::ToTheEnd,
+    };
+    Ok(Head { status, headers, framing, keeps })
+}

@@ -1,0 +1,153 @@
+//! Where a URI leads.
+
+use std::fmt;
+
+use theater_dialler::Name;
+use url::{Host, Url};
+
+use crate::error::Error;
+
+/// An absolute `http` or `https` URI, in parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub secure: bool,
+    pub name: Name,
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+    url: Url,
+}
+
+impl fmt::Display for Target {
+    /// Without the query, which may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.url.scheme(), self.authority(), self.url.path())
+    }
+}
+
+impl Target {
+    /// Reads a URI (RFC 3986). Spellings on which two readers could differ are refused: blanks, control characters, bytes
+    /// outside ASCII, backslashes, user names, and IPv4 addresses in anything but four decimal numbers.
+    pub fn parse(uri: &str) -> Result<Self, Error> {
+        let wrong = |why| Error::Uri { uri: uri.to_owned(), why };
+        if !uri.bytes().all(|byte| byte.is_ascii_graphic()) || uri.contains('\\') {
+            return Err(wrong("it has characters that have to be percent-encoded"));
+        }
+        let absolute = "an absolute one is needed, such as https://example.com/path";
+        let (scheme, rest) = uri.split_once("://").ok_or_else(|| wrong(absolute))?;
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(wrong("its scheme is neither http nor https")),
+        };
+        let url = Url::parse(uri).map_err(|_| wrong(absolute))?;
+        let written = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if written.is_empty() {
+            return Err(wrong(absolute));
+        }
+        if written.contains('@') {
+            return Err(wrong("it names a user; send the header authorization instead"));
+        }
+        let name = match url.host() {
+            None => return Err(wrong(absolute)),
+            Some(Host::Ipv6(address)) => Name::Address(address.into()),
+            Some(Host::Ipv4(address)) => {
+                let host = written.split(':').next().unwrap_or_default();
+                if host != address.to_string() {
+                    return Err(wrong("its address is not written as four decimal numbers"));
+                }
+                Name::Address(address.into())
+            }
+            Some(Host::Domain(domain)) => {
+                if written.contains('%') {
+                    return Err(wrong("its host is percent-encoded"));
+                }
+                Name::Domain(domain.to_owned())
+            }
+        };
+        let port = url.port_or_known_default().filter(|port| *port > 0).ok_or_else(|| wrong("no server has port 0"))?;
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Ok(Self { secure, name, port, path: format!("{}{query}", url.path()), url })
+    }
+
+    /// Host, and the port where it is not the scheme's.
+    pub fn authority(&self) -> String {
+        match self.url.port() {
+            Some(port) => format!("{}:{port}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+
+    /// Whether both are the same server.
+    pub fn is_at(&self, other: &Self) -> bool {
+        (self.secure, &self.name, self.port) == (other.secure, &other.name, other.port)
+    }
+
+    /// Where a `location` (RFC 9110, section 10.2.2) leads from here.
+    pub fn join(&self, location: &str) -> Result<Self, Error> {
+        let nowhere = || Error::Location { from: self.to_string(), location: location.to_owned() };
+        let url = self.url.join(location).map_err(|_| nowhere())?;
+        Self::parse(url.as_str()).map_err(|_| nowhere())
+    }
+
+    /// For surf, which wants one.
+    pub fn url(&self) -> Url {
+        self.url.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [http-client-9]
+    #[test]
+    fn only_absolute_http_uris_are_taken() {
+        let target = Target::parse("HTTP://Example.com:8080/a/./b?c=d#e").unwrap();
+        assert_eq!((target.secure, target.port, target.path.as_str()), (false, 8080, "/a/b?c=d"));
+        assert_eq!(
+            (target.authority().as_str(), target.to_string().as_str()),
+            ("example.com:8080", "http://example.com:8080/a/b")
+        );
+        assert_eq!(Target::parse("https://[2001:db8::1]").unwrap().authority(), "[2001:db8::1]");
+        assert_eq!(Target::parse("https://a:443/").unwrap().authority(), "a");
+        for uri in [
+            "",
+            "/path",
+            "example.com",
+            "//example.com/",
+            "http:",
+            "http:/",
+            "http://",
+            "http:///path",
+            "ftp://a/",
+            "file:///a",
+            "ws://a/",
+            "javascript:1",
+            "http:example.com",
+            "http://a b/",
+            "http://a/\u{e9}",
+            "http://\u{e9}/",
+            "http://a/\n",
+            "http:\\\\a\\b",
+            "http://a\\@b/",
+            "http://user@a/",
+            "http://user:pass@a/",
+            "http://@a/",
+            "http://a:0/",
+            "http://a:99999/",
+            "http://a:b/",
+            "http://[::1/",
+            "http://[fe80::1%25eth0]/",
+            "http://%61/",
+            "http://1.2.3/",
+            "http://1.2.3.4.5/",
+            "http://0x1.2.3.4/",
+            "http://01.2.3.4/",
+            "http://16909060/",
+            "http://1.2.3.4./",
+        ] {
+            assert!(matches!(Target::parse(uri), Err(Error::Uri { .. })), "{uri:?}: {:?}", Target::parse(uri));
+        }
+    }
+}
