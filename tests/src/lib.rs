@@ -32,7 +32,7 @@ pub fn build_folder() -> &'static Path {
         let folder = test.parent().expect("a program is in a folder");
         let folder = if folder.ends_with("deps") { folder.parent().expect("a profile's folder") } else { folder };
         let folder = folder.to_owned();
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut cargo = cargo();
         cargo.current_dir(repository()).args(["build", "--quiet", "--workspace"]);
         if folder.ends_with("release") {
             cargo.arg("--release");
@@ -46,13 +46,25 @@ pub fn build_folder() -> &'static Path {
     })
 }
 
+/// The cargo that runs the tests, without what it says of the tests' own package: a build script that looks at that would run
+/// again, and all that stands on it.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars().filter(|(name, _)| of_package(name)) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
 /// Builds a workspace of its own (a third party's plugin) in the same profile: its target folder.
 pub fn build_outside(workspace: &Path, arguments: &[&str]) -> PathBuf {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let name = workspace.file_name().expect("a workspace has a name");
     let target = build_folder().parent().expect("target folder").join("outside").join(name);
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = cargo()
         .current_dir(workspace)
         .args(["build", "--quiet"])
         .args(arguments)

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use async_io::Async;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use serde_json::{Value, json};
+use theater_certificates::Authority;
 use theater_dialler::{Dialler, Resolver};
 use theater_plugin_api::Plugin;
 use theater_plugin_api::testing::{FakeHost, attach, block_on};
-use theater_tls::testing::Authority;
 
 use crate::config::{self, Config};
 use crate::theater::simple::http_types::{HttpRequest, HttpResponse};

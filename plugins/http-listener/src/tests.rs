@@ -489,7 +489,7 @@ fn ask_in_tls(running: &Running, ca: std::path::PathBuf, name: &str, bytes: &[u8
 #[test]
 fn https_is_served_with_the_same_rules_and_an_end_that_is_said() {
     let folder = Folder::new();
-    let authority = theater_tls::testing::Authority::new(&folder.0);
+    let authority = theater_certificates::Authority::new(&folder.0);
     let running = secure(authority.sign("localhost", false), 30_000);
     let ask = |bytes: &[u8]| ask_in_tls(&running, authority.file(), "localhost", bytes).unwrap();
     let two = b"GET /1 HTTP/1.1\r\nhost: h\r\n\r\nGET /2 HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
@@ -509,7 +509,7 @@ fn https_is_served_with_the_same_rules_and_an_end_that_is_said() {
 #[test]
 fn who_does_not_speak_tls_or_trusts_another_is_not_answered() {
     let folder = Folder::new();
-    let authority = theater_tls::testing::Authority::new(&folder.0);
+    let authority = theater_certificates::Authority::new(&folder.0);
     let running = secure(authority.sign("localhost", false), 300);
     let plain = running.ask("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
     assert!(!plain.contains("HTTP/"), "{plain}");
@@ -517,7 +517,7 @@ fn who_does_not_speak_tls_or_trusts_another_is_not_answered() {
     assert_eq!(rest(&mut running.connect()), "");
     let request = b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     let stranger = Folder::new();
-    let other = theater_tls::testing::Authority::new(&stranger.0);
+    let other = theater_certificates::Authority::new(&stranger.0);
     assert!(ask_in_tls(&running, other.file(), "localhost", request).is_err());
     assert!(ask_in_tls(&running, authority.file(), "example.com", request).is_err());
     let expired = secure(authority.sign("localhost", true), 300);
@@ -528,7 +528,7 @@ fn who_does_not_speak_tls_or_trusts_another_is_not_answered() {
 #[test]
 fn a_bad_certificate_is_an_error_and_never_plain_http() {
     let folder = Folder::new();
-    let authority = theater_tls::testing::Authority::new(&folder.0);
+    let authority = theater_certificates::Authority::new(&folder.0);
     let ((cert, key), (_, foreign)) = (authority.sign("localhost", false), authority.sign("example.com", false));
     let garbage = folder.0.join("garbage.pem");
     std::fs::write(&garbage, "garbage").unwrap();

@@ -9,9 +9,6 @@
 #![forbid(unsafe_code)]
 
 mod stream;
-#[cfg(feature = "testing")]
-#[allow(clippy::expect_used, reason = "tests alone use it")]
-pub mod testing;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};

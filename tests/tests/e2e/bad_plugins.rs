@@ -482,7 +482,7 @@ fn built_by_debian(workspace: &str, arguments: &[&str]) -> PathBuf {
     let compiler = Path::new("/usr/bin/rustc");
     assert!(compiler.exists(), "this test builds plugins with Debian's compiler: install the package rustc-web");
     let target = build_folder().parent().unwrap().join("outside/rustc-web");
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = theater_tests::cargo()
         .current_dir(repository().join(workspace))
         .args(["build", "--quiet"])
         .args(arguments)

@@ -16,3 +16,4 @@ mod scale;
 mod seed;
 mod stores;
 mod supervision;
+mod web;

@@ -26,7 +26,7 @@ fn greeter_of_version(scratch: &Scratch, version: &str) -> std::path::PathBuf {
     std::fs::write(copy.join("Cargo.toml"), manifest.replace("../../plugin-api", &api)).unwrap();
     // The same target folder for all versions: what they depend on is built once.
     let target = build_folder().parent().unwrap().join("outside/acme-greeter-versions");
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = theater_tests::cargo()
         .current_dir(&copy)
         .args(["build", "--quiet", "--lib"])
         .env("CARGO_TARGET_DIR", &target)

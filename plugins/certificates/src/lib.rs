@@ -1,4 +1,10 @@
-//! Certificates of a test's own (feature `testing`): an authority, and what it signs.
+//! Certificates of tests' own: an authority, and what it signs.
+//!
+//! A crate of its own, for dev-dependencies alone: as a feature of `theater-tls` it would change how the plugins are built
+//! beside tests.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::expect_used, reason = "tests alone use it")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,96 @@
+//! Actors and the network: requests they send, TLS on both sides, components from elsewhere.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use theater_certificates::Authority;
+use theater_tests::talk::{TALK, ask, start, try_ask};
+use theater_tests::{Running, Scratch, chain, component, manifest, texts, wait_until};
+
+/// The file of an authority of the test's own, with a certificate of it for localhost beside it.
+fn certificates(scratch: &Scratch) -> PathBuf {
+    let authority = Authority::new(scratch.path());
+    let _ = authority.sign("localhost", false);
+    authority.file()
+}
+
+/// The program with an actor that serves a folder over HTTPS; its port.
+fn secure_files(scratch: &Scratch, folder: &str) -> (Running, u16) {
+    let handlers = format!(
+        "[[handlers]]\ntype = \"http-server\"\nconfig = {{ tls = {{ cert_path = \"localhost.pem\", key_path = \"localhost-key.pem\" }}, \
+         tls_files = [\"localhost.pem\", \"localhost-key.pem\"] }}\n\
+         [[handlers]]\ntype = \"filesystem\"\nconfig = {{ path = {folder:?}, read = true }}\n"
+    );
+    let path = scratch.write("files.toml", manifest("files", &handlers)).display().to_string();
+    let running = Running::start(&scratch.path().join("files-data"), &[&path]);
+    let line = running.wait_for_line("https://");
+    (running, line.rsplit(':').next().unwrap().trim().parse().unwrap())
+}
+
+#[test]
+// [http-client-32]
+fn requests_and_responses_stand_whole_in_the_chain() {
+    let scratch = Scratch::new();
+    let ca = certificates(&scratch);
+    std::fs::create_dir(scratch.path().join("site")).unwrap();
+    scratch.write("site/page.txt", "the page");
+    let (mut server, port) = secure_files(&scratch, "site");
+    let client = |hosts: &str| {
+        format!(
+            "{TALK}[[handlers]]\ntype = \"http-client\"\nconfig = {{ allowed_hosts = [{hosts}], allow_private_addresses = \
+             true, ca_files = [{:?}] }}\n",
+            ca.display().to_string()
+        )
+    };
+    let (mut running, at) = start(&scratch, &[("fetch", &client("\"localhost\""))]);
+    let uri = format!("https://localhost:{port}/page.txt?a=b");
+    let response = ask(at[0], "send", json!({ "uri": uri, "headers": [["x-asked", "1"], ["x-asked", "2"]] }));
+    assert_eq!((&response["status"], &response["body"]), (&json!(200), &json!("the page")));
+    assert_eq!(ask(at[0], "send", json!({ "method": "HEAD", "uri": uri }))["body"], Value::Null);
+    let refused = |uri: &str| try_ask(at[0], "send", json!({ "uri": uri })).unwrap_err();
+    assert!(refused(&format!("https://127.0.0.1:{port}/")).contains("allowed_hosts"));
+    assert!(refused("https://example.com/").contains("allowed_hosts = [\"example.com\"]"));
+    assert!(refused("/page.txt").contains("an absolute one is needed"));
+    assert!(running.stop().0.success() && server.stop().0.success());
+    let events = chain(&running.data, "fetch");
+    let hosts = texts(&events, "host").join("\n");
+    for recorded in [uri.as_str(), "x-asked", "the page", "text/plain", "status: 200"] {
+        assert!(hosts.contains(recorded), "{recorded} in {hosts}");
+    }
+    assert!(texts(&events, "intent").iter().any(|text| text.contains(&uri)));
+}
+
+#[test]
+fn a_component_comes_over_https_once_its_digest_is_in_the_manifest() {
+    let scratch = Scratch::new();
+    let ca = certificates(&scratch);
+    std::fs::create_dir(scratch.path().join("components")).unwrap();
+    std::fs::copy(component("counter"), scratch.path().join("components/counter.wasm")).unwrap();
+    let (mut server, port) = secure_files(&scratch, "components");
+    let run = |url: &str, more: &str, trusted: &str| {
+        let text = format!("name = \"counter\"\ncomponent = \"{url}\"\n{more}{TALK}");
+        let path = scratch.write("counter.toml", text).display().to_string();
+        let arguments = [path.as_str(), "--request", r#"counter={"type":"get"}"#];
+        let mut running = Running::start_with(&scratch.path().join("data"), &arguments, &[("SSL_CERT_FILE", trusted)]);
+        wait_until("its end", || running.has_ended().then_some(()));
+        let status = running.wait();
+        (status.success(), running.lines().join("\n") + &running.all_errors().join("\n"))
+    };
+    let ca = ca.display().to_string();
+    let url = format!("https://localhost:{port}/counter.wasm");
+    let (well, said) = run(&url, "", &ca);
+    assert!(!well && said.contains("[C0015]") && said.contains("does not name its sha256"), "{said}");
+    let line = said.lines().find_map(|line| line.split("sha256 = ").nth(1)).unwrap().to_owned();
+    let (well, said) = run(&url, &format!("sha256 = {line}\n"), &ca);
+    assert!(well && said.contains("\"count\":0"), "{said}");
+    let (well, said) = run(&url, &format!("sha256 = \"{}\"\n", "0".repeat(64)), &ca);
+    assert!(!well && said.contains("[C0013]"), "{said}");
+    let (well, said) = run(&url.replace("counter.wasm", "missing.wasm"), "", &ca);
+    assert!(!well && said.contains("status 404"), "{said}");
+    // Whom the system does not trust is not trusted.
+    let stranger = Scratch::new();
+    let other = certificates(&stranger);
+    let (well, said) = run(&url, &format!("sha256 = {line}\n"), &other.display().to_string());
+    assert!(!well && said.contains("TLS failed"), "{said}");
+    assert!(server.stop().0.success());
+}
