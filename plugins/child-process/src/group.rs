@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn every_number_reaches_the_program() {
-        for number in [1, 9, 15, 31, 34, 50, 64] {
+        // Not HUP, INT and QUIT: who started the tests may have had those ignored.
+        for number in [9, 10, 15, 31, 34, 50, 64] {
             let running = start("sleep 1000");
             running.group.signal(number).unwrap();
             block_on(running.group.ended()).unwrap();

@@ -351,10 +351,10 @@ fn after_the_exit_status_and_kill_answer_and_the_rest_is_an_error() {
 #[test]
 fn signals_are_sent_by_their_numbers() {
     let case = case(json!({}));
-    let id = case.run("trap 'echo hup' HUP; trap 'echo usr1; exit 0' USR1; echo ready; while :; do sleep 0.01; done");
+    let id = case.run("trap 'echo usr2' USR2; trap 'echo usr1; exit 0' USR1; echo ready; while :; do sleep 0.01; done");
     assert_eq!(case.next(), Told::Out(id, "ready".into()));
-    case.signal(id, 1).unwrap();
-    assert_eq!(case.next(), Told::Out(id, "hup".into()));
+    case.signal(id, 12).unwrap();
+    assert_eq!(case.next(), Told::Out(id, "usr2".into()));
     case.signal(id, 10).unwrap();
     assert_eq!(case.output().0, ["usr1"]);
     let id = case.run("sleep 1000");
