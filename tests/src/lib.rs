@@ -386,7 +386,7 @@ pub fn texts(events: &[serde_json::Value], kind: &str) -> Vec<String> {
 }
 
 /// The names of our plugins.
-pub const OURS: [&str; 11] = [
+pub const OURS: [&str; 12] = [
     "environment",
     "filesystem",
     "http-client",
@@ -398,6 +398,7 @@ pub const OURS: [&str; 11] = [
     "store",
     "supervisor",
     "timing",
+    "websocket-server",
 ];
 
 /// A folder with copies of our plugins.

@@ -5,8 +5,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`address`] | which addresses are public |
-//! | [`dial`] | names to addresses, addresses to connections |
+//! | `address` | which addresses are public |
+//! | `dial` | names to addresses, addresses to connections |
 
 #![forbid(unsafe_code)]
 

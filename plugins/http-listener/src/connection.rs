@@ -10,6 +10,7 @@ use crate::received::Received;
 use crate::refusal::Refusal;
 use crate::reply::{Form, Reply};
 use crate::source::{Cut, Source};
+use crate::upgraded::{Then, Upgraded};
 
 /// What all connections of a server share.
 pub(crate) struct Service<S> {
@@ -26,9 +27,13 @@ where
     let mut out = Vec::new();
     loop {
         match exchange(&mut source, peer, &service, &mut out).await {
-            Ok(true) => {}
-            Ok(false) if source.stopping() => return,
-            Ok(false) => return source.close().await,
+            Ok(After::Again) => {}
+            Ok(After::Switch(then)) => {
+                drop((service, out));
+                return then(Upgraded::new(source)).await;
+            }
+            Ok(After::End) if source.stopping() => return,
+            Ok(After::End) => return source.close().await,
             Err(Cut::Refused(refusal)) => return refuse(source, refusal).await,
             Err(Cut::Gone) => return,
         }
@@ -44,13 +49,23 @@ pub(crate) async fn refuse(mut source: Source, refusal: Refusal) {
     }
 }
 
-/// One request and its answer; whether another may follow.
+/// What follows an answer.
+enum After {
+    /// Another request.
+    Again,
+    /// Nothing.
+    End,
+    /// Another protocol.
+    Switch(Then),
+}
+
+/// One request and its answer, and what may follow.
 async fn exchange<S>(
     source: &mut Source,
     peer: SocketAddr,
     service: &Service<S>,
     out: &mut Vec<u8>,
-) -> Result<bool, Cut>
+) -> Result<After, Cut>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -66,7 +81,11 @@ where
     form.keeps &= !source.stopping();
     let body = reply.write_head(form, out);
     source.write(out, body).await?;
-    Ok(reply.keeps(form))
+    Ok(match reply.switch() {
+        Some(then) => After::Switch(then),
+        None if reply.keeps(form) => After::Again,
+        None => After::End,
+    })
 }
 
 /// Tells a client that waits for it to send its body, unless it is too large anyway.

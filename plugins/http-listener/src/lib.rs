@@ -53,6 +53,7 @@ mod reply;
 mod source;
 #[cfg(test)]
 mod tests;
+mod upgraded;
 mod watch;
 
 pub use bind::Bound;
@@ -61,3 +62,4 @@ pub use listener::{Control, Listener};
 pub use powers::narrow;
 pub use received::Received;
 pub use reply::{Reply, request_id};
+pub use upgraded::Upgraded;

@@ -8,6 +8,7 @@ use tide::StatusCode;
 use crate::date;
 use crate::head::is_token;
 use crate::refusal::Refusal;
+use crate::upgraded::{Switch, Then, Upgraded};
 
 /// An answer that can be sent as it is: the status is final, names are tokens, values are visible ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,7 @@ pub struct Reply {
     headers: Vec<(String, String)>,
     body: Option<Vec<u8>>,
     closes: bool,
+    switch: Option<Switch>,
 }
 
 /// What the request says about the form of its answer.
@@ -46,7 +48,22 @@ impl Reply {
             }
         }
         headers.retain(|(name, _)| !is_the_connections(name));
-        Ok(Self { status, headers, body, closes: false })
+        Ok(Self { status, headers, body, closes: false, switch: None })
+    }
+
+    /// 101: the connection goes on with another protocol (RFC 9110, section 15.2.2), which `then` speaks on it, in the
+    /// connection's own place and task. The names and values of `headers` must be such that [`Reply::new`] takes them.
+    pub fn switching<F>(
+        protocol: &str,
+        mut headers: Vec<(String, String)>,
+        then: impl FnOnce(Upgraded) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        headers.push(("upgrade".to_owned(), protocol.to_owned()));
+        headers.push(("connection".to_owned(), "upgrade".to_owned()));
+        Self { status: 101, headers, body: None, closes: false, switch: Some(Switch::new(then)) }
     }
 
     /// An answer in a line of text, after `503 Service Unavailable: `.
@@ -54,7 +71,7 @@ impl Reply {
     pub fn text(status: u16, sentence: &str) -> Self {
         let body = format!("{status} {}: {sentence}\n", reason(status));
         let headers = vec![("content-type".to_owned(), "text/plain; charset=utf-8".to_owned())];
-        Self { status, headers, body: Some(body.into_bytes()), closes: false }
+        Self { status, headers, body: Some(body.into_bytes()), closes: false, switch: None }
     }
 
     /// 500 with the id under which the log has what happened.
@@ -107,6 +124,11 @@ impl Reply {
         }
     }
 
+    /// What speaks the other protocol, if the connection goes on with one; none the second time.
+    pub(crate) fn switch(&self) -> Option<Then> {
+        self.switch.as_ref().and_then(Switch::take)
+    }
+
     /// Whether the connection stays open.
     pub(crate) fn keeps(&self, form: Form) -> bool {
         form.keeps && !self.closes
@@ -122,12 +144,13 @@ impl Reply {
                 out.extend_from_slice(part.as_bytes());
             }
         }
-        let bare = matches!(self.status, 204 | 304) || (form.connect && self.status < 300);
+        let bare = matches!(self.status, 101 | 204 | 304) || (form.connect && self.status < 300);
         let body = self.body.as_deref().filter(|_| !bare && self.status != 205);
         if !bare && (body.is_some() || !form.head) {
             drop(write!(out, "content-length: {}\r\n", body.map_or(0, <[u8]>::len)));
         }
         match (self.keeps(form), form.old) {
+            _ if self.status == 101 => {}
             (true, false) => {}
             (true, true) => out.extend_from_slice(b"connection: keep-alive\r\n"),
             (false, _) => out.extend_from_slice(b"connection: close\r\n"),

@@ -58,6 +58,15 @@ impl Source {
         Some(self)
     }
 
+    /// What is written to, and read from when nothing waits.
+    pub(crate) fn stream(&mut self) -> &mut Stream<TcpStream> {
+        // The buffer of heads is of no use to who reads by itself.
+        if self.start == self.end {
+            self.bytes = Vec::new();
+        }
+        &mut self.stream
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }

@@ -135,7 +135,7 @@ fn plugins_are_listed_and_shown() {
     let all = objects(&["plugin", "list", "--plugins", &plugins]);
     let names: Vec<_> = all.iter().map(|plugin| plugin["name"].as_str().unwrap()).collect();
     assert_eq!(names, OURS);
-    assert_eq!(all.last().unwrap()["digest"], digest(&folder.join("libtiming.so")));
+    assert_eq!(all.last().unwrap()["digest"], digest(&folder.join("libwebsocket_server.so")));
     assert_eq!(text(&["plugin", "list", "--plugins", &plugins]).lines().count(), OURS.len());
 
     let timing = objects(&["plugin", "inspect", "timing", "--plugins", &plugins]).remove(0);

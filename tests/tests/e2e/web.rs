@@ -1,5 +1,6 @@
 //! Actors and the network: requests they send, TLS on both sides, components from elsewhere.
 
+use std::net::TcpStream;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -93,4 +94,49 @@ fn a_component_comes_over_https_once_its_digest_is_in_the_manifest() {
     let (well, said) = run(&url, &format!("sha256 = {line}\n"), &other.display().to_string());
     assert!(!well && said.contains("TLS failed"), "{said}");
     assert!(server.stop().0.success());
+}
+
+#[test]
+// [websocket-server-28]
+fn websockets_are_served_and_what_was_said_stands_in_the_chain() {
+    let scratch = Scratch::new();
+    let handlers = "[[handlers]]\ntype = \"websocket-server\"\nconfig = { path = \"/ws\" }\n";
+    let path = scratch.write("parrot.toml", manifest("parrot", handlers)).display().to_string();
+    let mut running = Running::start(&scratch.path().join("data"), &[&path]);
+    let line = running.wait_for_line("ws://");
+    let url = line.split_whitespace().last().unwrap().to_owned();
+    let address = url.strip_prefix("ws://").unwrap().split('/').next().unwrap().to_owned();
+    let open = || tungstenite::client(url.as_str(), TcpStream::connect(&address).unwrap()).unwrap().0;
+    let (mut one, mut other) = (open(), open());
+    let mut heard = vec![one.read().unwrap().to_string(), other.read().unwrap().to_string()];
+    heard.sort();
+    assert_eq!(heard, ["you are client 1, one of 1", "you are client 2, one of 2"]);
+    other.send(tungstenite::Message::text("pieces of eight")).unwrap();
+    assert_eq!(other.read().unwrap().to_string(), "pieces of eight");
+    one.close(None).unwrap();
+    while one.read().is_ok() {}
+    wait_until("the end of the first in the chain", || {
+        texts(&chain(&running.data, "parrot"), "queued").iter().any(|text| text.contains("ty: close")).then_some(())
+    });
+    let (status, took) = running.stop();
+    assert!(status.success() && took < theater_tests::PROMPT, "{status} {took:?}");
+    let close = std::iter::from_fn(|| other.read().ok()).last().unwrap();
+    assert!(matches!(close, tungstenite::Message::Close(Some(frame)) if u16::from(frame.code) == 1001));
+    let events = chain(&running.data, "parrot");
+    let queued = texts(&events, "queued").join("\n");
+    for recorded in ["websocket 2 from 127.0.0.1:", "pieces of eight", "connect", "close"] {
+        assert!(queued.contains(recorded), "{recorded} in {queued}");
+    }
+    assert!(texts(&events, "return").iter().any(|text| text.contains("pieces of eight")));
+}
+
+#[test]
+// [websocket-server-1]
+fn an_actor_without_the_export_does_not_start_with_a_websocket_server() {
+    let scratch = Scratch::new();
+    let path = scratch.write("counter.toml", manifest("counter", "[[handlers]]\ntype = \"websocket-server\"\n"));
+    let output = theater_tests::theater(&["validate", &path.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("handle-message") && said.contains("websocket-server"), "{said}");
 }

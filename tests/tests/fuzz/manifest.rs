@@ -64,7 +64,10 @@ impl Target {
     pub fn new() -> Self {
         let mut good = vec![EVERY.to_owned()];
         for entry in std::fs::read_dir(repository().join("manifests")).unwrap() {
-            good.push(std::fs::read_to_string(entry.unwrap().path()).unwrap());
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|kind| kind == "toml") {
+                good.push(std::fs::read_to_string(path).unwrap());
+            }
         }
         let values = [("name", json!("x")), ("quoted", json!("a\"\n")), ("port", json!(8080)), ("count", json!(true))];
         let target = Self { good, values: values.map(|(name, value)| (name.to_owned(), value)).into() };

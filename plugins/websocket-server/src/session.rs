@@ -1,0 +1,140 @@
+//! One connection: each event is told to the actor, and its answer sent, before the next is read.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_lite::future::{or, zip};
+use theater_http_listener::Upgraded;
+use theater_plugin_api::{Bytes, CallError, Level};
+use theater_websockets::{Code, Message, Socket};
+
+use crate::server::Door;
+use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage, handle_message};
+
+struct Session {
+    door: Arc<Door>,
+    socket: Socket,
+    number: u64,
+    cause: String,
+}
+
+/// How a session ends.
+enum End {
+    /// The client has closed, or is gone.
+    Theirs,
+    /// We close it.
+    Ours(Code),
+}
+
+pub(crate) async fn run(door: Arc<Door>, peer: SocketAddr, upgraded: Upgraded) {
+    let number = 1 + door.last.fetch_add(1, Ordering::Relaxed);
+    let socket = Socket::new(door.host.clone(), upgraded, &door.config.listen).await;
+    door.host.count("connections", 1.0);
+    let cause = format!("websocket {number} from {peer}");
+    let mut session = Session { door, socket, number, cause };
+    let end = session.serve().await;
+    let Session { door, socket, number, cause } = session;
+    let code = match end {
+        End::Theirs => None,
+        End::Ours(code) => Some(code),
+    };
+    // The actor hears of it while the client takes its leave. What it answers has nobody to go to.
+    let message = event(MessageType::Close, number);
+    let (_, told) = zip(socket.close(code), handle_message(&door.host, &cause, &message)).await;
+    match told {
+        Ok(_) | Err(CallError::Gone(_)) => {}
+        Err(error) => door.host.log(Level::Error, &format!("{cause}: the end could not be told: {error}")),
+    }
+}
+
+fn event(ty: MessageType, number: u64) -> WebsocketMessage {
+    WebsocketMessage { ty, data: None, text: Some(number.to_string()) }
+}
+
+impl Session {
+    async fn serve(&mut self) -> End {
+        if let Err(end) = self.tell(event(MessageType::Connect, self.number)).await {
+            return end;
+        }
+        let host = self.door.host.clone();
+        let mut stopped = pin!(host.cancelled());
+        loop {
+            let stop = async {
+                stopped.as_mut().await;
+                Err(End::Ours(Code::Away))
+            };
+            let next = async { self.socket.next().await.ok_or(End::Theirs) };
+            let message = match or(next, stop).await {
+                Ok(message) => message,
+                Err(end) => return end,
+            };
+            self.door.host.count("messages", 1.0);
+            if let Err(end) = self.tell(told(message)).await {
+                return end;
+            }
+        }
+    }
+
+    /// Tells the actor of an event, and the client what it answers.
+    async fn tell(&mut self, message: WebsocketMessage) -> Result<(), End> {
+        let response = match handle_message(&self.door.host, &self.cause, &message).await {
+            Ok(response) => response,
+            Err(CallError::Gone(_)) => return Err(End::Ours(Code::Away)),
+            // Nothing goes back, and the connection goes on.
+            Err(error) => {
+                self.door.host.log(Level::Error, &format!("{}: {error}", self.cause));
+                return Ok(());
+            }
+        };
+        for message in response.messages {
+            match sent(message) {
+                Ok(Some(message)) => {
+                    if !self.socket.send(message).await {
+                        return Err(End::Theirs);
+                    }
+                }
+                Ok(None) => return Err(End::Ours(Code::Normal)),
+                Err(what) => self.door.host.log(Level::Warn, &format!("{}: not sent: {what}", self.cause)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A message as the actor is told of it.
+fn told(message: Message) -> WebsocketMessage {
+    let data = |ty, bytes: Vec<u8>| WebsocketMessage { ty, data: Some(Bytes::from(bytes)), text: None };
+    match message {
+        Message::Text(text) => WebsocketMessage { ty: MessageType::Text, data: None, text: Some(text) },
+        Message::Binary(bytes) => data(MessageType::Binary, bytes),
+        Message::Ping(bytes) => data(MessageType::Ping, bytes),
+        Message::Pong(bytes) => data(MessageType::Pong, bytes),
+        other => data(MessageType::Other(format!("{other:?}")), Vec::new()),
+    }
+}
+
+/// A message as it is sent; none to close.
+fn sent(message: WebsocketMessage) -> Result<Option<Message>, String> {
+    /// The most bytes of a control frame (RFC 6455, section 5.5).
+    const MOST: usize = 125;
+    let WebsocketMessage { ty, data, text } = message;
+    let data = data.map(Bytes::into_vec).unwrap_or_default();
+    let short = || if data.len() > MOST { Err(format!("a ping or pong has at most {MOST} bytes")) } else { Ok(()) };
+    Ok(Some(match ty {
+        MessageType::Text => Message::Text(text.unwrap_or_default()),
+        MessageType::Binary => Message::Binary(data),
+        MessageType::Ping => {
+            short()?;
+            Message::Ping(data)
+        }
+        MessageType::Pong => {
+            short()?;
+            Message::Pong(data)
+        }
+        MessageType::Close => return Ok(None),
+        MessageType::Connect => return Err("a message of the kind connect only comes in".to_owned()),
+        MessageType::Other(kind) => return Err(format!("there is no kind {kind:?} of messages")),
+    }))
+}

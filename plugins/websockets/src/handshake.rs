@@ -1,0 +1,50 @@
+//! The opening handshake, the server's side (RFC 6455, section 4.2).
+
+use async_tungstenite::tungstenite::handshake::derive_accept_key;
+use theater_http_listener::{Received, Reply, Upgraded};
+
+/// Answers a request to open a websocket: with the switch to it, after which `then` runs, or with what is wrong.
+pub fn accept<F>(received: &Received, then: impl FnOnce(Upgraded) -> F + Send + 'static) -> Reply
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    match key(received) {
+        Ok(key) => {
+            let accepted = derive_accept_key(key.as_bytes());
+            Reply::switching("websocket", vec![("sec-websocket-accept".to_owned(), accepted)], then)
+        }
+        Err(reply) => reply,
+    }
+}
+
+fn key(received: &Received) -> Result<&str, Reply> {
+    if received.method != "GET" {
+        return Err(Reply::text(405, "a websocket is opened with GET").header("allow", "GET"));
+    }
+    let all = |name: &'static str| {
+        received.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
+    let says = |name, word: &str| {
+        all(name).flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
+    };
+    if !says("upgrade", "websocket") || !says("connection", "upgrade") {
+        return Err(Reply::text(426, "this is a websocket").header("upgrade", "websocket"));
+    }
+    if !all("sec-websocket-version").eq(["13"]) {
+        return Err(Reply::text(426, "version 13 of websockets is served").header("sec-websocket-version", "13"));
+    }
+    if received.body.is_some() {
+        return Err(Reply::text(400, "a request to open a websocket has no body").closing());
+    }
+    let mut keys = all("sec-websocket-key");
+    match (keys.next().filter(|key| is_key(key)), keys.next()) {
+        (Some(key), None) => Ok(key),
+        _ => Err(Reply::text(400, "exactly one sec-websocket-key of 16 bytes in base64 is needed")),
+    }
+}
+
+/// 16 bytes in base64 (RFC 4648, section 4): 22 digits and two signs of equality.
+fn is_key(key: &str) -> bool {
+    let digits = key.strip_suffix("==").unwrap_or_default();
+    digits.len() == 22 && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}

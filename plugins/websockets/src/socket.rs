@@ -1,0 +1,155 @@
+//! A websocket, once it is open.
+
+use std::time::Duration;
+
+use async_tungstenite::WebSocketStream;
+use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use async_tungstenite::tungstenite::{self, Error};
+use futures_lite::StreamExt;
+use futures_lite::future::or;
+use theater_http_listener::{Config, Upgraded};
+use theater_plugin_api::Host;
+
+/// How long a client may take to answer a close, and the rest of what was written to leave.
+const LINGER: Duration = Duration::from_secs(2);
+/// What an idle connection costs: room for a short message.
+const READ_BUFFER: usize = 4 << 10;
+
+/// A whole message, or a ping or pong between messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Message {
+    /// UTF-8.
+    Text(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+    /// Up to 125 bytes; one that came has been answered.
+    Ping(Vec<u8>),
+    /// Up to 125 bytes.
+    Pong(Vec<u8>),
+}
+
+/// Why a websocket is closed (RFC 6455, section 7.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Code {
+    /// 1000: it has done what it was for.
+    Normal,
+    /// 1001: the server goes away.
+    Away,
+    /// 1002: frames that are none.
+    Protocol,
+    /// 1007: text that is not UTF-8.
+    Utf8,
+    /// 1009: a message over the limit.
+    TooBig,
+    /// 1013: the client reads too slowly.
+    Again,
+}
+
+impl Code {
+    fn frame(self) -> CloseFrame {
+        let (code, reason) = match self {
+            Self::Normal => (CloseCode::Normal, ""),
+            Self::Away => (CloseCode::Away, "the server goes away"),
+            Self::Protocol => (CloseCode::Protocol, "not the websocket protocol"),
+            Self::Utf8 => (CloseCode::Invalid, "text is UTF-8"),
+            Self::TooBig => (CloseCode::Size, "the message is too big"),
+            Self::Again => (CloseCode::Again, "messages are read too slowly"),
+        };
+        CloseFrame { code, reason: reason.into() }
+    }
+}
+
+/// An open websocket.
+pub struct Socket {
+    stream: WebSocketStream<Upgraded>,
+    host: Host,
+    patience: Duration,
+    fault: Option<Code>,
+}
+
+impl Socket {
+    /// Over a connection that has switched. Messages have at most `max_body_bytes`, and a client at most `read_timeout_ms`
+    /// to read one.
+    pub async fn new(host: Host, upgraded: Upgraded, config: &Config) -> Self {
+        let most = usize::try_from(config.max_body_bytes).unwrap_or(usize::MAX);
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(most))
+            .max_frame_size(Some(most));
+        let stream = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(limits)).await;
+        Self { stream, host, patience: Duration::from_millis(config.read_timeout_ms), fault: None }
+    }
+
+    /// The next message; none when the client has closed, is gone, or has sent what is none. May be dropped while it waits.
+    pub async fn next(&mut self) -> Option<Message> {
+        loop {
+            let read = self.stream.next().await?;
+            match read {
+                Ok(tungstenite::Message::Text(text)) => return Some(Message::Text(text.as_str().to_owned())),
+                Ok(tungstenite::Message::Binary(bytes)) => return Some(Message::Binary(bytes.into())),
+                Ok(tungstenite::Message::Ping(bytes)) => return Some(Message::Ping(bytes.into())),
+                Ok(tungstenite::Message::Pong(bytes)) => return Some(Message::Pong(bytes.into())),
+                // The answer to it leaves with the next read, which finds the end.
+                Ok(tungstenite::Message::Close(_) | tungstenite::Message::Frame(_)) => {}
+                Err(error) => {
+                    self.fault = fault(&error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Sends a message; false when the client is gone, or has not read for too long.
+    pub async fn send(&mut self, message: Message) -> bool {
+        let message = match message {
+            Message::Text(text) => tungstenite::Message::text(text),
+            Message::Binary(bytes) => tungstenite::Message::binary(bytes),
+            Message::Ping(bytes) => tungstenite::Message::Ping(bytes.into()),
+            Message::Pong(bytes) => tungstenite::Message::Pong(bytes.into()),
+        };
+        let (host, patience) = (&self.host, self.patience);
+        let late = async {
+            host.sleep(patience).await;
+            None
+        };
+        match or(async { Some(self.stream.send(message).await) }, late).await {
+            Some(sent) => sent.is_ok(),
+            None => {
+                self.host.count("slow_clients", 1.0);
+                self.fault = Some(Code::Again);
+                false
+            }
+        }
+    }
+
+    /// Ends the connection: with the code of what went wrong, if something did, else with `code` unless the client has closed
+    /// already.
+    pub async fn close(self, code: Option<Code>) {
+        let Self { mut stream, host, fault, .. } = self;
+        if let Some(code) = fault.or(code) {
+            let goodbye = async {
+                // A client that is gone hears nothing.
+                if stream.close(Some(code.frame())).await.is_ok() && fault.is_none() {
+                    while let Some(Ok(_)) = stream.next().await {}
+                }
+            };
+            or(goodbye, host.sleep(LINGER)).await;
+        }
+        stream.into_inner().close().await;
+    }
+}
+
+fn fault(error: &Error) -> Option<Code> {
+    match error {
+        Error::Capacity(_) => Some(Code::TooBig),
+        Error::Utf8(_) => Some(Code::Utf8),
+        // The connection broke without a close.
+        Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(Code::Protocol),
+        _ => None,
+    }
+}
