@@ -493,12 +493,31 @@ impl Waiting {
         let attached = handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
         // Guest time stops while the call waits.
         clock.pause();
+        let unended = Unended { actor, plugin: &attached.plugin, import };
         let answer = actor.core().watch.polls(actor.id(), &attached.plugin, self.future).await;
+        std::mem::forget(unended);
         clock.resume();
         let mut exchange = Exchange::of(self.arguments);
         *exchange.ask().2 = Some(answer);
         let given = answered(&mut exchange);
         finish(guest, import, exchange, given, self.begun)
+    }
+}
+
+/// A wait that is not over. Dropped with it when the call's time is, it tells whose function the call waited for.
+struct Unended<'a> {
+    actor: &'a Shared,
+    plugin: &'a Plugin,
+    import: &'a Import,
+}
+
+impl Drop for Unended<'_> {
+    fn drop(&mut self) {
+        // A stop interrupts waits as a matter of course.
+        if !self.actor.is_interrupted() {
+            let what = format!("{} had not ended when the time of the call was over", self.import.label);
+            self.actor.report_fault(self.plugin, "P0111", &what);
+        }
     }
 }
 

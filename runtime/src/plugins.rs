@@ -127,6 +127,7 @@ impl PluginProblem {
             Problem::Read(_) => "P0002",
             Problem::NotLibrary(_) => "P0003",
             Problem::NoDescriptor => "P0004",
+            Problem::Section(SectionError::Layout(_)) => "P0023",
             Problem::Section(_) => "P0005",
             Problem::Architecture { .. } => "P0006",
             Problem::TooNew(_) => "P0007",

@@ -136,7 +136,7 @@ impl Group {
             return Ok(*status);
         }
         // A group whose last process is the zombie that leads it takes signals without effect.
-        self.signal_all(Signal::KILL).or_else(gone)?;
+        self.signal_all(Signal::KILL).or_else(beyond)?;
         self.ended().await?;
         let mut child = self.lock();
         let Some(ended) = child.as_mut() else {
@@ -168,8 +168,10 @@ fn number(child: &Child) -> io::Result<Pid> {
     number.ok_or_else(|| io::Error::other("the system gave a number that no process has"))
 }
 
-fn gone(error: io::Error) -> io::Result<()> {
-    if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) { Ok(()) } else { Err(error) }
+/// One that is gone, or that has another user's rights by now, takes no signal; its end can be waited for all the same.
+fn beyond(error: io::Error) -> io::Result<()> {
+    let errno = rustix::io::Errno::from_io_error(&error);
+    if matches!(errno, Some(rustix::io::Errno::SRCH | rustix::io::Errno::PERM)) { Ok(()) } else { Err(error) }
 }
 
 /// The exit code, or -n when signal n ended the program.

@@ -14,18 +14,17 @@ pub struct Captured {
 }
 
 /// Reads a pipe to its end and keeps its first `most` bytes; what follows is read and counted, so that the program is not
-/// held up by it.
+/// held up by it. What was read by then stays when this is dropped before the end.
 ///
 /// # Errors
 /// What the system says.
-pub async fn capture(pipe: Option<impl AsyncRead + Unpin>, most: usize) -> io::Result<Captured> {
-    let mut captured = Captured::default();
-    let Some(mut pipe) = pipe else { return Ok(captured) };
+pub async fn capture(pipe: Option<impl AsyncRead + Unpin>, most: usize, captured: &mut Captured) -> io::Result<()> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
     let mut buffer = vec![0; 16 << 10];
     loop {
         let length = pipe.read(&mut buffer).await?;
         if length == 0 {
-            return Ok(captured);
+            return Ok(());
         }
         captured.total += length as u64;
         let room = most.saturating_sub(captured.bytes.len()).min(length);
@@ -42,9 +41,12 @@ mod tests {
     fn what_is_above_the_bound_is_counted() {
         let bytes = [7_u8; 100_000];
         for (most, kept) in [(0, 0), (10, 10), (20_000, 20_000), (200_000, 100_000)] {
-            let captured = block_on(capture(Some(&bytes[..]), most)).unwrap();
+            let mut captured = Captured::default();
+            block_on(capture(Some(&bytes[..]), most, &mut captured)).unwrap();
             assert_eq!((captured.bytes.len(), captured.total), (kept, 100_000));
         }
-        assert_eq!(block_on(capture(None::<&[u8]>, 10)).unwrap(), Captured::default());
+        let mut captured = Captured::default();
+        block_on(capture(None::<&[u8]>, 10, &mut captured)).unwrap();
+        assert_eq!(captured, Captured::default());
     }
 }

@@ -19,6 +19,8 @@ use crate::theater::simple::filesystem::{CommandError, CommandResult, CommandSuc
 pub const NIX: &str = "nix";
 /// Most bytes of standard output that are answered, and of standard error.
 const MOST_OUTPUT: usize = 1 << 20;
+/// How long, once the program has ended, pipes are waited for that somebody else still holds.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// The programs of `allowed_commands` with their files, as found when this was made.
 #[derive(Debug, Clone)]
@@ -91,7 +93,7 @@ pub async fn run(
         host.cancelled().await;
         End::Stopped
     };
-    match or(or(to_its_end(running), late), stopped).await {
+    match or(or(to_its_end(host, running), late), stopped).await {
         End::Stopped => Err(Error::Stopped),
         End::Late => failed(format!(
             "ran into the timeout of {} ms (command_timeout_ms) and was killed with all it started",
@@ -112,16 +114,26 @@ enum End {
     Stopped,
 }
 
-async fn to_its_end(running: Running) -> End {
+async fn to_its_end(host: &Host, running: Running) -> End {
     let Running { group, stdout, stderr, .. } = running;
+    let (mut out, mut err) = (Captured::default(), Captured::default());
     let status = async {
         group.ended().await?;
         group.reap().await
     };
-    let output = zip(capture(stdout, MOST_OUTPUT), capture(stderr, MOST_OUTPUT));
-    match zip(status, output).await {
-        (Ok(status), (Ok(stdout), Ok(stderr))) => End::Ended(exit_code(status), stdout, stderr),
-        (Err(error), _) | (_, (Err(error), _)) | (_, (_, Err(error))) => End::Failed(error),
+    // Whoever left the group and holds a pipe is not waited for.
+    let alone = async {
+        group.ended().await?;
+        host.sleep(SILENCE).await;
+        Ok(())
+    };
+    let output = async {
+        let (out, err) = zip(capture(stdout, MOST_OUTPUT, &mut out), capture(stderr, MOST_OUTPUT, &mut err)).await;
+        out.and(err)
+    };
+    match zip(status, or(output, alone)).await {
+        (Ok(status), Ok(())) => End::Ended(exit_code(status), out, err),
+        (Err(error), _) | (_, Err(error)) => End::Failed(error),
     }
 }
 

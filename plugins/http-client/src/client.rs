@@ -27,6 +27,7 @@ impl Asked {
 pub struct Client {
     config: Config,
     hosts: Vec<Pattern>,
+    exchange: Exchange,
     surf: surf::Client,
 }
 
@@ -50,7 +51,12 @@ impl Client {
     pub fn new(config: Config, dialler: Dialler) -> Result<Self, String> {
         let hosts = config.hosts()?;
         let exchange = Exchange::new(dialler, config.ca_files.clone(), config.max_response_bytes);
-        Ok(Self { config, hosts, surf: surf::Client::with_http_client(exchange) })
+        Ok(Self { config, hosts, surf: surf::Client::with_http_client(exchange.clone()), exchange })
+    }
+
+    /// Its connections.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
     }
 
     pub fn config(&self) -> &Config {
@@ -61,17 +67,25 @@ impl Client {
         let mut target = Target::parse(&asked.uri)?;
         let mut wanted = checked(asked)?;
         self.allow(&target, &wanted.method)?;
-        for _ in 0..=self.config.max_redirects {
-            let answer = self.once(&target, wanted.clone()).await?;
-            let Some(location) = answer.location().filter(|_| self.config.max_redirects > 0) else {
+        let most = self.config.max_redirects;
+        for redirects in 0.. {
+            let answer = self.once(&target, wanted.clone()).await.map_err(|error| match error {
+                // Only what the actor asked for itself is a matter of its manifest.
+                Error::Private(name) if redirects > 0 => Error::Dial(theater_dialler::Error::NotPublic(name)),
+                error => error,
+            })?;
+            let Some(location) = answer.location().filter(|_| most > 0) else {
                 return Ok(answer);
             };
+            if redirects == most {
+                break;
+            }
             let next = target.join(location)?;
             wanted.follow(answer.status, &target, &next);
             self.allow_redirect(&target, &next, &wanted.method)?;
             target = next;
         }
-        Err(Error::Redirects { last: target.to_string(), most: self.config.max_redirects })
+        Err(Error::Redirects { last: target.to_string(), most })
     }
 
     async fn once(&self, target: &Target, wanted: Wanted) -> Result<Answer, Error> {

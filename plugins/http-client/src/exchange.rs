@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,8 +44,8 @@ impl Answer {
     }
 }
 
-/// Makes and keeps connections. Those that are idle for longer than this are closed.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a connection is kept idle; it is closed within twice that.
+pub const IDLE: Duration = Duration::from_secs(30);
 /// The most idle connections that are kept.
 const KEPT: usize = 16;
 
@@ -58,6 +59,8 @@ struct Inner {
     most: u64,
     tls: OnceLock<TlsConnector>,
     idle: Mutex<Vec<Idle>>,
+    /// Somebody prunes.
+    pruned: AtomicBool,
 }
 
 struct Idle {
@@ -95,8 +98,22 @@ impl surf::HttpClient for Exchange {
 
 impl Exchange {
     pub fn new(dialler: Dialler, ca_files: Vec<PathBuf>, most: u64) -> Self {
-        let (tls, idle) = (OnceLock::new(), Mutex::default());
-        Self(Arc::new(Inner { dialler, ca_files, most, tls, idle }))
+        let (tls, idle, pruned) = (OnceLock::new(), Mutex::default(), AtomicBool::new(false));
+        Self(Arc::new(Inner { dialler, ca_files, most, tls, idle, pruned }))
+    }
+
+    /// Whether connections are kept that nobody prunes yet: whoever is told so does it.
+    pub fn begins_to_keep(&self) -> bool {
+        !self.0.idle().is_empty() && !self.0.pruned.swap(true, Ordering::SeqCst)
+    }
+
+    /// Closes what has been idle for too long; whether there is something left to look after.
+    pub fn prune(&self) -> bool {
+        let mut idle = self.0.idle();
+        idle.retain(|kept| kept.since.elapsed() < IDLE);
+        // Under the lock, as what is kept next.
+        self.0.pruned.store(!idle.is_empty(), Ordering::SeqCst);
+        !idle.is_empty()
     }
 }
 

@@ -93,8 +93,10 @@ impl Plugin for HttpClient {
 
     async fn resolve(&self, url: &str, _: &str, ceiling: &Value) -> Result<Vec<u8>, String> {
         let mut config = if ceiling.is_null() { Config::of_an_operator() } else { config::read(ceiling)? };
-        config.timeout_ms = COMPONENT_TIMEOUT_MS;
-        config.max_response_bytes = MAX_COMPONENT_BYTES;
+        // A component may be larger than a response, unless whoever asks is held to less.
+        let at_most = |key: &str, most: u64| ceiling.get(key).and_then(Value::as_u64).map_or(most, |own| own.min(most));
+        config.timeout_ms = at_most("timeout_ms", COMPONENT_TIMEOUT_MS);
+        config.max_response_bytes = at_most("max_response_bytes", MAX_COMPONENT_BYTES);
         let dialler = Dialler::new(config.allow_private_addresses);
         let requests = Requests::new(self.host.clone(), config, dialler)?;
         let response = requests.send(Asked::get(url)).await.map_err(|error| format!("{url}: {error}"))?;
@@ -135,6 +137,14 @@ impl Requests {
         };
         let answer = or(or(self.client.send(asked), late), stopped).await;
         self.host.count("requests", 1.0);
+        if self.client.exchange().begins_to_keep() {
+            let (host, exchange) = (self.host.clone(), self.client.exchange().clone());
+            self.host.spawn(async move {
+                while exchange.prune() {
+                    host.sleep(exchange::IDLE).await;
+                }
+            });
+        }
         match &answer {
             Ok(answer) => self.host.count("received_bytes", answer.body.as_ref().map_or(0, Vec::len) as f64),
             Err(error) => self.host.count(if error.is_denial() { "denied" } else { "failed" }, 1.0),

@@ -8,6 +8,10 @@ use crate::exchange::Answer;
 
 const MOST_HEAD: usize = 64 << 10;
 const MOST_HEADERS: usize = 256;
+/// The most answers of the kind of 100 before the answer.
+const MOST_INTERIM: usize = 16;
+/// The most bytes of a body's lines beyond what its content explains: lengths of chunks, their extensions, trailers.
+const MOST_FRAMING: usize = 1 << 20;
 
 /// A connection's bytes: what has arrived and is not used yet.
 pub struct Reading {
@@ -51,6 +55,8 @@ impl Reading {
             std::io::ErrorKind::UnexpectedEof => Error::Early(self.host.clone()),
             _ => Error::Broken { host: self.host.clone(), source },
         })?;
+        self.bytes.drain(..self.start);
+        self.start = 0;
         self.bytes.extend_from_slice(buffer.get(..read).unwrap_or_default());
         Ok(read > 0)
     }
@@ -111,12 +117,14 @@ struct Head {
 
 /// Reads a response, and whether another may follow on the connection.
 pub async fn read(reading: &mut Reading, to_head: bool, most: u64) -> Result<(Answer, bool), Error> {
+    let mut heads = 0;
     let head = loop {
         let head = head(reading, to_head).await?;
         // 100 and its like come before the answer; 101 was not asked for.
         match head.status {
             101 => return Err(reading.wrong("it switches to another protocol unasked")),
-            100..=199 => {}
+            100..=199 if heads < MOST_INTERIM => heads += 1,
+            100..=199 => return Err(reading.wrong("its answer does not come")),
             _ => break head,
         }
     };
@@ -152,8 +160,13 @@ fn bound(reading: &Reading, length: u64, most: u64) -> Result<(), Error> {
 
 async fn chunks(reading: &mut Reading, most: u64) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
+    let mut framing = 0;
     loop {
         let line = reading.line().await?;
+        framing += line.len();
+        if framing > body.len().saturating_mul(32).saturating_add(MOST_FRAMING) {
+            return Err(reading.wrong("it says more of its chunks than in them"));
+        }
         let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
         let digits = std::str::from_utf8(digits).unwrap_or_default();
         let fits = (1..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());

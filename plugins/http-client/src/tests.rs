@@ -442,10 +442,8 @@ fn connections_are_kept_and_a_closed_one_is_made_again() {
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
     let closing =
         Server::start((0..3).map(|_| Says::Last("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx".into())).collect());
-    let mut posted = request("POST", &closing.url("/"));
-    posted.body = Some(b"1".to_vec().into());
     for _ in 0..3 {
-        assert_eq!(keeping.send(posted.clone()).unwrap().status, 200);
+        assert_eq!(keeping.body(&closing.url("/")), "x");
     }
     assert_eq!(closing.connections.load(Ordering::SeqCst), 3);
     let said = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx";
@@ -592,5 +590,6 @@ fn a_component_is_fetched_over_tls_as_far_as_whoever_asks_may_reach() {
     let error = block_on(plugin.resolve(&format!("https://localhost:{port}/"), "actor", &ceiling)).unwrap_err();
     assert!(error.contains("status 404"), "{error}");
     // An operator trusts what the system trusts.
-    assert!(block_on(plugin.resolve(&url, "", &Value::Null)).unwrap_err().contains("localhost"));
+    let error = block_on(plugin.resolve(&url, "", &Value::Null)).unwrap_err();
+    assert!(error.contains("TLS failed") || error.contains("trusts no certificate"), "{error}");
 }

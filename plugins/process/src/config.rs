@@ -75,7 +75,7 @@ impl Config {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // Whether a folder that is not allowed exists is not told.
         let below = |path: &Path| self.allowed_paths.iter().any(|allowed| path.starts_with(allowed));
-        if !below(Path::new(&cwd)) {
+        if !below(Path::new(&cwd)) || cwd.split('/').any(|part| part == "..") {
             return Err(Error::Path(cwd));
         }
         let folder = rustix::fs::open(cwd.as_str(), flags, Mode::empty()).map_err(|error| failed(error.into()))?;

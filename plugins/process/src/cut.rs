@@ -1,5 +1,7 @@
 //! Output, cut into calls.
 
+use std::collections::VecDeque;
+
 use serde::de::IgnoredAny;
 
 /// How output is cut; sizes are in bytes.
@@ -22,6 +24,38 @@ pub enum Piece {
     Give(Vec<u8>),
     /// For the record alone.
     Keep(Vec<u8>),
+}
+
+/// Pieces that wait for the actor, first in, first out.
+#[derive(Debug, Default)]
+pub struct Queue {
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// What it holds, in bytes; a piece costs some even when it is empty.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn push(&mut self, pieces: impl IntoIterator<Item = Piece>) {
+        for piece in pieces {
+            self.bytes += cost(&piece);
+            self.pieces.push_back(piece);
+        }
+    }
+
+    pub fn pop(&mut self) -> Option<Piece> {
+        let piece = self.pieces.pop_front()?;
+        self.bytes -= cost(&piece);
+        Some(piece)
+    }
+}
+
+fn cost(piece: &Piece) -> usize {
+    let (Piece::Give(bytes) | Piece::Keep(bytes)) = piece;
+    size_of::<Piece>() + bytes.len()
 }
 
 /// One stream on its way.
@@ -90,7 +124,9 @@ impl Cutter {
 
     /// A line, or with `part` a part of one.
     fn piece(&self, bytes: Vec<u8>, part: bool) -> Piece {
-        let json = || !part && serde_json::from_slice::<IgnoredAny>(&bytes).is_ok();
+        let is_json = |text| serde_json::from_str::<IgnoredAny>(text).is_ok();
+        // JSON is UTF-8, inside of strings too (RFC 8259, section 8.1).
+        let json = || !part && std::str::from_utf8(&bytes).is_ok_and(is_json);
         if matches!(self.mode, Mode::Json(_)) && !json() { Piece::Keep(bytes) } else { Piece::Give(bytes) }
     }
 }
@@ -142,8 +178,19 @@ mod tests {
         let output = "{\"a\": 1}\nno\n[1, 2]\n\n3\n\"x\"\n{\"a\": 1} 2\ntrue";
         let expected = ["{\"a\": 1}", "kept no", "[1, 2]", "kept ", "3", "\"x\"", "kept {\"a\": 1} 2", "true"];
         always(Mode::Json(20), output, &expected);
+        let mut cutter = Cutter::new(Mode::Json(9));
+        assert_eq!(cutter.push(b"\"\xff\"\n"), [Piece::Keep(b"\"\xff\"".to_vec())]);
         // Half of a value is none, even if it looks like one.
         always(Mode::Json(3), "123456\n12\n", &["kept 123", "kept 456", "12"]);
+    }
+
+    #[test]
+    fn a_queue_counts_empty_pieces_too() {
+        let mut queue = Queue::default();
+        queue.push([Piece::Give(Vec::new()), Piece::Keep(vec![1, 2])]);
+        assert!(queue.bytes() > 2 * size_of::<Vec<u8>>());
+        assert_eq!((queue.pop(), queue.pop()), (Some(Piece::Give(Vec::new())), Some(Piece::Keep(vec![1, 2]))));
+        assert_eq!((queue.pop(), queue.bytes()), (None, 0));
     }
 
     /// [process-21] [process-22]

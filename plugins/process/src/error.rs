@@ -79,6 +79,19 @@ pub enum Error {
     /// Its standard input was closed.
     #[error("the standard input of the program {0} is closed")]
     Closed(u64),
+    /// Program and actor wait for each other.
+    #[error(
+        "the program {id} has taken {written} of {of} bytes and takes no more before the actor takes what it has said: write \
+         less at a time"
+    )]
+    Stuck {
+        /// Its id.
+        id: u64,
+        /// How many bytes it took.
+        written: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// A number that is no signal.
     #[error("{0} is no signal: they have the numbers 1 to 64")]
     Signal(u32),

@@ -16,8 +16,9 @@
 //! config = { allowed_programs = ["git", "/usr/bin/make"], allowed_paths = ["work"], max_processes = 2 }
 //! ```
 //!
-//! Reading waits for the actor: while it is busy, or its mailbox is full, a program that writes more than a pipe holds waits
-//! too, and nothing is dropped. A program leads a process group: at its end, at the actor's and after a kill the whole group
+//! Reading waits for the actor: while it is busy, or its mailbox is full, `max_output_buffer` bytes of each stream are kept;
+//! then a program that writes more than a pipe holds waits too, and nothing is dropped. An actor that itself waits in
+//! `os-write-stdin` for such a program is told so: neither would ever end. A program leads a process group: at its end, at the actor's and after a kill the whole group
 //! is killed. What leaves the group (`setsid(1)`) escapes that, as does everything when `theater` itself is killed with
 //! SIGKILL. Programs run with the rights of the process.
 
@@ -33,7 +34,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use blocking::unblock;
@@ -65,31 +68,49 @@ theater_plugin_api::bindings! {
 /// Between SIGTERM and SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The plugin: it keeps nothing.
-pub struct Processes;
+/// The plugin: how many programs each actor has started, so that a restart gives no id twice.
+#[derive(Default)]
+pub struct Processes {
+    started: Mutex<HashMap<String, Arc<AtomicU64>>>,
+}
+
+impl Processes {
+    fn started(&self) -> MutexGuard<'_, HashMap<String, Arc<AtomicU64>>> {
+        // Every change under the lock is one step.
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Plugin for Processes {
     type Handler = Shell;
 
     fn init(_: Host) -> Result<Self, String> {
-        Ok(Self)
+        Ok(Self::default())
     }
 
     async fn attach(&self, host: Host, attachment: Attachment) -> Result<Shell, String> {
         let config: Config = attachment.config()?;
-        let config = unblock(move || config.looked_up()).await;
-        Ok(Shell { host, config, table: Arc::default() })
+        let config = Arc::new(unblock(move || config.looked_up()).await);
+        let last = Arc::clone(self.started().entry(host.whose()?.actor).or_default());
+        Ok(Shell { host, config, table: Arc::new(Table::new(last)) })
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
         config::narrow(ceiling, requested)
+    }
+
+    const FORGETS: bool = true;
+
+    async fn forget(&self, actor: &str) -> Result<(), String> {
+        self.started().remove(actor);
+        Ok(())
     }
 }
 
 /// One actor's programs.
 pub struct Shell {
     host: Host,
-    config: Config,
+    config: Arc<Config>,
     table: Arc<Table>,
 }
 
@@ -129,14 +150,16 @@ impl Handler for Shell {
 impl Shell {
     async fn start(&self, asked: ProcessConfig) -> Result<u64, Error> {
         let timeout = asked.execution_timeout;
-        let start = Start::allowed(&self.config, asked)?;
+        let config = Arc::clone(&self.config);
+        let start = unblock(move || Start::allowed(&config, asked)).await?;
         let place = self.table.enter(self.config.max_processes)?;
         let (program, pipes) = Program::start(start).await?;
         let (id, program) = place.fill(program);
         self.host.count("started", 1.0);
         let (host, table) = (self.host.clone(), Arc::clone(&self.table));
+        let most = usize::try_from(self.config.max_output_buffer).unwrap_or(usize::MAX);
         self.host.spawn(async move {
-            let code = program::attend(&host, id, &program, pipes, timeout).await;
+            let code = program::attend(&host, id, &program, pipes, timeout, most).await;
             drop(program);
             host.count("ended", 1.0);
             tell_exit(&host, &table, id, code).await;
@@ -153,7 +176,7 @@ impl Shell {
             self.host.cancelled().await;
             Err(Error::Stopped)
         };
-        or(program.write(id, &data), stopped).await
+        or(program.write(&self.host, id, &data), stopped).await
     }
 
     async fn kill(&self, id: u64) -> Result<(), Error> {

@@ -72,7 +72,7 @@ fn allows(config: &Value, act: &Act) -> bool {
 #[test]
 fn ten_thousand_pairs_allow_exactly_what_both_allow() {
     let (mut allowed, mut count) = (0, 0);
-    for pair in pairs(&Processes, "process", 1, 10_000, config("/srv")) {
+    for pair in pairs(&Processes::default(), "process", 1, 10_000, config("/srv")) {
         for act in acts("/srv") {
             count += 1;
             allowed += u32::from(pair.exactly(&act, allows));
@@ -90,7 +90,7 @@ fn programs_under_hundreds_of_pairs_start_only_where_both_allow() {
         std::fs::create_dir_all(format!("{root}{folder}")).unwrap();
     }
     let mut started = 0;
-    for pair in pairs(&Processes, "process", 2, 300, config(&root)) {
+    for pair in pairs(&Processes::default(), "process", 2, 300, config(&root)) {
         let host = FakeHost::new();
         let shell = block_on(attach::<Processes>(&host, "process", pair.narrowed.clone())).unwrap();
         for (number, folder) in FOLDERS.into_iter().enumerate() {

@@ -1,9 +1,11 @@
 //! One running program: its pipes, its end.
 
 use std::io;
+use std::pin::Pin;
 use std::process::{ChildStderr, ChildStdin, ChildStdout};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::Async;
 use futures_lite::future::{or, zip};
@@ -12,12 +14,14 @@ use theater_child_process::{Group, Running, Signal, Stdio, exit_code};
 use theater_plugin_api::{Bytes, CallError, Host, Level};
 
 use crate::config::Start;
-use crate::cut::{Cutter, Mode, Piece};
+use crate::cut::{Cutter, Mode, Piece, Queue};
 use crate::error::Error;
 use crate::theater::simple::process_handlers::{handle_stderr, handle_stdout};
 
-/// How long a pipe may be silent, once the program has ended, before whoever else still holds it is left alone.
+/// How long, once the program has ended, a pipe is waited for in all that somebody else still holds.
 const SILENCE: Duration = Duration::from_secs(2);
+/// How often a write that waits looks for whom.
+const STUCK: Duration = Duration::from_millis(500);
 
 /// A program that was started.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct Program {
     pub group: Group,
     // None once closed.
     stdin: Mutex<Option<Arc<Async<ChildStdin>>>>,
+    /// How many of its streams have as much for the actor as is kept, and are not read.
+    full: AtomicU32,
 }
 
 /// Where its output is read, and how it is cut.
@@ -41,18 +47,35 @@ impl Program {
         let program = command.get_program().to_string_lossy().into_owned();
         let started = Running::start(command, Stdio::piped(), Some(folder)).await;
         let Running { group, stdin, stdout, stderr } = started.map_err(|source| Error::Start { program, source })?;
-        Ok((Self { group, stdin: Mutex::new(stdin.map(Arc::new)) }, Pipes { stdout, stderr, modes: [out, err] }))
+        let program = Self { group, stdin: Mutex::new(stdin.map(Arc::new)), full: AtomicU32::new(0) };
+        Ok((program, Pipes { stdout, stderr, modes: [out, err] }))
     }
 
-    /// Writes all of it to standard input, waiting for room.
-    pub async fn write(&self, id: u64, data: &[u8]) -> Result<u32, Error> {
+    /// Writes all of it to standard input, waiting for room. A program that does not read on since it has to write first, to
+    /// an actor that waits here, would never make any.
+    pub async fn write(&self, host: &Host, id: u64, data: &[u8]) -> Result<u32, Error> {
         let stdin = self.input().clone().ok_or(Error::Closed(id))?;
-        match (&*stdin).write_all(data).await {
-            Ok(()) => Ok(u32::try_from(data.len()).unwrap_or(u32::MAX)),
-            // Nobody reads it any more: the program has ended, or has closed it itself.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Error::Closed(id)),
-            Err(source) => Err(Error::System { id, source }),
+        let mut written = 0;
+        while let Some(rest) = data.get(written..).filter(|rest| !rest.is_empty()) {
+            let stuck = async {
+                loop {
+                    host.sleep(STUCK).await;
+                    if self.full.load(Ordering::Relaxed) > 0 {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                }
+            };
+            match or(async { (&*stdin).write(rest).await }, stuck).await {
+                Ok(length) => written += length,
+                // Nobody reads it any more: the program has ended, or has closed it itself.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(Error::Closed(id)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(Error::Stuck { id, written, of: data.len() });
+                }
+                Err(source) => return Err(Error::System { id, source }),
+            }
         }
+        Ok(u32::try_from(written).unwrap_or(u32::MAX))
     }
 
     pub fn close_input(&self, id: u64) -> Result<(), Error> {
@@ -82,11 +105,13 @@ fn failed(id: u64, source: io::Error) -> Error {
 }
 
 /// Brings a program's output to the actor until there is no more, and ends with its exit code.
-pub async fn attend(host: &Host, id: u64, program: &Program, pipes: Pipes, timeout: Option<u64>) -> i32 {
+pub async fn attend(host: &Host, id: u64, program: &Program, pipes: Pipes, timeout: Option<u64>, most: usize) -> i32 {
     let Pipes { stdout, stderr, modes: [out, err] } = pipes;
     let ended = end(host, id, program, timeout);
-    let (out, err) =
-        (Stream { host, id, program, mode: out, errors: false }, Stream { host, id, program, mode: err, errors: true });
+    let (out, err) = (
+        Stream { host, id, program, mode: out, most, errors: false },
+        Stream { host, id, program, mode: err, most, errors: true },
+    );
     let (code, _) = zip(ended, zip(out.bring(stdout), err.bring(stderr))).await;
     code
 }
@@ -115,50 +140,110 @@ async fn end(host: &Host, id: u64, program: &Program, timeout: Option<u64>) -> i
     }
 }
 
+/// A call of the actor with a piece of output.
+type Giving<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+
+/// What has come to its end.
+enum Step {
+    Read(io::Result<usize>),
+    Given(bool),
+}
+
+/// While it lives, a stream is not read since the actor has enough to do.
+struct Full<'a>(Option<&'a AtomicU32>);
+
+impl<'a> Full<'a> {
+    fn new(count: &'a AtomicU32, open: bool) -> Self {
+        if open {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(open.then_some(count))
+    }
+}
+
+impl Drop for Full<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.0 {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Standard output or standard error.
 struct Stream<'a> {
     host: &'a Host,
     id: u64,
     program: &'a Program,
     mode: Mode,
+    /// The most bytes that wait for the actor.
+    most: usize,
     errors: bool,
 }
 
 impl Stream<'_> {
+    /// Reads on while the actor is busy, up to as much as one call may carry; then reading waits for the actor.
     async fn bring(&self, pipe: Option<impl AsyncRead + Unpin>) {
         let Some(mut pipe) = pipe else { return };
         let mut cutter = Cutter::new(self.mode);
         let mut buffer = vec![0; cutter.room()];
+        let (mut waiting, mut left, mut open) = (Queue::default(), SILENCE, true);
+        let mut giving: Option<Giving<'_>> = None;
         loop {
-            let length = match self.read(&mut pipe, &mut buffer).await {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) => {
-                    self.host.log(Level::Error, &format!("{} cannot be read: {error}", self.name()));
-                    break;
+            if giving.is_none() {
+                giving = waiting.pop().map(|piece| Box::pin(self.give(piece)) as Giving<'_>);
+            }
+            let reads = open && waiting.bytes() < self.most;
+            let read = async { Step::Read(self.read(&mut pipe, &mut buffer, &mut left).await) };
+            let step = match &mut giving {
+                None if !open => return,
+                None => read.await,
+                Some(giving) if reads => or(async { Step::Given(giving.await) }, read).await,
+                Some(giving) => {
+                    drop(read);
+                    let _full = Full::new(&self.program.full, open);
+                    Step::Given(giving.await)
                 }
             };
-            self.host.count("output_bytes", length as f64);
-            for piece in cutter.push(buffer.get(..length).unwrap_or_default()) {
-                if !self.give(piece).await {
-                    return;
+            match step {
+                Step::Given(true) => giving = None,
+                Step::Given(false) => return,
+                Step::Read(Ok(0)) => {
+                    open = false;
+                    waiting.push(cutter.finish());
+                }
+                Step::Read(Ok(length)) => {
+                    self.host.count("output_bytes", length as f64);
+                    waiting.push(cutter.push(buffer.get(..length).unwrap_or_default()));
+                }
+                Step::Read(Err(error)) => {
+                    self.host.log(Level::Error, &format!("{} cannot be read: {error}", self.name()));
+                    open = false;
+                    waiting.push(cutter.finish());
                 }
             }
         }
-        if let Some(piece) = cutter.finish() {
-            self.give(piece).await;
-        }
     }
 
-    /// More output; 0 at its end, and when the program has ended and nobody else has written for a while.
-    async fn read(&self, pipe: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> io::Result<usize> {
+    /// More output; 0 at its end, and when the program has ended and what others wrote has been waited for long enough.
+    async fn read(
+        &self,
+        pipe: &mut (impl AsyncRead + Unpin),
+        buffer: &mut [u8],
+        left: &mut Duration,
+    ) -> io::Result<usize> {
+        let ended = self.program.group.status().is_some();
+        let (since, patience) = (Instant::now(), *left);
         let silence = async {
             self.program.group.ended().await?;
-            self.host.sleep(SILENCE).await;
+            self.host.sleep(patience).await;
             self.host.log(Level::Warn, &format!("{} is held open by a process that left its group", self.name()));
             Ok(0)
         };
-        or(pipe.read(buffer), silence).await
+        let read = or(pipe.read(buffer), silence).await;
+        if ended {
+            *left = left.saturating_sub(since.elapsed());
+        }
+        read
     }
 
     /// Brings a piece; false when the actor takes no more.

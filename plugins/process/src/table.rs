@@ -1,6 +1,7 @@
 //! An actor's programs by their ids: 1, 2, 3 and so on.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,14 +15,14 @@ use crate::theater::simple::process::ProcessStatus;
 pub const LOST: i32 = -9;
 
 /// All programs the actor ever started.
-#[derive(Default)]
 pub struct Table {
     inner: Mutex<Inner>,
+    /// The newest id, of this life of the actor or one before.
+    last: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
 struct Inner {
-    last: u64,
     starting: u64,
     programs: BTreeMap<u64, Entry>,
 }
@@ -33,8 +34,9 @@ struct Entry {
 }
 
 impl Entry {
+    /// It has pipes, and so costs something, until the actor has been given all it said.
     fn runs(&self) -> bool {
-        matches!(&self.state, State::Running(program) if program.group.status().is_none())
+        matches!(self.state, State::Running(_))
     }
 }
 
@@ -48,6 +50,11 @@ enum State {
 pub struct Place<'a>(&'a Table);
 
 impl Table {
+    /// Without programs; the first id is the one behind `last`.
+    pub fn new(last: Arc<AtomicU64>) -> Self {
+        Self { inner: Mutex::default(), last }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change under the lock is one step.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -103,7 +110,7 @@ impl Table {
     pub fn lose(&self, id: u64) {
         if id > 0 {
             let mut inner = self.lock();
-            inner.last = inner.last.max(id);
+            self.last.fetch_max(id, Ordering::Relaxed);
             inner.programs.insert(id, Entry { start: now_ms(), state: State::Lost });
         }
     }
@@ -126,8 +133,7 @@ impl Place<'_> {
     pub fn fill(self, program: Program) -> (u64, Arc<Program>) {
         let program = Arc::new(program);
         let mut inner = self.0.lock();
-        inner.last += 1;
-        let id = inner.last;
+        let id = 1 + self.0.last.fetch_add(1, Ordering::Relaxed);
         inner.programs.insert(id, Entry { start: now_ms(), state: State::Running(Arc::clone(&program)) });
         (id, program)
     }

@@ -1,5 +1,7 @@
 //! A websocket, once it is open.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_tungstenite::WebSocketStream;
@@ -8,6 +10,7 @@ use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use async_tungstenite::tungstenite::{self, Error};
 use futures_lite::StreamExt;
 use futures_lite::future::or;
+use futures_sink::Sink;
 use theater_http_listener::{Config, Upgraded};
 use theater_plugin_api::Host;
 
@@ -91,7 +94,13 @@ impl Socket {
             match read {
                 Ok(tungstenite::Message::Text(text)) => return Some(Message::Text(text.as_str().to_owned())),
                 Ok(tungstenite::Message::Binary(bytes)) => return Some(Message::Binary(bytes.into())),
-                Ok(tungstenite::Message::Ping(bytes)) => return Some(Message::Ping(bytes.into())),
+                Ok(tungstenite::Message::Ping(bytes)) => {
+                    // The answer to it leaves first: a client that only asks is not answered into memory.
+                    if !self.in_time(None).await {
+                        return None;
+                    }
+                    return Some(Message::Ping(bytes.into()));
+                }
                 Ok(tungstenite::Message::Pong(bytes)) => return Some(Message::Pong(bytes.into())),
                 // The answer to it leaves with the next read, which finds the end.
                 Ok(tungstenite::Message::Close(_) | tungstenite::Message::Frame(_)) => {}
@@ -111,12 +120,24 @@ impl Socket {
             Message::Ping(bytes) => tungstenite::Message::Ping(bytes.into()),
             Message::Pong(bytes) => tungstenite::Message::Pong(bytes.into()),
         };
+        self.in_time(Some(message)).await
+    }
+
+    /// Sends a message, with all that waits before it; false when the client is gone, or has not read for too long.
+    async fn in_time(&mut self, message: Option<tungstenite::Message>) -> bool {
         let (host, patience) = (&self.host, self.patience);
         let late = async {
             host.sleep(patience).await;
             None
         };
-        match or(async { Some(self.stream.send(message).await) }, late).await {
+        let stream = &mut self.stream;
+        let sent = async {
+            Some(match message {
+                Some(message) => stream.send(message).await,
+                None => poll_fn(|context| Pin::new(&mut *stream).poll_flush(context)).await,
+            })
+        };
+        match or(sent, late).await {
             Some(sent) => sent.is_ok(),
             None => {
                 self.host.count("slow_clients", 1.0);
