@@ -386,10 +386,11 @@ pub fn texts(events: &[serde_json::Value], kind: &str) -> Vec<String> {
 }
 
 /// The names of our plugins.
-pub const OURS: [&str; 12] = [
+pub const OURS: [&str; 13] = [
     "environment",
     "filesystem",
     "http-client",
+    "http-framework",
     "http-server",
     "message-server",
     "process",

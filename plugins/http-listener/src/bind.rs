@@ -19,16 +19,20 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Whether [`Bound::new`] would have what it needs, but for the port itself.
+    ///
+    /// # Errors
+    /// A sentence that names the key, or what is wrong with the certificate.
+    pub async fn check(config: &Config) -> Result<(), String> {
+        prepared(config).await.map(drop)
+    }
+
     /// Binds what the config asks for, if its powers allow it.
     ///
     /// # Errors
     /// A sentence that names the key, or the address and why the system refuses it.
     pub async fn new(config: &Config) -> Result<Self, String> {
-        let (host, port) = powers::allowed(config)?;
-        let tls = match &config.tls {
-            Some(tls) => Some(acceptor(config, tls).await?),
-            None => None,
-        };
+        let (host, port, tls) = prepared(config).await?;
         let socket =
             TcpListener::bind(SocketAddr::new(host, port)).await.map_err(|error| refused(host, port, &error))?;
         let address = socket.local_addr().map_err(|error| refused(host, port, &error))?;
@@ -52,6 +56,16 @@ impl fmt::Debug for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bound").field("url", &self.url()).finish_non_exhaustive()
     }
+}
+
+/// The address, the port and the certificate, if there shall be one.
+async fn prepared(config: &Config) -> Result<(IpAddr, u16, Option<TlsAcceptor>), String> {
+    let (host, port) = powers::allowed(config)?;
+    let tls = match &config.tls {
+        Some(tls) => Some(acceptor(config, tls).await?),
+        None => None,
+    };
+    Ok((host, port, tls))
 }
 
 /// The certificate, if it is one that may be read. There is no plain HTTP in its place.

@@ -10,21 +10,18 @@
 //!
 //! ```no_run
 //! # async fn attach(host: theater_plugin_api::Host) -> Result<(), String> {
+//! use std::sync::Arc;
 //! use theater_http_listener::{Bound, Config, Listener, Received, Reply};
-//! use tide::listener::Listener as _;
+//!
+//! async fn answer(greeting: Arc<String>, received: Received) -> Reply {
+//!     Reply::text(200, &format!("{greeting}, {}", received.uri))
+//! }
 //!
 //! let config = Config::default();
 //! let bound = Bound::new(&config).await?;
-//! let mut app = tide::new();
-//! app.at("/").all(|mut request: tide::Request<()>| async move {
-//!     let received = Received::of(&mut request);
-//!     let uri = received.map(|received| received.uri).unwrap_or_default();
-//!     Reply::new(200, Vec::new(), Some(uri.into_bytes())).map(Reply::into_tide).map_err(|what| tide::Error::from_str(500, what))
-//! });
-//! let mut listener = Listener::new(host.clone(), bound, &config);
+//! let listener = Listener::new(host.clone(), bound, &config);
 //! let control = listener.control();
-//! listener.bind(app).await.map_err(|error| error.to_string())?;
-//! host.spawn(async move { drop(listener.accept().await) });
+//! listener.serve(Arc::new("hello".to_owned()), answer).await?;
 //! control.stop(std::time::Duration::from_secs(5)).await;
 //! # Ok(()) }
 //! ```
@@ -61,5 +58,5 @@ pub use config::{Config, Tls};
 pub use listener::{Control, Listener};
 pub use powers::narrow;
 pub use received::Received;
-pub use reply::{Reply, request_id};
+pub use reply::Reply;
 pub use upgraded::Upgraded;

@@ -16,7 +16,9 @@ use crate::bind::Bound;
 use crate::config::{Config, Limits};
 use crate::connection::{Service, refuse, serve};
 use crate::net::TcpStream;
+use crate::received::Received;
 use crate::refusal::Refusal;
+use crate::reply::Reply;
 use crate::source::Source;
 use crate::watch::{Ended, Place, Watch};
 
@@ -50,6 +52,18 @@ impl Control {
         or(self.watch.emptied(), self.host.sleep(grace)).await;
     }
 
+    /// Ends the listener as [`Control::stop`] does, and returns as soon as its port is free; what still runs after `grace` is
+    /// cut off.
+    pub async fn retire(&self, grace: Duration) {
+        self.watch.stop();
+        self.watch.freed().await;
+        let (control, host) = (self.clone(), self.host.clone());
+        self.host.spawn(async move {
+            or(control.watch.emptied(), host.sleep(grace)).await;
+            control.watch.cut();
+        });
+    }
+
     /// Ends the listener without waiting.
     pub fn end(&self) {
         self.watch.stop();
@@ -68,6 +82,34 @@ impl<S> Listener<S> {
     #[must_use]
     pub fn control(&self) -> Control {
         Control { host: self.host.clone(), watch: Arc::clone(&self.watch) }
+    }
+}
+
+impl<T: Send + Sync + 'static> Listener<Arc<T>> {
+    /// Accepts in a task of the host's until it is ended; every request is answered by `answer`.
+    ///
+    /// # Errors
+    /// It has been started before.
+    pub async fn serve<F>(mut self, state: Arc<T>, answer: fn(Arc<T>, Received) -> F) -> Result<(), String>
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let mut app = tide::with_state(state);
+        app.at("/").all(move |mut request: tide::Request<Arc<T>>| async move {
+            let reply = match Received::of(&mut request) {
+                Some(received) => answer(Arc::clone(request.state()), received).await,
+                None => Reply::text(500, "the request did not come through the listener"),
+            };
+            Ok(reply.into_tide())
+        });
+        tide::listener::Listener::bind(&mut self, app).await.map_err(|error| error.to_string())?;
+        let host = self.host.clone();
+        self.host.clone().spawn(async move {
+            if let Err(error) = tide::listener::Listener::accept(&mut self).await {
+                host.log(Level::Error, &format!("{self}: {error}"));
+            }
+        });
+        Ok(())
     }
 }
 
@@ -108,6 +150,8 @@ where
         Self: 'b,
     {
         Box::pin(async move {
+            // Dropped after the port, also where this future is dropped before its end.
+            let freed = Freed(Arc::clone(&self.watch));
             let (Some(bound), Some(service)) = (self.bound.take(), self.service.take()) else {
                 return Err(io::Error::other("bind comes before accept, and accept once"));
             };
@@ -116,6 +160,7 @@ where
             self.run(&bound, &place, &service).await;
             // The port first: whoever waits for the last place to be left may bind it again.
             drop(bound);
+            drop(freed);
             drop(place);
             Ok(())
         })
@@ -151,16 +196,18 @@ where
         // Answers are written in one piece: waiting for more would only delay them. Without it they are late, not wrong.
         drop(stream.set_nodelay(true));
         if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN)) {
+            let number = place.number();
             let (source, service) = (Source::new(stream, place, self.limits), Arc::clone(service));
-            match tls {
-                None => drop(self.host.spawn(serve(source, peer, service))),
-                Some(tls) => drop(self.host.spawn(async move {
+            let task = match tls {
+                None => self.host.spawn(serve(source, peer, service)),
+                Some(tls) => self.host.spawn(async move {
                     // A client that cannot speak TLS is not spoken to.
                     if let Some(source) = source.secure(&tls).await {
                         serve(source, peer, service).await;
                     }
-                })),
-            }
+                }),
+            };
+            self.watch.keep(number, task);
         } else if tls.is_some() {
             // What could be said would have to be said in TLS.
         } else if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN + TOLD)) {
@@ -180,6 +227,15 @@ where
         let mut deadline = None;
         // Ends by itself or with a stop, and both are seen by the loop.
         place.until(&mut deadline, Duration::from_secs(1), pause).await.ok();
+    }
+}
+
+/// Says when dropped that the port is bound no more.
+struct Freed(Arc<Watch>);
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        self.0.free();
     }
 }
 

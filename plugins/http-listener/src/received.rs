@@ -25,6 +25,22 @@ impl Received {
         request.ext_mut().remove()
     }
 
+    /// The path of the target in any of its forms (RFC 9112, section 3.2); `*` and the authority of a CONNECT are what they are.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let target = self.uri.split('?').next().unwrap_or_default();
+        match target.split_once("://") {
+            Some((_, rest)) if !target.starts_with('/') => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+            _ => target,
+        }
+    }
+
+    /// What stands behind the target's first `?`, if there is one.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.uri.split_once('?').map(|(_, query)| query)
+    }
+
     /// `GET / from 127.0.0.1:51234`, with a long target cut.
     #[must_use]
     pub fn cause(&self) -> String {

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 
+use theater_plugin_api::{Host, Level};
 use tide::StatusCode;
 
 use crate::date;
@@ -66,6 +67,12 @@ impl Reply {
         Self { status: 101, headers, body: None, closes: false, switch: Some(Switch::new(then)) }
     }
 
+    /// 204: done, and nothing to say.
+    #[must_use]
+    pub fn no_content() -> Self {
+        Self { status: 204, headers: Vec::new(), body: None, closes: false, switch: None }
+    }
+
     /// An answer in a line of text, after `503 Service Unavailable: `.
     #[must_use]
     pub fn text(status: u16, sentence: &str) -> Self {
@@ -74,9 +81,16 @@ impl Reply {
         Self { status, headers, body: Some(body.into_bytes()), closes: false, switch: None }
     }
 
-    /// 500 with the id under which the log has what happened.
+    /// 500 for a request that `cause` names: what happened goes to the log, and the client gets the id to ask about.
     #[must_use]
-    pub fn failure(id: &str) -> Self {
+    pub fn failed(host: &Host, cause: &str, what: &str) -> Self {
+        let id = request_id();
+        host.log(Level::Error, &format!("request {id} failed ({cause}): {what}"));
+        Self::failure(&id)
+    }
+
+    /// 500 with the id under which the log has what happened.
+    fn failure(id: &str) -> Self {
         Self::text(500, &format!("the request failed; its id is {id}")).header("x-request-id", id)
     }
 
@@ -196,8 +210,7 @@ fn reason(status: u16) -> &'static str {
 }
 
 /// A new id for a request, 16 hexadecimal digits: enough to find it in the log.
-#[must_use]
-pub fn request_id() -> String {
+fn request_id() -> String {
     format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 

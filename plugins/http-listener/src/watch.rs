@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use theater_plugin_api::host::Spawned;
+
 /// All places of one server.
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -23,6 +25,9 @@ struct Places {
     waits: HashMap<u64, Arc<Mutex<Wait>>>,
     next: u64,
     emptied: Option<Waker>,
+    /// The port is bound no more.
+    free: bool,
+    freed: Option<Waker>,
 }
 
 /// What one place waits for.
@@ -30,6 +35,8 @@ struct Places {
 struct Wait {
     deadline: Option<Instant>,
     waker: Option<Waker>,
+    /// What runs there, to cut it off.
+    task: Option<Spawned>,
 }
 
 /// Why a wait ended without what it waited for.
@@ -103,6 +110,48 @@ impl Watch {
         .await;
     }
 
+    /// What runs at a place; nothing when it has been left already.
+    pub(crate) fn keep(&self, number: u64, task: Spawned) {
+        if let Some(wait) = lock(&self.places).waits.get(&number) {
+            lock(wait).task = Some(task);
+        }
+    }
+
+    /// Cuts off everything that runs.
+    pub(crate) fn cut(&self) {
+        let waits: Vec<_> = lock(&self.places).waits.values().cloned().collect();
+        for wait in waits {
+            let task = lock(&wait).task.take();
+            if let Some(task) = task {
+                task.abort();
+            }
+        }
+    }
+
+    /// The port is bound no more.
+    pub(crate) fn free(&self) {
+        let mut places = lock(&self.places);
+        places.free = true;
+        let waker = places.freed.take();
+        drop(places);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ends when the port is bound no more.
+    pub(crate) async fn freed(&self) {
+        poll_fn(|context| {
+            let mut places = lock(&self.places);
+            if places.free {
+                return Poll::Ready(());
+            }
+            places.freed = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     fn leave(&self, number: u64) {
         let mut places = lock(&self.places);
         places.waits.remove(&number);
@@ -128,6 +177,10 @@ impl Drop for Place {
 }
 
 impl Place {
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(crate) fn stopping(&self) -> bool {
         self.watch.stopping()
     }

@@ -1,7 +1,7 @@
 //! From a request to the actor's call, and from its result to the answer.
 
-use theater_http_listener::{Received, Reply, request_id};
-use theater_plugin_api::{Bytes, CallError, Host, Level};
+use theater_http_listener::{Received, Reply};
+use theater_plugin_api::{Bytes, CallError, Host};
 
 use crate::queue::Queue;
 use crate::theater::simple::http_server::handle_request;
@@ -27,16 +27,11 @@ impl Actor {
         let request = HttpRequest { method, uri, headers, body: body.map(Bytes::from) };
         match handle_request(&self.host, &cause, &request).await {
             Ok(response) => Reply::new(response.status, response.headers, response.body.map(Bytes::into_vec))
-                .unwrap_or_else(|what| self.failed(&cause, &format!("the response cannot be sent: {what}"))),
+                .unwrap_or_else(|what| {
+                    Reply::failed(&self.host, &cause, &format!("the response cannot be sent: {what}"))
+                }),
             Err(CallError::Gone(_)) => Reply::text(503, "the server is stopping").closing(),
-            Err(error) => self.failed(&cause, &error.to_string()),
+            Err(error) => Reply::failed(&self.host, &cause, &error.to_string()),
         }
-    }
-
-    /// What happened goes to the log; the client gets the id to ask about.
-    fn failed(&self, cause: &str, what: &str) -> Reply {
-        let id = request_id();
-        self.host.log(Level::Error, &format!("request {id} failed ({cause}): {what}"));
-        Reply::failure(&id)
     }
 }

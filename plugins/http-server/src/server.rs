@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use theater_http_listener::{Bound, Control, Listener, Received, Reply};
 use theater_plugin_api::{Handler, Host};
-use tide::listener::Listener as _;
 
 use crate::Config;
 use crate::actor::Actor;
 
 /// The handler.
 pub struct Server {
-    host: Host,
     url: String,
     control: Control,
     grace: Duration,
@@ -30,9 +28,8 @@ impl Server {
             url,
             control: listener.control(),
             grace: config.listen.shutdown_grace(),
-            actor: Arc::new(Actor::new(host.clone(), config.max_queue)),
+            actor: Arc::new(Actor::new(host, config.max_queue)),
             listener: Mutex::new(Some(listener)),
-            host,
         })
     }
 
@@ -50,16 +47,8 @@ impl Server {
 impl Handler for Server {
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut listener = listener.ok_or("the server was started already")?;
-        let mut app = tide::with_state(Arc::clone(&self.actor));
-        app.at("/").all(endpoint);
-        listener.bind(app).await.map_err(|error| error.to_string())?;
-        let host = self.host.clone();
-        self.host.spawn(async move {
-            if let Err(error) = listener.accept().await {
-                host.log(theater_plugin_api::Level::Error, &format!("{listener}: {error}"));
-            }
-        });
+        let listener = listener.ok_or("the server was started already")?;
+        listener.serve(Arc::clone(&self.actor), answer).await?;
         Ok(vec![self.url.clone()])
     }
 
@@ -74,10 +63,6 @@ impl Drop for Server {
     }
 }
 
-async fn endpoint(mut request: tide::Request<Arc<Actor>>) -> tide::Result {
-    let reply = match Received::of(&mut request) {
-        Some(received) => request.state().answer(received).await,
-        None => Reply::text(500, "the request did not come through the listener"),
-    };
-    Ok(reply.into_tide())
+async fn answer(actor: Arc<Actor>, received: Received) -> Reply {
+    actor.answer(received).await
 }

@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_lite::future::poll_once;
-use theater_http_listener::{Bound, Config, Control, Listener, Received, Reply, request_id};
-use theater_plugin_api::{Bytes, CallError, Level};
-use tide::listener::Listener as _;
+use theater_http_listener::{Bound, Config, Control, Listener, Received, Reply};
+use theater_plugin_api::{Bytes, CallError};
 
 use crate::endpoint::Endpoint;
 use crate::message::check_send;
@@ -52,16 +51,8 @@ impl Port {
     /// Takes requests from now on.
     pub(crate) async fn open(&self) -> Result<String, String> {
         let listener = lock(&self.listener).take();
-        let mut listener = listener.ok_or("the port was opened already")?;
-        let mut app = tide::with_state(Arc::clone(&self.door));
-        app.at("/").all(endpoint);
-        listener.bind(app).await.map_err(|error| error.to_string())?;
-        let host = self.door.endpoint.host.clone();
-        self.door.endpoint.host.spawn(async move {
-            if let Err(error) = listener.accept().await {
-                host.log(Level::Error, &format!("{listener}: {error}"));
-            }
-        });
+        let listener = listener.ok_or("the port was opened already")?;
+        listener.serve(Arc::clone(&self.door), answer).await?;
         Ok(self.url.clone())
     }
 
@@ -76,12 +67,8 @@ impl Drop for Port {
     }
 }
 
-async fn endpoint(mut request: tide::Request<Arc<Door>>) -> tide::Result {
-    let reply = match Received::of(&mut request) {
-        Some(received) => request.state().answer(received).await,
-        None => Reply::text(500, "the request did not come through the listener"),
-    };
-    Ok(reply.into_tide())
+async fn answer(door: Arc<Door>, received: Received) -> Reply {
+    door.answer(received).await
 }
 
 impl Door {
@@ -89,7 +76,7 @@ impl Door {
         if let Some(refusal) = foreign(&received, self.address) {
             return refusal;
         }
-        let path = path(&received.uri);
+        let path = received.path();
         if !matches!(path, "/send" | "/request") {
             return Reply::text(404, "there are /send and /request");
         }
@@ -114,10 +101,11 @@ impl Door {
             None => busy("the actor's mailbox is full"),
             Some(Ok(())) => {
                 receiver.host.count("received", 1.0);
-                Reply::new(202, Vec::new(), None).unwrap_or_else(|what| self.failed(cause, &what))
+                Reply::new(202, Vec::new(), None)
+                    .unwrap_or_else(|what| Reply::failed(&self.endpoint.host, cause, &what))
             }
             Some(Err(CallError::Gone(_))) => stopping(),
-            Some(Err(error)) => self.failed(cause, &error.to_string()),
+            Some(Err(error)) => Reply::failed(&self.endpoint.host, cause, &error.to_string()),
         }
     }
 
@@ -131,21 +119,15 @@ impl Door {
         match ask(receiver, message, asking).await {
             Ok(answer) => {
                 let kind = ("content-type".to_owned(), "application/octet-stream".to_owned());
-                Reply::new(200, vec![kind], Some(answer.into_vec())).unwrap_or_else(|what| self.failed(cause, &what))
+                Reply::new(200, vec![kind], Some(answer.into_vec()))
+                    .unwrap_or_else(|what| Reply::failed(&self.endpoint.host, cause, &what))
             }
             Err(Unanswered::TimedOut(sentence)) => Reply::text(504, &sentence),
             Err(Unanswered::Gone(_) | Unanswered::Stopping(_)) => stopping(),
             Err(Unanswered::Absent(sentence)) => Reply::text(501, &sentence),
             Err(Unanswered::Unfit(sentence)) => Reply::text(400, &sentence),
-            Err(Unanswered::Failed(sentence)) => self.failed(cause, &sentence),
+            Err(Unanswered::Failed(sentence)) => Reply::failed(&self.endpoint.host, cause, &sentence),
         }
-    }
-
-    /// What happened goes to the log; the client gets the id to ask about.
-    fn failed(&self, cause: &str, what: &str) -> Reply {
-        let id = request_id();
-        self.endpoint.host.log(Level::Error, &format!("request {id} failed ({cause}): {what}"));
-        Reply::failure(&id)
     }
 }
 
@@ -155,15 +137,6 @@ fn busy(sentence: &str) -> Reply {
 
 fn stopping() -> Reply {
     Reply::text(503, "the actor is stopping").closing()
-}
-
-/// The path of a target in origin or absolute form (RFC 9112, section 3.2).
-fn path(target: &str) -> &str {
-    let rooted = match target.split_once("://") {
-        Some((_, rest)) if !target.starts_with('/') => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
-        _ => target,
-    };
-    rooted.split('?').next().unwrap_or_default()
 }
 
 /// 403 for a request that names another host than this port's, or comes from a page of another site.

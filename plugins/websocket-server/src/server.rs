@@ -4,8 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use theater_http_listener::{Bound, Control, Listener, Received, Reply};
-use theater_plugin_api::{Handler, Host, Level};
-use tide::listener::Listener as _;
+use theater_plugin_api::{Handler, Host};
 
 use crate::Config;
 use crate::session;
@@ -40,16 +39,8 @@ impl Server {
 impl Handler for Server {
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut listener = listener.ok_or("the server was started already")?;
-        let mut app = tide::with_state(Arc::clone(&self.door));
-        app.at("/").all(endpoint);
-        listener.bind(app).await.map_err(|error| error.to_string())?;
-        let host = self.door.host.clone();
-        self.door.host.spawn(async move {
-            if let Err(error) = listener.accept().await {
-                host.log(Level::Error, &format!("{listener}: {error}"));
-            }
-        });
+        let listener = listener.ok_or("the server was started already")?;
+        listener.serve(Arc::clone(&self.door), answer).await?;
         Ok(vec![self.url.clone()])
     }
 
@@ -65,27 +56,10 @@ impl Drop for Server {
     }
 }
 
-async fn endpoint(mut request: tide::Request<Arc<Door>>) -> tide::Result {
-    let reply = match Received::of(&mut request) {
-        Some(received) => answer(request.state(), &received),
-        None => Reply::text(500, "the request did not come through the listener"),
-    };
-    Ok(reply.into_tide())
-}
-
-fn answer(door: &Arc<Door>, received: &Received) -> Reply {
-    if path(&received.uri) != door.config.path {
+async fn answer(door: Arc<Door>, received: Received) -> Reply {
+    if received.path() != door.config.path {
         return Reply::text(404, "there is no websocket here");
     }
-    let (door, peer) = (Arc::clone(door), received.peer);
-    theater_websockets::accept(received, move |upgraded| session::run(door, peer, upgraded))
-}
-
-/// The path of a target in any of its forms (RFC 9112, section 3.2).
-fn path(target: &str) -> &str {
-    let target = target.split('?').next().unwrap_or_default();
-    match target.split_once("://") {
-        Some((_, rest)) if !target.starts_with('/') => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
-        _ => target,
-    }
+    let peer = received.peer;
+    theater_websockets::accept(&received, move |upgraded| session::run(door, peer, upgraded))
 }

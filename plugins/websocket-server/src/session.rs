@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use futures_lite::future::{or, zip};
 use theater_http_listener::Upgraded;
 use theater_plugin_api::{Bytes, CallError, Level};
-use theater_websockets::{Code, Message, Socket};
+use theater_websockets::{Code, Kind, Message, Socket};
 
 use crate::server::Door;
 use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage, handle_message};
@@ -117,24 +117,15 @@ fn told(message: Message) -> WebsocketMessage {
 
 /// A message as it is sent; none to close.
 fn sent(message: WebsocketMessage) -> Result<Option<Message>, String> {
-    /// The most bytes of a control frame (RFC 6455, section 5.5).
-    const MOST: usize = 125;
     let WebsocketMessage { ty, data, text } = message;
-    let data = data.map(Bytes::into_vec).unwrap_or_default();
-    let short = || if data.len() > MOST { Err(format!("a ping or pong has at most {MOST} bytes")) } else { Ok(()) };
-    Ok(Some(match ty {
-        MessageType::Text => Message::Text(text.unwrap_or_default()),
-        MessageType::Binary => Message::Binary(data),
-        MessageType::Ping => {
-            short()?;
-            Message::Ping(data)
-        }
-        MessageType::Pong => {
-            short()?;
-            Message::Pong(data)
-        }
-        MessageType::Close => return Ok(None),
-        MessageType::Connect => return Err("a message of the kind connect only comes in".to_owned()),
-        MessageType::Other(kind) => return Err(format!("there is no kind {kind:?} of messages")),
-    }))
+    let kind = match ty {
+        MessageType::Text => Kind::Text,
+        MessageType::Binary => Kind::Binary,
+        MessageType::Ping => Kind::Ping,
+        MessageType::Pong => Kind::Pong,
+        MessageType::Close => Kind::Close,
+        MessageType::Connect => Kind::Connect,
+        MessageType::Other(kind) => Kind::Other(kind),
+    };
+    Message::sent(kind, data.map(Bytes::into_vec), text)
 }

@@ -17,30 +17,48 @@ where
     }
 }
 
+/// Whether a request opens a websocket.
+///
+/// # Errors
+/// The answer that says what is wrong with it.
+pub fn check(received: &Received) -> Result<(), Reply> {
+    key(received).map(drop)
+}
+
+/// Whether a request asks for a websocket at all: what is wrong with it then is for [`check`] to say.
+#[must_use]
+pub fn asks(received: &Received) -> bool {
+    says(received, "upgrade", "websocket")
+}
+
 fn key(received: &Received) -> Result<&str, Reply> {
     if received.method != "GET" {
         return Err(Reply::text(405, "a websocket is opened with GET").header("allow", "GET"));
     }
-    let all = |name: &'static str| {
-        received.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
-    };
-    let says = |name, word: &str| {
-        all(name).flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
-    };
-    if !says("upgrade", "websocket") || !says("connection", "upgrade") {
+    if !says(received, "upgrade", "websocket") || !says(received, "connection", "upgrade") {
         return Err(Reply::text(426, "this is a websocket").header("upgrade", "websocket"));
     }
-    if !all("sec-websocket-version").eq(["13"]) {
+    if !all(received, "sec-websocket-version").eq(["13"]) {
         return Err(Reply::text(426, "version 13 of websockets is served").header("sec-websocket-version", "13"));
     }
     if received.body.is_some() {
         return Err(Reply::text(400, "a request to open a websocket has no body").closing());
     }
-    let mut keys = all("sec-websocket-key");
+    let mut keys = all(received, "sec-websocket-key");
     match (keys.next().filter(|key| is_key(key)), keys.next()) {
         (Some(key), None) => Ok(key),
         _ => Err(Reply::text(400, "exactly one sec-websocket-key of 16 bytes in base64 is needed")),
     }
+}
+
+/// The values of a header.
+fn all<'a>(received: &'a Received, name: &'static str) -> impl Iterator<Item = &'a str> {
+    received.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// Whether a header whose values are lists (RFC 9110, section 5.6.1) has a word among them.
+fn says(received: &Received, name: &'static str, word: &str) -> bool {
+    all(received, name).flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
 }
 
 /// 16 bytes in base64 (RFC 4648, section 4): 22 digits and two signs of equality.

@@ -10,5 +10,5 @@
 mod handshake;
 mod socket;
 
-pub use handshake::accept;
-pub use socket::{Code, Message, Socket};
+pub use handshake::{accept, asks, check};
+pub use socket::{Code, Kind, Message, Socket};

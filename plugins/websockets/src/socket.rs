@@ -33,6 +33,61 @@ pub enum Message {
     Pong(Vec<u8>),
 }
 
+/// What an actor calls a message, before it is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// In `text`.
+    Text,
+    /// In `data`, as the two that follow.
+    Binary,
+    /// Of at most 125 bytes.
+    Ping,
+    /// Of at most 125 bytes.
+    Pong,
+    /// Closes.
+    Close,
+    /// Only comes in.
+    Connect,
+    /// Of a name.
+    Other(String),
+}
+
+impl Message {
+    /// The most bytes of a control frame (RFC 6455, section 5.5).
+    const MOST: usize = 125;
+
+    /// A message that an actor sends; none to close.
+    ///
+    /// # Errors
+    /// Why it cannot be sent.
+    pub fn sent(kind: Kind, data: Option<Vec<u8>>, text: Option<String>) -> Result<Option<Self>, String> {
+        if kind == Kind::Text && text.is_none() && data.is_some() {
+            return Err(
+                "a message of the kind text has its payload in `text`, and this one has it in `data`".to_owned()
+            );
+        }
+        if kind == Kind::Binary && data.is_none() && text.is_some() {
+            return Err(
+                "a message of the kind binary has its payload in `data`, and this one has it in `text`".to_owned()
+            );
+        }
+        let data = data.unwrap_or_default();
+        if matches!(kind, Kind::Ping | Kind::Pong) && data.len() > Self::MOST {
+            return Err(format!("a ping or pong has at most {} bytes, and this one has {}", Self::MOST, data.len()));
+        }
+        Ok(Some(match kind {
+            Kind::Text => Self::Text(text.unwrap_or_default()),
+            Kind::Binary => Self::Binary(data),
+            Kind::Ping => Self::Ping(data),
+            Kind::Pong => Self::Pong(data),
+            Kind::Close => return Ok(None),
+            Kind::Connect => return Err("a message of the kind connect only comes in".to_owned()),
+            Kind::Other(kind) => return Err(format!("there is no kind {kind:?} of messages")),
+        }))
+    }
+}
+
 /// Why a websocket is closed (RFC 6455, section 7.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -71,6 +126,7 @@ pub struct Socket {
     host: Host,
     patience: Duration,
     fault: Option<Code>,
+    farewell: Option<Vec<u8>>,
 }
 
 impl Socket {
@@ -84,7 +140,7 @@ impl Socket {
             .max_message_size(Some(most))
             .max_frame_size(Some(most));
         let stream = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(limits)).await;
-        Self { stream, host, patience: Duration::from_millis(config.read_timeout_ms), fault: None }
+        Self { stream, host, patience: Duration::from_millis(config.read_timeout_ms), fault: None, farewell: None }
     }
 
     /// The next message; none when the client has closed, is gone, or has sent what is none. May be dropped while it waits.
@@ -103,13 +159,20 @@ impl Socket {
                 }
                 Ok(tungstenite::Message::Pong(bytes)) => return Some(Message::Pong(bytes.into())),
                 // The answer to it leaves with the next read, which finds the end.
-                Ok(tungstenite::Message::Close(_) | tungstenite::Message::Frame(_)) => {}
+                Ok(tungstenite::Message::Close(frame)) => self.farewell = Some(frame.map(payload).unwrap_or_default()),
+                Ok(tungstenite::Message::Frame(_)) => {}
                 Err(error) => {
                     self.fault = fault(&error);
                     return None;
                 }
             }
         }
+    }
+
+    /// The payload of the frame that the client closed with, if it did: a code and a reason, or nothing.
+    #[must_use]
+    pub fn farewell(&self) -> Option<&[u8]> {
+        self.farewell.as_deref()
     }
 
     /// Sends a message; false when the client is gone, or has not read for too long.
@@ -162,6 +225,13 @@ impl Socket {
         }
         stream.into_inner().close().await;
     }
+}
+
+/// A close frame's payload (RFC 6455, section 5.5.1).
+fn payload(frame: CloseFrame) -> Vec<u8> {
+    let mut payload = u16::from(frame.code).to_be_bytes().to_vec();
+    payload.extend_from_slice(frame.reason.as_bytes());
+    payload
 }
 
 fn fault(error: &Error) -> Option<Code> {

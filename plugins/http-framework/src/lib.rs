@@ -1,0 +1,605 @@
+//! The plugin `http-framework`: web servers that an actor makes, changes and stops while it runs.
+//!
+//! Ports, limits and the reading of requests are `theater-http-listener`'s, frames and codes of websockets are
+//! `theater-websockets`'; in here is what lies between a request and the actor's handlers.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`path`] | paths of routes, of middleware and of requests |
+//! | [`routing`] | which handler a request is for |
+//! | [`server`] | one server: its port, its routes, its open websockets |
+//! | [`request`] | from a request to the handlers, and from what they say to the answer |
+//! | [`session`], [`outbox`] | one websocket, and what waits to be sent to its client |
+//! | [`table`], [`ids`] | an actor's servers, and what a snapshot keeps of them |
+//! | [`error`] | what can go wrong, in words |
+//!
+//! A manifest to copy:
+//!
+//! ```toml
+//! [[handlers]]
+//! type = "http-framework"
+//! config = { bind_ports = [8080], max_connections = 10000 }
+//! ```
+//!
+//! - A request is routed first: one that no route takes is answered without the actor. Then middleware sees it, in the order
+//!   it was added, then the handler. Requests for websockets pass the middleware of their path too.
+//! - A segment is compared decoded, and captured as sent. A path with a segment `.` or `..` (decoded or not) is answered 400:
+//!   middleware that guards a path could be walked around with it.
+//! - `*rest` matches what is left, also when that is empty: `/files/*rest` matches `/files/` but not `/files`.
+//! - While the actor works on a client's message, and while that client does not read, nothing more is read of it. What
+//!   `send-websocket-message` sends waits for the client, `max_websocket_queue_bytes` at most; a client that has not read for
+//!   `websocket_send_timeout_ms` by then is closed with 1013.
+//! - A path with websockets may get others: they serve the connections from then on.
+//! - `stop-server` returns at once: it is the actor that answers what still runs.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod ids;
+#[cfg(test)]
+mod narrow_tests;
+mod outbox;
+mod path;
+mod request;
+mod routing;
+mod server;
+mod session;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_lite::future::or;
+use serde::Deserialize;
+use serde_json::Value;
+use theater_http_listener::{self as listener, Bound, Tls};
+use theater_plugin_api::encoding::{EncodingError, decode, encode};
+use theater_plugin_api::narrow::Rule;
+use theater_plugin_api::{Attachment, Call, Handler, Host, Plugin, Recovered};
+use theater_websockets::Code;
+
+use error::Error;
+use ids::Ids;
+use outbox::Full;
+use routing::{Route, Websocket};
+use server::{Common, Server};
+use table::{Saved, SavedServer, Table};
+use theater::simple::http_handlers::{
+    exports_handle_middleware, exports_handle_request, exports_handle_websocket_connect,
+    exports_handle_websocket_disconnect, exports_handle_websocket_message,
+};
+use theater::simple::http_types::{ServerConfig, ServerInfo};
+use theater::simple::websocket_types::WebsocketMessage;
+
+theater_plugin_api::bindings! {
+    plugin: HttpFramework,
+    handler: Framework,
+    name: "http-framework",
+    wit: "../../wit",
+    provides: { "theater:simple/http-framework": {
+        "create-server": async read, "get-server-info": read,
+        "start-server": async effect, "stop-server": async effect, "destroy-server": async effect,
+        "register-handler": read, "add-route": read, "remove-route": read,
+        "add-middleware": read, "remove-middleware": read, "enable-websocket": read,
+        "send-websocket-message": async read, "close-websocket": read,
+    } },
+    calls: { "theater:simple/http-handlers": optional },
+    config: "config.schema.json",
+}
+
+const MAX_WEBSOCKET_QUEUE_BYTES: u64 = 1 << 20;
+const WEBSOCKET_SEND_TIMEOUT_MS: u64 = 1_000;
+
+/// The handler's config; `config.schema.json` says what each key means.
+#[derive(Debug, Clone, Deserialize)]
+struct Config {
+    #[serde(flatten)]
+    listen: listener::Config,
+    #[serde(default = "max_websocket_queue_bytes")]
+    max_websocket_queue_bytes: u64,
+    #[serde(default = "websocket_send_timeout_ms")]
+    websocket_send_timeout_ms: u64,
+}
+
+fn max_websocket_queue_bytes() -> u64 {
+    MAX_WEBSOCKET_QUEUE_BYTES
+}
+
+fn websocket_send_timeout_ms() -> u64 {
+    WEBSOCKET_SEND_TIMEOUT_MS
+}
+
+/// The plugin: the newest ids of each actor, so that a restart gives none twice.
+#[derive(Default)]
+pub struct HttpFramework {
+    ids: Mutex<HashMap<String, Arc<Ids>>>,
+}
+
+impl HttpFramework {
+    fn ids(&self) -> MutexGuard<'_, HashMap<String, Arc<Ids>>> {
+        // Every change under the lock is one step.
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Plugin for HttpFramework {
+    type Handler = Framework;
+
+    fn init(_: Host) -> Result<Self, String> {
+        Ok(Self::default())
+    }
+
+    async fn attach(&self, host: Host, attachment: Attachment) -> Result<Framework, String> {
+        let config = attachment.config()?;
+        let ids = Arc::clone(self.ids().entry(host.whose()?.actor).or_default());
+        Ok(Framework { common: Arc::new(Common { host, config, ids }), table: Table::default() })
+    }
+
+    fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
+        let own = [
+            ("max_websocket_queue_bytes", Rule::Smaller(MAX_WEBSOCKET_QUEUE_BYTES)),
+            ("websocket_send_timeout_ms", Rule::Smaller(WEBSOCKET_SEND_TIMEOUT_MS)),
+        ];
+        listener::narrow(ceiling, requested, &own)
+    }
+
+    const FORGETS: bool = true;
+
+    async fn forget(&self, actor: &str) -> Result<(), String> {
+        self.ids().remove(actor);
+        Ok(())
+    }
+}
+
+/// One actor's servers.
+pub struct Framework {
+    common: Arc<Common>,
+    table: Table,
+}
+
+impl Drop for Framework {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Handler for Framework {
+    /// Servers that were started while the actor was not ready take requests from now on; so do those that ran in another
+    /// life of the actor, whose connections are told to have ended.
+    async fn started(&self, _: bool) -> Result<Vec<String>, String> {
+        let left = {
+            let mut inner = self.table.lock();
+            inner.started = true;
+            std::mem::take(&mut inner.left)
+        };
+        let mut urls = Vec::new();
+        for server in self.table.servers() {
+            if let Some(port) = left.running.get(&server.id) {
+                server.bind(Some(*port)).await?;
+            }
+            urls.extend(server.accept().await?);
+        }
+        if !left.open.is_empty() {
+            let host = self.common.host.clone();
+            self.common.host.spawn(async move {
+                for (number, disconnect) in left.open {
+                    let cause = format!("websocket {number} ended with the program");
+                    session::tell_end(&host, &cause, disconnect, number).await;
+                }
+            });
+        }
+        Ok(urls)
+    }
+
+    async fn stopped(&self) {
+        for control in self.end() {
+            control.stop(self.common.config.listen.shutdown_grace()).await;
+        }
+    }
+
+    fn export_state(&self) -> Result<Vec<u8>, String> {
+        encode(&self.saved()).map_err(|error| error.to_string())
+    }
+
+    fn import_state(&self, state: &[u8]) -> Result<(), String> {
+        let saved: Saved = decode(state).map_err(|error| error.to_string())?;
+        Ok(self.restore(saved)?)
+    }
+
+    fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
+        let name = call.function.rsplit('/').next().unwrap_or_default();
+        self.again(name, call.arguments, call.result).map_err(|error| format!("{name}: {error}"))
+    }
+}
+
+impl Framework {
+    /// Ends all servers: what ends the rest of those that ran.
+    fn end(&self) -> Vec<listener::Control> {
+        self.table.servers().iter().filter_map(|server| server.end(Code::Away)).collect()
+    }
+
+    /// What a server listens with: the handler's limits and powers, and what the actor asks for.
+    fn listen(&self, asked: &ServerConfig) -> Result<listener::Config, Error> {
+        let mut listen = self.common.config.listen.clone();
+        listen.port = asked.port.unwrap_or_default();
+        if let Some(host) = &asked.host {
+            listen.host.clone_from(host);
+        }
+        listen.tls = match &asked.tls_config {
+            None => None,
+            Some(tls) => Some(Tls {
+                cert_path: whole(&listen.tls_files, &tls.cert_path)?,
+                key_path: whole(&listen.tls_files, &tls.key_path)?,
+            }),
+        };
+        Ok(listen)
+    }
+
+    async fn create(&self, asked: ServerConfig) -> Result<u64, Error> {
+        let listen = self.listen(&asked)?;
+        Bound::check(&listen).await.map_err(Error::Listening)?;
+        let id = self.common.ids.servers.next();
+        self.insert(id, asked, listen);
+        Ok(id)
+    }
+
+    fn insert(&self, id: u64, asked: ServerConfig, listen: listener::Config) {
+        let server = Server::new(id, Arc::clone(&self.common), asked, listen);
+        self.table.lock().servers.insert(id, Arc::new(server));
+    }
+
+    async fn start(&self, id: u64) -> Result<u16, Error> {
+        let server = self.table.server(id)?;
+        let port = server.bind(None).await?;
+        // Before that `started` does it.
+        let started = self.table.lock().started;
+        if started {
+            server.accept().await?;
+        }
+        Ok(port)
+    }
+
+    fn info(&self, id: u64) -> Result<ServerInfo, Error> {
+        let server = self.table.server(id)?;
+        let (port, running) = server.port();
+        let routing = server.routing();
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        Ok(ServerInfo {
+            id,
+            port,
+            host: server.listen.host.clone(),
+            running,
+            routes_count: count(routing.routes().len()),
+            middleware_count: count(routing.middleware().len()),
+            websocket_enabled: !routing.websockets().is_empty(),
+        })
+    }
+
+    fn register(&self, name: &str) -> Result<u64, Error> {
+        let host = &self.common.host;
+        let exports = exports_handle_request(host)
+            || exports_handle_middleware(host)
+            || exports_handle_websocket_connect(host)
+            || exports_handle_websocket_message(host)
+            || exports_handle_websocket_disconnect(host);
+        if !exports {
+            return Err(Error::NoHandlers);
+        }
+        let mut inner = self.table.lock();
+        if let Some(id) = inner.handlers.get(name) {
+            return Ok(*id);
+        }
+        let id = self.common.ids.handlers.next();
+        inner.handlers.insert(name.to_owned(), id);
+        Ok(id)
+    }
+
+    fn route(&self, server: u64, path: &str, method: &str, handler: u64) -> Result<u64, Error> {
+        let server = self.table.server(server)?;
+        self.table.check_handler(handler)?;
+        needs(exports_handle_request(&self.common.host), "handle-request")?;
+        let mut routing = server.change_routing();
+        let id = self.common.ids.routes.newest() + 1;
+        routing.add_route(server.id, Route { id, path: path.to_owned(), method: method.to_owned(), handler })?;
+        drop(routing);
+        self.common.ids.routes.was_given(id);
+        self.table.lock().routes.insert(id, server.id);
+        Ok(id)
+    }
+
+    fn unroute(&self, id: u64) -> Result<(), Error> {
+        let server = self.table.lock().routes.remove(&id).ok_or(Error::Route(id))?;
+        let server = self.table.server(server)?;
+        if server.change_routing().remove_route(id) { Ok(()) } else { Err(Error::Route(id)) }
+    }
+
+    fn middleware(&self, server: u64, path: &str, handler: u64) -> Result<u64, Error> {
+        let server = self.table.server(server)?;
+        self.table.check_handler(handler)?;
+        needs(exports_handle_middleware(&self.common.host), "handle-middleware")?;
+        let mut routing = server.change_routing();
+        let id = self.common.ids.middleware.newest() + 1;
+        routing.add_middleware(id, path.to_owned(), handler)?;
+        drop(routing);
+        self.common.ids.middleware.was_given(id);
+        self.table.lock().middleware.insert(id, server.id);
+        Ok(id)
+    }
+
+    fn unmiddle(&self, id: u64) -> Result<(), Error> {
+        let server = self.table.lock().middleware.remove(&id).ok_or(Error::Middleware(id))?;
+        let server = self.table.server(server)?;
+        if server.change_routing().remove_middleware(id) { Ok(()) } else { Err(Error::Middleware(id)) }
+    }
+
+    fn websocket(&self, server: u64, path: &str, websocket: Websocket) -> Result<(), Error> {
+        let server = self.table.server(server)?;
+        let host = &self.common.host;
+        let Websocket { connect, message, disconnect } = websocket;
+        for handler in [connect, Some(message), disconnect].into_iter().flatten() {
+            self.table.check_handler(handler)?;
+        }
+        needs(exports_handle_websocket_message(host), "handle-websocket-message")?;
+        needs(connect.is_none() || exports_handle_websocket_connect(host), "handle-websocket-connect")?;
+        needs(disconnect.is_none() || exports_handle_websocket_disconnect(host), "handle-websocket-disconnect")?;
+        server.change_routing().enable_websocket(path.to_owned(), websocket)
+    }
+
+    async fn send(&self, server: u64, connection: u64, message: WebsocketMessage) -> Result<(), Error> {
+        let server = self.table.server(server)?;
+        let outbox = server.connection(connection)?;
+        let gone = Error::Connection { server: server.id, connection };
+        let Some(message) = session::sent(message).map_err(Error::Message)? else {
+            return if outbox.close(Code::Normal) { Ok(()) } else { Err(gone) };
+        };
+        let config = &self.common.config;
+        let most = usize::try_from(config.max_websocket_queue_bytes).unwrap_or(usize::MAX);
+        let patience = Duration::from_millis(config.websocket_send_timeout_ms);
+        let host = &self.common.host;
+        let pushed = async {
+            outbox.push(message, most, patience, host).await.map_err(|full| match full {
+                Full::Gone => gone,
+                Full::Slow => {
+                    host.count("slow_clients", 1.0);
+                    Error::Slow(connection)
+                }
+            })
+        };
+        let stopped = async {
+            host.cancelled().await;
+            Err(Error::Stopping)
+        };
+        or(pushed, stopped).await
+    }
+
+    fn close(&self, server: u64, connection: u64) -> Result<(), Error> {
+        let server = self.table.server(server)?;
+        let closed = server.connection(connection)?.close(Code::Normal);
+        if closed { Ok(()) } else { Err(Error::Connection { server: server.id, connection }) }
+    }
+
+    fn saved(&self) -> Saved {
+        let inner = self.table.lock();
+        let ids = &self.common.ids;
+        let counts = [&ids.servers, &ids.handlers, &ids.routes, &ids.middleware, &ids.connections];
+        let servers = inner.servers.values().map(|server| {
+            let routing = server.routing();
+            let (port, running) = server.port();
+            let routes =
+                routing.routes().cloned().map(|Route { id, path, method, handler }| (id, path, method, handler));
+            let middleware = routing.middleware().iter().map(|one| (one.id, one.path.clone(), one.handler));
+            let websockets = routing.websockets().iter();
+            SavedServer {
+                id: server.id,
+                asked: server.asked.clone(),
+                running: running.then_some(port),
+                routes: routes.collect(),
+                middleware: middleware.collect(),
+                websockets: websockets
+                    .map(|(path, one)| (path.clone(), one.connect, one.message, one.disconnect))
+                    .collect(),
+                open: server.open().iter().map(|(number, open)| (*number, open.disconnect)).collect(),
+            }
+        });
+        Saved {
+            newest: counts.map(|count| count.newest()),
+            handlers: inner.handlers.iter().map(|(name, id)| (name.clone(), *id)).collect(),
+            servers: servers.collect(),
+        }
+    }
+
+    fn restore(&self, saved: Saved) -> Result<(), Error> {
+        let ids = &self.common.ids;
+        let counts = [&ids.servers, &ids.handlers, &ids.routes, &ids.middleware, &ids.connections];
+        for (count, newest) in counts.into_iter().zip(saved.newest) {
+            count.was_given(newest);
+        }
+        self.table.lock().handlers.extend(saved.handlers);
+        for SavedServer { id, asked, running, routes, middleware, websockets, open } in saved.servers {
+            let listen = self.listen(&asked)?;
+            self.insert(id, asked, listen);
+            for (route, path, method, handler) in routes {
+                self.restore_route(id, Route { id: route, path, method, handler })?;
+            }
+            for (middleware, path, handler) in middleware {
+                self.restore_middleware(id, middleware, path, handler)?;
+            }
+            let server = self.table.server(id)?;
+            for (path, connect, message, disconnect) in websockets {
+                server.change_routing().enable_websocket(path, Websocket { connect, message, disconnect })?;
+            }
+            let mut inner = self.table.lock();
+            inner.left.open.extend(open);
+            inner.left.running.extend(running.map(|port| (id, port)));
+        }
+        Ok(())
+    }
+
+    fn restore_route(&self, server: u64, route: Route) -> Result<(), Error> {
+        let id = route.id;
+        self.table.server(server)?.change_routing().add_route(server, route)?;
+        self.common.ids.routes.was_given(id);
+        self.table.lock().routes.insert(id, server);
+        Ok(())
+    }
+
+    fn restore_middleware(&self, server: u64, id: u64, path: String, handler: u64) -> Result<(), Error> {
+        self.table.server(server)?.change_routing().add_middleware(id, path, handler)?;
+        self.common.ids.middleware.was_given(id);
+        self.table.lock().middleware.insert(id, server);
+        Ok(())
+    }
+
+    /// What a recorded call made, made again; nothing when it was refused.
+    fn again(&self, function: &str, arguments: &[u8], result: &[u8]) -> Result<(), String> {
+        let wrong = |error: EncodingError| error.to_string();
+        let id = || decode::<Result<u64, String>>(result).map_err(wrong);
+        let done = || decode::<Result<(), String>>(result).map(|result| result.is_ok()).map_err(wrong);
+        let one = || decode::<(u64,)>(arguments).map(|(id,)| id).map_err(wrong);
+        let ids = &self.common.ids;
+        match function {
+            "create-server" => {
+                if let Ok(id) = id()? {
+                    let (asked,): (ServerConfig,) = decode(arguments).map_err(wrong)?;
+                    let listen = self.listen(&asked)?;
+                    ids.servers.was_given(id);
+                    self.insert(id, asked, listen);
+                }
+            }
+            "start-server" => {
+                if let Ok(port) = decode::<Result<u16, String>>(result).map_err(wrong)? {
+                    self.table.lock().left.running.insert(one()?, port);
+                }
+            }
+            "stop-server" if done()? => {
+                self.table.lock().left.running.remove(&one()?);
+            }
+            "destroy-server" if done()? => {
+                self.table.remove(one()?)?;
+            }
+            "register-handler" => {
+                if let Ok(id) = id()? {
+                    let (name,): (String,) = decode(arguments).map_err(wrong)?;
+                    ids.handlers.was_given(id);
+                    self.table.lock().handlers.insert(name, id);
+                }
+            }
+            "add-route" => {
+                if let Ok(id) = id()? {
+                    let (server, path, method, handler): (u64, String, String, u64) =
+                        decode(arguments).map_err(wrong)?;
+                    self.restore_route(server, Route { id, path, method, handler })?;
+                }
+            }
+            "remove-route" if done()? => self.unroute(one()?)?,
+            "add-middleware" => {
+                if let Ok(id) = id()? {
+                    let (server, path, handler): (u64, String, u64) = decode(arguments).map_err(wrong)?;
+                    self.restore_middleware(server, id, path, handler)?;
+                }
+            }
+            "remove-middleware" if done()? => self.unmiddle(one()?)?,
+            "enable-websocket" if done()? => {
+                let (server, path, connect, message, disconnect): (u64, String, Option<u64>, u64, Option<u64>) =
+                    decode(arguments).map_err(wrong)?;
+                let server = self.table.server(server)?;
+                server.change_routing().enable_websocket(path, Websocket { connect, message, disconnect })?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn needs(there: bool, function: &'static str) -> Result<(), Error> {
+    if there { Ok(()) } else { Err(Error::NoFunction(function)) }
+}
+
+/// The allowed file that `asked` means: a relative path means the one that ends with it, since files stand in the handler's
+/// config as whole paths. One that is not allowed stays as it is, and is refused by that name.
+fn whole(allowed: &[String], asked: &str) -> Result<String, Error> {
+    let mut meant = allowed.iter().filter(|file| Path::new(file).ends_with(asked));
+    match (meant.next(), meant.next()) {
+        (Some(_), Some(_)) if !Path::new(asked).is_absolute() => Err(Error::Listening(format!(
+            "tls: the file {asked:?} may be several of the handler's tls_files: a longer path says which"
+        ))),
+        (Some(file), _) => Ok(file.clone()),
+        (None, _) => Ok(asked.to_owned()),
+    }
+}
+
+impl theater::simple::http_framework::HttpFramework for Framework {
+    async fn create_server(&self, _: &Call, config: ServerConfig) -> Result<u64, String> {
+        Ok(self.create(config).await?)
+    }
+
+    fn get_server_info(&self, _: &Call, server_id: u64) -> Result<ServerInfo, String> {
+        Ok(self.info(server_id)?)
+    }
+
+    async fn start_server(&self, _: &Call, server_id: u64) -> Result<u16, String> {
+        Ok(self.start(server_id).await?)
+    }
+
+    async fn stop_server(&self, _: &Call, server_id: u64) -> Result<(), String> {
+        self.table.server(server_id)?.stop().await;
+        Ok(())
+    }
+
+    async fn destroy_server(&self, _: &Call, server_id: u64) -> Result<(), String> {
+        self.table.remove(server_id)?.stop().await;
+        Ok(())
+    }
+
+    fn register_handler(&self, _: &Call, handler_name: &str) -> Result<u64, String> {
+        Ok(self.register(handler_name)?)
+    }
+
+    fn add_route(&self, _: &Call, server_id: u64, path: &str, method: &str, handler_id: u64) -> Result<u64, String> {
+        Ok(self.route(server_id, path, method, handler_id)?)
+    }
+
+    fn remove_route(&self, _: &Call, route_id: u64) -> Result<(), String> {
+        Ok(self.unroute(route_id)?)
+    }
+
+    fn add_middleware(&self, _: &Call, server_id: u64, path: &str, handler_id: u64) -> Result<u64, String> {
+        Ok(self.middleware(server_id, path, handler_id)?)
+    }
+
+    fn remove_middleware(&self, _: &Call, middleware_id: u64) -> Result<(), String> {
+        Ok(self.unmiddle(middleware_id)?)
+    }
+
+    fn enable_websocket(
+        &self,
+        _: &Call,
+        server_id: u64,
+        path: &str,
+        connect_handler_id: Option<u64>,
+        message_handler_id: u64,
+        disconnect_handler_id: Option<u64>,
+    ) -> Result<(), String> {
+        let websocket =
+            Websocket { connect: connect_handler_id, message: message_handler_id, disconnect: disconnect_handler_id };
+        Ok(self.websocket(server_id, path, websocket)?)
+    }
+
+    async fn send_websocket_message(
+        &self,
+        _: &Call,
+        server_id: u64,
+        connection_id: u64,
+        message: WebsocketMessage,
+    ) -> Result<(), String> {
+        Ok(self.send(server_id, connection_id, message).await?)
+    }
+
+    fn close_websocket(&self, _: &Call, server_id: u64, connection_id: u64) -> Result<(), String> {
+        Ok(self.close(server_id, connection_id)?)
+    }
+}

@@ -1,0 +1,162 @@
+//! Paths: those of routes, with captures, those of middleware, and those of requests.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::error::Error;
+
+/// One segment of a route's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Matches this, once what stands in percent encoding is decoded on both sides.
+    Exact(Vec<u8>),
+    /// Matches any segment but an empty one.
+    Capture,
+    /// Matches all that is left, an empty segment too.
+    Rest,
+}
+
+/// A route's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    pub(crate) parts: Vec<Part>,
+    /// The names of its captures, in lower case, in order.
+    pub(crate) names: Vec<String>,
+}
+
+impl Pattern {
+    pub(crate) fn parse(path: &str) -> Result<Self, Error> {
+        let wrong = |what: &str| Error::Path { path: path.to_owned(), what: what.to_owned() };
+        let mut pattern = Self { parts: Vec::new(), names: Vec::new() };
+        let mut segments = checked(path)?.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            let (part, name) = parse_segment(segment).map_err(|what| wrong(&what))?;
+            if part == Part::Rest && segments.peek().is_some() {
+                return Err(wrong("nothing can follow what captures the rest"));
+            }
+            if let Some(name) = name {
+                if pattern.names.contains(&name) {
+                    return Err(wrong(&format!("it has two captures of the name {name}")));
+                }
+                pattern.names.push(name);
+            }
+            pattern.parts.push(part);
+        }
+        Ok(pattern)
+    }
+}
+
+/// What stands behind the leading slash of a path that can be one.
+fn checked(path: &str) -> Result<&str, Error> {
+    let wrong = |what: &str| Error::Path { path: path.to_owned(), what: what.to_owned() };
+    let rest = path.strip_prefix('/').ok_or_else(|| wrong("it has to start with a slash"))?;
+    if rest.contains(['?', '#']) || rest.chars().any(char::is_control) {
+        return Err(wrong("it has no query, no fragment and no control characters"));
+    }
+    if !has_whole_escapes(rest) {
+        return Err(wrong("a percent sign is followed by two hexadecimal digits"));
+    }
+    if rest.split('/').any(|segment| is_dots(&decoded(segment))) {
+        return Err(wrong("no request has a segment that is . or .."));
+    }
+    Ok(rest)
+}
+
+fn parse_segment(segment: &str) -> Result<(Part, Option<String>), String> {
+    let braced = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let (part, name) = match (braced, segment.strip_prefix(':'), segment.strip_prefix('*')) {
+        (Some(inner), ..) => match inner.strip_prefix('*') {
+            Some(name) => (Part::Rest, name),
+            None => (Part::Capture, inner),
+        },
+        (_, Some(name), _) => (Part::Capture, name),
+        (_, _, Some(name)) => (Part::Rest, name),
+        _ if segment.contains(['{', '}', '*']) => {
+            return Err(format!(
+                "the segment {segment:?} is neither a capture as a whole nor without braces and asterisks"
+            ));
+        }
+        _ => return Ok((Part::Exact(decoded(segment).into_owned()), None)),
+    };
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.is_empty() || !name.bytes().all(fits) {
+        return Err(format!("the capture {segment:?} needs a name of letters, digits, - and _"));
+    }
+    Ok((part, Some(name.to_ascii_lowercase())))
+}
+
+/// A path that stands for itself and all below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prefix(Vec<Vec<u8>>);
+
+impl Prefix {
+    pub(crate) fn parse(path: &str) -> Result<Self, Error> {
+        let rest = checked(path)?;
+        if rest.contains(['{', '}', '*']) || rest.split('/').any(|segment| segment.starts_with(':')) {
+            return Err(Error::Path {
+                path: path.to_owned(),
+                what: "the path of middleware has no captures: it stands for all that is below it".to_owned(),
+            });
+        }
+        // `/a` and `/a/` are the same, and `/` is all.
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let segments = if rest.is_empty() { Vec::new() } else { rest.split('/').collect() };
+        Ok(Self(segments.into_iter().map(|segment| decoded(segment).into_owned()).collect()))
+    }
+
+    pub(crate) fn covers(&self, path: &Path<'_>) -> bool {
+        self.0.len() <= path.segments.len()
+            && self.0.iter().zip(&path.segments).all(|(own, segment)| *own == *segment.decoded)
+    }
+}
+
+/// A request's path.
+pub(crate) struct Path<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) segments: Vec<Segment<'a>>,
+}
+
+/// What stands between two slashes of a request's path.
+pub(crate) struct Segment<'a> {
+    /// Where it begins in the path.
+    pub(crate) start: usize,
+    pub(crate) raw: &'a str,
+    pub(crate) decoded: Cow<'a, [u8]>,
+}
+
+impl<'a> Path<'a> {
+    /// Checks a path as sent: one whose segments two readers could find differently is refused, with a sentence.
+    pub(crate) fn of(text: &'a str) -> Result<Self, &'static str> {
+        let rest = text.strip_prefix('/').ok_or("the request target has no path")?;
+        if !has_whole_escapes(rest) {
+            return Err("a percent sign of the path is not followed by two hexadecimal digits");
+        }
+        let mut start = 1;
+        let mut segments = Vec::new();
+        for raw in rest.split('/') {
+            let decoded = decoded(raw);
+            if is_dots(&decoded) {
+                return Err("a segment of the path is . or ..");
+            }
+            segments.push(Segment { start, raw, decoded });
+            start += raw.len() + 1;
+        }
+        Ok(Self { text, segments })
+    }
+}
+
+fn decoded(segment: &str) -> Cow<'_, [u8]> {
+    percent_decode_str(segment).into()
+}
+
+fn is_dots(segment: &[u8]) -> bool {
+    matches!(segment, b"." | b"..")
+}
+
+fn has_whole_escapes(text: &str) -> bool {
+    let mut escapes = text.split('%');
+    // What stands before the first.
+    escapes.next();
+    escapes.all(|rest| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
+}

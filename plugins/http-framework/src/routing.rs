@@ -1,0 +1,301 @@
+//! Which handler a request is for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use theater_http_listener::{Received, Reply};
+
+use crate::error::Error;
+use crate::path::{Part, Path, Pattern, Prefix};
+
+/// The method that stands for all.
+const ANY: &str = "*";
+
+/// A route as it was added.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    pub(crate) id: u64,
+    pub(crate) path: String,
+    pub(crate) method: String,
+    pub(crate) handler: u64,
+}
+
+/// A middleware as it was added.
+#[derive(Debug, Clone)]
+pub(crate) struct Middleware {
+    pub(crate) id: u64,
+    pub(crate) path: String,
+    pub(crate) handler: u64,
+    prefix: Prefix,
+}
+
+/// The handlers of a path's websockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Websocket {
+    pub(crate) connect: Option<u64>,
+    pub(crate) message: u64,
+    pub(crate) disconnect: Option<u64>,
+}
+
+/// All of one server.
+#[derive(Default)]
+pub(crate) struct Routing {
+    tree: Node,
+    /// By id, so in the order they were added.
+    routes: BTreeMap<u64, Route>,
+    middleware: Vec<Middleware>,
+    /// By path as given.
+    websockets: BTreeMap<String, Websocket>,
+}
+
+/// What lies below one beginning of a path.
+#[derive(Default)]
+struct Node {
+    exact: HashMap<Vec<u8>, Node>,
+    capture: Option<Box<Node>>,
+    rest: Leaf,
+    here: Leaf,
+}
+
+/// What a path leads to.
+#[derive(Default)]
+struct Leaf {
+    methods: BTreeMap<String, Target>,
+    websocket: Option<Websocket>,
+}
+
+struct Target {
+    route: u64,
+    handler: u64,
+    names: Vec<String>,
+}
+
+/// What is to be done with a request.
+pub(crate) struct Found {
+    pub(crate) goal: Goal,
+    /// The handlers to ask first.
+    pub(crate) middleware: Vec<u64>,
+}
+
+pub(crate) enum Goal {
+    Handler {
+        id: u64,
+        /// Headers with what the path's captures matched.
+        captures: Vec<(String, String)>,
+    },
+    Websocket(Websocket),
+}
+
+/// The prefix of the headers with captures.
+pub(crate) const CAPTURED: &str = "x-route-param-";
+
+impl Routing {
+    pub(crate) fn add_route(&mut self, server: u64, route: Route) -> Result<(), Error> {
+        let pattern = Pattern::parse(&route.path)?;
+        let capital = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_lowercase();
+        let is_token =
+            !route.method.is_empty() && route.method.bytes().all(capital) && !route.method.contains(SEPARATORS);
+        if route.method != ANY && !is_token {
+            return Err(Error::Method(route.method));
+        }
+        let methods = &mut self.tree.leaf(&pattern.parts).methods;
+        if let Some(there) = methods.get(&route.method) {
+            return Err(Error::Taken { server, method: route.method, path: route.path, route: there.route });
+        }
+        let target = Target { route: route.id, handler: route.handler, names: pattern.names };
+        methods.insert(route.method.clone(), target);
+        self.routes.insert(route.id, route);
+        Ok(())
+    }
+
+    /// False when there is no such route.
+    pub(crate) fn remove_route(&mut self, id: u64) -> bool {
+        let Some(route) = self.routes.remove(&id) else { return false };
+        if let Ok(pattern) = Pattern::parse(&route.path) {
+            self.tree.leaf(&pattern.parts).methods.remove(&route.method);
+            self.tree.prune();
+        }
+        true
+    }
+
+    pub(crate) fn add_middleware(&mut self, id: u64, path: String, handler: u64) -> Result<(), Error> {
+        let prefix = Prefix::parse(&path)?;
+        self.middleware.push(Middleware { id, path, handler, prefix });
+        Ok(())
+    }
+
+    /// False when there is no such middleware.
+    pub(crate) fn remove_middleware(&mut self, id: u64) -> bool {
+        let before = self.middleware.len();
+        self.middleware.retain(|middleware| middleware.id != id);
+        self.middleware.len() < before
+    }
+
+    /// Sets the handlers of a path; those it had serve the connections that are open.
+    pub(crate) fn enable_websocket(&mut self, path: String, websocket: Websocket) -> Result<(), Error> {
+        let pattern = Pattern::parse(&path)?;
+        self.tree.leaf(&pattern.parts).websocket = Some(websocket);
+        self.websockets.insert(path, websocket);
+        Ok(())
+    }
+
+    pub(crate) fn routes(&self) -> impl ExactSizeIterator<Item = &Route> {
+        self.routes.values()
+    }
+
+    pub(crate) fn middleware(&self) -> &[Middleware] {
+        &self.middleware
+    }
+
+    pub(crate) fn websockets(&self) -> &BTreeMap<String, Websocket> {
+        &self.websockets
+    }
+
+    /// Whom a request is for, or the answer that needs no actor.
+    pub(crate) fn find(&self, received: &Received, asks_websocket: bool) -> Result<Found, Reply> {
+        let target = received.path();
+        if !target.starts_with('/') {
+            return Err(self.without_path(&received.method));
+        }
+        let path = Path::of(target).map_err(|sentence| Reply::text(400, sentence))?;
+        let found = |goal| Found { goal, middleware: self.before(&path) };
+        let mut methods = BTreeSet::new();
+        let mut websocket = None;
+        let mut goal = None;
+        self.tree.visit(&path, 0, &mut Vec::new(), &mut |leaf, captured| {
+            websocket = websocket.or(leaf.websocket);
+            methods.extend(leaf.methods.keys().map(String::as_str));
+            if asks_websocket && leaf.websocket.is_some() {
+                return true;
+            }
+            let target = leaf.target(&received.method);
+            if let Some(target) = target
+                && goal.is_none()
+            {
+                goal = Some(Goal::Handler { id: target.handler, captures: target.headers(captured) });
+            }
+            // A websocket may still be further on.
+            goal.is_some() && !asks_websocket
+        });
+        match (goal, websocket) {
+            (_, Some(websocket)) if asks_websocket => Ok(found(Goal::Websocket(websocket))),
+            (Some(goal), _) => Ok(found(goal)),
+            // What is missing to be a websocket's request is told by whoever opens it.
+            (None, Some(websocket)) if methods.is_empty() => Ok(found(Goal::Websocket(websocket))),
+            _ => Err(unmet(&received.method, &methods)),
+        }
+    }
+
+    /// The handlers to ask first, in the order they were added.
+    fn before(&self, path: &Path<'_>) -> Vec<u64> {
+        self.middleware.iter().filter(|one| one.prefix.covers(path)).map(|one| one.handler).collect()
+    }
+
+    /// `OPTIONS *` asks about the server as a whole (RFC 9110, section 9.3.7); CONNECT is for proxies (9.3.6).
+    fn without_path(&self, method: &str) -> Reply {
+        if method != "OPTIONS" {
+            return Reply::text(501, "CONNECT is for proxies");
+        }
+        let methods = self.routes.values().map(|route| route.method.as_str()).collect();
+        Reply::no_content().header("allow", &allowed(&methods))
+    }
+}
+
+/// What is no part of a token (RFC 9110, section 5.6.2), lower-case letters aside.
+const SEPARATORS: [char; 17] = ['"', '(', ')', ',', '/', ':', ';', '<', '=', '>', '?', '@', '[', '\\', ']', '{', '}'];
+
+/// The answer when no route fits: the path has none, or none of that method.
+fn unmet(method: &str, methods: &BTreeSet<&str>) -> Reply {
+    if methods.is_empty() {
+        Reply::text(404, "there is nothing at this path")
+    } else if method == "OPTIONS" {
+        Reply::no_content().header("allow", &allowed(methods))
+    } else {
+        Reply::text(405, "this path has no such method").header("allow", &allowed(methods))
+    }
+}
+
+/// The value of `Allow`: what routes have, and what comes with it.
+fn allowed(methods: &BTreeSet<&str>) -> String {
+    let mut all: BTreeSet<&str> = methods.iter().copied().filter(|method| *method != ANY).collect();
+    if all.contains("GET") {
+        all.insert("HEAD");
+    }
+    all.insert("OPTIONS");
+    all.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+impl Leaf {
+    fn target(&self, method: &str) -> Option<&Target> {
+        let of_get = || self.methods.get("GET").filter(|_| method == "HEAD");
+        self.methods.get(method).or_else(of_get).or_else(|| self.methods.get(ANY))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.methods.is_empty() && self.websocket.is_none()
+    }
+}
+
+impl Target {
+    fn headers(&self, captured: &[&str]) -> Vec<(String, String)> {
+        let named = self.names.iter().zip(captured);
+        named.map(|(name, value)| (format!("{CAPTURED}{name}"), (*value).to_owned())).collect()
+    }
+}
+
+impl Node {
+    /// The leaf of a pattern, made when it is not there.
+    fn leaf(&mut self, parts: &[Part]) -> &mut Leaf {
+        match parts {
+            [] => &mut self.here,
+            [Part::Exact(segment), rest @ ..] => self.exact.entry(segment.clone()).or_default().leaf(rest),
+            [Part::Capture, rest @ ..] => self.capture.get_or_insert_default().leaf(rest),
+            [Part::Rest, ..] => &mut self.rest,
+        }
+    }
+
+    /// Drops what leads nowhere.
+    fn prune(&mut self) {
+        self.exact.retain(|_, node| {
+            node.prune();
+            !node.is_empty()
+        });
+        if let Some(capture) = &mut self.capture {
+            capture.prune();
+        }
+        self.capture.take_if(|capture| capture.is_empty());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.capture.is_none() && self.rest.is_empty() && self.here.is_empty()
+    }
+
+    /// Shows the leaves that match, what is exact first and the rest last, until one is taken; true then. Each node is seen
+    /// at most once.
+    fn visit<'a, 'p>(
+        &'a self,
+        path: &Path<'p>,
+        at: usize,
+        captured: &mut Vec<&'p str>,
+        take: &mut impl FnMut(&'a Leaf, &[&'p str]) -> bool,
+    ) -> bool {
+        let Some(segment) = path.segments.get(at) else { return take(&self.here, captured) };
+        if let Some(node) = self.exact.get(&*segment.decoded)
+            && node.visit(path, at + 1, captured, take)
+        {
+            return true;
+        }
+        if let Some(node) = &self.capture
+            && !segment.raw.is_empty()
+        {
+            captured.push(segment.raw);
+            if node.visit(path, at + 1, captured, take) {
+                return true;
+            }
+            captured.pop();
+        }
+        captured.push(path.text.get(segment.start..).unwrap_or_default());
+        let taken = take(&self.rest, captured);
+        captured.pop();
+        taken
+    }
+}

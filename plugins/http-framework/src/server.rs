@@ -1,0 +1,170 @@
+//! One server: what it listens on while it runs, its routes and its websockets.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use theater_http_listener::{Bound, Config as Listen, Control, Listener};
+use theater_plugin_api::{Host, Level};
+use theater_websockets::Code;
+
+use crate::Config;
+use crate::error::Error;
+use crate::ids::Ids;
+use crate::outbox::Outbox;
+use crate::request;
+use crate::routing::Routing;
+use crate::theater::simple::http_types::ServerConfig;
+
+/// What all servers of an actor share.
+pub(crate) struct Common {
+    pub(crate) host: Host,
+    pub(crate) config: Config,
+    pub(crate) ids: Arc<Ids>,
+}
+
+pub(crate) struct Server {
+    pub(crate) id: u64,
+    pub(crate) common: Arc<Common>,
+    /// As it was asked for.
+    pub(crate) asked: ServerConfig,
+    /// What that is with the handler's config.
+    pub(crate) listen: Listen,
+    routing: RwLock<Routing>,
+    run: Mutex<Run>,
+    /// The open websockets, those that are about to be too.
+    open: Mutex<BTreeMap<u64, Connection>>,
+}
+
+/// An open websocket.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) disconnect: Option<u64>,
+}
+
+struct Run {
+    /// What it listens on, or did last, or shall.
+    port: u16,
+    state: State,
+}
+
+enum State {
+    Stopped,
+    /// Connections wait until the actor has started.
+    Bound(Box<Listener<Arc<Server>>>),
+    Accepting {
+        control: Control,
+        url: String,
+    },
+}
+
+impl Server {
+    pub(crate) fn new(id: u64, common: Arc<Common>, asked: ServerConfig, listen: Listen) -> Self {
+        let run = Mutex::new(Run { port: listen.port, state: State::Stopped });
+        Self { id, common, asked, listen, routing: RwLock::default(), run, open: Mutex::default() }
+    }
+
+    pub(crate) fn routing(&self) -> RwLockReadGuard<'_, Routing> {
+        // Every change under these locks is one step.
+        self.routing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change_routing(&self) -> RwLockWriteGuard<'_, Routing> {
+        self.routing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Connection>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The port, and whether it is bound.
+    pub(crate) fn port(&self) -> (u16, bool) {
+        let run = self.run();
+        (run.port, !matches!(run.state, State::Stopped))
+    }
+
+    /// Binds the port, unless it is bound: the port. `port` is that of another life of the actor.
+    pub(crate) async fn bind(&self, port: Option<u16>) -> Result<u16, Error> {
+        if let (port, true) = self.port() {
+            return Ok(port);
+        }
+        let mut listen = self.listen.clone();
+        listen.port = port.unwrap_or(listen.port);
+        let bound = match Bound::new(&listen).await {
+            // Whoever asked for any port gets any.
+            Err(what) if port.is_some() && self.listen.port == 0 => {
+                self.common.host.log(Level::Warn, &format!("server {}: {what}; another port is chosen", self.id));
+                Bound::new(&self.listen).await
+            }
+            bound => bound,
+        };
+        let bound = bound.map_err(Error::Listening)?;
+        let port = bound.address().port();
+        let listener = Listener::new(self.common.host.clone(), bound, &listen);
+        *self.run() = Run { port, state: State::Bound(Box::new(listener)) };
+        Ok(port)
+    }
+
+    /// Takes requests from now on, if the port is bound: its URL.
+    pub(crate) async fn accept(self: &Arc<Self>) -> Result<Option<String>, Error> {
+        let listener = {
+            let mut run = self.run();
+            match std::mem::replace(&mut run.state, State::Stopped) {
+                State::Bound(listener) => {
+                    let (control, url) = (listener.control(), listener.to_string());
+                    run.state = State::Accepting { control, url };
+                    listener
+                }
+                other => {
+                    run.state = other;
+                    return Ok(None);
+                }
+            }
+        };
+        let url = listener.to_string();
+        listener.serve(Arc::clone(self), request::answer).await.map_err(Error::Listening)?;
+        self.common.host.log(Level::Info, &format!("server {} listens on {url}", self.id));
+        Ok(Some(url))
+    }
+
+    /// Takes no more requests. Those that run get the grace while this returns as soon as the port is free: it is the actor
+    /// that answers them, and the actor waits for this.
+    pub(crate) async fn stop(&self) {
+        if let Some(control) = self.end(Code::Away) {
+            control.retire(self.listen.shutdown_grace()).await;
+        }
+    }
+
+    /// Takes no more requests, and closes the websockets; what ends the rest, if it ran.
+    pub(crate) fn end(&self, code: Code) -> Option<Control> {
+        let state = std::mem::replace(&mut self.run().state, State::Stopped);
+        let control = match state {
+            State::Accepting { control, url } => {
+                control.end();
+                self.common.host.log(Level::Info, &format!("server {} listens on {url} no more", self.id));
+                Some(control)
+            }
+            State::Stopped | State::Bound(_) => None,
+        };
+        for connection in self.open().values() {
+            connection.outbox.end(code);
+        }
+        control
+    }
+
+    pub(crate) fn connection(&self, number: u64) -> Result<Arc<Outbox>, Error> {
+        let open = self.open();
+        let connection = open.get(&number).ok_or(Error::Connection { server: self.id, connection: number })?;
+        Ok(Arc::clone(&connection.outbox))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end(Code::Away);
+    }
+}
