@@ -1,6 +1,7 @@
 //! What end-to-end tests stand on: the real program, the real plugins as files, real actors, real sockets.
 
 pub mod bench;
+pub mod browser;
 pub mod talk;
 
 use std::io::{BufRead, BufReader, Read, Write};

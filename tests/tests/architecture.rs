@@ -611,7 +611,7 @@ fn every_mark_is_named_by_a_test_and_every_test_names_marks_of_a_table() {
         }
         named.extend(of_plugin);
     }
-    assert_eq!(files("tests/marks", ".md").len(), 12);
+    assert_eq!(files("tests/marks", ".md").len(), 13);
     let unknown: Vec<_> = named.difference(&known).collect();
     assert!(unknown.is_empty(), "marks that no table has: {unknown:?}");
 }

@@ -59,7 +59,7 @@ use serde_json::Value;
 use theater_http_listener::{self as listener, Bound, Tls};
 use theater_plugin_api::encoding::{EncodingError, decode, encode};
 use theater_plugin_api::narrow::Rule;
-use theater_plugin_api::{Attachment, Call, Handler, Host, Plugin, Recovered};
+use theater_plugin_api::{Attachment, Call, Handler, Host, Level, Plugin, Recovered};
 use theater_websockets::Code;
 
 use error::Error;
@@ -257,8 +257,8 @@ impl Framework {
         let port = server.bind(None).await?;
         // Before that `started` does it.
         let started = self.table.lock().started;
-        if started {
-            server.accept().await?;
+        if started && let Some(url) = server.accept().await? {
+            self.common.host.log(Level::Info, &format!("server {id} listens on {url}"));
         }
         Ok(port)
     }

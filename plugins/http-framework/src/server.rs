@@ -52,10 +52,7 @@ enum State {
     Stopped,
     /// Connections wait until the actor has started.
     Bound(Box<Listener<Arc<Server>>>),
-    Accepting {
-        control: Control,
-        url: String,
-    },
+    Accepting(Control),
 }
 
 impl Server {
@@ -115,8 +112,7 @@ impl Server {
             let mut run = self.run();
             match std::mem::replace(&mut run.state, State::Stopped) {
                 State::Bound(listener) => {
-                    let (control, url) = (listener.control(), listener.to_string());
-                    run.state = State::Accepting { control, url };
+                    run.state = State::Accepting(listener.control());
                     listener
                 }
                 other => {
@@ -127,7 +123,6 @@ impl Server {
         };
         let url = listener.to_string();
         listener.serve(Arc::clone(self), request::answer).await.map_err(Error::Listening)?;
-        self.common.host.log(Level::Info, &format!("server {} listens on {url}", self.id));
         Ok(Some(url))
     }
 
@@ -143,9 +138,8 @@ impl Server {
     pub(crate) fn end(&self, code: Code) -> Option<Control> {
         let state = std::mem::replace(&mut self.run().state, State::Stopped);
         let control = match state {
-            State::Accepting { control, url } => {
+            State::Accepting(control) => {
                 control.end();
-                self.common.host.log(Level::Info, &format!("server {} listens on {url} no more", self.id));
                 Some(control)
             }
             State::Stopped | State::Bound(_) => None,

@@ -2,6 +2,7 @@
 
 mod acme;
 mod bad_plugins;
+mod framework;
 mod guests;
 mod http;
 mod journal;
