@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod browser;
+pub mod memory;
 pub mod talk;
 
 use std::io::{BufRead, BufReader, Read, Write};

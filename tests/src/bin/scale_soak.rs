@@ -21,7 +21,7 @@ use theater_runtime::actor::{CallOutcome, Incoming, Shared};
 use theater_runtime::core::{Core, Options};
 use theater_runtime::executor::{self, block_on};
 use theater_runtime::manifest::{Manifest, Values};
-use theater_tests::{HTTP, Running, Scratch, build_folder, build_outside, get, manifest, repository};
+use theater_tests::{HTTP, Running, Scratch, build_folder, build_outside, get, manifest, memory, repository};
 
 const CALL: &str = "bench:calls/driver/keep";
 
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         "idle" => idle(count.unwrap_or(20_000)),
         "churn" => churn(count.unwrap_or(1_000)),
         "fair" => fair(count.unwrap_or(2_000)),
-        "memory" => memory(),
+        "memory" => small(),
         _ => {
             eprintln!("scale_soak idle|churn|fair|memory [COUNT]");
             return ExitCode::from(2);
@@ -55,13 +55,6 @@ fn core_with(scratch: &Scratch, plugins: &Path) -> Arc<Core> {
 
 fn read(scratch: &Scratch, text: &str) -> Manifest {
     Manifest::read(&scratch.write("manifest.toml", text), &Values::new()).expect("the manifest reads")
-}
-
-/// A figure of `/proc/<pid>/smaps_rollup` in KiB.
-fn memory_of(pid: &str, figure: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the system tells");
-    let line = text.lines().find(|line| line.starts_with(figure)).expect("the figure is there");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
 fn open_files() -> usize {
@@ -87,11 +80,11 @@ fn idle(count: usize) -> (Json, bool) {
         "name = \"idle\"\ncomponent_path = {guest:?}\n[limits]\nidle_ms = 1000\n[[handlers]]\ntype = \"bench:calls\"\n"
     );
     let manifest = read(&scratch, &text);
-    let before = memory_of("self", "Pss:");
+    let before = memory::of("self", "Pss:");
     let start = Instant::now();
     let actors: Vec<_> = (0..count).map(|_| block_on(core.start(&manifest)).expect("an actor starts")).collect();
     let started = start.elapsed();
-    let resident = memory_of("self", "Pss:").saturating_sub(before);
+    let resident = memory::of("self", "Pss:").saturating_sub(before);
     // Twice, so that every actor was passivated in between or made way for another.
     for actor in actors.iter().chain(&actors) {
         ask(actor);
@@ -118,7 +111,7 @@ fn churn(count: usize) -> (Json, bool) {
         drop(actor);
         if number == count / 10 || number == count {
             block_on(core.journal.written()).expect("written");
-            marks.push((memory_of("self", "Rss:"), open_files()));
+            marks.push((memory::of("self", "Rss:"), open_files()));
         }
     }
     let (early, late) = (marks[0], marks[marks.len() - 1]);
@@ -165,7 +158,7 @@ fn fair(requests: usize) -> (Json, bool) {
     (figures, beside <= alone + 20_000)
 }
 
-fn memory() -> (Json, bool) {
+fn small() -> (Json, bool) {
     let scratch = Scratch::new();
     let path = scratch.write("manifest.toml", manifest("hello-http", HTTP));
     let data = scratch.path().join("data");
@@ -174,7 +167,7 @@ fn memory() -> (Json, bool) {
     for _ in 0..200 {
         assert_eq!(get(address, "/").status, 200);
     }
-    let pss = memory_of(&running.pid().to_string(), "Pss:");
+    let pss = memory::of(&running.pid().to_string(), "Pss:");
     let (status, _) = running.stop();
     (json!({"soak": "memory", "pss_kib": pss, "exit": status.code()}), pss < 150_000 && status.success())
 }

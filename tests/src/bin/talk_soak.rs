@@ -12,8 +12,6 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +22,7 @@ use theater_plugin_api::testing::Seeded;
 use theater_runtime::chain::Id;
 use theater_runtime::record::{HostCall, HostResult, Kind};
 use theater_runtime::verify::{self, Event};
+use theater_tests::memory::Memory;
 use theater_tests::talk::{TALK, ask, manifests, tell, try_ask};
 use theater_tests::{Running, Scratch, wait_until};
 
@@ -244,48 +243,6 @@ impl Ledger {
             _ => {}
         }
     }
-}
-
-/// PSS of a process over time.
-struct Memory {
-    ended: Arc<AtomicBool>,
-    watching: thread::JoinHandle<Vec<(f64, f64)>>,
-}
-
-impl Memory {
-    fn watch(pid: u32) -> Self {
-        let ended = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&ended);
-        let watching = thread::spawn(move || {
-            let (begun, mut samples) = (Instant::now(), Vec::new());
-            while !end.load(Ordering::Relaxed) {
-                samples.push((begun.elapsed().as_secs_f64(), pss(pid) as f64));
-                thread::sleep(Duration::from_millis(500));
-            }
-            samples
-        });
-        Self { ended, watching }
-    }
-
-    /// The last PSS in KiB, and the growth as a share of the mean (a line of least squares).
-    fn end(self) -> (u64, f64) {
-        self.ended.store(true, Ordering::Relaxed);
-        let samples = self.watching.join().expect("the samples");
-        let count = samples.len() as f64;
-        let mean = |of: fn(&(f64, f64)) -> f64| samples.iter().map(of).sum::<f64>() / count;
-        let (time, size) = (mean(|sample| sample.0), mean(|sample| sample.1));
-        let over: f64 = samples.iter().map(|sample| (sample.0 - time) * (sample.1 - size)).sum();
-        let under: f64 = samples.iter().map(|sample| (sample.0 - time).powi(2)).sum();
-        let length = samples.last().zip(samples.first()).map_or(0.0, |(last, first)| last.0 - first.0);
-        let slope = if under > 0.0 { over / under * length / size } else { 0.0 };
-        (samples.last().map_or(0, |sample| sample.1 as u64), slope)
-    }
-}
-
-fn pss(pid: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("the system tells");
-    let line = text.lines().find(|line| line.starts_with("Pss:")).expect("the figure is there");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
 // ---- busy ----------------------------------------------------------------------------------------------------------

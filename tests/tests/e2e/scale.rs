@@ -64,3 +64,23 @@ fn actors_beside_one_that_is_stuck_answer() {
     let out = String::from_utf8_lossy(&output.stdout);
     assert!(out.contains("\"p99_ratio\""), "{out}{}", String::from_utf8_lossy(&output.stderr));
 }
+
+const WEB: &str = env!("CARGO_BIN_EXE_web_soak");
+
+#[test]
+fn websockets_that_say_nothing_stay_open() {
+    assert!(soak(WEB, &["idle", "300", "1"]).contains("\"websockets\":300"));
+}
+
+/// Whether its bar is held is the machine's; that all who read hear everything is checked on the way.
+#[test]
+fn a_broadcast_reaches_all_beside_one_that_never_reads() {
+    let output = Command::new(WEB).args(["broadcast", "20", "5"]).output().expect("the soak program runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("\"clients\":20"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_a_program_writes_arrives_whole() {
+    assert!(soak(WEB, &["output", "5"]).contains("\"whole\":true"));
+}

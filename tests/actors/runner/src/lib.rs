@@ -4,7 +4,8 @@
 //! As a request:
 //!
 //! - `{"type": "start", "payload": {"program": .., "args": [..], "mode": "json"}}`: answers `{"id": N}`; the mode is
-//!   `lines` unless it says `raw`, `json` or `chunked` (of 4 bytes)
+//!   `lines` unless it says `raw`, `json` or `chunked` (of 4 bytes); with `"count": true` of the output of this and the
+//!   programs after it only `{"count": {"bytes": N, "digest": ..}}` is kept, the digest as FNV-1a of 64 bits
 //! - `{"type": "write", "payload": {"id": N, "text": ..}}`; an empty text closes the input
 //! - `{"type": "status" | "kill" | "signal", "payload": {"id": N, "signal": 15}}`
 //! - `{"type": "told"}`: answers the state
@@ -18,6 +19,29 @@ use theater_sdk::{State, actor, message_server, process_handlers};
 #[derive(Serialize, Deserialize, Default)]
 struct Runner {
     told: Vec<(u64, String, Value)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<Count>,
+}
+
+/// What a program wrote to its output, in so far as it is counted only.
+#[derive(Serialize, Deserialize)]
+struct Count {
+    bytes: u64,
+    digest: u64,
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self { bytes: 0, digest: 0xcbf2_9ce4_8422_2325 }
+    }
+}
+
+impl Count {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let step = |digest: u64, byte: &u8| (digest ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        self.digest = bytes.iter().fold(self.digest, step);
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -29,6 +53,7 @@ struct Asked {
     id: u64,
     text: String,
     signal: u32,
+    count: bool,
 }
 
 #[actor::export]
@@ -48,6 +73,11 @@ impl message_server::MessageServerClient for Runner {
 #[process_handlers::export]
 impl process_handlers::ProcessHandlers for Runner {
     fn handle_stdout(state: State, (id, bytes): (u64, Vec<u8>)) -> Result<(State,), String> {
+        let mut runner: Runner = message::state(state.clone())?;
+        if let Some(count) = &mut runner.count {
+            count.add(&bytes);
+            return Ok((message::keep(&runner)?,));
+        }
         told(state, id, "out", json!(String::from_utf8_lossy(&bytes)))
     }
 
@@ -70,7 +100,10 @@ fn act(runner: &mut Runner, message: &Message) -> Result<Value, String> {
     let asked: Asked = message.payload()?;
     let id = asked.id;
     match message.kind.as_str() {
-        "start" => start(asked).map(|id| json!({ "id": id })),
+        "start" => {
+            runner.count = asked.count.then(Count::default);
+            start(asked).map(|id| json!({ "id": id }))
+        }
         "write" => process::os_write_stdin(id, asked.text.as_bytes()).map(|written| json!(written)),
         "status" => process::os_status(id).map(|status| json!({ "running": status.running, "code": status.exit_code })),
         "kill" => process::os_kill(id).map(|()| json!({})),
