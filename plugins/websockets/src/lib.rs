@@ -9,6 +9,8 @@
 
 mod handshake;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use handshake::{accept, asks, check};
 pub use socket::{Code, Kind, Message, Socket};
