@@ -229,8 +229,9 @@ impl Running {
         let line = wait_until(&format!("ready line {number}; stderr: {:?}", self.errors()), || {
             self.lines().into_iter().filter(|line| line.contains(" ready")).nth(number)
         });
-        let address = line.split("http://").nth(1).expect("an address").split_whitespace().next().expect("an address");
-        address.parse().expect("an address of digits")
+        let url = line.split("://").nth(1).expect("an address");
+        let address = url.split(['/', ' ']).next().expect("an address");
+        address.trim().parse().expect("an address of digits")
     }
 
     /// Sends a signal, as `INT` or `TERM`.

@@ -1,5 +1,6 @@
 //! End-to-end tests: one binary, a module per topic.
 
+mod abuse;
 mod acme;
 mod bad_plugins;
 mod framework;
