@@ -56,11 +56,35 @@ pub(crate) enum Error {
         route: u64,
     },
     /// The actor has none of the functions that servers call.
-    #[error("the actor does not export theater:simple/http-handlers, which handlers are called through")]
+    #[error(
+        "the actor does not export theater:simple/http-handlers, which handlers are called through: export it, and the \
+         functions of it that are used"
+    )]
     NoHandlers,
     /// The actor lacks the function.
-    #[error("the actor does not export {0} of theater:simple/http-handlers, which this needs")]
+    #[error("the actor does not export {0} of theater:simple/http-handlers, which this needs: export it")]
     NoFunction(&'static str),
+    /// One more than the config has room for.
+    #[error(
+        "there are {most} {what} already, and no more are allowed: in the handler http-framework, a larger {key} allows more, \
+         as far as the parent's config does"
+    )]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// The key of the config.
+        key: &'static str,
+        /// What it allows.
+        most: u64,
+    },
+    /// A handler's name that is none.
+    #[error("the handler's name has {length} bytes, and may have {most}")]
+    LongName {
+        /// What it has.
+        length: usize,
+        /// What it may have.
+        most: usize,
+    },
     /// Something of the listener's, which says it whole.
     #[error("{0}")]
     Listening(String),

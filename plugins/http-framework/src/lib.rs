@@ -23,12 +23,13 @@
 //!
 //! - A request is routed first: one that no route takes is answered without the actor. Then middleware sees it, in the order
 //!   it was added, then the handler. Requests for websockets pass the middleware of their path too.
-//! - A segment is compared decoded, and captured as sent. A path with a segment `.` or `..` (decoded or not) is answered 400:
-//!   middleware that guards a path could be walked around with it.
+//! - A segment is compared decoded, and captured as sent. A path with a segment `.` or `..` (encoded or not), or with an empty
+//!   segment before the last, is answered 400: middleware that guards a path could be walked around with it.
 //! - `*rest` matches what is left, also when that is empty: `/files/*rest` matches `/files/` but not `/files`.
 //! - While the actor works on a client's message, and while that client does not read, nothing more is read of it. What
 //!   `send-websocket-message` sends waits for the client, `max_websocket_queue_bytes` at most; a client that has not read for
 //!   `websocket_send_timeout_ms` by then is closed with 1013.
+//! - Pages of other sites open no websocket, unless `allowed_origins` has their site.
 //! - A path with websockets may get others: they serve the connections from then on.
 //! - `stop-server` returns at once: it is the actor that answers what still runs.
 
@@ -49,7 +50,7 @@ mod table;
 mod tests;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ use theater_websockets::Code;
 
 use error::Error;
 use ids::Ids;
-use outbox::Full;
+use outbox::PushError;
 use routing::{Route, Websocket};
 use server::{Common, Server};
 use table::{Saved, SavedServer, Table};
@@ -93,6 +94,10 @@ theater_plugin_api::bindings! {
 
 const MAX_WEBSOCKET_QUEUE_BYTES: u64 = 1 << 20;
 const WEBSOCKET_SEND_TIMEOUT_MS: u64 = 1_000;
+const MAX_SERVERS: u64 = 16;
+const MAX_ROUTES: u64 = 1_000;
+/// The most bytes of a handler's name.
+const LONGEST_NAME: usize = 256;
 
 /// The handler's config; `config.schema.json` says what each key means.
 #[derive(Debug, Clone, Deserialize)]
@@ -103,6 +108,20 @@ struct Config {
     max_websocket_queue_bytes: u64,
     #[serde(default = "websocket_send_timeout_ms")]
     websocket_send_timeout_ms: u64,
+    #[serde(default = "max_servers")]
+    max_servers: u64,
+    #[serde(default = "max_routes")]
+    max_routes: u64,
+    #[serde(default)]
+    allowed_origins: Vec<String>,
+}
+
+fn max_servers() -> u64 {
+    MAX_SERVERS
+}
+
+fn max_routes() -> u64 {
+    MAX_ROUTES
 }
 
 fn max_websocket_queue_bytes() -> u64 {
@@ -143,6 +162,9 @@ impl Plugin for HttpFramework {
         let own = [
             ("max_websocket_queue_bytes", Rule::Smaller(MAX_WEBSOCKET_QUEUE_BYTES)),
             ("websocket_send_timeout_ms", Rule::Smaller(WEBSOCKET_SEND_TIMEOUT_MS)),
+            ("max_servers", Rule::Smaller(MAX_SERVERS)),
+            ("max_routes", Rule::Smaller(MAX_ROUTES)),
+            ("allowed_origins", Rule::Powers),
         ];
         listener::narrow(ceiling, requested, &own)
     }
@@ -195,10 +217,16 @@ impl Handler for Framework {
         Ok(urls)
     }
 
+    /// What runs gets the grace once, however many servers there are, those that were stopped before too.
     async fn stopped(&self) {
-        for control in self.end() {
-            control.stop(self.common.config.listen.shutdown_grace()).await;
-        }
+        let controls = self.end();
+        let grace = self.common.config.listen.shutdown_grace();
+        let all = async {
+            for control in &controls {
+                control.stop(grace).await;
+            }
+        };
+        or(all, self.common.host.sleep(grace)).await;
     }
 
     fn export_state(&self) -> Result<Vec<u8>, String> {
@@ -212,14 +240,23 @@ impl Handler for Framework {
 
     fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
         let name = call.function.rsplit('/').next().unwrap_or_default();
-        self.again(name, call.arguments, call.result).map_err(|error| format!("{name}: {error}"))
+        self.replay(name, call.arguments, call.result).map_err(|error| format!("{name}: {error}"))
     }
 }
 
 impl Framework {
     /// Ends all servers: what ends the rest of those that ran.
     fn end(&self) -> Vec<listener::Control> {
-        self.table.servers().iter().filter_map(|server| server.end(Code::Away)).collect()
+        let retired = std::mem::take(&mut self.table.lock().retired);
+        retired.into_iter().chain(self.table.servers().iter().filter_map(|server| server.end(Code::Away))).collect()
+    }
+
+    async fn stop(&self, server: &Server) {
+        if let Some(control) = server.stop().await {
+            let mut inner = self.table.lock();
+            inner.retired.retain(|control| !control.is_over());
+            inner.retired.push(control);
+        }
     }
 
     /// What a server listens with: the handler's limits and powers, and what the actor asks for.
@@ -240,6 +277,10 @@ impl Framework {
     }
 
     async fn create(&self, asked: ServerConfig) -> Result<u64, Error> {
+        let most = self.common.config.max_servers;
+        if self.table.lock().servers.len() as u64 >= most {
+            return Err(Error::TooMany { what: "servers", key: "max_servers", most });
+        }
         let listen = self.listen(&asked)?;
         Bound::check(&listen).await.map_err(Error::Listening)?;
         let id = self.common.ids.servers.next();
@@ -289,19 +330,34 @@ impl Framework {
         if !exports {
             return Err(Error::NoHandlers);
         }
-        let mut inner = self.table.lock();
-        if let Some(id) = inner.handlers.get(name) {
+        if name.len() > LONGEST_NAME {
+            return Err(Error::LongName { length: name.len(), most: LONGEST_NAME });
+        }
+        let mut handlers = self.common.ids.handlers();
+        if let Some(id) = handlers.get(name) {
             return Ok(*id);
         }
-        let id = self.common.ids.handlers.next();
-        inner.handlers.insert(name.to_owned(), id);
+        self.has_room("handlers", handlers.len())?;
+        let id = 1 + handlers.values().copied().max().unwrap_or_default();
+        handlers.insert(name.to_owned(), id);
         Ok(id)
+    }
+
+    fn check_handler(&self, id: u64) -> Result<(), Error> {
+        if self.common.ids.handlers().values().any(|known| *known == id) { Ok(()) } else { Err(Error::Handler(id)) }
+    }
+
+    /// Whether there may be one more of something that a server answers by.
+    fn has_room(&self, what: &'static str, there: usize) -> Result<(), Error> {
+        let most = self.common.config.max_routes;
+        if (there as u64) < most { Ok(()) } else { Err(Error::TooMany { what, key: "max_routes", most }) }
     }
 
     fn route(&self, server: u64, path: &str, method: &str, handler: u64) -> Result<u64, Error> {
         let server = self.table.server(server)?;
-        self.table.check_handler(handler)?;
+        self.check_handler(handler)?;
         needs(exports_handle_request(&self.common.host), "handle-request")?;
+        self.has_room("routes", self.table.lock().routes.len())?;
         let mut routing = server.change_routing();
         let id = self.common.ids.routes.newest() + 1;
         routing.add_route(server.id, Route { id, path: path.to_owned(), method: method.to_owned(), handler })?;
@@ -311,7 +367,7 @@ impl Framework {
         Ok(id)
     }
 
-    fn unroute(&self, id: u64) -> Result<(), Error> {
+    fn remove_route(&self, id: u64) -> Result<(), Error> {
         let server = self.table.lock().routes.remove(&id).ok_or(Error::Route(id))?;
         let server = self.table.server(server)?;
         if server.change_routing().remove_route(id) { Ok(()) } else { Err(Error::Route(id)) }
@@ -319,8 +375,9 @@ impl Framework {
 
     fn middleware(&self, server: u64, path: &str, handler: u64) -> Result<u64, Error> {
         let server = self.table.server(server)?;
-        self.table.check_handler(handler)?;
+        self.check_handler(handler)?;
         needs(exports_handle_middleware(&self.common.host), "handle-middleware")?;
+        self.has_room("middleware", self.table.lock().middleware.len())?;
         let mut routing = server.change_routing();
         let id = self.common.ids.middleware.newest() + 1;
         routing.add_middleware(id, path.to_owned(), handler)?;
@@ -330,7 +387,7 @@ impl Framework {
         Ok(id)
     }
 
-    fn unmiddle(&self, id: u64) -> Result<(), Error> {
+    fn remove_middleware(&self, id: u64) -> Result<(), Error> {
         let server = self.table.lock().middleware.remove(&id).ok_or(Error::Middleware(id))?;
         let server = self.table.server(server)?;
         if server.change_routing().remove_middleware(id) { Ok(()) } else { Err(Error::Middleware(id)) }
@@ -341,12 +398,14 @@ impl Framework {
         let host = &self.common.host;
         let Websocket { connect, message, disconnect } = websocket;
         for handler in [connect, Some(message), disconnect].into_iter().flatten() {
-            self.table.check_handler(handler)?;
+            self.check_handler(handler)?;
         }
         needs(exports_handle_websocket_message(host), "handle-websocket-message")?;
         needs(connect.is_none() || exports_handle_websocket_connect(host), "handle-websocket-connect")?;
         needs(disconnect.is_none() || exports_handle_websocket_disconnect(host), "handle-websocket-disconnect")?;
-        server.change_routing().enable_websocket(path.to_owned(), websocket)
+        let mut routing = server.change_routing();
+        self.has_room("paths of websockets", routing.websockets().len())?;
+        routing.enable_websocket(path.to_owned(), websocket)
     }
 
     async fn send(&self, server: u64, connection: u64, message: WebsocketMessage) -> Result<(), Error> {
@@ -361,9 +420,9 @@ impl Framework {
         let patience = Duration::from_millis(config.websocket_send_timeout_ms);
         let host = &self.common.host;
         let pushed = async {
-            outbox.push(message, most, patience, host).await.map_err(|full| match full {
-                Full::Gone => gone,
-                Full::Slow => {
+            outbox.push(message, most, patience, host).await.map_err(|error| match error {
+                PushError::Gone => gone,
+                PushError::Slow => {
                     host.count("slow_clients", 1.0);
                     Error::Slow(connection)
                 }
@@ -385,14 +444,13 @@ impl Framework {
     fn saved(&self) -> Saved {
         let inner = self.table.lock();
         let ids = &self.common.ids;
-        let counts = [&ids.servers, &ids.handlers, &ids.routes, &ids.middleware, &ids.connections];
         let servers = inner.servers.values().map(|server| {
             let routing = server.routing();
             let (port, running) = server.port();
             let routes =
                 routing.routes().cloned().map(|Route { id, path, method, handler }| (id, path, method, handler));
             let middleware = routing.middleware().iter().map(|one| (one.id, one.path.clone(), one.handler));
-            let websockets = routing.websockets().iter();
+            let (websockets, open) = (routing.websockets().iter(), server.open());
             SavedServer {
                 id: server.id,
                 asked: server.asked.clone(),
@@ -402,23 +460,26 @@ impl Framework {
                 websockets: websockets
                     .map(|(path, one)| (path.clone(), one.connect, one.message, one.disconnect))
                     .collect(),
-                open: server.open().iter().map(|(number, open)| (*number, open.disconnect)).collect(),
+                open: open
+                    .iter()
+                    .filter(|(_, one)| one.agreed)
+                    .map(|(number, one)| (*number, one.disconnect))
+                    .collect(),
             }
         });
         Saved {
-            newest: counts.map(|count| count.newest()),
-            handlers: inner.handlers.iter().map(|(name, id)| (name.clone(), *id)).collect(),
+            newest: ids.counts().map(ids::Count::newest),
+            handlers: ids.handlers().iter().map(|(name, id)| (name.clone(), *id)).collect(),
             servers: servers.collect(),
         }
     }
 
     fn restore(&self, saved: Saved) -> Result<(), Error> {
         let ids = &self.common.ids;
-        let counts = [&ids.servers, &ids.handlers, &ids.routes, &ids.middleware, &ids.connections];
-        for (count, newest) in counts.into_iter().zip(saved.newest) {
+        for (count, newest) in ids.counts().into_iter().zip(saved.newest) {
             count.was_given(newest);
         }
-        self.table.lock().handlers.extend(saved.handlers);
+        ids.handlers().extend(saved.handlers);
         for SavedServer { id, asked, running, routes, middleware, websockets, open } in saved.servers {
             let listen = self.listen(&asked)?;
             self.insert(id, asked, listen);
@@ -455,7 +516,7 @@ impl Framework {
     }
 
     /// What a recorded call made, made again; nothing when it was refused.
-    fn again(&self, function: &str, arguments: &[u8], result: &[u8]) -> Result<(), String> {
+    fn replay(&self, function: &str, arguments: &[u8], result: &[u8]) -> Result<(), String> {
         let wrong = |error: EncodingError| error.to_string();
         let id = || decode::<Result<u64, String>>(result).map_err(wrong);
         let done = || decode::<Result<(), String>>(result).map(|result| result.is_ok()).map_err(wrong);
@@ -484,8 +545,7 @@ impl Framework {
             "register-handler" => {
                 if let Ok(id) = id()? {
                     let (name,): (String,) = decode(arguments).map_err(wrong)?;
-                    ids.handlers.was_given(id);
-                    self.table.lock().handlers.insert(name, id);
+                    ids.handlers().insert(name, id);
                 }
             }
             "add-route" => {
@@ -495,19 +555,27 @@ impl Framework {
                     self.restore_route(server, Route { id, path, method, handler })?;
                 }
             }
-            "remove-route" if done()? => self.unroute(one()?)?,
+            "remove-route" if done()? => self.remove_route(one()?)?,
             "add-middleware" => {
                 if let Ok(id) = id()? {
                     let (server, path, handler): (u64, String, u64) = decode(arguments).map_err(wrong)?;
                     self.restore_middleware(server, id, path, handler)?;
                 }
             }
-            "remove-middleware" if done()? => self.unmiddle(one()?)?,
+            "remove-middleware" if done()? => self.remove_middleware(one()?)?,
             "enable-websocket" if done()? => {
                 let (server, path, connect, message, disconnect): (u64, String, Option<u64>, u64, Option<u64>) =
                     decode(arguments).map_err(wrong)?;
                 let server = self.table.server(server)?;
                 server.change_routing().enable_websocket(path, Websocket { connect, message, disconnect })?;
+            }
+            "send-websocket-message" => {
+                let (_, connection, _): (u64, u64, WebsocketMessage) = decode(arguments).map_err(wrong)?;
+                ids.connections.was_given(connection);
+            }
+            "close-websocket" => {
+                let (_, connection): (u64, u64) = decode(arguments).map_err(wrong)?;
+                ids.connections.was_given(connection);
             }
             _ => {}
         }
@@ -522,9 +590,14 @@ fn needs(there: bool, function: &'static str) -> Result<(), Error> {
 /// The allowed file that `asked` means: a relative path means the one that ends with it, since files stand in the handler's
 /// config as whole paths. One that is not allowed stays as it is, and is refused by that name.
 fn whole(allowed: &[String], asked: &str) -> Result<String, Error> {
-    let mut meant = allowed.iter().filter(|file| Path::new(file).ends_with(asked));
+    // Without `./` at its beginning.
+    let end: PathBuf = Path::new(asked).components().filter(|part| *part != Component::CurDir).collect();
+    if end.as_os_str().is_empty() {
+        return Err(Error::Listening("tls: both the certificate and the key need a file".to_owned()));
+    }
+    let mut meant = allowed.iter().filter(|file| Path::new(file).ends_with(&end));
     match (meant.next(), meant.next()) {
-        (Some(_), Some(_)) if !Path::new(asked).is_absolute() => Err(Error::Listening(format!(
+        (Some(_), Some(_)) if !end.is_absolute() => Err(Error::Listening(format!(
             "tls: the file {asked:?} may be several of the handler's tls_files: a longer path says which"
         ))),
         (Some(file), _) => Ok(file.clone()),
@@ -546,12 +619,14 @@ impl theater::simple::http_framework::HttpFramework for Framework {
     }
 
     async fn stop_server(&self, _: &Call, server_id: u64) -> Result<(), String> {
-        self.table.server(server_id)?.stop().await;
+        let server = self.table.server(server_id)?;
+        self.stop(&server).await;
         Ok(())
     }
 
     async fn destroy_server(&self, _: &Call, server_id: u64) -> Result<(), String> {
-        self.table.remove(server_id)?.stop().await;
+        let server = self.table.remove(server_id)?;
+        self.stop(&server).await;
         Ok(())
     }
 
@@ -564,7 +639,7 @@ impl theater::simple::http_framework::HttpFramework for Framework {
     }
 
     fn remove_route(&self, _: &Call, route_id: u64) -> Result<(), String> {
-        Ok(self.unroute(route_id)?)
+        Ok(self.remove_route(route_id)?)
     }
 
     fn add_middleware(&self, _: &Call, server_id: u64, path: &str, handler_id: u64) -> Result<u64, String> {
@@ -572,7 +647,7 @@ impl theater::simple::http_framework::HttpFramework for Framework {
     }
 
     fn remove_middleware(&self, _: &Call, middleware_id: u64) -> Result<(), String> {
-        Ok(self.unmiddle(middleware_id)?)
+        Ok(self.remove_middleware(middleware_id)?)
     }
 
     fn enable_websocket(

@@ -12,7 +12,9 @@ fn config(choices: &mut Seeded) -> Value {
     json!({
         "bind_hosts": choices.some(&["127.0.0.1", "::1", "0.0.0.0"]), "bind_ports": choices.some(&ports),
         "tls_files": choices.some(&["a.pem", "b.pem"]), "max_connections": choices.below(100),
-        "max_websocket_queue_bytes": choices.below(100), "websocket_send_timeout_ms": choices.below(100)
+        "max_websocket_queue_bytes": choices.below(100), "websocket_send_timeout_ms": choices.below(100),
+        "max_servers": choices.below(100), "max_routes": choices.below(100),
+        "allowed_origins": choices.some(&["http://a", "*"])
     })
 }
 
@@ -28,7 +30,12 @@ fn ten_thousand_pairs_allow_exactly_what_both_allow() {
         for file in ["a.pem", "b.pem"] {
             allowed += u32::from(pair.exactly(file, |config, file| has(config, "tls_files", file)));
         }
-        for key in ["max_connections", "max_websocket_queue_bytes", "websocket_send_timeout_ms"] {
+        for origin in ["http://a", "*"] {
+            pair.exactly(origin, |config, origin| has(config, "allowed_origins", origin));
+        }
+        for key in
+            ["max_connections", "max_websocket_queue_bytes", "websocket_send_timeout_ms", "max_servers", "max_routes"]
+        {
             pair.exactly(&50_u64, |config, much| config[key].as_u64().unwrap() >= *much);
         }
     }

@@ -24,7 +24,7 @@ struct Inner {
     messages: VecDeque<Message>,
     /// Of what is queued and of what is being sent.
     bytes: usize,
-    /// Since when a message is being sent.
+    /// Since when the message that is being sent is.
     sending: Option<Instant>,
     /// To be closed behind what is queued.
     last: Option<Code>,
@@ -41,7 +41,7 @@ pub(crate) enum Order {
 
 /// Why a message is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum PushError {
     /// The connection has ended.
     Gone,
     /// The client does not read; the connection is being closed for it.
@@ -62,14 +62,14 @@ impl Outbox {
         most: usize,
         patience: Duration,
         host: &Host,
-    ) -> Result<(), Full> {
-        let length = length(&message);
+    ) -> Result<(), PushError> {
+        let (length, begun) = (length(&message), Instant::now());
         loop {
             listener!(self.taken => room);
             let deadline = {
                 let mut inner = self.lock();
                 if inner.last.is_some() || inner.end.is_some() {
-                    return Err(Full::Gone);
+                    return Err(PushError::Gone);
                 }
                 // One message alone may be larger.
                 if inner.bytes == 0 || inner.bytes.saturating_add(length) <= most {
@@ -79,12 +79,12 @@ impl Outbox {
                     self.queued.notify(1);
                     return Ok(());
                 }
-                inner.sending.unwrap_or_else(Instant::now) + patience
+                inner.sending.unwrap_or(begun) + patience
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 self.end(Code::Again);
-                return Err(Full::Slow);
+                return Err(PushError::Slow);
             }
             or(room, host.sleep(left)).await;
         }
@@ -126,7 +126,17 @@ impl Outbox {
         self.lock().next()
     }
 
-    /// The message of the last order has left, or never will.
+    /// How many messages wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().messages.len()
+    }
+
+    /// A message begins to leave, one of the queue's or another.
+    pub(crate) fn sending(&self) {
+        self.lock().sending = Some(Instant::now());
+    }
+
+    /// It has left, or never will; `length` of it counted.
     pub(crate) fn sent(&self, length: usize) {
         let mut inner = self.lock();
         inner.bytes = inner.bytes.saturating_sub(length);
@@ -153,7 +163,6 @@ impl Inner {
             return Some(Order::Close(code));
         }
         if let Some(message) = self.messages.pop_front() {
-            self.sending = Some(Instant::now());
             return Some(Order::Send(message));
         }
         self.last.map(Order::Close)
@@ -163,10 +172,65 @@ impl Inner {
 /// What a message counts: its payload and what it costs to keep.
 pub(crate) fn length(message: &Message) -> usize {
     const COST: usize = 64;
-    let payload = match message {
-        Message::Text(text) => text.len(),
-        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
-        _ => 0,
-    };
-    payload + COST
+    message.length() + COST
+}
+
+#[cfg(test)]
+mod tests {
+    use theater_plugin_api::testing::{FakeHost, block_on};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    fn message() -> Message {
+        Message::Text("x".repeat(100))
+    }
+
+    fn push(outbox: &Outbox, patience: Duration) -> Result<(), PushError> {
+        block_on(outbox.push(message(), 100, patience, &FakeHost::new().host()))
+    }
+
+    /// A connect handler sends before there is anybody to send: neither it nor the actor may wait for ever.
+    #[test]
+    fn a_queue_that_nobody_empties_is_waited_for_only_so_long() {
+        let outbox = Outbox::default();
+        push(&outbox, PATIENCE).unwrap();
+        let begun = Instant::now();
+        assert_eq!(push(&outbox, PATIENCE), Err(PushError::Slow));
+        assert!(begun.elapsed() >= PATIENCE);
+        assert_eq!(push(&outbox, PATIENCE), Err(PushError::Gone));
+        assert!(matches!(block_on(outbox.next()), Order::Close(Code::Again)));
+    }
+
+    /// Whoever finds a client that has been stuck for long does not wait for it once more.
+    #[test]
+    fn patience_begins_with_the_message_that_does_not_leave() {
+        let outbox = Outbox::default();
+        push(&outbox, PATIENCE).unwrap();
+        outbox.sending();
+        std::thread::sleep(PATIENCE);
+        let begun = Instant::now();
+        assert_eq!(push(&outbox, PATIENCE), Err(PushError::Slow));
+        assert!(begun.elapsed() < PATIENCE);
+    }
+
+    #[test]
+    fn room_comes_with_what_has_left() {
+        let outbox = Outbox::default();
+        push(&outbox, PATIENCE).unwrap();
+        std::thread::scope(|scope| {
+            let pushing = scope.spawn(|| push(&outbox, Duration::from_secs(20)));
+            let Order::Send(first) = block_on(outbox.next()) else { panic!("a message waits") };
+            outbox.sending();
+            outbox.sent(length(&first));
+            assert_eq!(pushing.join().unwrap(), Ok(()));
+        });
+        assert_eq!(outbox.waiting(), 1);
+        assert!(outbox.close(Code::Normal) && !outbox.close(Code::Normal));
+        assert!(matches!(outbox.next_if_any(), Some(Order::Send(_))));
+        assert!(matches!(outbox.next_if_any(), Some(Order::Close(Code::Normal))));
+        outbox.end(Code::Away);
+        assert!(block_on(outbox.ended()) == Code::Away && push(&outbox, PATIENCE) == Err(PushError::Gone));
+    }
 }

@@ -47,8 +47,18 @@ impl Pattern {
     }
 }
 
+/// The most bytes of a path of a route or of middleware.
+const LONGEST: usize = 2_048;
+/// The most segments of it: what is made of a path is as deep as it.
+const DEEPEST: usize = 64;
+
 /// What stands behind the leading slash of a path that can be one.
 fn checked(path: &str) -> Result<&str, Error> {
+    if path.len() > LONGEST || path.split('/').count() > DEEPEST {
+        let path = path.chars().take(100).chain("...".chars()).collect();
+        let what = format!("it has more than {LONGEST} bytes or more than {DEEPEST} segments");
+        return Err(Error::Path { path, what });
+    }
     let wrong = |what: &str| Error::Path { path: path.to_owned(), what: what.to_owned() };
     let rest = path.strip_prefix('/').ok_or_else(|| wrong("it has to start with a slash"))?;
     if rest.contains(['?', '#']) || rest.chars().any(char::is_control) {
@@ -57,8 +67,11 @@ fn checked(path: &str) -> Result<&str, Error> {
     if !has_whole_escapes(rest) {
         return Err(wrong("a percent sign is followed by two hexadecimal digits"));
     }
-    if rest.split('/').any(|segment| is_dots(&decoded(segment))) {
-        return Err(wrong("no request has a segment that is . or .."));
+    if rest.split('/').any(|segment| has_dots(&decoded(segment))) {
+        return Err(wrong("no request that is taken has a segment that is . or .."));
+    }
+    if rest.split('/').rev().skip(1).any(str::is_empty) {
+        return Err(wrong("no request that is taken has an empty segment but the last"));
     }
     Ok(rest)
 }
@@ -136,8 +149,11 @@ impl<'a> Path<'a> {
         let mut segments = Vec::new();
         for raw in rest.split('/') {
             let decoded = decoded(raw);
-            if is_dots(&decoded) {
+            if has_dots(&decoded) {
                 return Err("a segment of the path is . or ..");
+            }
+            if raw.is_empty() && start <= rest.len() {
+                return Err("a segment of the path, and not the last, is empty");
             }
             segments.push(Segment { start, raw, decoded });
             start += raw.len() + 1;
@@ -150,8 +166,9 @@ fn decoded(segment: &str) -> Cow<'_, [u8]> {
     percent_decode_str(segment).into()
 }
 
-fn is_dots(segment: &[u8]) -> bool {
-    matches!(segment, b"." | b"..")
+/// Also where a slash or backslash is encoded, which others may take for the end of a segment.
+fn has_dots(segment: &[u8]) -> bool {
+    segment.split(|byte| matches!(byte, b'/' | b'\\')).any(|part| matches!(part, b"." | b".."))
 }
 
 fn has_whole_escapes(text: &str) -> bool {

@@ -18,16 +18,14 @@ pub(crate) async fn answer(server: Arc<Server>, mut received: Received) -> Reply
     server.common.host.count("requests", 1.0);
     // What only the host and the actor say is not taken from outside.
     received.headers.retain(|(name, _)| name != STATUS && !name.starts_with(CAPTURED));
-    let asks_websocket = received.method == "GET" && theater_websockets::asks(&received);
-    let Found { goal, middleware } = match server.routing().find(&received, asks_websocket) {
+    let asks_websocket = received.method == "GET" && theater_websockets::asks_upgrade(&received);
+    let Found { goal, captures, middleware } = match server.routing().find(&received, asks_websocket) {
         Ok(found) => found,
         Err(reply) => return reply,
     };
+    received.headers.extend(captures);
     match goal {
-        Goal::Handler { id, captures } => {
-            received.headers.extend(captures);
-            handled(&server, id, &middleware, received).await
-        }
+        Goal::Handler(handler) => handled(&server, handler, &middleware, received).await,
         Goal::Websocket(websocket) => opened(server, websocket, &middleware, received).await,
     }
 }
@@ -48,19 +46,21 @@ async fn handled(server: &Arc<Server>, handler: u64, middleware: &[u64], receive
 }
 
 /// The switch to a websocket, once all middleware and the connect handler let the client pass.
-async fn opened(server: Arc<Server>, websocket: Websocket, middleware: &[u64], received: Received) -> Reply {
-    if let Err(reply) = theater_websockets::check(&received) {
+async fn opened(server: Arc<Server>, websocket: Websocket, middleware: &[u64], mut received: Received) -> Reply {
+    let origins = &server.common.config.allowed_origins;
+    if let Err(reply) = theater_websockets::check(&received, origins) {
         return reply;
     }
     let cause = received.cause();
-    if !middleware.is_empty()
-        && let Err(reply) = passed(&server, middleware, &cause, request_of(received.clone())).await
-    {
-        return reply;
+    if !middleware.is_empty() {
+        match passed(&server, middleware, &cause, request_of(received.clone())).await {
+            // What it left is what the connect handler gets.
+            Ok(request) => received.uri = request.uri,
+            Err(reply) => return reply,
+        }
     }
-    let opening = Opening::new(&server, websocket, received.peer);
-    match opening.connect(&cause, &received).await {
-        Ok(opened) => theater_websockets::accept(&received, |upgraded| opened.run(upgraded)),
+    match Opening::new(&server, websocket, received.peer).connect(&cause, &received).await {
+        Ok(opened) => theater_websockets::accept(&received, origins, |upgraded| opened.run(upgraded)),
         Err(CallError::Actor(_)) => Reply::text(403, "this websocket is not opened to you"),
         Err(error) => failed(&server, &cause, &error),
     }

@@ -60,7 +60,8 @@ struct Node {
 #[derive(Default)]
 struct Leaf {
     methods: BTreeMap<String, Target>,
-    websocket: Option<Websocket>,
+    /// With the names of its captures.
+    websocket: Option<(Websocket, Vec<String>)>,
 }
 
 struct Target {
@@ -72,16 +73,14 @@ struct Target {
 /// What is to be done with a request.
 pub(crate) struct Found {
     pub(crate) goal: Goal,
+    /// Headers with what the path's captures matched.
+    pub(crate) captures: Vec<(String, String)>,
     /// The handlers to ask first.
     pub(crate) middleware: Vec<u64>,
 }
 
 pub(crate) enum Goal {
-    Handler {
-        id: u64,
-        /// Headers with what the path's captures matched.
-        captures: Vec<(String, String)>,
-    },
+    Handler(u64),
     Websocket(Websocket),
 }
 
@@ -133,7 +132,8 @@ impl Routing {
     /// Sets the handlers of a path; those it had serve the connections that are open.
     pub(crate) fn enable_websocket(&mut self, path: String, websocket: Websocket) -> Result<(), Error> {
         let pattern = Pattern::parse(&path)?;
-        self.tree.leaf(&pattern.parts).websocket = Some(websocket);
+        self.websockets.retain(|known, _| Pattern::parse(known).is_ok_and(|known| known.parts != pattern.parts));
+        self.tree.leaf(&pattern.parts).websocket = Some((websocket, pattern.names));
         self.websockets.insert(path, websocket);
         Ok(())
     }
@@ -157,31 +157,32 @@ impl Routing {
             return Err(self.without_path(&received.method));
         }
         let path = Path::of(target).map_err(|sentence| Reply::text(400, sentence))?;
-        let found = |goal| Found { goal, middleware: self.before(&path) };
         let mut methods = BTreeSet::new();
-        let mut websocket = None;
-        let mut goal = None;
+        let (mut handler, mut websocket) = (None, None);
         self.tree.visit(&path, 0, &mut Vec::new(), &mut |leaf, captured| {
-            websocket = websocket.or(leaf.websocket);
             methods.extend(leaf.methods.keys().map(String::as_str));
-            if asks_websocket && leaf.websocket.is_some() {
-                return true;
-            }
-            let target = leaf.target(&received.method);
-            if let Some(target) = target
-                && goal.is_none()
+            if let Some((found, names)) = &leaf.websocket
+                && websocket.is_none()
             {
-                goal = Some(Goal::Handler { id: target.handler, captures: target.headers(captured) });
+                websocket = Some((Goal::Websocket(*found), headers(names, captured)));
             }
-            // A websocket may still be further on.
-            goal.is_some() && !asks_websocket
+            if let Some(target) = leaf.target(&received.method)
+                && handler.is_none()
+            {
+                handler = Some((Goal::Handler(target.handler), headers(&target.names, captured)));
+            }
+            if asks_websocket { websocket.is_some() } else { handler.is_some() }
         });
-        match (goal, websocket) {
-            (_, Some(websocket)) if asks_websocket => Ok(found(Goal::Websocket(websocket))),
-            (Some(goal), _) => Ok(found(goal)),
-            // What is missing to be a websocket's request is told by whoever opens it.
-            (None, Some(websocket)) if methods.is_empty() => Ok(found(Goal::Websocket(websocket))),
-            _ => Err(unmet(&received.method, &methods)),
+        // A websocket is opened with GET; what is missing then is told by whoever opens it.
+        methods.extend(websocket.iter().map(|_| "GET"));
+        let found = if asks_websocket {
+            websocket.or(handler)
+        } else {
+            handler.or(websocket.filter(|_| received.method == "GET"))
+        };
+        match found {
+            Some((goal, captures)) => Ok(Found { goal, captures, middleware: self.before(&path) }),
+            None => Err(unmet(&received.method, &methods)),
         }
     }
 
@@ -235,11 +236,10 @@ impl Leaf {
     }
 }
 
-impl Target {
-    fn headers(&self, captured: &[&str]) -> Vec<(String, String)> {
-        let named = self.names.iter().zip(captured);
-        named.map(|(name, value)| (format!("{CAPTURED}{name}"), (*value).to_owned())).collect()
-    }
+/// Headers with what was captured.
+fn headers(names: &[String], captured: &[&str]) -> Vec<(String, String)> {
+    let named = names.iter().zip(captured);
+    named.map(|(name, value)| (format!("{CAPTURED}{name}"), (*value).to_owned())).collect()
 }
 
 impl Node {

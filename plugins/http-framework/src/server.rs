@@ -40,6 +40,8 @@ pub(crate) struct Server {
 pub(crate) struct Connection {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) disconnect: Option<u64>,
+    /// The actor has agreed to it, and is to be told of its end.
+    pub(crate) agreed: bool,
 }
 
 struct Run {
@@ -127,11 +129,11 @@ impl Server {
     }
 
     /// Takes no more requests. Those that run get the grace while this returns as soon as the port is free: it is the actor
-    /// that answers them, and the actor waits for this.
-    pub(crate) async fn stop(&self) {
-        if let Some(control) = self.end(Code::Away) {
-            control.retire(self.listen.shutdown_grace()).await;
-        }
+    /// that answers them, and the actor waits for this. What ends the rest.
+    pub(crate) async fn stop(&self) -> Option<Control> {
+        let control = self.end(Code::Away)?;
+        control.retire(self.listen.shutdown_grace()).await;
+        Some(control)
     }
 
     /// Takes no more requests, and closes the websockets; what ends the rest, if it ran.

@@ -3,12 +3,13 @@
 
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_lite::future::{or, zip};
+use event_listener::{Event, listener};
+use futures_lite::future::{or, race};
 use theater_http_listener::{Received, Upgraded};
 use theater_plugin_api::{Bytes, CallError, Host, Level};
-use theater_websockets::{Code, Kind, Message, Socket};
+use theater_websockets::{Code, End, Message, Socket};
 
 use crate::outbox::{Order, Outbox, length};
 use crate::routing::Websocket;
@@ -41,67 +42,92 @@ impl Opening {
     pub(crate) fn new(server: &Arc<Server>, websocket: Websocket, peer: SocketAddr) -> Self {
         let number = server.common.ids.connections.next();
         let outbox = Arc::<Outbox>::default();
-        let connection = Connection { outbox: Arc::clone(&outbox), disconnect: websocket.disconnect };
+        let connection = Connection { outbox: Arc::clone(&outbox), disconnect: websocket.disconnect, agreed: false };
         server.open().insert(number, connection);
         server.common.host.count("websockets_begun", 1.0);
         let cause = format!("websocket {number} from {peer}");
         Self(Place { server: Arc::clone(server), websocket, number, outbox, cause })
     }
 
-    /// Asks the connect handler, if there is one.
+    /// Asks the connect handler, if there is one. It is asked in a task of its own: where nobody waits for its answer any
+    /// more, what it agrees to has ended, and it hears of that.
     pub(crate) async fn connect(self, request: &str, received: &Received) -> Result<Opened, CallError> {
         let Self(place) = self;
-        if let Some(handler) = &place.websocket.connect {
-            let cause = format!("{}: {request}", place.cause);
-            let path = received.path().to_owned();
-            let query = received.query().map(str::to_owned);
-            handle_websocket_connect(&place.server.common.host, &cause, handler, &place.number, &path, &query).await?;
-        }
-        Ok(Opened(Some(place)))
+        let Some(handler) = place.websocket.connect else { return Ok(Opened::new(place)) };
+        let cause = format!("{}: {request}", place.cause);
+        let (path, query) = (received.path().to_owned(), received.query().map(str::to_owned));
+        let host = place.host().clone();
+        let said = Arc::<Said>::default();
+        let asked = Arc::clone(&said);
+        host.clone().spawn(async move {
+            let agreed = handle_websocket_connect(&host, &cause, &handler, &place.number, &path, &query).await;
+            asked.set(agreed.map(|()| Opened::new(place)));
+        });
+        said.get().await
     }
 }
 
-/// A websocket that the actor has agreed to: it hears of its end, also when it never came to be.
+/// What the connect handler said, for whoever waits for it.
+#[derive(Default)]
+struct Said {
+    answer: Mutex<Option<Result<Opened, CallError>>>,
+    there: Event,
+}
+
+impl Said {
+    fn set(&self, answer: Result<Opened, CallError>) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        self.there.notify(1);
+    }
+
+    async fn get(&self) -> Result<Opened, CallError> {
+        loop {
+            listener!(self.there => there);
+            if let Some(answer) = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return answer;
+            }
+            there.await;
+        }
+    }
+}
+
+/// A websocket that the actor has agreed to: it hears of its end when this is dropped, also when it never came to be.
 pub(crate) struct Opened(Option<Place>);
 
 impl Drop for Opened {
     fn drop(&mut self) {
         if let Some(place) = self.0.take() {
-            let host = place.server.common.host.clone();
-            host.spawn(async move { place.tell_end().await });
+            place.tell_end();
         }
     }
 }
 
-/// How a session ends.
-enum End {
-    /// The client has closed, or is gone.
-    Theirs,
-    /// We close it.
-    Ours(Code),
-}
-
 impl Opened {
+    fn new(place: Place) -> Self {
+        if let Some(connection) = place.server.open().get_mut(&place.number) {
+            connection.agreed = true;
+        }
+        Self(Some(place))
+    }
+
     pub(crate) async fn run(mut self, upgraded: Upgraded) {
         let Some(place) = &self.0 else { return };
         let mut socket = Socket::new(place.host().clone(), upgraded, &place.server.listen).await;
         let end = place.serve(&mut socket).await;
-        let code = match end {
-            End::Theirs => None,
-            End::Ours(code) => Some(code),
-        };
         // Nothing more can be sent, and whoever waits to hears of it.
         place.outbox.end(Code::Normal);
         if let Some(payload) = socket.farewell() {
             let payload = (!payload.is_empty()).then(|| Bytes::from(payload.to_vec()));
             let close = WebsocketMessage { ty: MessageType::Close, data: payload, text: None };
-            let Place { server, websocket, number, cause, .. } = place;
-            let told = handle_websocket_message(&server.common.host, cause, &websocket.message, number, &close).await;
-            place.note(told.map(drop));
+            let Place { websocket, number, cause, .. } = place;
+            let told = handle_websocket_message(place.host(), cause, &websocket.message, number, &close).await;
+            note(place.host(), cause, told.map(drop));
         }
         // The actor hears of it while the client takes its leave.
-        let Some(place) = self.0.take() else { return };
-        zip(socket.close(code), place.tell_end()).await;
+        if let Some(place) = self.0.take() {
+            place.tell_end();
+        }
+        socket.close(end.code()).await;
     }
 }
 
@@ -110,17 +136,12 @@ impl Place {
         &self.server.common.host
     }
 
-    /// The end, to the disconnect handler; the connection is not there any more then.
-    async fn tell_end(self) {
-        let (server, number, cause) = (Arc::clone(&self.server), self.number, self.cause.clone());
+    /// The end, to the disconnect handler, in a task of its own; the connection is not there any more then.
+    fn tell_end(self) {
+        let (host, number, cause) = (self.host().clone(), self.number, self.cause.clone());
         let handler = self.websocket.disconnect;
         drop(self);
-        tell_end(&server.common.host, &cause, handler, number).await;
-    }
-
-    /// What happened to a call that answers nothing.
-    fn note(&self, told: Result<(), CallError>) {
-        note(self.host(), &self.cause, told);
+        host.clone().spawn(async move { tell_end(&host, &cause, handler, number).await });
     }
 
     async fn serve(&self, socket: &mut Socket) -> End {
@@ -129,10 +150,11 @@ impl Place {
             Heard(Option<Message>),
         }
         loop {
+            // Whichever is ready, in turns of chance: neither side keeps the other from being heard.
             let order = async { Step::Order(self.outbox.next().await) };
             let heard = async { Step::Heard(socket.next().await) };
-            let ended = match or(order, heard).await {
-                Step::Order(order) => self.obey(socket, order).await,
+            let ended = match race(order, heard).await {
+                Step::Order(order) => self.carry_out(socket, order).await,
                 Step::Heard(None) => Err(End::Theirs),
                 Step::Heard(Some(message)) => self.tell(socket, message).await,
             };
@@ -143,26 +165,27 @@ impl Place {
     }
 
     /// Sends what the actor sent, or closes.
-    async fn obey(&self, socket: &mut Socket, order: Order) -> Result<(), End> {
+    async fn carry_out(&self, socket: &mut Socket, order: Order) -> Result<(), End> {
         match order {
             Order::Close(code) => Err(End::Ours(code)),
             Order::Send(message) => {
                 let length = length(&message);
-                let sent = self.send(socket, message).await;
-                self.outbox.sent(length);
-                sent
+                self.send(socket, message, length).await
             }
         }
     }
 
-    /// Sends a message, unless the connection is to be closed before it has left.
-    async fn send(&self, socket: &mut Socket, message: Message) -> Result<(), End> {
+    /// Sends a message, of which `length` counts as queued, unless the connection is to be closed before it has left.
+    async fn send(&self, socket: &mut Socket, message: Message, length: usize) -> Result<(), End> {
+        self.outbox.sending();
         let sent = async { if socket.send(message).await { Ok(()) } else { Err(End::Theirs) } };
         let ended = async { Err(End::Ours(self.outbox.ended().await)) };
-        or(sent, ended).await
+        let sent = or(sent, ended).await;
+        self.outbox.sent(length);
+        sent
     }
 
-    /// Tells the actor of a message, and the client what it answers, with what the actor sends meanwhile before it.
+    /// Tells the actor of a message, and the client what it answers, with what the actor sent meanwhile before it.
     async fn tell(&self, socket: &mut Socket, message: Message) -> Result<(), End> {
         enum Step {
             Order(Order),
@@ -173,28 +196,31 @@ impl Place {
         let (handler, number) = (self.websocket.message, self.number);
         let mut call = pin!(handle_websocket_message(self.host(), &self.cause, &handler, &number, &message));
         let answer = loop {
-            let order = async { Step::Order(self.outbox.next().await) };
             let answer = async { Step::Answer(call.as_mut().await) };
-            match or(order, answer).await {
-                Step::Order(order) => self.obey(socket, order).await?,
+            let order = async { Step::Order(self.outbox.next().await) };
+            match or(answer, order).await {
                 Step::Answer(answer) => break answer,
+                Step::Order(order) => self.carry_out(socket, order).await?,
             }
         };
-        while let Some(order) = self.outbox.next_if_any() {
-            self.obey(socket, order).await?;
+        // No more than waits now: an actor that always sends more would keep the answer back for ever.
+        for _ in 0..self.outbox.waiting() {
+            if let Some(order) = self.outbox.next_if_any() {
+                self.carry_out(socket, order).await?;
+            }
         }
         let messages = match answer {
             Ok(messages) => messages,
             Err(CallError::Gone(_)) => return Err(End::Ours(Code::Away)),
             // Nothing goes back, and the connection goes on.
             Err(error) => {
-                self.note(Err(error));
+                note(self.host(), &self.cause, Err(error));
                 return Ok(());
             }
         };
         for message in messages {
             match sent(message) {
-                Ok(Some(message)) => self.send(socket, message).await?,
+                Ok(Some(message)) => self.send(socket, message, 0).await?,
                 Ok(None) => return Err(End::Ours(Code::Normal)),
                 Err(what) => self.host().log(Level::Warn, &format!("{}: not sent: {what}", self.cause)),
             }
@@ -217,29 +243,4 @@ fn note(host: &Host, cause: &str, told: Result<(), CallError>) {
     }
 }
 
-/// A message as the actor is told of it.
-fn told(message: Message) -> WebsocketMessage {
-    let data = |ty, bytes: Vec<u8>| WebsocketMessage { ty, data: Some(Bytes::from(bytes)), text: None };
-    match message {
-        Message::Text(text) => WebsocketMessage { ty: MessageType::Text, data: None, text: Some(text) },
-        Message::Binary(bytes) => data(MessageType::Binary, bytes),
-        Message::Ping(bytes) => data(MessageType::Ping, bytes),
-        Message::Pong(bytes) => data(MessageType::Pong, bytes),
-        other => data(MessageType::Other(format!("{other:?}")), Vec::new()),
-    }
-}
-
-/// A message as it is sent; none to close.
-pub(crate) fn sent(message: WebsocketMessage) -> Result<Option<Message>, String> {
-    let WebsocketMessage { ty, data, text } = message;
-    let kind = match ty {
-        MessageType::Text => Kind::Text,
-        MessageType::Binary => Kind::Binary,
-        MessageType::Ping => Kind::Ping,
-        MessageType::Pong => Kind::Pong,
-        MessageType::Close => Kind::Close,
-        MessageType::Connect => Kind::Connect,
-        MessageType::Other(kind) => Kind::Other(kind),
-    };
-    Message::sent(kind, data.map(Bytes::into_vec), text)
-}
+theater_websockets::message_conversions!(crate::theater::simple::websocket_types);

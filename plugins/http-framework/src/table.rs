@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use theater_http_listener::Control;
 
 use crate::error::Error;
 use crate::server::Server;
@@ -16,7 +17,6 @@ pub(crate) struct Table(Mutex<Inner>);
 pub(crate) struct Inner {
     /// The actor takes calls.
     pub(crate) started: bool,
-    pub(crate) handlers: BTreeMap<String, u64>,
     pub(crate) servers: BTreeMap<u64, Arc<Server>>,
     /// The server of each route.
     pub(crate) routes: BTreeMap<u64, u64>,
@@ -24,6 +24,8 @@ pub(crate) struct Inner {
     pub(crate) middleware: BTreeMap<u64, u64>,
     /// What another life of the actor left behind.
     pub(crate) left: Left,
+    /// Of servers that were stopped, and whose last requests may run.
+    pub(crate) retired: Vec<Control>,
 }
 
 /// What another life of the actor left behind, for `started`.
@@ -49,10 +51,6 @@ impl Table {
         self.lock().servers.values().cloned().collect()
     }
 
-    pub(crate) fn check_handler(&self, id: u64) -> Result<(), Error> {
-        if self.lock().handlers.values().any(|known| *known == id) { Ok(()) } else { Err(Error::Handler(id)) }
-    }
-
     /// Forgets a server with all that belongs to it.
     pub(crate) fn remove(&self, id: u64) -> Result<Arc<Server>, Error> {
         let mut inner = self.lock();
@@ -67,8 +65,8 @@ impl Table {
 /// What a snapshot keeps.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Saved {
-    /// The newest ids of servers, handlers, routes, middleware and connections.
-    pub(crate) newest: [u64; 5],
+    /// The newest ids of servers, routes, middleware and connections.
+    pub(crate) newest: [u64; 4],
     pub(crate) handlers: Vec<(String, u64)>,
     pub(crate) servers: Vec<SavedServer>,
 }

@@ -20,7 +20,9 @@ use crate::theater::simple::http_types::{
     HttpRequest, HttpResponse, MiddlewareResult, ServerConfig, ServerInfo, TlsConfig,
 };
 use crate::theater::simple::websocket_types::{MessageType, WebsocketMessage};
-use crate::{Config, Framework, HttpFramework, MAX_WEBSOCKET_QUEUE_BYTES, WEBSOCKET_SEND_TIMEOUT_MS};
+use crate::{
+    Config, Framework, HttpFramework, MAX_ROUTES, MAX_SERVERS, MAX_WEBSOCKET_QUEUE_BYTES, WEBSOCKET_SEND_TIMEOUT_MS,
+};
 
 const REQUEST: u32 = 0;
 const MIDDLEWARE: u32 = 1;
@@ -329,12 +331,12 @@ fn captures_arrive_as_headers_and_what_is_exact_comes_first() {
         ("/users/7/posts/new", "x,7"),
         ("/files/a/b.txt", "rest,a/b.txt"),
         ("/files/", "rest,"),
-        ("/docs/a//b", "rest,a//b"),
+        ("/docs/a/b/", "rest,a/b/"),
     ];
     for (target, headers) in expected {
         assert_eq!(captured(target), headers, "{target}");
     }
-    for target in ["/users", "/users/", "/users//posts/1", "/files", "/Users/7", "/users/7/", "//users/7"] {
+    for target in ["/users", "/users/", "/files", "/Users/7", "/users/7/"] {
         assert_eq!(case.status("GET", target), 404, "{target}");
     }
     // All methods, where no other route of the same path has it.
@@ -363,10 +365,12 @@ fn what_no_route_takes_is_answered_without_the_actor() {
     assert_eq!(header(&case.ask("OPTIONS", "/b"), "allow"), Some("DELETE, HEAD, OPTIONS"));
     assert_eq!(header(&case.ask("OPTIONS", "*"), "allow"), Some("DELETE, GET, HEAD, OPTIONS, PUT"));
     assert_eq!((case.status("OPTIONS", "/a/b"), case.status("CONNECT", "h:80")), (404, 501));
-    for target in ["/./a", "/b/../a", "/%2e%2E/a", "/%2", "/a%zz"] {
+    let odd = ["/./a", "/b/../a", "/%2e%2E/a", "/%2", "/a%zz", "//a", "/b//a", "/b/..%2fa", "/..%5Ca", "/%2e%2F", "//"];
+    for target in odd {
         assert_eq!(case.status("GET", target), 400, "{target}");
     }
-    assert_eq!(case.host.metric("requests"), Some(12.0));
+    let before = 7.0;
+    assert_eq!(case.host.metric("requests"), Some(before + odd.len() as f64));
     // The first call is this one.
     let head = case.ask("HEAD", "/a");
     let length: usize = header(&head, "content-length").unwrap().parse().unwrap();
@@ -374,6 +378,9 @@ fn what_no_route_takes_is_answered_without_the_actor() {
     assert!(case.called().cause.starts_with("HEAD /a "));
     case.route("/a", "OPTIONS").unwrap();
     assert_eq!(case.status("OPTIONS", "/a"), 200);
+    case.sockets();
+    assert_eq!(header(&case.ask("OPTIONS", "/ws"), "allow"), Some("DELETE, GET, HEAD, OPTIONS"));
+    assert_eq!((case.status("GET", "/ws"), case.status("POST", "/ws")), (426, 405));
 }
 
 /// [http-framework-19] [http-framework-20] [http-framework-21] [http-framework-67]
@@ -381,7 +388,12 @@ fn what_no_route_takes_is_answered_without_the_actor() {
 fn a_route_that_cannot_be_is_an_err_that_says_why() {
     let case = start(json!({}));
     let first = case.route("/a/:b", "GET").unwrap();
+    let (deep, long) = ("/a".repeat(100), format!("/{}", "a".repeat(3_000)));
     for (path, method, says) in [
+        (deep.as_str(), "GET", "more than 2048 bytes or more than 64 segments".to_owned()),
+        (long.as_str(), "GET", "more than 2048 bytes or more than 64 segments".to_owned()),
+        ("/a//b", "GET", "an empty segment".to_owned()),
+        ("/a/..%2fb", "GET", ". or ..".to_owned()),
         ("/a/:b", "GET", format!("has a route for GET \"/a/:b\" already, number {first}")),
         ("/a/{other}", "GET", "already".to_owned()),
         ("", "GET", "start with a slash".to_owned()),
@@ -529,6 +541,8 @@ fn a_bad_certificate_is_an_err_and_never_plain_http() {
     assert!(create("/etc/hostname", &key).unwrap_err().contains("add tls_files = [\"/etc/hostname\"]"));
     // What the manifest names by a relative path, the actor may.
     let id = create("localhost.pem", "localhost-key.pem").unwrap();
+    assert!(create("./localhost.pem", "localhost-key.pem").is_ok());
+    assert!(create("", &key).unwrap_err().contains("need a file"));
     assert!(create(".pem", &key).is_err() && create("../localhost.pem", &key).is_err());
     let port: u16 = case.call("start-server", &(id,)).unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -538,6 +552,33 @@ fn a_bad_certificate_is_an_err_and_never_plain_http() {
     // Not HTTP, whatever it is: an alert, or nothing.
     stream.read_to_end(&mut answer).ok();
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    let route: Result<u64, String> = case.call("add-route", &(id, "/", "GET", case.handler));
+    route.unwrap();
+    // And right in TLS, for one who trusts the authority.
+    let fetched = |trusted: &std::path::Path| {
+        let name = format!("localhost:{port}");
+        let output = std::process::Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--noproxy",
+                "*",
+                "--max-time",
+                "20",
+                "--resolve",
+                &format!("{name}:127.0.0.1"),
+                "--cacert",
+            ])
+            .arg(trusted)
+            .arg(format!("https://{name}/"))
+            .output()
+            .expect("curl is there, as `.ci/run` installs it");
+        [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat()
+    };
+    let answer = fetched(&authority.file());
+    assert!(answer.starts_with("1 GET / "), "{answer}");
+    let answer = fetched(std::path::Path::new(&other));
+    assert!(answer.contains("certificate"), "{answer}");
     // A certificate that has gone bad since.
     case.call::<()>("stop-server", &(id,)).unwrap();
     std::fs::write(&cert, "").unwrap();
@@ -573,6 +614,8 @@ fn ids_begin_at_1_and_are_the_actors_own() {
     let again = block_on(attach_to(&plugin, &host, "http-framework", json!({}))).unwrap();
     let id = block_on(host.call::<_, Result<u64, String>>(&again, "create-server", &(any_port(),))).unwrap();
     assert_eq!(id, Ok(3));
+    let named = block_on(host.call::<_, Result<u64, String>>(&again, "register-handler", &("other",))).unwrap();
+    assert_eq!(named, Ok(2), "what waits in the mailbox meanwhile carries it");
     block_on(plugin.forget(&host.actor())).unwrap();
     assert_eq!(plugin.ids().len(), 1);
 }
@@ -988,6 +1031,133 @@ fn the_end_of_the_actor_closes_with_1001() {
     assert_eq!(ended, [1, 2]);
 }
 
+#[test]
+fn an_actor_makes_only_so_much() {
+    let case = start(json!({ "max_servers": 2, "max_routes": 3 }));
+    assert_eq!(case.call::<u64>("create-server", &(any_port(),)), Ok(2));
+    let error = case.call::<u64>("create-server", &(any_port(),)).unwrap_err();
+    assert!(error.contains("2 servers already") && error.contains("a larger max_servers allows more"), "{error}");
+    case.call::<()>("destroy-server", &(2_u64,)).unwrap();
+    assert_eq!(case.call::<u64>("create-server", &(any_port(),)), Ok(3));
+    let more = |function: &dyn Fn(u64) -> Result<(), String>, there: u64| {
+        for number in there..3 {
+            function(number).unwrap();
+        }
+        let error = function(3).unwrap_err();
+        assert!(error.contains("3 ") && error.contains("a larger max_routes"), "{error}");
+    };
+    more(&|number| case.route(&format!("/{number}"), "GET").map(drop), 0);
+    more(&|_| case.call::<u64>("add-middleware", &(case.server, "/", case.handler)).map(drop), 0);
+    more(&|number| case.call::<u64>("register-handler", &(format!("h{number}"),)).map(drop), 1);
+    let none = None::<u64>;
+    let enable =
+        |number| case.call("enable-websocket", &(case.server, format!("/w{number}"), none, case.handler, none));
+    more(&enable, 0);
+    let error = case.call::<u64>("register-handler", &("x".repeat(257),)).unwrap_err();
+    assert!(error.contains("has 257 bytes, and may have 256"), "{error}");
+}
+
+#[test]
+fn what_middleware_leaves_of_a_request_is_what_the_connect_handler_gets() {
+    let case = start(json!({}));
+    case.sockets();
+    case.call::<u64>("add-middleware", &(case.server, "/ws", case.handler)).unwrap();
+    case.host.set_exports(&ALL, |export, params| match export {
+        MIDDLEWARE => {
+            let (_, mut request): (u64, HttpRequest) = decode(params).unwrap();
+            request.uri = "/ws?user=ann".to_owned();
+            encoded(&(MiddlewareResult { proceed: true, request },))
+        }
+        _ => encoded(&()),
+    });
+    drop(case.open("/ws?token=secret"));
+    assert_eq!(case.called().export, MIDDLEWARE);
+    let told: (u64, u64, String, Option<String>) = decode(&case.called().params).unwrap();
+    assert_eq!((told.2.as_str(), told.3.as_deref()), ("/ws", Some("user=ann")));
+}
+
+#[test]
+fn pages_of_other_sites_open_no_websocket() {
+    let asked = |config: Value, origin: &str| {
+        let case = start(config);
+        case.sockets();
+        let open = format!(
+            "upgrade: websocket\r\nconnection: upgrade, close\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\norigin: {origin}\r\n"
+        );
+        let mut stream = case.stream();
+        stream.write_all(format!("GET /ws HTTP/1.1\r\nhost: h\r\n{open}\r\n").as_bytes()).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        status(std::str::from_utf8(&head).unwrap())
+    };
+    assert_eq!(asked(json!({}), "http://evil.example"), 403);
+    assert_eq!(asked(json!({}), "http://h"), 101);
+    assert_eq!(asked(json!({ "allowed_origins": ["http://page.example"] }), "http://page.example"), 101);
+    assert_eq!(asked(json!({ "allowed_origins": ["*"] }), "http://evil.example"), 101);
+}
+
+/// [http-framework-56]
+#[test]
+fn a_websocket_that_comes_to_be_too_late_is_told_to_have_ended() {
+    for grace in [5_000, 50] {
+        let case = start(json!({ "shutdown_grace_ms": grace }));
+        case.sockets();
+        case.host.fill();
+        let mut stream = case.stream();
+        let open = "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n\
+                    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        stream.write_all(format!("GET /ws HTTP/1.1\r\nhost: h\r\n{open}\r\n").as_bytes()).unwrap();
+        until("the client asks", || case.host.metric("websockets_begun").is_some());
+        case.call::<()>("stop-server", &(case.server,)).unwrap();
+        if grace == 50 {
+            // Cut off: nobody waits for what the connect handler says.
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        }
+        case.host.make_room();
+        assert_eq!((case.told_of(CONNECT), case.told_of(DISCONNECT)), (1, 1));
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.is_empty() == (grace == 50) && !answer.contains("101"), "{answer}");
+    }
+}
+
+#[test]
+fn a_client_is_heard_while_the_actor_always_sends() {
+    let case = start(json!({}));
+    case.sockets();
+    let mut client = case.open("/ws");
+    client.send(Message::text("hear me")).unwrap();
+    client.send(Message::Ping(b"and me".to_vec().into())).unwrap();
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let (host, framework, server) = (&case.host, &case.framework, case.server);
+    std::thread::scope(|scope| {
+        let flooding = scope.spawn(|| {
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                let message = of(MessageType::Binary, &[7; 1_000]);
+                let sent = (server, 1_u64, message);
+                let sent = block_on(host.call::<_, Result<(), String>>(framework, "send-websocket-message", &sent));
+                sent.unwrap().unwrap();
+            }
+        });
+        let (mut answered, mut ponged, start) = (false, false, Instant::now());
+        while !(answered && ponged) && start.elapsed() < Duration::from_secs(20) {
+            match next(&mut client) {
+                Message::Text(_) => answered = true,
+                Message::Pong(_) => ponged = true,
+                _ => {}
+            }
+        }
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(answered && ponged);
+        // What is on its way must not keep the other thread; there may be nothing more.
+        client.get_ref().set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        while !flooding.is_finished() {
+            client.read().ok();
+        }
+    });
+}
+
 /// Another life of the actor, on the same plugin or a new one.
 fn resumed(case: &Case) -> Arc<Framework> {
     block_on(attach::<HttpFramework>(&case.host, "http-framework", json!({}))).unwrap()
@@ -1103,6 +1273,11 @@ fn the_schema_names_the_defaults_that_are() {
         ("max_websocket_queue_bytes", json!(MAX_WEBSOCKET_QUEUE_BYTES)),
         ("websocket_send_timeout_ms", json!(config.websocket_send_timeout_ms)),
         ("websocket_send_timeout_ms", json!(WEBSOCKET_SEND_TIMEOUT_MS)),
+        ("max_servers", json!(config.max_servers)),
+        ("max_servers", json!(MAX_SERVERS)),
+        ("max_routes", json!(config.max_routes)),
+        ("max_routes", json!(MAX_ROUTES)),
+        ("allowed_origins", json!(config.allowed_origins)),
         ("tls_files", json!(listen.tls_files)),
     ] {
         assert_eq!(default(key), value, "{key}");

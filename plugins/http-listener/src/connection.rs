@@ -77,7 +77,11 @@ where
     let mut form =
         Form { head: head.method == "HEAD", connect: head.method == "CONNECT", old: head.old, keeps: head.keeps };
     let received = Received { method: head.method, uri: head.uri, headers: head.headers, body, peer };
-    let reply = service.answer(received).await;
+    let mut reply = service.answer(received).await;
+    if source.stopping() && reply.switches() {
+        // What would run behind the switch would not hear of a stop that has been.
+        reply = Reply::from(Refusal::STOPPING);
+    }
     form.keeps &= !source.stopping();
     let body = reply.write_head(form, out);
     source.write(out, body).await?;

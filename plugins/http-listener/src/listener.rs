@@ -64,6 +64,12 @@ impl Control {
         });
     }
 
+    /// Whether it has ended, with all that ran.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.watch.stopping() && self.watch.is_empty()
+    }
+
     /// Ends the listener without waiting.
     pub fn end(&self) {
         self.watch.stop();
@@ -89,7 +95,7 @@ impl<T: Send + Sync + 'static> Listener<Arc<T>> {
     /// Accepts in a task of the host's until it is ended; every request is answered by `answer`.
     ///
     /// # Errors
-    /// It has been started before.
+    /// What tide says.
     pub async fn serve<F>(mut self, state: Arc<T>, answer: fn(Arc<T>, Received) -> F) -> Result<(), String>
     where
         F: Future<Output = Reply> + Send + 'static,

@@ -138,6 +138,11 @@ impl Reply {
         }
     }
 
+    /// Whether the connection would go on with another protocol.
+    pub(crate) fn switches(&self) -> bool {
+        self.switch.is_some()
+    }
+
     /// What speaks the other protocol, if the connection goes on with one; none the second time.
     pub(crate) fn switch(&self) -> Option<Then> {
         self.switch.as_ref().and_then(Switch::take)

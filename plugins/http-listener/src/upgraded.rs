@@ -45,7 +45,7 @@ impl PartialEq for Switch {
 impl Eq for Switch {}
 
 /// A connection behind its 101, with what the client sent behind its request. It counts as one of `max_connections` until it
-/// is dropped. No timeout and no stop of the server reaches it: whoever has it sees to both.
+/// is dropped. No timeout reaches it, and no stop of the server but the end of its grace: whoever has it sees to both.
 pub struct Upgraded {
     source: Source,
 }

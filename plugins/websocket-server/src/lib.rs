@@ -53,6 +53,8 @@ struct Config {
     listen: listener::Config,
     #[serde(default = "root")]
     path: String,
+    #[serde(default)]
+    allowed_origins: Vec<String>,
 }
 
 fn root() -> String {
@@ -85,7 +87,7 @@ impl Plugin for WebsocketServer {
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
-        listener::narrow(ceiling, requested, &[("path", Rule::Free)])
+        listener::narrow(ceiling, requested, &[("path", Rule::Free), ("allowed_origins", Rule::Powers)])
     }
 
     const FORGETS: bool = true;

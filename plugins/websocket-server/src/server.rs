@@ -61,5 +61,6 @@ async fn answer(door: Arc<Door>, received: Received) -> Reply {
         return Reply::text(404, "there is no websocket here");
     }
     let peer = received.peer;
-    theater_websockets::accept(&received, move |upgraded| session::run(door, peer, upgraded))
+    let origins = door.config.allowed_origins.clone();
+    theater_websockets::accept(&received, &origins, move |upgraded| session::run(door, peer, upgraded))
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 
 use futures_lite::future::{or, zip};
 use theater_http_listener::Upgraded;
-use theater_plugin_api::{Bytes, CallError, Level};
-use theater_websockets::{Code, Kind, Message, Socket};
+use theater_plugin_api::{CallError, Level};
+use theater_websockets::{Code, End, Socket};
 
 use crate::server::Door;
 use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage, handle_message};
@@ -20,14 +20,6 @@ struct Session {
     cause: String,
 }
 
-/// How a session ends.
-enum End {
-    /// The client has closed, or is gone.
-    Theirs,
-    /// We close it.
-    Ours(Code),
-}
-
 pub(crate) async fn run(door: Arc<Door>, peer: SocketAddr, upgraded: Upgraded) {
     let number = 1 + door.last.fetch_add(1, Ordering::Relaxed);
     let socket = Socket::new(door.host.clone(), upgraded, &door.config.listen).await;
@@ -36,13 +28,9 @@ pub(crate) async fn run(door: Arc<Door>, peer: SocketAddr, upgraded: Upgraded) {
     let mut session = Session { door, socket, number, cause };
     let end = session.serve().await;
     let Session { door, socket, number, cause } = session;
-    let code = match end {
-        End::Theirs => None,
-        End::Ours(code) => Some(code),
-    };
     // The actor hears of it while the client takes its leave. What it answers has nobody to go to.
     let message = event(MessageType::Close, number);
-    let (_, told) = zip(socket.close(code), handle_message(&door.host, &cause, &message)).await;
+    let (_, told) = zip(socket.close(end.code()), handle_message(&door.host, &cause, &message)).await;
     match told {
         Ok(_) | Err(CallError::Gone(_)) => {}
         Err(error) => door.host.log(Level::Error, &format!("{cause}: the end could not be told: {error}")),
@@ -103,29 +91,4 @@ impl Session {
     }
 }
 
-/// A message as the actor is told of it.
-fn told(message: Message) -> WebsocketMessage {
-    let data = |ty, bytes: Vec<u8>| WebsocketMessage { ty, data: Some(Bytes::from(bytes)), text: None };
-    match message {
-        Message::Text(text) => WebsocketMessage { ty: MessageType::Text, data: None, text: Some(text) },
-        Message::Binary(bytes) => data(MessageType::Binary, bytes),
-        Message::Ping(bytes) => data(MessageType::Ping, bytes),
-        Message::Pong(bytes) => data(MessageType::Pong, bytes),
-        other => data(MessageType::Other(format!("{other:?}")), Vec::new()),
-    }
-}
-
-/// A message as it is sent; none to close.
-fn sent(message: WebsocketMessage) -> Result<Option<Message>, String> {
-    let WebsocketMessage { ty, data, text } = message;
-    let kind = match ty {
-        MessageType::Text => Kind::Text,
-        MessageType::Binary => Kind::Binary,
-        MessageType::Ping => Kind::Ping,
-        MessageType::Pong => Kind::Pong,
-        MessageType::Close => Kind::Close,
-        MessageType::Connect => Kind::Connect,
-        MessageType::Other(kind) => Kind::Other(kind),
-    };
-    Message::sent(kind, data.map(Bytes::into_vec), text)
-}
+theater_websockets::message_conversions!(crate::theater::simple::websocket_server);

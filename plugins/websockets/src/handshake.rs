@@ -3,12 +3,12 @@
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use theater_http_listener::{Received, Reply, Upgraded};
 
-/// Answers a request to open a websocket: with the switch to it, after which `then` runs, or with what is wrong.
-pub fn accept<F>(received: &Received, then: impl FnOnce(Upgraded) -> F + Send + 'static) -> Reply
+/// Answers a request to open a websocket: with the switch to it, after which `then` runs, or with what [`check`] finds wrong.
+pub fn accept<F>(received: &Received, origins: &[String], then: impl FnOnce(Upgraded) -> F + Send + 'static) -> Reply
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    match key(received) {
+    match key(received, origins) {
         Ok(key) => {
             let accepted = derive_accept_key(key.as_bytes());
             Reply::switching("websocket", vec![("sec-websocket-accept".to_owned(), accepted)], then)
@@ -17,21 +17,22 @@ where
     }
 }
 
-/// Whether a request opens a websocket.
+/// Whether a request opens a websocket. Browsers let any page open one anywhere, and say in `Origin` whose page it is (RFC
+/// 6455, section 10.2): one of another host than the request's own is refused, unless `origins` has it or has `*`.
 ///
 /// # Errors
 /// The answer that says what is wrong with it.
-pub fn check(received: &Received) -> Result<(), Reply> {
-    key(received).map(drop)
+pub fn check(received: &Received, origins: &[String]) -> Result<(), Reply> {
+    key(received, origins).map(drop)
 }
 
 /// Whether a request asks for a websocket at all: what is wrong with it then is for [`check`] to say.
 #[must_use]
-pub fn asks(received: &Received) -> bool {
+pub fn asks_upgrade(received: &Received) -> bool {
     says(received, "upgrade", "websocket")
 }
 
-fn key(received: &Received) -> Result<&str, Reply> {
+fn key<'a>(received: &'a Received, origins: &[String]) -> Result<&'a str, Reply> {
     if received.method != "GET" {
         return Err(Reply::text(405, "a websocket is opened with GET").header("allow", "GET"));
     }
@@ -44,11 +45,23 @@ fn key(received: &Received) -> Result<&str, Reply> {
     if received.body.is_some() {
         return Err(Reply::text(400, "a request to open a websocket has no body").closing());
     }
+    if !all(received, "origin").all(|origin| is_allowed(received, origins, origin)) {
+        return Err(Reply::text(
+            403,
+            "this websocket is not for pages of other sites: allowed_origins names those it is for",
+        ));
+    }
     let mut keys = all(received, "sec-websocket-key");
     match (keys.next().filter(|key| is_key(key)), keys.next()) {
         (Some(key), None) => Ok(key),
         _ => Err(Reply::text(400, "exactly one sec-websocket-key of 16 bytes in base64 is needed")),
     }
+}
+
+fn is_allowed(received: &Received, origins: &[String], origin: &str) -> bool {
+    let is_named = origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
+    let host = origin.split_once("://").map(|(_, host)| host).unwrap_or_default();
+    is_named || all(received, "host").any(|own| own.eq_ignore_ascii_case(host))
 }
 
 /// The values of a header.

@@ -16,6 +16,8 @@ use theater_plugin_api::Host;
 
 /// How long a client may take to answer a close, and the rest of what was written to leave.
 const LINGER: Duration = Duration::from_secs(2);
+/// The same where the server goes away: nobody waits long for a program that was told to end.
+const SHORT: Duration = Duration::from_millis(200);
 /// What an idle connection costs: room for a short message.
 const READ_BUFFER: usize = 4 << 10;
 
@@ -49,8 +51,48 @@ pub enum Kind {
     Close,
     /// Only comes in.
     Connect,
-    /// Of a name.
+    /// One that this version has no case for, by its name.
     Other(String),
+}
+
+/// Conversions between [`Kind`] and the `message-type` of a plugin's bindings, named here with its path; and
+/// `told(Message) -> WebsocketMessage` and `sent(WebsocketMessage) -> Result<Option<Message>, String>` over them.
+#[macro_export]
+macro_rules! message_conversions {
+    ($types:path) => {
+        use $types as types;
+
+        /// A message as the actor is told of it.
+        pub(crate) fn told(message: $crate::Message) -> types::WebsocketMessage {
+            let (kind, data, text) = message.told();
+            let ty = match kind {
+                $crate::Kind::Text => types::MessageType::Text,
+                $crate::Kind::Binary => types::MessageType::Binary,
+                $crate::Kind::Ping => types::MessageType::Ping,
+                $crate::Kind::Pong => types::MessageType::Pong,
+                $crate::Kind::Close => types::MessageType::Close,
+                $crate::Kind::Connect => types::MessageType::Connect,
+                $crate::Kind::Other(name) => types::MessageType::Other(name),
+                _ => types::MessageType::Other(String::new()),
+            };
+            types::WebsocketMessage { ty, data: data.map(Into::into), text }
+        }
+
+        /// A message as it is sent; none to close.
+        pub(crate) fn sent(message: types::WebsocketMessage) -> Result<Option<$crate::Message>, String> {
+            let types::WebsocketMessage { ty, data, text } = message;
+            let kind = match ty {
+                types::MessageType::Text => $crate::Kind::Text,
+                types::MessageType::Binary => $crate::Kind::Binary,
+                types::MessageType::Ping => $crate::Kind::Ping,
+                types::MessageType::Pong => $crate::Kind::Pong,
+                types::MessageType::Close => $crate::Kind::Close,
+                types::MessageType::Connect => $crate::Kind::Connect,
+                types::MessageType::Other(name) => $crate::Kind::Other(name),
+            };
+            $crate::Message::from_parts(kind, data.map(|data| data.into_vec()), text)
+        }
+    };
 }
 
 impl Message {
@@ -61,15 +103,16 @@ impl Message {
     ///
     /// # Errors
     /// Why it cannot be sent.
-    pub fn sent(kind: Kind, data: Option<Vec<u8>>, text: Option<String>) -> Result<Option<Self>, String> {
+    pub fn from_parts(kind: Kind, data: Option<Vec<u8>>, text: Option<String>) -> Result<Option<Self>, String> {
         if kind == Kind::Text && text.is_none() && data.is_some() {
             return Err(
                 "a message of the kind text has its payload in `text`, and this one has it in `data`".to_owned()
             );
         }
-        if kind == Kind::Binary && data.is_none() && text.is_some() {
+        if matches!(kind, Kind::Binary | Kind::Ping | Kind::Pong) && data.is_none() && text.is_some() {
             return Err(
-                "a message of the kind binary has its payload in `data`, and this one has it in `text`".to_owned()
+                "a binary message, a ping and a pong have their payload in `data`, and this one has it in `text`"
+                    .to_owned(),
             );
         }
         let data = data.unwrap_or_default();
@@ -82,9 +125,55 @@ impl Message {
             Kind::Ping => Self::Ping(data),
             Kind::Pong => Self::Pong(data),
             Kind::Close => return Ok(None),
-            Kind::Connect => return Err("a message of the kind connect only comes in".to_owned()),
-            Kind::Other(kind) => return Err(format!("there is no kind {kind:?} of messages")),
+            Kind::Connect => {
+                return Err(
+                    "a message of the kind connect only comes in: send text, binary, ping, pong or close".to_owned()
+                );
+            }
+            Kind::Other(kind) => {
+                return Err(format!("there is no kind {kind:?} of messages: send text, binary, ping, pong or close"));
+            }
         }))
+    }
+
+    /// Kind, `data` and `text` of a message that came.
+    #[must_use]
+    pub fn told(self) -> (Kind, Option<Vec<u8>>, Option<String>) {
+        match self {
+            Self::Text(text) => (Kind::Text, None, Some(text)),
+            Self::Binary(bytes) => (Kind::Binary, Some(bytes), None),
+            Self::Ping(bytes) => (Kind::Ping, Some(bytes), None),
+            Self::Pong(bytes) => (Kind::Pong, Some(bytes), None),
+        }
+    }
+
+    /// How many bytes its payload has.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) | Self::Ping(bytes) | Self::Pong(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// Whose turn it was to end a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client has closed, or is gone.
+    Theirs,
+    /// We close it.
+    Ours(Code),
+}
+
+impl End {
+    /// The code to close with, if it is ours to close.
+    #[must_use]
+    pub fn code(self) -> Option<Code> {
+        match self {
+            Self::Theirs => None,
+            Self::Ours(code) => Some(code),
+        }
     }
 }
 
@@ -127,6 +216,8 @@ pub struct Socket {
     patience: Duration,
     fault: Option<Code>,
     farewell: Option<Vec<u8>>,
+    /// A ping whose answer has not left yet.
+    ping: Option<Vec<u8>>,
 }
 
 impl Socket {
@@ -140,23 +231,31 @@ impl Socket {
             .max_message_size(Some(most))
             .max_frame_size(Some(most));
         let stream = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(limits)).await;
-        Self { stream, host, patience: Duration::from_millis(config.read_timeout_ms), fault: None, farewell: None }
+        Self {
+            stream,
+            host,
+            patience: Duration::from_millis(config.read_timeout_ms),
+            fault: None,
+            farewell: None,
+            ping: None,
+        }
     }
 
     /// The next message; none when the client has closed, is gone, or has sent what is none. May be dropped while it waits.
     pub async fn next(&mut self) -> Option<Message> {
         loop {
+            if self.ping.is_some() {
+                // The answer to it leaves first: a client that only asks is not answered into memory.
+                if !self.in_time(None).await {
+                    return None;
+                }
+                return self.ping.take().map(Message::Ping);
+            }
             let read = self.stream.next().await?;
             match read {
                 Ok(tungstenite::Message::Text(text)) => return Some(Message::Text(text.as_str().to_owned())),
                 Ok(tungstenite::Message::Binary(bytes)) => return Some(Message::Binary(bytes.into())),
-                Ok(tungstenite::Message::Ping(bytes)) => {
-                    // The answer to it leaves first: a client that only asks is not answered into memory.
-                    if !self.in_time(None).await {
-                        return None;
-                    }
-                    return Some(Message::Ping(bytes.into()));
-                }
+                Ok(tungstenite::Message::Ping(bytes)) => self.ping = Some(bytes.into()),
                 Ok(tungstenite::Message::Pong(bytes)) => return Some(Message::Pong(bytes.into())),
                 // The answer to it leaves with the next read, which finds the end.
                 Ok(tungstenite::Message::Close(frame)) => self.farewell = Some(frame.map(payload).unwrap_or_default()),
@@ -221,7 +320,7 @@ impl Socket {
                     while let Some(Ok(_)) = stream.next().await {}
                 }
             };
-            or(goodbye, host.sleep(LINGER)).await;
+            or(goodbye, host.sleep(if code == Code::Away { SHORT } else { LINGER })).await;
         }
         stream.into_inner().close().await;
     }

@@ -43,7 +43,7 @@ impl Echo {
 }
 
 async fn answer(echo: Arc<Echo>, received: Received) -> Reply {
-    accept(&received, |upgraded| echo.speak(upgraded))
+    accept(&received, &["https://example.com".to_owned()], |upgraded| echo.speak(upgraded))
 }
 
 struct Server {
@@ -542,6 +542,9 @@ fn a_request_that_opens_no_websocket_is_told_why() {
         asked("GET", &format!("UPGRADE: h2c, WebSocket\r\nConnection: keep-alive, Upgrade\r\n{key}{version}")).0,
         101
     );
+    for origin in ["https://example.com", "http://h", "https://H"] {
+        assert_eq!(asked("GET", &format!("{open}{key}{version}origin: {origin}\r\n")).0, 101, "{origin}");
+    }
     for (headers, status, says) in [
         (format!("{key}{version}"), 426, "upgrade: websocket"),
         (format!("upgrade: h2c\r\nconnection: upgrade\r\n{key}{version}"), 426, "upgrade: websocket"),
@@ -554,6 +557,9 @@ fn a_request_that_opens_no_websocket_is_told_why() {
         (format!("{open}{version}sec-websocket-key: short\r\n"), 400, ""),
         (format!("{open}{version}sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=a\r\n"), 400, ""),
         (format!("{open}{version}{key}content-length: 0\r\n"), 400, ""),
+        (format!("{open}{version}{key}origin: https://example.org\r\n"), 403, ""),
+        (format!("{open}{version}{key}origin: null\r\n"), 403, ""),
+        (format!("{open}{version}{key}origin: http://h:81\r\n"), 403, ""),
     ] {
         let (found, head) = asked("GET", &headers);
         assert!(found == status && head.contains(says), "{headers:?}: {head}");

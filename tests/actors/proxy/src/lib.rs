@@ -41,7 +41,9 @@ impl http_handlers::HttpHandlers for Proxy {
         }
         request.uri = format!("{}{}", proxy.upstream.trim_end_matches('/'), request.uri);
         pass(&mut request.headers);
-        request.headers.retain(|(name, _)| name != "host" && name != "x-route-param-rest");
+        // What only a proxy says is not taken from whoever asks it.
+        let said = |name: &str| name == "forwarded" || name.starts_with("x-forwarded-") || name == "x-real-ip";
+        request.headers.retain(|(name, _)| name != "host" && name != "x-route-param-rest" && !said(name));
         let response = match send_http(&request) {
             Ok(mut response) => {
                 pass(&mut response.headers);
