@@ -311,6 +311,21 @@ pub fn exchange(address: SocketAddr, request: &[u8]) -> std::io::Result<Response
     read_response(&mut BufReader::new(stream))
 }
 
+/// What Debian's `wrk` gets of a URL over so many connections that are kept, in one thread: requests per second.
+///
+/// # Panics
+/// When it is not there, or something else than answers with a status below 400 came.
+#[must_use]
+pub fn wrk(url: &str, connections: usize, seconds: u32) -> f64 {
+    let (connections, seconds) = (format!("-c{connections}"), format!("-d{seconds}s"));
+    let output = Command::new("wrk").args(["-t1", &connections, &seconds, url]).output();
+    let output = output.expect("this needs wrk: install it, as `.ci/run` does");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && !said.contains("Non-2xx") && !said.contains("Socket errors"), "{said}");
+    let rate = said.lines().find_map(|line| line.strip_prefix("Requests/sec:")).expect("wrk says the rate");
+    rate.trim().parse().expect("a number")
+}
+
 /// Reads one response from a connection.
 ///
 /// # Errors

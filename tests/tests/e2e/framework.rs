@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use theater_tests::browser::{Browser, Tab};
-use theater_tests::{Running, Scratch, chain, component, exchange, get, repository, texts, wait_until};
+use theater_tests::{Running, Scratch, chain, component, exchange, get, repository, texts, wait_until, wrk};
 use tungstenite::{Message, WebSocket};
 
 /// A manifest of an actor that takes any port.
@@ -93,15 +93,11 @@ fn python_agrees() {
 #[test]
 fn wrk_gets_nothing_but_answers() {
     let scratch = Scratch::new();
-    let chat = chat(&scratch);
-    let mut running = Running::start(&scratch.path().join("data"), &[&chat]);
+    let text = manifest("hello-routes", json!({ "port": 0 }), "");
+    let hello = scratch.write("hello-routes.toml", text).display().to_string();
+    let mut running = Running::start(&scratch.path().join("data"), &[&hello]);
     let url = format!("http://{}/", running.address(0));
-    let output = Command::new("wrk").args(["-t1", "-c16", "-d2s", &url]).output();
-    let output = output.expect("these tests need wrk: install it, as `.ci/run` does");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && !said.contains("Non-2xx") && !said.contains("Socket errors"), "{said}");
-    let count: u64 = said.lines().find_map(|line| line.trim().split(" requests in").next()?.parse().ok()).unwrap();
-    assert!(count > 16, "{said}");
+    assert!(wrk(&url, 16, 2) > 8.0);
     assert!(running.stop().0.success());
 }
 
