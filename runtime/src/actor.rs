@@ -856,7 +856,7 @@ impl Shared {
 }
 
 /// The event type an actor sees: `<interface>/<function>` of a host call, `wasm` for calls of it, else the core's own.
-fn event_type(kind: u8, function: Option<u32>, names: &[String]) -> String {
+pub(crate) fn event_type(kind: u8, function: Option<u32>, names: &[String]) -> String {
     match Kind::from_number(kind) {
         Some(Kind::Host) => function.and_then(|index| names.get(index as usize)).cloned().unwrap_or_default(),
         Some(Kind::Queued | Kind::Return) => "wasm".to_owned(),
@@ -1322,7 +1322,7 @@ fn context(shared: &Shared, queued: EventRef, cause: Option<EventRef>, timeout_m
 }
 
 /// A trap's own words, without the frames.
-fn trap_text(error: &wasmtime::Error) -> String {
+pub(crate) fn trap_text(error: &wasmtime::Error) -> String {
     let text = match error.downcast_ref::<wasmtime::Trap>() {
         Some(trap) => trap.to_string(),
         None => error.root_cause().to_string(),

@@ -18,6 +18,7 @@ mod events;
 mod inspect;
 mod log;
 mod plugin;
+mod replay;
 mod run;
 mod trace;
 mod validate;
@@ -29,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   theater plugin list
   theater chain list
   theater chain verify
+  theater replay hello-http
   theater trace counter:12";
 
 /// Hosts WebAssembly component actors and a verifiable chain of everything each of them sees and does.
@@ -89,6 +91,8 @@ enum Command {
     Chain(chain::ChainCommand),
     /// Follows a message from end to end over all chains
     Trace(trace::Trace),
+    /// Runs an actor's calls once more from its chain alone, and finds the first byte that differs
+    Replay(replay::Replay),
     /// A command that a plugin answers, as `theater store ls`
     #[command(external_subcommand)]
     Plugins(Vec<OsString>),
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Events(command) => command.run(&common),
         Command::Chain(command) => command.run(&common),
         Command::Trace(command) => command.run(&common),
+        Command::Replay(command) => command.run(&common),
         Command::Plugins(words) => commands::run(&words, &common),
     };
     match done {

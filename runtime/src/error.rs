@@ -177,6 +177,14 @@ pub enum Error {
     /// A chain does not verify.
     #[error("{0}")]
     Chain(Box<crate::verify::Finding>),
+    /// A chain cannot be replayed as far as is wanted.
+    #[error("event {sequence} cannot be replayed: {what}")]
+    Replay {
+        /// The event.
+        sequence: u64,
+        /// Why.
+        what: String,
+    },
 }
 
 /// Where in a manifest.
@@ -526,6 +534,7 @@ impl Error {
             Self::NoSuchChain { .. } => "J0003",
             Self::NoSuchEvent { .. } => "J0005",
             Self::Chain(_) => "J0004",
+            Self::Replay { .. } => "J0006",
         }
     }
 
@@ -572,6 +581,11 @@ impl Error {
                 "write CHAIN:SEQUENCE, or 8 digits or more of the event's hash; `theater events` lists them".to_owned()
             }
             Self::Chain(_) => return None,
+            Self::Replay { .. } => {
+                "components, manifests and first states are read from the data folder's `objects/`: name it with --data DIR, \
+                 or a component with --component FILE"
+                    .to_owned()
+            }
         })
     }
 }

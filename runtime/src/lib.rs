@@ -43,6 +43,7 @@ pub mod pool;
 pub mod record;
 pub mod registry;
 pub mod remove;
+pub mod replay;
 pub mod segment;
 pub mod shape;
 pub mod state;

@@ -25,7 +25,7 @@ use crate::limiter::Limiter;
 use crate::manifest::{ACTOR, INIT};
 use crate::plugins::{Plugin, PluginFunction, meets};
 use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
-use crate::shape::{Number, Shape};
+use crate::shape::{Number, Shape, Signature};
 use crate::values::{Args, Exchange, MAX_FLAT, Readable, Ret};
 
 /// A handler of a running actor.
@@ -215,7 +215,8 @@ fn link(engine: &Engine, component: &Arc<Component>, plugins: &[Arc<Plugin>]) ->
                     effect: function.effect,
                     is_async: function.is_async,
                 };
-                define(&mut instance, function, Arc::new(import)).map_err(failed)?;
+                let live = Live { instance: &mut instance, name: &function.name, import: Arc::new(import) };
+                define(&function.signature, live).map_err(failed)?;
             }
         }
     }
@@ -338,17 +339,25 @@ impl Import {
     }
 }
 
-type Defined = wasmtime::Result<()>;
+/// What the definition of a host function gives.
+pub(crate) type Defined = wasmtime::Result<()>;
 
-fn define(instance: &mut LinkerInstance<'_, Guest>, function: &PluginFunction, import: Arc<Import>) -> Defined {
-    let params = function.signature.flat_params();
-    let result = function.signature.result.as_ref().map_or(0, Shape::flat_count);
+/// A host function that is to be defined, once its numbers of core values are known.
+pub(crate) trait Define {
+    /// Defines it: `N` core values of parameters, 17 for more than 16 in memory, and `R` of the result, 2 for one in memory.
+    fn define<const N: usize, const R: usize>(self) -> Defined;
+}
+
+/// Defines a function of that signature.
+pub(crate) fn define(signature: &Signature, function: impl Define) -> Defined {
+    let params = signature.flat_params();
+    let result = signature.result.as_ref().map_or(0, Shape::flat_count);
     macro_rules! params {
         ($result:literal; $($count:literal)*) => {
             match params {
-                $($count => define_as::<$count, $result>(instance, &function.name, import),)*
+                $($count => function.define::<$count, $result>(),)*
                 // More than 16 core values: the block in memory, whose count no list of core values has.
-                _ => define_as::<17, $result>(instance, &function.name, import),
+                _ => function.define::<17, $result>(),
             }
         };
     }
@@ -360,11 +369,21 @@ fn define(instance: &mut LinkerInstance<'_, Guest>, function: &PluginFunction, i
     }
 }
 
-fn define_as<const N: usize, const R: usize>(
-    instance: &mut LinkerInstance<'_, Guest>,
-    name: &str,
+/// A function of a plugin's, to be defined.
+struct Live<'a, 'b> {
+    instance: &'a mut LinkerInstance<'b, Guest>,
+    name: &'a str,
     import: Arc<Import>,
-) -> Defined {
+}
+
+impl Define for Live<'_, '_> {
+    fn define<const N: usize, const R: usize>(self) -> Defined {
+        define_as::<N, R>(self)
+    }
+}
+
+fn define_as<const N: usize, const R: usize>(live: Live<'_, '_>) -> Defined {
+    let Live { instance, name, import } = live;
     // An effect waits for its intent to be durable, whatever the author's function is.
     if import.effect == Effect::Effect {
         return instance.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
@@ -691,6 +710,11 @@ fn value_data(arguments: [&[u8]; 2], result: [&[u8]; 2]) -> Vec<u8> {
 pub struct OutOfTime {
     /// Its limit.
     pub limit_ms: u64,
+}
+
+impl OutOfTime {
+    /// How its sentence begins.
+    pub const BEGINNING: &str = "the guest ran longer than run_timeout_ms";
 }
 
 /// A plugin failed in a function that has no `err` for it.

@@ -160,6 +160,18 @@ impl Limits {
         LIMIT_KEYS.iter().map(|key| ((*key).to_owned(), copy.slot(key).map_or(0, |slot| *slot))).collect()
     }
 
+    /// Those that [`Limits::list`] gave; what is missing has its default.
+    #[must_use]
+    pub fn of_list(list: &[(String, u64)]) -> Self {
+        let mut limits = Self::default();
+        for (key, value) in list {
+            if let Some(slot) = limits.slot(key) {
+                *slot = *value;
+            }
+        }
+        limits
+    }
+
     fn slot(&mut self, key: &str) -> Option<&mut u64> {
         Some(match key {
             "memory_bytes" => &mut self.memory_bytes,

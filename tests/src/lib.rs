@@ -12,6 +12,9 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use theater_runtime::replay::replay;
+use theater_runtime::verify;
+
 /// Longest time anything that a test waits for may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -375,6 +378,21 @@ pub fn json_lines(output: &[u8]) -> Vec<serde_json::Value> {
     let text = String::from_utf8_lossy(output);
     let parsed = text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")));
     parsed.collect()
+}
+
+/// Replays every chain of a data folder, or some where there are many: how many calls were the same.
+///
+/// # Panics
+/// When one differs, or cannot be replayed.
+pub fn replays(data: &Path) -> u64 {
+    let contents = verify::read(data, |_| {}).expect("the journal verifies");
+    let replayed = contents.chains.iter().take(20).map(|(id, end)| {
+        let report = replay(data, *id, data, &theater_runtime::replay::Options::default());
+        let report = report.unwrap_or_else(|error| panic!("{}: {error}", end.name));
+        assert!(report.difference.is_none(), "{}: {:?}", end.name, report.difference);
+        report.calls
+    });
+    replayed.sum()
 }
 
 /// The events of an actor's chain, as `theater -o json chain show` prints them.

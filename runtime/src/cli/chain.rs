@@ -95,7 +95,7 @@ fn list(common: &Common, data: &Path) -> Result<(), Error> {
 }
 
 /// A file where one is named, else the data folder and the actor in it.
-fn source(data: &Path, chain: &str) -> (PathBuf, Option<String>) {
+pub fn source(data: &Path, chain: &str) -> (PathBuf, Option<String>) {
     let path = Path::new(chain);
     if path.exists() { (path.to_owned(), None) } else { (data.to_owned(), Some(chain.to_owned())) }
 }

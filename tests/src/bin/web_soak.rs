@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! web_soak idle [10000] [30]         so many websockets that say nothing, for so many seconds: memory of the program
-//! web_soak broadcast [1000] [50]     a message to so many clients in so many rounds, with and without one that never reads
+//! web_soak broadcast [1000] [50] [5] a message to so many clients in so many rounds, with and without one that never reads,
+//!                                    so many times in turn
 //! web_soak output [1000]             so many MB of a program's output through an actor that takes its time with it
 //! ```
 //!
@@ -31,10 +32,10 @@ fn main() -> ExitCode {
     let mut number = |usual: usize| arguments.next().and_then(|number| number.parse().ok()).unwrap_or(usual);
     let (figures, held) = match what.as_str() {
         "idle" => idle(number(10_000), number(30)),
-        "broadcast" => broadcast(number(1_000), number(50)),
+        "broadcast" => broadcast(number(1_000), number(50), number(5)),
         "output" => output(number(1_000)),
         _ => {
-            eprintln!("web_soak idle [SOCKETS] [SECONDS] | broadcast [CLIENTS] [ROUNDS] | output [MB]");
+            eprintln!("web_soak idle [SOCKETS] [SECONDS] | broadcast [CLIENTS] [ROUNDS] [TURNS] | output [MB]");
             return ExitCode::from(2);
         }
     };
@@ -108,14 +109,12 @@ const FLOOD: usize = 16 << 20;
 const PART: usize = 64 << 10;
 /// Of a message.
 const LENGTH: usize = 1 << 10;
-/// How often each of the two is measured, in turn.
-const TURNS: usize = 5;
 
 type Client = WebSocket<TcpStream>;
 
-fn broadcast(count: usize, rounds: usize) -> (Json, bool) {
+fn broadcast(count: usize, rounds: usize, turns: usize) -> (Json, bool) {
     let (mut without, mut with) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
+    for _ in 0..turns {
         without.push(told(count, rounds, false));
         with.push(told(count, rounds, true));
     }

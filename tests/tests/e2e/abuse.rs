@@ -190,6 +190,7 @@ fn no_port_lets_itself_be_abused() {
         port.is_well();
     }
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
 }
 
 #[test]
@@ -224,4 +225,5 @@ fn slow_and_idle_clients_keep_no_port_from_others() {
         }
     });
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
 }

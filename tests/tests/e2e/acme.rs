@@ -92,6 +92,7 @@ fn the_chain_shows_calls_of_the_third_party_with_its_types() {
     let (mut running, address) = one(&scratch, "");
     assert_eq!(ask(address, "/greet/Ada/birthday/36").0, 200);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let events = chain(&running.data, "greeter");
     let call = events.iter().find(|event| event["function"] == "acme:greeter/hello@1.0.0/greet").unwrap();
     let text = call["text"].as_str().unwrap();
@@ -109,6 +110,7 @@ fn a_visit_calls_the_actor_back_and_the_answer_is_logged() {
     running.wait_for_error("Ada is here");
     assert_eq!(ask(address, "/state"), ok("ticks: 0\nvisits: 1"));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let queued = texts(&chain(&running.data, "greeter"), "queued");
     assert!(queued.iter().any(|text| text.ends_with("from a visit of acme:greeter")), "{queued:?}");
 }
@@ -159,6 +161,7 @@ fn a_panic_in_the_plugin_is_a_fault_of_one_call_of_one_actor() {
         assert_eq!(ask(address, "/greet/Ada").0, 200);
     }
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let faults = texts(&chain(&running.data, "greeter"), "fault");
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].starts_with("[P0101] plugin \"acme-greeter\": "), "{faults:?}");

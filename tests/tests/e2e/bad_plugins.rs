@@ -292,6 +292,7 @@ fn bad_plugins_that_no_manifest_names_are_warnings_only() {
     };
     assert_eq!(get(hello, "/").text(), "Hello! You are visitor number 1.\n");
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     compare("nobody-named-them", &log(&running, &scratch));
 }
 
@@ -314,6 +315,7 @@ fn panics_in_a_row_are_each_answered_and_do_not_flood_the_log() {
     let seconds = 1 + usize::try_from(start.elapsed().as_secs()).unwrap();
     let Play { mut running, scratch, .. } = play;
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let lines = running.all_errors();
     let faults = lines.iter().filter(|line| line.contains("P0101")).count();
     assert!(faults <= 5 * (seconds + 1), "{faults} lines in {seconds} s");

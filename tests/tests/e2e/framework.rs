@@ -57,6 +57,7 @@ fn a_to_do_list_is_kept_and_stands_in_the_chain() {
     assert_eq!(asked(address, "POST", "/todos", "what").0, 400);
     assert_eq!(asked(address, "GET", "/todos/2", "").0, 404);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let events = chain(&data, "todo");
     let (queued, returned) = (texts(&events, "queued").join("\n"), texts(&events, "return").join("\n"));
     for recorded in ["GET /todos from 127.0.0.1:", "Bearer secret", "x-route-param-id"] {
@@ -72,6 +73,7 @@ fn a_to_do_list_is_kept_and_stands_in_the_chain() {
     let kept = json!([{ "id": 1, "text": "buy milk", "done": true }]);
     assert_eq!(asked(running.address(0), "GET", "/todos", ""), (200, kept));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
 }
 
 #[test]
@@ -88,6 +90,7 @@ fn python_agrees() {
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert_eq!(said[0], "well\n", "{}", said[1]);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
 }
 
 #[test]
@@ -99,6 +102,7 @@ fn wrk_gets_nothing_but_answers() {
     let url = format!("http://{}/", running.address(0));
     assert!(wrk(&url, 16, 2) > 8.0);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
 }
 
 #[test]
@@ -128,6 +132,7 @@ fn the_proxy_passes_on_what_the_files_are() {
     assert!(server.stop().0.success());
     assert_eq!(get(address, "/a%20b.txt").status, 502);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
 }
 
 type Client = WebSocket<TcpStream>;
@@ -179,6 +184,7 @@ fn jobs_stream_their_output_and_end_with_their_client() {
     drop(client);
     wait_until("the end of the program", || (!runs(pid.unwrap())).then_some(()));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let events = chain(&running.data, "jobs");
     let queued = texts(&events, "queued").join("\n");
     for recorded in ["websocket 1 from 127.0.0.1:", "echo odd >&2; exit 3", "line 2"] {
@@ -224,6 +230,7 @@ fn two_tabs_of_a_browser_talk_to_each_other() {
     browser.enter(&third, "ann");
     wait_for(&mut browser, &third, json!(["the name is taken, or the chat is not there"]));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     browser.wait(&tabs[0], "document.getElementById('log').lastChild.textContent === 'the connection has ended'");
     assert_eq!(lines(&mut browser, &tabs[1])[0], "bob is here");
 }

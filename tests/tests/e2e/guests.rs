@@ -64,6 +64,7 @@ fn an_err_leaves_the_actor_alive_and_the_client_does_not_see_its_text() {
     assert!(!refused.text().contains("asked to fail"), "{refused:?}");
     assert_eq!(get(address, "/").status, 200);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let returns = texts(&chain(&running.data, "trapper"), "return");
     assert!(returns[1].starts_with("err(\"asked to fail\")"), "{returns:?}");
     assert!(returns[2].starts_with("ok("), "{returns:?}");
@@ -79,6 +80,7 @@ fn a_big_state_lasts_and_only_changes_are_recorded() {
         assert_eq!((response.status, response.text().trim_end()), (200, SIZE.to_string().as_str()), "{path}");
     }
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let returns = texts(&chain(&running.data, "big-state"), "return");
     let state = |number: usize| returns[number].split_once("host calls, ").unwrap().1.to_owned();
     let of_size = format!("state of {SIZE} bytes, ");
@@ -93,6 +95,7 @@ fn a_count_in_a_global_is_gone_after_init() {
     let (mut running, address) = actor(&scratch, "hidden-global", "", "");
     assert_eq!(get(address, "/").status, 500);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let returns = texts(&chain(&running.data, "hidden-global"), "return");
     assert!(returns[1].contains("the static that init set is gone"), "{returns:?}");
 }
@@ -103,6 +106,7 @@ fn a_count_in_a_global_lasts_in_an_instance_that_is_kept() {
     let (mut running, address) = actor(&scratch, "hidden-global", "instance = \"kept\"\n", "[limits]\nidle_ms = 1\n");
     assert_eq!((get(address, "/").text(), get(address, "/").text()), ("1\n".to_owned(), "2\n".to_owned()));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     assert_eq!(texts(&chain(&running.data, "hidden-global"), "instance"), ["1 (start)"]);
 }
 
@@ -114,6 +118,7 @@ fn a_fresh_instance_is_a_new_one_for_each_call() {
         assert_eq!(get(address, "/").text(), format!("Hello! You are visitor number {number}.\n"));
     }
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let instances = texts(&chain(&running.data, "hello-http"), "instance");
     assert_eq!(instances.len(), 4, "{instances:?}");
     assert_eq!(instances[2..], ["3 (fresh)", "4 (fresh)"]);

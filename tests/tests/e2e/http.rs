@@ -28,6 +28,7 @@ fn json_output_has_one_object_per_line() {
     assert_eq!(object["name"], "hello-http");
     assert!(object["addresses"][0].as_str().unwrap().starts_with("http://127.0.0.1:"));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let data = scratch.path().join("data").display().to_string();
     let listed = theater_tests::theater(&["--data", &data, "-o", "json", "chain", "list"]);
     let chain: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
@@ -46,6 +47,7 @@ fn requests_and_responses_stand_in_the_chain() {
     let response = read_response(&mut BufReader::new(stream)).unwrap();
     assert_eq!(response.status, 200);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let events = theater_tests::chain(&running.data, "hello-http");
     let queued = theater_tests::texts(&events, "queued").concat();
     for part in ["POST", "/some/path?with=words", "x-mark", "of this test", "a whole body"] {

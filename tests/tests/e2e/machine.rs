@@ -50,6 +50,7 @@ fn a_private_folder_stays_over_restart_and_resume_and_goes_with_the_actor() {
     assert_eq!(private(&running.data).len(), 1);
     // A program that ends may go on with its actors another time.
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     assert_eq!(private(&running.data).len(), 1);
     let other = Scratch::new();
     let (mut running, at, child, _) = parent(&other, false);
@@ -121,6 +122,7 @@ fn every_function_of_the_filesystem_works_and_stands_in_the_chain() {
     let refused = try_ask(at[0], "read-file", json!({ "path": "../disk.toml" })).unwrap_err();
     assert!(refused.contains("no path inside"), "{refused}");
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let events = chain(&running.data, "disk");
     let hosts = texts(&events, "host").join("\n");
     for recorded in ["(\"a/file\") -> ok(b\"the content\")", "said\\n", "exit-code: 3", "no path inside"] {
@@ -161,6 +163,7 @@ fn a_static_file_server_serves_its_folder_and_nothing_else() {
     assert_eq!(posted.status, 405);
     assert!(get(at[0], "/").head.to_lowercase().contains("content-type: text/html"));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
 }
 
 #[test]
@@ -187,6 +190,7 @@ fn programs_are_told_of_and_all_they_say_stands_in_the_chain() {
     let _ = ask(at[1], "os-spawn", json!({ "command": "sh", "args": args }));
     wait_until("the program's end", || (ask(at[1], "os-status", json!({}))["ok"] == 2).then_some(()));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let noted = texts(&chain(&running.data, "runner"), "noted");
     assert!(noted.iter().any(|text| text.contains("no JSON") && text.contains("no json")), "{noted:?}");
     let queued = texts(&chain(&running.data, "runner"), "queued").join("\n");
@@ -208,6 +212,7 @@ fn programs_and_what_they_started_end_with_the_program() {
     let _ = ask(at[0], "start", json!({ "program": "sh", "args": ["-c", script] }));
     let child = ask_until(at[0], "told", |told| told["told"][0][2].as_str().map(|text| text.trim().to_owned()));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     wait_until("the child's end", || {
         let status = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         (status.is_empty() || status.contains(") Z ")).then_some(())

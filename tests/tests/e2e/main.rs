@@ -14,6 +14,7 @@ mod operator;
 mod own_plugins;
 mod python;
 mod readme;
+mod replay;
 mod scale;
 mod seed;
 mod stores;

@@ -50,6 +50,7 @@ fn rounds_by_request_and_by_send_get_the_answers_that_belong_to_them_and_are_tra
         assert_eq!((&report["right"], &report["wrong"]), (&json!(20), &json!(0)), "{action}");
     }
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     verified(&running.data);
     let of_pong = chain(&running.data, "pong");
     let arrived = of_pong.iter().rfind(|event| event["type"] == "queued" && !event["cause"].is_null()).unwrap();
@@ -97,6 +98,7 @@ fn what_is_published_comes_to_all_who_subscribed_in_order_until_they_close() {
     let nobody = try_ask(at[1], "subscribe", json!({"broker": "nobody", "topic": "news"})).unwrap_err();
     assert!(nobody.contains("nobody"), "{nobody}");
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     verified(&running.data);
 }
 

@@ -31,6 +31,7 @@ fn the_clock_tells_the_time_in_milliseconds_and_the_chain_has_its_readings() {
     assert_eq!(status, 200);
     assert!((before..=after).contains(&told), "{before} {told} {after}");
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     assert_eq!(texts(&chain(&running.data, "clock"), "host"), [format!("() -> {told}")]);
 }
 
@@ -122,6 +123,7 @@ fn what_was_drawn_stands_in_the_chain() {
     let (_, drawn) = ask(address, "/bytes/100");
     let (_, uuid) = ask(address, "/uuid");
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let texts = texts(&chain(&running.data, "dice"), "host");
     assert_eq!(texts, [format!("(100) -> ok(hex{drawn:?})"), format!("() -> ok({uuid:?})")]);
 }
@@ -180,6 +182,7 @@ fn only_allowed_variables_are_there() {
         assert_eq!(ask(address, &format!("/get/{name}")), missing);
     }
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let recorded = texts(&chain(&running.data, "env"), "host");
     assert_eq!(recorded[0], "(\"T_ONE\") -> some(\"1\")");
 }
@@ -203,6 +206,7 @@ fn an_actors_own_chain_links_and_equals_what_the_program_shows() {
     let (status, text) = ask(address, "/chain");
     assert_eq!(status, 200);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let events = chain(&running.data, "runtime-probe");
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').collect()).collect();
     assert!(lines.len() > 6, "{text}");
@@ -233,6 +237,7 @@ fn get_chain_gives_the_newest_events_that_the_config_allows() {
         actor(&scratch, "runtime-probe", "[[handlers]]\ntype = \"runtime\"\nmax_chain_events = 2\n");
     let (_, text) = ask(address, "/chain");
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let events = chain(&running.data, "runtime-probe");
     let call = events.iter().position(|event| event["function"] == "theater:simple/runtime/get-chain").unwrap();
     let hashes: Vec<_> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
@@ -261,6 +266,7 @@ fn the_log_level_silences_the_stream_and_the_chain_has_every_call() {
         actor(&scratch, "runtime-probe", "[[handlers]]\ntype = \"runtime\"\nlog_level = \"error\"\n");
     assert_eq!(ask(address, "/log/psst"), (200, "ok".into()));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let errors = running.all_errors();
     assert!(!errors.iter().any(|line| line.contains("psst")), "{errors:?}");
     assert_eq!(texts(&chain(&running.data, "runtime-probe"), "host"), ["(\"psst\") -> ()"]);
@@ -274,6 +280,7 @@ fn too_much_log_is_left_out_and_counted() {
     let (mut running, address) = actor(&scratch, "runtime-probe", runtime);
     assert_eq!(ask(address, "/log/much-too-long-a-line"), (200, "ok".into()));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let errors = running.all_errors().join("\n");
     assert!(!errors.contains("much-too-long-a-line"), "{errors}");
     assert!(errors.contains("1 line (20 bytes) left out: max_log_bytes_per_second is 8"), "{errors}");

@@ -75,7 +75,7 @@ fn websockets_that_say_nothing_stay_open() {
 /// Whether its bar is held is the machine's; that all who read hear everything is checked on the way.
 #[test]
 fn a_broadcast_reaches_all_beside_one_that_never_reads() {
-    let output = Command::new(WEB).args(["broadcast", "20", "5"]).output().expect("the soak program runs");
+    let output = Command::new(WEB).args(["broadcast", "20", "5", "1"]).output().expect("the soak program runs");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("\"clients\":20"), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }

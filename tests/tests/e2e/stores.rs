@@ -17,10 +17,12 @@ fn what_an_actor_keeps_is_there_after_the_program_and_for_the_operator() {
     let (mut running, at) = start(&scratch, &[("file-cache", &manifest)]);
     let hash = ask(at[0], "put", json!({"label": "greetings/first", "content": "hello"}))["hash"].clone();
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let (mut running, at) = start(&scratch, &[("file-cache", &manifest)]);
     let kept = ask(at[0], "get", json!({"label": "greetings/first"}));
     assert_eq!((&kept["content"], &kept["hash"]), (&json!("hello"), &hash));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let data = running.data.display().to_string();
     let out = scratch.path().join("out").display().to_string();
     let got = theater(&["--data", &data, "store", "get", "shared", "greetings/first", &out]);
@@ -44,6 +46,7 @@ fn a_long_content_stands_whole_in_the_intent_and_the_call() {
     let _ = ask(at[0], "put", json!({"label": "long", "content": content}));
     assert_eq!(ask(at[0], "get", json!({"label": "long"}))["content"], *content);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let events = chain(&running.data, "file-cache");
     let whole =
         |kind: &str| texts(&events, kind).iter().filter(|text| text.contains(&format!("b\"{content}\""))).count();

@@ -65,6 +65,7 @@ fn each_kind_of_death_is_told_once_and_in_its_own_way() {
     }
     assert!(try_ask(at, "state", json!({"child": "somebody"})).unwrap_err().contains("somebody"));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     verified(&running);
 }
 
@@ -99,6 +100,7 @@ fn a_child_that_fails_is_started_again_with_its_first_state_and_what_waits_for_i
     let report = wait_until("all ten", || Some(worker(at, child)).filter(|report| report["handled"] == 11));
     assert_eq!((&report["starts"], &report["id"]), (&json!(1), &json!(child)), "{report}");
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     verified(&running);
     let events = chain(&running.data, "worker");
     assert_eq!(texts(&events, "restarted").len(), 1);
@@ -212,6 +214,7 @@ fn a_child_may_only_what_its_parent_may() {
     let refused = sleep(8).unwrap_err();
     assert!(refused.contains("max_sleep_duration"), "{refused}");
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
 }
 
 #[test]
@@ -228,6 +231,7 @@ fn a_component_that_was_replaced_is_what_the_next_start_runs() {
     std::fs::write(&own, [&worker[..], &[0, 2, 1, b'x']].concat()).unwrap();
     let after = grown();
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     verified(&running);
     let digest_of = |child: &Json| {
         let text = texts(&chain(&running.data, child.as_str().unwrap()), "created").remove(0);
@@ -250,6 +254,7 @@ fn a_thousand_children_that_fail_at_once_are_a_thousand_deaths() {
     let report = ask(at, "report", json!({}));
     assert_eq!((counts(&report), &report["children"]), ([1000, 0, 0], &json!([])));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     // Nothing came behind them either: the whole chain has as many.
     let events = chain(&running.data, "tree");
     let told = |event: &&Json| event["type"] == "queued" && event["function"].to_string().contains("handle-child-");
@@ -275,6 +280,7 @@ fn an_actor_that_ends_takes_all_below_it_along_deepest_first() {
     let report = ask(at[0], "report", json!({}));
     assert_eq!((counts(&report), report["children"].as_array().unwrap().len()), ([0, 0, 1], 2));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let data = running.data.display().to_string();
     let events = theater(&["-o", "json", "events", "--data", &data]);
     let events = theater_tests::json_lines(&events.stdout);
@@ -305,6 +311,7 @@ fn a_bank_loses_no_money_when_a_transfer_crashes() {
     }
     assert_eq!(ask(at[0], "balances", json!({})), json!({"alice": 45, "bob": 155}));
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     verified(&running);
 }
 
@@ -364,6 +371,7 @@ fn a_parent_that_is_being_stopped_is_told_nothing() {
     let _ = ask(own, "stop", json!({"child": child}));
     assert_eq!(counts(&ask(own, "report", json!({}))), [0, 0, 1]);
     assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
     let data = running.data.display().to_string();
     let events = theater(&["-o", "json", "events", "--data", &data]);
     let events = theater_tests::json_lines(&events.stdout);

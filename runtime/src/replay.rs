@@ -1,0 +1,587 @@
+//! Replay: an actor's calls once more, from its chain alone.
+//!
+//! The component runs as it did; what its host calls gave comes from the chain, and nothing outside is touched. Each host
+//! call's arguments, each call's result and each new state is compared with what was recorded, and the first that differs is
+//! told. Timestamps are not compared. A call that was interrupted is replayed as far as its recorded host calls go.
+//!
+//! Events are read one by one, so memory is that of one call and of the calls that wait.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use theater_plugin_api::Bytes;
+use theater_plugin_api::encoding::{decode, encode};
+use wasmtime::component::{Instance, InstancePre, Linker, LinkerInstance};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline, format_err};
+
+use crate::actor::{event_type, trap_text};
+use crate::chain::{Hash, Header, Id, sha3};
+use crate::component::{Component, Components};
+use crate::describe::{Described, Describer};
+use crate::engine::Engines;
+use crate::error::Error;
+use crate::executor::block_on;
+use crate::limiter::Limiter;
+use crate::linker::{Define, Defined, OutOfTime, define};
+use crate::manifest::Limits;
+use crate::objects::Objects;
+use crate::plugins::meets;
+use crate::record::{Created, FunctionRecord, HostCall, HostResult, Kind, Outcome, Queued, Return};
+use crate::shape::Signature;
+use crate::state::State;
+use crate::values::{Args, Exchange, Ret, Returned, call_export};
+use crate::verify::{self, Event};
+
+/// Memory that the engine is sized by: one instance runs at a time.
+const MEMORY: u64 = 64 << 20;
+/// For how long a call that was interrupted may run once more.
+const INTERRUPTED: Duration = Duration::from_secs(1);
+
+/// What is wanted of a replay.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Another component in place of the recorded one.
+    pub component: Option<PathBuf>,
+    /// The last event that counts.
+    pub until: Option<u64>,
+    /// A new instance for each call, whatever was recorded: finds state that is kept in memory.
+    pub fresh: bool,
+}
+
+/// What a replay found.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Calls that ended as recorded.
+    pub calls: u64,
+    /// Their host calls.
+    pub host_calls: u64,
+    /// Calls that were interrupted, and are the same as far as they were recorded.
+    pub interrupted: u64,
+    /// Calls that wait or had not ended.
+    pub unfinished: u64,
+    /// The first thing that differs.
+    pub difference: Option<Difference>,
+}
+
+/// The first thing that differs.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// Sequence of the recorded event.
+    pub sequence: u64,
+    /// In words.
+    pub what: String,
+    /// Sequence of the call that it belongs to, and the call.
+    pub call: (u64, Described),
+    /// What the chain has; none where it has nothing.
+    pub recorded: Option<Described>,
+    /// What came now; none where nothing did.
+    pub replayed: Option<Described>,
+}
+
+/// Replays the chain of an actor, from a data folder or an exported file.
+///
+/// # Errors
+/// Those of reading, and `J0006` when data, a component or a first state is not there any more.
+pub fn replay(path: &Path, actor: Id, objects: &Path, options: &Options) -> Result<Report, Error> {
+    let mut replay = Replay {
+        path,
+        objects: Objects::new(objects),
+        options,
+        engines: Engines::new(MEMORY)?,
+        components: Components::default(),
+        describer: Describer::new(Some(Objects::new(objects))),
+        life: None,
+        waiting: HashMap::new(),
+        hosts: VecDeque::new(),
+        report: Report::default(),
+    };
+    let mut ended = Ok(());
+    verify::read(path, |event| {
+        let wanted = event.header.actor == actor && options.until.is_none_or(|until| event.header.sequence <= until);
+        if wanted && ended.is_ok() && replay.report.difference.is_none() {
+            ended = replay.see(event);
+        }
+    })?;
+    ended?;
+    replay.report.unfinished = replay.waiting.len() as u64;
+    Ok(replay.report)
+}
+
+struct Replay<'a> {
+    path: &'a Path,
+    objects: Objects,
+    options: &'a Options,
+    engines: Engines,
+    components: Components,
+    describer: Describer,
+    life: Option<Life>,
+    /// Calls that were queued and have not ended, by their sequence.
+    waiting: HashMap<u64, Waiting>,
+    /// Host calls of the call that runs.
+    hosts: VecDeque<Recorded>,
+    report: Report,
+}
+
+/// What is the same from one `created` or `restarted` event to the next.
+struct Life {
+    component: Arc<Component>,
+    pre: InstancePre<Guest>,
+    functions: Vec<FunctionRecord>,
+    limits: Limits,
+    state: State,
+    instance: Option<(Store<Guest>, Instance)>,
+}
+
+struct Waiting {
+    function: u32,
+    params: Bytes,
+    described: Described,
+}
+
+/// A host call as it was recorded.
+#[derive(Clone)]
+struct Recorded {
+    header: Header,
+    interface: String,
+    function: String,
+    call: HostCall,
+}
+
+/// What the store of an instance holds.
+struct Guest {
+    limiter: Limiter,
+    limit: OutOfTime,
+    deadline: Instant,
+    /// What the running call's host calls give, in order.
+    hosts: VecDeque<Recorded>,
+    made: u64,
+    /// The running call was interrupted.
+    interrupted: bool,
+    differs: Option<HostDifference>,
+}
+
+/// A host call that is not the recorded one.
+struct HostDifference {
+    what: &'static str,
+    recorded: Option<Recorded>,
+    /// Interface and function, and the arguments.
+    made: Option<(String, String, Vec<u8>)>,
+}
+
+/// How a call ended now.
+struct Ran {
+    outcome: Outcome,
+    state: Option<Vec<u8>>,
+    made: u64,
+    left: VecDeque<Recorded>,
+    differs: Option<HostDifference>,
+}
+
+impl Replay<'_> {
+    fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        let header = &event.header;
+        match Kind::from_number(header.kind) {
+            Some(Kind::Created | Kind::Restarted | Kind::Swapped) => self.begin(event)?,
+            Some(Kind::Instance) => {
+                if let Some(life) = &mut self.life {
+                    life.instance = None;
+                }
+            }
+            Some(Kind::Queued) => {
+                let queued: Queued = data_of(event)?;
+                let described = self.describer.describe(event);
+                let function = header.function.unwrap_or(u32::MAX);
+                self.waiting.insert(header.sequence, Waiting { function, params: queued.params, described });
+            }
+            Some(Kind::Host) => {
+                let call = data_of(event)?;
+                let FunctionRecord { interface, function, .. } = self.function(event)?;
+                self.hosts.push_back(Recorded { header: header.clone(), interface, function, call });
+            }
+            Some(Kind::Return) => self.call(event)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn function(&self, event: &Event<'_>) -> Result<FunctionRecord, Error> {
+        let index = event.header.function.unwrap_or(u32::MAX) as usize;
+        let found = self.life.as_ref().and_then(|life| life.functions.get(index)).cloned();
+        found.ok_or_else(|| cannot(event.header.sequence, "it names a function that the chain does not list"))
+    }
+
+    /// The actor starts, or starts again.
+    fn begin(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        let sequence = event.header.sequence;
+        self.describer.describe(event);
+        let created: Created = data_of(event)?;
+        let object = |digest: &str| {
+            self.objects.get(digest).map_err(|error| cannot(sequence, &format!("the object {digest}: {error}")))
+        };
+        let (path, bytes) = match &self.options.component {
+            Some(path) => {
+                let unreadable = |source| Error::ChainRead { path: path.clone(), source };
+                (path.clone(), std::fs::read(path).map_err(unreadable)?)
+            }
+            None => (PathBuf::from(&created.setup.component), object(&created.setup.component)?),
+        };
+        let state = created.init_state.as_deref().map(object).transpose()?;
+        let component = self.components.get(&self.engines.on_demand, false, &path, bytes)?;
+        let pre = linked(&self.engines, &component).map_err(|error| cannot(sequence, &format!("{error:#}")))?;
+        self.hosts.clear();
+        self.life = Some(Life {
+            component,
+            pre,
+            functions: created.setup.functions,
+            limits: Limits::of_list(&created.setup.limits),
+            state: State::new(state.map(Arc::new)),
+            instance: None,
+        });
+        Ok(())
+    }
+
+    /// A call has ended: once more, and the same?
+    fn call(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        let returned: Return = data_of(event)?;
+        let sequence = event.header.sequence;
+        let call = event.header.call.unwrap_or(u64::MAX);
+        let waiting = self.waiting.remove(&call);
+        let waiting = waiting.ok_or_else(|| cannot(sequence, "the call that it ends was not queued"))?;
+        let mut hosts = std::mem::take(&mut self.hosts);
+        hosts.retain(|host| host.header.call == Some(call));
+        for host in &mut hosts {
+            self.read_again(host)?;
+        }
+        let interrupted = match &returned.outcome {
+            Outcome::Interrupted(_) => true,
+            Outcome::Trap(text) => text.starts_with(OutOfTime::BEGINNING),
+            _ => false,
+        };
+        let fresh = self.options.fresh;
+        let ticker = Arc::clone(self.engines.ticker());
+        let life = self.life.as_mut().ok_or_else(|| cannot(sequence, "the chain does not begin with a start"))?;
+        let ran = {
+            let _running = ticker.running();
+            block_on(life.run(&self.engines, &waiting, hosts, interrupted, fresh))
+        };
+        let change = match (&ran.outcome, ran.state) {
+            (Outcome::Ok(_), Some(state)) => life.state.change(state),
+            _ => None,
+        };
+        let now = Return {
+            outcome: ran.outcome,
+            host_calls: ran.made,
+            state: change.as_ref().map(crate::state::Change::digest),
+        };
+        let differs = match ran.differs {
+            // A guest that goes on where it was interrupted is no difference.
+            None if interrupted => None,
+            None => match ran.left.into_iter().next() {
+                Some(left) if left.header.sequence < sequence => Some(HostDifference {
+                    what: "a host call was recorded that is not made",
+                    recorded: Some(left),
+                    made: None,
+                }),
+                _ => None,
+            },
+            some => some,
+        };
+        if let Some(differs) = differs {
+            self.report.difference = Some(self.host_difference(event, (call, waiting.described), differs));
+            return Ok(());
+        }
+        if interrupted {
+            self.report.interrupted += 1;
+            return Ok(());
+        }
+        if let Some(what) = what_differs(&returned, &now) {
+            let recorded = self.describer.describe(event);
+            let data = encode(&now).unwrap_or_default();
+            let replayed =
+                self.describer.describe(&Event { data: Some(&data), header: event.header.clone(), ..*event });
+            self.report.difference = Some(Difference {
+                sequence,
+                what: what.to_owned(),
+                call: (call, waiting.described),
+                recorded: Some(recorded),
+                replayed: Some(replayed),
+            });
+            return Ok(());
+        }
+        if let Some(change) = change {
+            life.state.commit(change);
+        }
+        self.report.calls += 1;
+        self.report.host_calls += now.host_calls;
+        Ok(())
+    }
+
+    fn host_difference(&mut self, event: &Event<'_>, call: (u64, Described), differs: HostDifference) -> Difference {
+        let HostDifference { what, recorded, made } = differs;
+        let sequence = recorded.as_ref().map_or(event.header.sequence, |recorded| recorded.header.sequence);
+        let mut described = |header: &Header, function: Option<u32>, kind: Kind, data: &[u8]| {
+            let header = Header { kind: kind as u8, function, ..header.clone() };
+            self.describer.describe(&Event { header, hash: event.hash, data: Some(data) })
+        };
+        let replayed = made.map(|(interface, function, arguments)| {
+            let functions = self.life.as_ref().map(|life| life.functions.as_slice()).unwrap_or_default();
+            let index =
+                functions.iter().position(|known| known.function == function && meets(&known.interface, &interface));
+            let made = described(&event.header, index.map(|index| index as u32), Kind::Intent, &arguments);
+            Described { kind: Kind::Host.to_string(), function: Some(format!("{interface}/{function}")), ..made }
+        });
+        let recorded = recorded.map(|recorded| {
+            let data = encode(&recorded.call).unwrap_or_default();
+            described(&recorded.header, recorded.header.function, Kind::Host, &data)
+        });
+        Difference { sequence, what: what.to_owned(), call, recorded, replayed }
+    }
+
+    /// What a host call read of a chain is not recorded twice: here it is read once more.
+    fn read_again(&self, host: &mut Recorded) -> Result<(), Error> {
+        let HostResult::Chain { from, to, head, digest } = &host.call.result else { return Ok(()) };
+        let (from, to) = (*from, *to);
+        let newest: Hash = head.as_ref().try_into().unwrap_or_default();
+        let part = part_of(self.path, &newest, from, to)?;
+        let told = tellings(&part);
+        let found = told.into_iter().find(|bytes| sha3([bytes.as_slice()])[..] == digest[..]);
+        let what = "it read a part of a chain that is not there as it was";
+        host.call.result = HostResult::Value(found.ok_or_else(|| cannot(host.header.sequence, what))?.into());
+        Ok(())
+    }
+}
+
+fn cannot(sequence: u64, what: &str) -> Error {
+    Error::Replay { sequence, what: what.to_owned() }
+}
+
+fn data_of<T: DeserializeOwned>(event: &Event<'_>) -> Result<T, Error> {
+    let data = event.data.ok_or_else(|| cannot(event.header.sequence, "its data was dropped"))?;
+    decode(data).map_err(|error| cannot(event.header.sequence, &format!("its data does not decode: {error}")))
+}
+
+fn what_differs(recorded: &Return, now: &Return) -> Option<&'static str> {
+    if recorded.outcome != now.outcome {
+        Some("the call ends otherwise")
+    } else if recorded.host_calls != now.host_calls {
+        Some("the call makes another number of host calls")
+    } else if recorded.state != now.state {
+        Some("the call leaves another state")
+    } else {
+        None
+    }
+}
+
+/// An event of a chain, as a reader of it is told.
+struct Told {
+    header: Header,
+    hash: Hash,
+    kind: String,
+    data: Vec<u8>,
+}
+
+/// The events from `from` until before `to` of the chain that has an event of this hash.
+fn part_of(path: &Path, newest: &Hash, from: u64, to: u64) -> Result<Vec<Told>, Error> {
+    let mut owner = None;
+    verify::read(path, |event| {
+        if event.hash == *newest {
+            owner = Some(event.header.actor);
+        }
+    })?;
+    let (mut names, mut part) = (Vec::new(), Vec::new());
+    verify::read(path, |event| {
+        if Some(event.header.actor) != owner || event.header.sequence >= to {
+            return;
+        }
+        if let Some(created) = verify::created(event) {
+            let label = |function: &FunctionRecord| format!("{}/{}", function.interface, function.function);
+            names = created.setup.functions.iter().map(label).collect();
+        }
+        if event.header.sequence >= from {
+            part.push(Told {
+                header: event.header.clone(),
+                hash: event.hash,
+                kind: event_type(event.header.kind, event.header.function, &names),
+                data: event.data.unwrap_or_default().to_vec(),
+            });
+        }
+    })?;
+    Ok(part)
+}
+
+/// The encodings in which actors are told of a chain: with labels (`chain` of the package's types) and with whole hashes
+/// (a list of its `chain-event`), that one as a `result` too.
+fn tellings(part: &[Told]) -> Vec<Vec<u8>> {
+    let label = |hash: &[u8]| u64::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 8]));
+    let parent = |told: &Told| (told.header.sequence > 0).then_some(told.header.parent);
+    let labelled: Vec<_> = part
+        .iter()
+        .map(|told| {
+            let data = Bytes::from(told.data.as_slice());
+            (label(&told.hash), (told.kind.as_str(), parent(told).map(|hash| label(&hash)), data))
+        })
+        .collect();
+    let whole: Vec<_> = part
+        .iter()
+        .map(|told| {
+            let bytes = |bytes: &[u8]| Bytes::from(bytes);
+            let parent = parent(told).map(|hash| bytes(&hash));
+            (bytes(&told.hash), parent, told.kind.as_str(), bytes(&told.data), told.header.timestamp)
+        })
+        .collect();
+    [encode(&labelled), encode(&whole), encode(&Ok::<_, String>(&whole))].into_iter().flatten().collect()
+}
+
+impl Life {
+    async fn run(
+        &mut self,
+        engines: &Engines,
+        waiting: &Waiting,
+        hosts: VecDeque<Recorded>,
+        interrupted: bool,
+        fresh: bool,
+    ) -> Ran {
+        let trapped = |text: String, hosts| Ran {
+            outcome: Outcome::Trap(text),
+            state: None,
+            made: 0,
+            left: hosts,
+            differs: None,
+        };
+        if fresh {
+            self.instance = None;
+        }
+        let limit = Duration::from_millis(self.limits.run_timeout_ms);
+        // Four times: this machine may be slower than the one that recorded.
+        let time = if interrupted { INTERRUPTED.min(limit) } else { limit * 4 };
+        if let Err(error) = self.instantiate(engines, time).await {
+            return trapped(format!("could not be instantiated: {}", trap_text(&error)), hosts);
+        }
+        let record = self.functions.get(waiting.function as usize);
+        let export = record.and_then(|record| self.component.export(&record.interface, &record.function));
+        let (Some((store, instance)), Some(export)) = (&mut self.instance, export) else {
+            return trapped("the component has no such export".to_owned(), hosts);
+        };
+        let Some(function) = instance.get_func(&mut *store, export.index) else {
+            return trapped("the component has no such export".to_owned(), hosts);
+        };
+        let guest = store.data_mut();
+        (guest.hosts, guest.made, guest.differs) = (hosts, 0, None);
+        (guest.interrupted, guest.deadline) = (interrupted, Instant::now() + time);
+        store.set_epoch_deadline(1);
+        let flat = export.signature.flat_params();
+        let (outcome, state) = match call_export(&mut *store, function, flat, self.state.get(), &waiting.params).await {
+            Ok(Returned::Ok(state, values)) => (Outcome::Ok(values.into()), state),
+            Ok(Returned::Err(text)) => (Outcome::Err(text), None),
+            Err(error) => (Outcome::Trap(trap_text(&error)), None),
+        };
+        let guest = store.data_mut();
+        let (left, differs) = (std::mem::take(&mut guest.hosts), guest.differs.take());
+        Ran { outcome, state, made: guest.made, left, differs }
+    }
+
+    async fn instantiate(&mut self, engines: &Engines, time: Duration) -> wasmtime::Result<()> {
+        if self.instance.is_some() {
+            return Ok(());
+        }
+        let guest = Guest {
+            limiter: Limiter::new(&self.limits),
+            limit: OutOfTime { limit_ms: self.limits.run_timeout_ms },
+            deadline: Instant::now() + time,
+            hosts: VecDeque::new(),
+            made: 0,
+            interrupted: false,
+            differs: None,
+        };
+        let mut store = Store::new(&engines.on_demand, guest);
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_hostcall_fuel(usize::try_from(self.limits.value_bytes).unwrap_or(usize::MAX));
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| {
+            let guest = context.data();
+            if guest.deadline <= Instant::now() {
+                return Err(OutOfTime { limit_ms: guest.limit.limit_ms }.into());
+            }
+            Ok(UpdateDeadline::Continue(1))
+        });
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        self.instance = Some((store, instance));
+        Ok(())
+    }
+}
+
+/// The component with host functions that answer from the chain.
+fn linked(engines: &Engines, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
+    let mut linker = Linker::<Guest>::new(&engines.on_demand);
+    for (interface, functions) in component.imports.iter().filter(|(_, functions)| !functions.is_empty()) {
+        let mut instance = linker.instance(interface)?;
+        for (name, signature) in functions {
+            define(signature, FromChain { instance: &mut instance, interface, name, signature })?;
+        }
+    }
+    linker.instantiate_pre(&component.compiled)
+}
+
+/// A host function that answers from the chain, to be defined.
+struct FromChain<'a, 'b> {
+    instance: &'a mut LinkerInstance<'b, Guest>,
+    interface: &'a str,
+    name: &'a str,
+    signature: &'a Signature,
+}
+
+impl Define for FromChain<'_, '_> {
+    fn define<const N: usize, const R: usize>(self) -> Defined {
+        let (interface, name) = (self.interface.to_owned(), self.name.to_owned());
+        let result = self.signature.result.clone();
+        self.instance.func_wrap(self.name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
+            let mut exchange = args.0;
+            let arguments = exchange.arguments().concat();
+            exchange.release();
+            let answer = store.data_mut().answer(&interface, &name, arguments)?;
+            // A component of another version may take results otherwise.
+            let mut reader = theater_plugin_api::encoding::Reader::new(&answer);
+            if let Some(result) = &result {
+                result.validate(&mut reader)?;
+            }
+            exchange.replaced(answer);
+            Ok(Ret::<Exchange, R>(exchange))
+        })
+    }
+}
+
+impl Guest {
+    /// What the recorded call gave, if this is that call.
+    fn answer(&mut self, interface: &str, function: &str, arguments: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        let recorded = self.hosts.pop_front();
+        let what = match &recorded {
+            None if self.interrupted => return Err(format_err!("the call was interrupted here")),
+            None => "a host call is made that was not recorded",
+            Some(recorded) if recorded.function != function || !meets(&recorded.interface, interface) => {
+                "another host call is made"
+            }
+            Some(recorded) if recorded.call.arguments.as_ref() != arguments.as_slice() => {
+                "a host call is made with other arguments"
+            }
+            Some(_) => "",
+        };
+        match recorded {
+            Some(Recorded { call, .. }) if what.is_empty() => {
+                self.made += 1;
+                match call.result {
+                    HostResult::Value(bytes) => Ok(bytes.into_vec()),
+                    HostResult::Fault(text) => Err(format_err!("{text}")),
+                    HostResult::Chain { .. } => Err(format_err!("a part of a chain was not read")),
+                }
+            }
+            recorded => {
+                let made = Some((interface.to_owned(), function.to_owned(), arguments));
+                self.differs = Some(HostDifference { what, recorded, made });
+                Err(format_err!("the replay ends here"))
+            }
+        }
+    }
+}
