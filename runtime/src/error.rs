@@ -184,6 +184,8 @@ pub enum Error {
         sequence: u64,
         /// Why.
         what: String,
+        /// Whether something is missing that may be elsewhere.
+        is_missing: bool,
     },
 }
 
@@ -581,6 +583,7 @@ impl Error {
                 "write CHAIN:SEQUENCE, or 8 digits or more of the event's hash; `theater events` lists them".to_owned()
             }
             Self::Chain(_) => return None,
+            Self::Replay { is_missing: false, .. } => return None,
             Self::Replay { .. } => {
                 "components, manifests and first states are read from the data folder's `objects/`: name it with --data DIR, \
                  or a component with --component FILE"

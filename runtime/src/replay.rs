@@ -31,7 +31,7 @@ use crate::objects::Objects;
 use crate::plugins::meets;
 use crate::record::{Created, FunctionRecord, HostCall, HostResult, Kind, Outcome, Queued, Return};
 use crate::shape::Signature;
-use crate::state::State;
+use crate::state::{Change, State};
 use crate::values::{Args, Exchange, Ret, Returned, call_export};
 use crate::verify::{self, Event};
 
@@ -96,6 +96,7 @@ pub fn replay(path: &Path, actor: Id, objects: &Path, options: &Options) -> Resu
         life: None,
         waiting: HashMap::new(),
         hosts: VecDeque::new(),
+        intent: None,
         report: Report::default(),
     };
     let mut ended = Ok(());
@@ -106,6 +107,9 @@ pub fn replay(path: &Path, actor: Id, objects: &Path, options: &Options) -> Resu
         }
     })?;
     ended?;
+    if replay.report.difference.is_none() && options.until.is_none() {
+        replay.unended()?;
+    }
     replay.report.unfinished = replay.waiting.len() as u64;
     Ok(replay.report)
 }
@@ -122,7 +126,26 @@ struct Replay<'a> {
     waiting: HashMap<u64, Waiting>,
     /// Host calls of the call that runs.
     hosts: VecDeque<Recorded>,
+    /// What it was about to do, if it did not come to that.
+    intent: Option<Intent>,
     report: Report,
+}
+
+/// A host call that was about to be made.
+#[derive(Clone)]
+struct Intent {
+    header: Header,
+    interface: String,
+    function: String,
+    arguments: Vec<u8>,
+}
+
+/// Of a call: what its host calls gave, and what it was about to do at its end.
+struct Answers {
+    hosts: VecDeque<Recorded>,
+    intent: Option<Intent>,
+    /// The call was interrupted behind them.
+    interrupted: bool,
 }
 
 /// What is the same from one `created` or `restarted` event to the next.
@@ -153,13 +176,11 @@ struct Recorded {
 /// What the store of an instance holds.
 struct Guest {
     limiter: Limiter,
-    limit: OutOfTime,
+    limit_ms: u64,
     deadline: Instant,
     /// What the running call's host calls give, in order.
-    hosts: VecDeque<Recorded>,
+    answers: Answers,
     made: u64,
-    /// The running call was interrupted.
-    interrupted: bool,
     differs: Option<HostDifference>,
 }
 
@@ -178,6 +199,8 @@ struct Ran {
     made: u64,
     left: VecDeque<Recorded>,
     differs: Option<HostDifference>,
+    /// It was interrupted, and had no time to come as far as it was recorded.
+    is_cut: bool,
 }
 
 impl Replay<'_> {
@@ -196,9 +219,20 @@ impl Replay<'_> {
                 let function = header.function.unwrap_or(u32::MAX);
                 self.waiting.insert(header.sequence, Waiting { function, params: queued.params, described });
             }
-            Some(Kind::Host) => {
-                let call = data_of(event)?;
+            Some(Kind::Intent) => {
+                let arguments = event.data.ok_or_else(|| cannot(header.sequence, DROPPED))?.to_vec();
                 let FunctionRecord { interface, function, .. } = self.function(event)?;
+                self.intent = Some(Intent { header: header.clone(), interface, function, arguments });
+            }
+            Some(Kind::Host) => {
+                let call: HostCall = data_of(event)?;
+                let FunctionRecord { interface, function, .. } = self.function(event)?;
+                if let Some(intent) = self.intent.take()
+                    && (intent.header.function != header.function
+                        || call.arguments.as_ref() != intent.arguments.as_slice())
+                {
+                    return self.intended_otherwise(event, &intent);
+                }
                 self.hosts.push_back(Recorded { header: header.clone(), interface, function, call });
             }
             Some(Kind::Return) => self.call(event)?,
@@ -216,14 +250,18 @@ impl Replay<'_> {
     /// The actor starts, or starts again.
     fn begin(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let sequence = event.header.sequence;
+        self.unended()?;
+        if self.report.difference.is_some() {
+            return Ok(());
+        }
         self.describer.describe(event);
         let created: Created = data_of(event)?;
-        let object = |digest: &str| {
-            self.objects.get(digest).map_err(|error| cannot(sequence, &format!("the object {digest}: {error}")))
-        };
+        let missing = |what: String| Error::Replay { sequence, what, is_missing: true };
+        let object =
+            |digest: &str| self.objects.get(digest).map_err(|error| missing(format!("the object {digest}: {error}")));
         let (path, bytes) = match &self.options.component {
             Some(path) => {
-                let unreadable = |source| Error::ChainRead { path: path.clone(), source };
+                let unreadable = |error| missing(format!("the component {}: {error}", path.display()));
                 (path.clone(), std::fs::read(path).map_err(unreadable)?)
             }
             None => (PathBuf::from(&created.setup.component), object(&created.setup.component)?),
@@ -231,7 +269,6 @@ impl Replay<'_> {
         let state = created.init_state.as_deref().map(object).transpose()?;
         let component = self.components.get(&self.engines.on_demand, false, &path, bytes)?;
         let pre = linked(&self.engines, &component).map_err(|error| cannot(sequence, &format!("{error:#}")))?;
-        self.hosts.clear();
         self.life = Some(Life {
             component,
             pre,
@@ -250,53 +287,30 @@ impl Replay<'_> {
         let call = event.header.call.unwrap_or(u64::MAX);
         let waiting = self.waiting.remove(&call);
         let waiting = waiting.ok_or_else(|| cannot(sequence, "the call that it ends was not queued"))?;
-        let mut hosts = std::mem::take(&mut self.hosts);
-        hosts.retain(|host| host.header.call == Some(call));
-        for host in &mut hosts {
-            self.read_again(host)?;
-        }
         let interrupted = match &returned.outcome {
             Outcome::Interrupted(_) => true,
-            Outcome::Trap(text) => text.starts_with(OutOfTime::BEGINNING),
+            Outcome::Trap(text) => text.contains(OutOfTime::BEGINNING),
             _ => false,
         };
-        let fresh = self.options.fresh;
-        let ticker = Arc::clone(self.engines.ticker());
-        let life = self.life.as_mut().ok_or_else(|| cannot(sequence, "the chain does not begin with a start"))?;
-        let ran = {
-            let _running = ticker.running();
-            block_on(life.run(&self.engines, &waiting, hosts, interrupted, fresh))
-        };
-        let change = match (&ran.outcome, ran.state) {
-            (Outcome::Ok(_), Some(state)) => life.state.change(state),
+        let ran = self.run(sequence, call, &waiting, interrupted)?;
+        if let Some(differs) = ran.differs {
+            self.report.difference = Some(self.host_difference(&event.header, (call, waiting.described), differs));
+            return Ok(());
+        }
+        let change = match (&ran.outcome, ran.state, &self.life) {
+            (Outcome::Ok(_), Some(state), Some(life)) => life.state.change(state),
             _ => None,
         };
-        let now = Return {
-            outcome: ran.outcome,
-            host_calls: ran.made,
-            state: change.as_ref().map(crate::state::Change::digest),
-        };
-        let differs = match ran.differs {
-            // A guest that goes on where it was interrupted is no difference.
-            None if interrupted => None,
-            None => match ran.left.into_iter().next() {
-                Some(left) if left.header.sequence < sequence => Some(HostDifference {
-                    what: "a host call was recorded that is not made",
-                    recorded: Some(left),
-                    made: None,
-                }),
-                _ => None,
+        let digest = change.as_ref().map(Change::digest);
+        // How a call that was interrupted would have gone on is no difference.
+        let now = match interrupted {
+            true => Return {
+                host_calls: if ran.is_cut { returned.host_calls } else { ran.made },
+                state: None,
+                ..returned.clone()
             },
-            some => some,
+            false => Return { outcome: ran.outcome, host_calls: ran.made, state: digest },
         };
-        if let Some(differs) = differs {
-            self.report.difference = Some(self.host_difference(event, (call, waiting.described), differs));
-            return Ok(());
-        }
-        if interrupted {
-            self.report.interrupted += 1;
-            return Ok(());
-        }
         if let Some(what) = what_differs(&returned, &now) {
             let recorded = self.describer.describe(event);
             let data = encode(&now).unwrap_or_default();
@@ -311,7 +325,11 @@ impl Replay<'_> {
             });
             return Ok(());
         }
-        if let Some(change) = change {
+        if interrupted {
+            self.report.interrupted += 1;
+            return Ok(());
+        }
+        if let (Some(change), Some(life)) = (change, &mut self.life) {
             life.state.commit(change);
         }
         self.report.calls += 1;
@@ -319,18 +337,78 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn host_difference(&mut self, event: &Event<'_>, call: (u64, Described), differs: HostDifference) -> Difference {
+    /// A call that never ended, since the program did: the same as far as it went?
+    fn unended(&mut self) -> Result<(), Error> {
+        let newest = self.hosts.back().map(|host| &host.header).or(self.intent.as_ref().map(|intent| &intent.header));
+        let Some(header) = newest.cloned() else { return Ok(()) };
+        let call = header.call.unwrap_or(u64::MAX);
+        let Some(waiting) = self.waiting.remove(&call) else {
+            self.hosts.clear();
+            self.intent = None;
+            return Ok(());
+        };
+        let ran = self.run(header.sequence, call, &waiting, true)?;
+        if let Some(differs) = ran.differs {
+            self.report.difference = Some(self.host_difference(&header, (call, waiting.described.clone()), differs));
+        }
+        self.waiting.insert(call, waiting);
+        Ok(())
+    }
+
+    /// Runs a call with what was recorded of it.
+    fn run(&mut self, sequence: u64, call: u64, waiting: &Waiting, interrupted: bool) -> Result<Ran, Error> {
+        let mut hosts = std::mem::take(&mut self.hosts);
+        hosts.retain(|host| host.header.call == Some(call));
+        for host in &mut hosts {
+            self.read_again(host)?;
+        }
+        let intent = self.intent.take().filter(|intent| intent.header.call == Some(call));
+        let ticker = Arc::clone(self.engines.ticker());
+        let life = self.life.as_mut().ok_or_else(|| cannot(sequence, "the chain does not begin with a start"))?;
+        let _running = ticker.running();
+        let answers = Answers { hosts, intent, interrupted };
+        let mut ran = block_on(life.run(&self.engines, waiting, answers, self.options.fresh));
+        if let Some(left) = ran.left.pop_front()
+            && ran.differs.is_none()
+            && !ran.is_cut
+        {
+            let what = "a host call was recorded that is not made";
+            ran.differs = Some(HostDifference { what, recorded: Some(left), made: None });
+        }
+        Ok(ran)
+    }
+
+    /// What was about to be done is not what was done.
+    fn intended_otherwise(&mut self, event: &Event<'_>, intent: &Intent) -> Result<(), Error> {
+        let call = event.header.call.unwrap_or(u64::MAX);
+        let waiting = self.waiting.remove(&call);
+        let waiting =
+            waiting.ok_or_else(|| cannot(event.header.sequence, "the call that it belongs to was not queued"))?;
+        let data = Some(intent.arguments.as_slice());
+        let recorded = self.describer.describe(&Event { header: intent.header.clone(), hash: event.hash, data });
+        let replayed = self.describer.describe(event);
+        self.report.difference = Some(Difference {
+            sequence: intent.header.sequence,
+            what: "the host call behind an intent is not the one that was intended".to_owned(),
+            call: (call, waiting.described),
+            recorded: Some(recorded),
+            replayed: Some(replayed),
+        });
+        Ok(())
+    }
+
+    fn host_difference(&mut self, at: &Header, call: (u64, Described), differs: HostDifference) -> Difference {
         let HostDifference { what, recorded, made } = differs;
-        let sequence = recorded.as_ref().map_or(event.header.sequence, |recorded| recorded.header.sequence);
+        let sequence = recorded.as_ref().map_or(at.sequence, |recorded| recorded.header.sequence);
         let mut described = |header: &Header, function: Option<u32>, kind: Kind, data: &[u8]| {
             let header = Header { kind: kind as u8, function, ..header.clone() };
-            self.describer.describe(&Event { header, hash: event.hash, data: Some(data) })
+            self.describer.describe(&Event { header, hash: Hash::default(), data: Some(data) })
         };
         let replayed = made.map(|(interface, function, arguments)| {
             let functions = self.life.as_ref().map(|life| life.functions.as_slice()).unwrap_or_default();
             let index =
                 functions.iter().position(|known| known.function == function && meets(&known.interface, &interface));
-            let made = described(&event.header, index.map(|index| index as u32), Kind::Intent, &arguments);
+            let made = described(at, index.map(|index| index as u32), Kind::Intent, &arguments);
             Described { kind: Kind::Host.to_string(), function: Some(format!("{interface}/{function}")), ..made }
         });
         let recorded = recorded.map(|recorded| {
@@ -354,12 +432,14 @@ impl Replay<'_> {
     }
 }
 
+const DROPPED: &str = "its data was dropped";
+
 fn cannot(sequence: u64, what: &str) -> Error {
-    Error::Replay { sequence, what: what.to_owned() }
+    Error::Replay { sequence, what: what.to_owned(), is_missing: false }
 }
 
 fn data_of<T: DeserializeOwned>(event: &Event<'_>) -> Result<T, Error> {
-    let data = event.data.ok_or_else(|| cannot(event.header.sequence, "its data was dropped"))?;
+    let data = event.data.ok_or_else(|| cannot(event.header.sequence, DROPPED))?;
     decode(data).map_err(|error| cannot(event.header.sequence, &format!("its data does not decode: {error}")))
 }
 
@@ -401,14 +481,14 @@ fn part_of(path: &Path, newest: &Hash, from: u64, to: u64) -> Result<Vec<Told>, 
             names = created.setup.functions.iter().map(label).collect();
         }
         if event.header.sequence >= from {
-            part.push(Told {
-                header: event.header.clone(),
-                hash: event.hash,
-                kind: event_type(event.header.kind, event.header.function, &names),
-                data: event.data.unwrap_or_default().to_vec(),
-            });
+            let data = event.data.unwrap_or_default().to_vec();
+            part.push(Told { header: event.header.clone(), hash: event.hash, kind: String::new(), data });
         }
     })?;
+    // Named as the life that reads them names functions, whichever life they are of.
+    for told in &mut part {
+        told.kind = event_type(told.header.kind, told.header.function, &names);
+    }
     Ok(part)
 }
 
@@ -436,64 +516,59 @@ fn tellings(part: &[Told]) -> Vec<Vec<u8>> {
 }
 
 impl Life {
-    async fn run(
-        &mut self,
-        engines: &Engines,
-        waiting: &Waiting,
-        hosts: VecDeque<Recorded>,
-        interrupted: bool,
-        fresh: bool,
-    ) -> Ran {
-        let trapped = |text: String, hosts| Ran {
-            outcome: Outcome::Trap(text),
-            state: None,
-            made: 0,
-            left: hosts,
-            differs: None,
-        };
+    async fn run(&mut self, engines: &Engines, waiting: &Waiting, answers: Answers, fresh: bool) -> Ran {
         if fresh {
             self.instance = None;
         }
+        let interrupted = answers.interrupted;
         let limit = Duration::from_millis(self.limits.run_timeout_ms);
         // Four times: this machine may be slower than the one that recorded.
         let time = if interrupted { INTERRUPTED.min(limit) } else { limit * 4 };
-        if let Err(error) = self.instantiate(engines, time).await {
-            return trapped(format!("could not be instantiated: {}", trap_text(&error)), hosts);
-        }
-        let record = self.functions.get(waiting.function as usize);
-        let export = record.and_then(|record| self.component.export(&record.interface, &record.function));
-        let (Some((store, instance)), Some(export)) = (&mut self.instance, export) else {
-            return trapped("the component has no such export".to_owned(), hosts);
-        };
-        let Some(function) = instance.get_func(&mut *store, export.index) else {
-            return trapped("the component has no such export".to_owned(), hosts);
+        let (mut store, instance) = match self.instance.take() {
+            Some((mut store, instance)) => {
+                store.data_mut().answers = answers;
+                (store, instance)
+            }
+            None => {
+                let mut store = self.store(engines, answers, time);
+                match self.pre.instantiate_async(&mut store).await {
+                    Ok(instance) => (store, instance),
+                    Err(error) => {
+                        let text = format!("could not be instantiated: {}", trap_text(&error));
+                        return store.data_mut().ran(Outcome::Trap(text), None);
+                    }
+                }
+            }
         };
         let guest = store.data_mut();
-        (guest.hosts, guest.made, guest.differs) = (hosts, 0, None);
-        (guest.interrupted, guest.deadline) = (interrupted, Instant::now() + time);
+        // As a live call counts: what start functions call is none of the export's.
+        (guest.made, guest.deadline) = (0, Instant::now() + time);
         store.set_epoch_deadline(1);
-        let flat = export.signature.flat_params();
-        let (outcome, state) = match call_export(&mut *store, function, flat, self.state.get(), &waiting.params).await {
+        let record = self.functions.get(waiting.function as usize);
+        let export = record.and_then(|record| self.component.export(&record.interface, &record.function));
+        let target = export.and_then(|export| {
+            instance.get_func(&mut store, export.index).map(|function| (function, export.signature.flat_params()))
+        });
+        let Some((function, flat)) = target else {
+            return store.data_mut().ran(Outcome::Trap("the component has no such export".to_owned()), None);
+        };
+        let (outcome, state) = match call_export(&mut store, function, flat, self.state.get(), &waiting.params).await {
             Ok(Returned::Ok(state, values)) => (Outcome::Ok(values.into()), state),
             Ok(Returned::Err(text)) => (Outcome::Err(text), None),
             Err(error) => (Outcome::Trap(trap_text(&error)), None),
         };
-        let guest = store.data_mut();
-        let (left, differs) = (std::mem::take(&mut guest.hosts), guest.differs.take());
-        Ran { outcome, state, made: guest.made, left, differs }
+        let ran = store.data_mut().ran(outcome, state);
+        self.instance = Some((store, instance));
+        ran
     }
 
-    async fn instantiate(&mut self, engines: &Engines, time: Duration) -> wasmtime::Result<()> {
-        if self.instance.is_some() {
-            return Ok(());
-        }
+    fn store(&self, engines: &Engines, answers: Answers, time: Duration) -> Store<Guest> {
         let guest = Guest {
             limiter: Limiter::new(&self.limits),
-            limit: OutOfTime { limit_ms: self.limits.run_timeout_ms },
+            limit_ms: self.limits.run_timeout_ms,
             deadline: Instant::now() + time,
-            hosts: VecDeque::new(),
+            answers,
             made: 0,
-            interrupted: false,
             differs: None,
         };
         let mut store = Store::new(&engines.on_demand, guest);
@@ -503,13 +578,11 @@ impl Life {
         store.epoch_deadline_callback(|context| {
             let guest = context.data();
             if guest.deadline <= Instant::now() {
-                return Err(OutOfTime { limit_ms: guest.limit.limit_ms }.into());
+                return Err(OutOfTime { limit_ms: guest.limit_ms }.into());
             }
             Ok(UpdateDeadline::Continue(1))
         });
-        let instance = self.pre.instantiate_async(&mut store).await?;
-        self.instance = Some((store, instance));
-        Ok(())
+        store
     }
 }
 
@@ -547,6 +620,7 @@ impl Define for FromChain<'_, '_> {
             if let Some(result) = &result {
                 result.validate(&mut reader)?;
             }
+            reader.finish()?;
             exchange.replaced(answer);
             Ok(Ret::<Exchange, R>(exchange))
         })
@@ -554,34 +628,51 @@ impl Define for FromChain<'_, '_> {
 }
 
 impl Guest {
+    /// How the running call ended.
+    fn ran(&mut self, outcome: Outcome, state: Option<Vec<u8>>) -> Ran {
+        let left = std::mem::take(&mut self.answers.hosts);
+        let out_of_time = matches!(&outcome, Outcome::Trap(text) if text.contains(OutOfTime::BEGINNING));
+        let is_cut = self.answers.interrupted && out_of_time;
+        Ran { outcome, state, made: self.made, left, differs: self.differs.take(), is_cut }
+    }
+
     /// What the recorded call gave, if this is that call.
     fn answer(&mut self, interface: &str, function: &str, arguments: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
-        let recorded = self.hosts.pop_front();
-        let what = match &recorded {
-            None if self.interrupted => return Err(format_err!("the call was interrupted here")),
-            None => "a host call is made that was not recorded",
-            Some(recorded) if recorded.function != function || !meets(&recorded.interface, interface) => {
-                "another host call is made"
-            }
-            Some(recorded) if recorded.call.arguments.as_ref() != arguments.as_slice() => {
-                "a host call is made with other arguments"
-            }
-            Some(_) => "",
-        };
-        match recorded {
-            Some(Recorded { call, .. }) if what.is_empty() => {
-                self.made += 1;
-                match call.result {
-                    HostResult::Value(bytes) => Ok(bytes.into_vec()),
-                    HostResult::Fault(text) => Err(format_err!("{text}")),
-                    HostResult::Chain { .. } => Err(format_err!("a part of a chain was not read")),
+        let is_it = |of: &str, name: &str| name == function && meets(of, interface);
+        let Some(recorded) = self.answers.hosts.pop_front() else {
+            let what = match self.answers.intent.take() {
+                Some(intent) if !is_it(&intent.interface, &intent.function) || intent.arguments != arguments => {
+                    "a host call is made that is not the one that was intended"
                 }
-            }
-            recorded => {
-                let made = Some((interface.to_owned(), function.to_owned(), arguments));
-                self.differs = Some(HostDifference { what, recorded, made });
-                Err(format_err!("the replay ends here"))
-            }
+                _ if self.answers.interrupted => return Err(format_err!("the call was interrupted here")),
+                _ => "a host call is made that was not recorded",
+            };
+            return self.differs(what, None, (interface, function, arguments));
+        };
+        if !is_it(&recorded.interface, &recorded.function) {
+            return self.differs("another host call is made", Some(recorded), (interface, function, arguments));
         }
+        if recorded.call.arguments.as_ref() != arguments.as_slice() {
+            let what = "a host call is made with other arguments";
+            return self.differs(what, Some(recorded), (interface, function, arguments));
+        }
+        self.made += 1;
+        match recorded.call.result {
+            HostResult::Value(bytes) => Ok(bytes.into_vec()),
+            HostResult::Fault(text) => Err(format_err!("{text}")),
+            HostResult::Chain { .. } => Err(format_err!("a part of a chain was not read")),
+        }
+    }
+
+    /// Ends the call: it does not do what was recorded.
+    fn differs<T>(
+        &mut self,
+        what: &'static str,
+        recorded: Option<Recorded>,
+        (interface, function, arguments): (&str, &str, Vec<u8>),
+    ) -> wasmtime::Result<T> {
+        let made = Some((interface.to_owned(), function.to_owned(), arguments));
+        self.differs = Some(HostDifference { what, recorded, made });
+        Err(format_err!("the replay ends here"))
     }
 }

@@ -80,7 +80,6 @@ fn a_big_state_lasts_and_only_changes_are_recorded() {
         assert_eq!((response.status, response.text().trim_end()), (200, SIZE.to_string().as_str()), "{path}");
     }
     assert!(running.stop().0.success());
-    theater_tests::replays(&running.data);
     let returns = texts(&chain(&running.data, "big-state"), "return");
     let state = |number: usize| returns[number].split_once("host calls, ").unwrap().1.to_owned();
     let of_size = format!("state of {SIZE} bytes, ");

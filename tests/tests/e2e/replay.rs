@@ -9,6 +9,7 @@ use theater_runtime::chain::{Chain, EventRef, Header, INLINE, Id, NewEvent};
 use theater_runtime::record::{HostCall, HostResult, Kind, Return, StateDigest};
 use theater_runtime::segment::{self, EVENT, FRAME, NO_PLACE};
 use theater_runtime::verify;
+use theater_tests::talk::TALK;
 use theater_tests::{HTTP, Running, Scratch, component, get, json_lines, manifest, theater, try_get};
 
 /// An event, to be recorded again.
@@ -148,6 +149,23 @@ fn whoever_changes_the_past_is_found_at_the_event() {
         (events[first].data, events[last].data) = (other, one);
         end(events, first)
     });
+    // A call that never ended, since the program did.
+    let unended = found("unended", &|events| {
+        let at = *hosts(events).last().unwrap();
+        host_call(&mut events[at], |call| call.arguments = b"\x01".as_slice().into());
+        events.truncate(at + 1);
+        at
+    });
+    assert!(unended.contains("other arguments"), "{unended}");
+    let superfluous = found("more than a result", &|events| {
+        let at = *hosts(events).last().unwrap();
+        host_call(&mut events[at], |call| {
+            let HostResult::Value(bytes) = &call.result else { panic!("it has one") };
+            call.result = HostResult::Value([bytes.as_ref(), b"\0"].concat().into());
+        });
+        end(events, at)
+    });
+    assert!(superfluous.contains("ends otherwise"), "{superfluous}");
     let another_state = found("another state", &|events| {
         let at = events.iter().rposition(|event| event.kind == Kind::Return).unwrap();
         let mut returned: Return = decode(&events[at].data).unwrap();
@@ -156,6 +174,31 @@ fn whoever_changes_the_past_is_found_at_the_event() {
         at
     });
     assert!(another_state.contains("leaves another state"), "{another_state}");
+}
+
+#[test]
+fn what_was_intended_is_what_was_done() {
+    let scratch = Scratch::new();
+    let more = format!(
+        "init_state = {{ json = {{ store = \"s\" }} }}\n{TALK}[[handlers]]\ntype = \"store\"\nconfig = {{ stores = [\"s\"] }}\n"
+    );
+    let path = scratch.write("file-cache.toml", manifest("file-cache", &more)).display().to_string();
+    let data = scratch.path().join("data");
+    let put = r#"file-cache={"type":"put","payload":{"label":"a","content":"one"}}"#;
+    let arguments = ["--data", &data.display().to_string(), "run", &path, "--request", put];
+    let output = theater(&arguments);
+    assert!(output.status.success(), "{output:?}");
+    let actor = verify::read(&data, |_| {}).unwrap().find("file-cache").unwrap().0;
+    let mut at = 0;
+    let bytes = forged(&data, actor, |events| {
+        at = events.iter().position(|event| event.kind == Kind::Intent).unwrap();
+        *events[at].data.last_mut().unwrap() ^= 1;
+    });
+    let path = scratch.write("intended.chain", bytes).display().to_string();
+    let (output, said) = replay(&data, &[&path]);
+    assert_eq!((output.status.code(), &said["sequence"]), (Some(1), &Json::from(at)), "{said}");
+    assert!(said["what"].as_str().unwrap().contains("intended"), "{said}");
+    assert!(replay(&data, &["file-cache"]).0.status.success());
 }
 
 #[test]
