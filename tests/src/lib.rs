@@ -392,7 +392,10 @@ pub fn replays(data: &Path) -> u64 {
         assert!(report.difference.is_none(), "{}: {:?}", end.name, report.difference);
         report.calls
     });
-    replayed.sum()
+    let calls = replayed.sum();
+    // Every actor that started was called at least once.
+    assert!(calls > 0, "{} has calls", data.display());
+    calls
 }
 
 /// The events of an actor's chain, as `theater -o json chain show` prints them.

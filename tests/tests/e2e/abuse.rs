@@ -167,7 +167,7 @@ fn no_port_lets_itself_be_abused() {
             "OPTIONS * HTTP/1.1",
         ] {
             let answers = line(right);
-            assert!(answers.len() == 1 && answers[0] < 502, "{kind}: {right}: {answers:?}");
+            assert!(answers.len() == 1 && answers[0] < 502 && answers[0] != 500, "{kind}: {right}: {answers:?}");
         }
         let garbage = statuses(&port.send(format!("{}\0\0garbage", port.request).as_bytes()));
         assert_eq!(garbage, [port.status, 400], "{kind}: garbage behind a request");
