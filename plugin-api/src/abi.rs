@@ -367,7 +367,11 @@ unsafe extern "C" fn handler_recover<H: Dispatch>(
 ) -> Answer {
     // SAFETY: as in handler_call_sync.
     let (handler, arguments, result) = unsafe { (borrow::<H>(this), arguments.get(), result.get()) };
-    let recovered = Recovered { function: H::function_name(function), arguments, result };
+    let name = match function & EXPORT {
+        0 => H::function_name(function),
+        _ => H::export_name(function & !EXPORT),
+    };
+    let recovered = Recovered { function: name, arguments, result };
     caught(|| answer_of(handler.recover(recovered).map(|()| Vec::new())))
 }
 

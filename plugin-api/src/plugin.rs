@@ -127,11 +127,11 @@ pub trait Handler: Send + Sync + 'static {
         async {}
     }
 
-    /// What a snapshot has to keep to make this handler again. Called between two calls of the actor, by a
-    /// core that takes snapshots; this version's does not yet.
+    /// What a snapshot has to keep to make this handler again. Called between two calls of the actor, every
+    /// `snapshot_every` events.
     ///
     /// # Errors
-    /// A sentence: no snapshot is taken.
+    /// A sentence: no snapshot is taken, and the next one is tried after as many events again.
     fn export_state(&self) -> Result<Vec<u8>, String> {
         Ok(Vec::new())
     }
@@ -145,7 +145,8 @@ pub trait Handler: Send + Sync + 'static {
     }
 
     /// A call recorded after the snapshot, in order, before `started(resumed = true)`: rebuild what it made, repeat no
-    /// effect.
+    /// effect. These are the functions that the actor called, and the exports that this plugin called or was about to call
+    /// (some from before the snapshot, if they waited then): an export stands where it was queued.
     ///
     /// # Errors
     /// A sentence: the actor does not resume.
@@ -161,7 +162,8 @@ pub struct Recovered<'a> {
     pub function: &'static str,
     /// The encoded arguments.
     pub arguments: &'a [u8],
-    /// The encoded result.
+    /// The encoded result. Of an export it is `option<result<(values behind the state), ()>>`: none has not ended and runs
+    /// once the actor is ready, an error is any end that is not `ok`.
     pub result: &'a [u8],
 }
 
@@ -226,6 +228,10 @@ pub trait Dispatch: Handler {
     ) -> Option<Pending<'a>>;
     /// `package:name/interface/function` of a number.
     fn function_name(function: u32) -> &'static str;
+    /// `package:name/interface/function` of the number of an export that the plugin calls.
+    fn export_name(_export: u32) -> &'static str {
+        ""
+    }
 }
 
 /// The answer to a function number the descriptor does not have.

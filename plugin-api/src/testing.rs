@@ -440,7 +440,7 @@ impl FakeHost {
         function: &str,
         arguments: &impl Serialize,
     ) -> Result<R, String> {
-        let number = number_of::<H>(function)?;
+        let number = number_of(H::function_name, function)?;
         let arguments = encoding::encode(arguments).map_err(|error| error.to_string())?;
         let answer = self.call_number(handler, number, &arguments).await;
         match answer.status {
@@ -476,7 +476,8 @@ impl FakeHost {
         }
     }
 
-    /// Tells the handler of a recorded call, as the core does when the actor resumes.
+    /// Tells the handler of a recorded call of one of its functions, or of an export that it calls, as the core does when the
+    /// actor resumes.
     ///
     /// # Errors
     /// No such function, or what the handler refused with.
@@ -487,7 +488,8 @@ impl FakeHost {
         arguments: &impl Serialize,
         result: &impl Serialize,
     ) -> Result<(), String> {
-        let function = H::function_name(number_of::<H>(function)?);
+        let called = || number_of(H::export_name, function).map(H::export_name);
+        let function = number_of(H::function_name, function).map(H::function_name).or_else(|_| called())?;
         let arguments = encoding::encode(arguments).map_err(|error| error.to_string())?;
         let result = encoding::encode(result).map_err(|error| error.to_string())?;
         Handler::recover(&**handler, Recovered { function, arguments: &arguments, result: &result })
@@ -583,9 +585,10 @@ async fn next<T>(receiver: &Receiver<T>, what: &str) -> Result<T, String> {
     next.map_err(|_| format!("no {what} within {PATIENCE:?}"))?.map_err(|error| error.to_string())
 }
 
-fn number_of<H: Dispatch>(function: &str) -> Result<u32, String> {
+/// The number that `names` gives a name which ends so.
+fn number_of(names: fn(u32) -> &'static str, function: &str) -> Result<u32, String> {
     (0..)
-        .map(|number| (number, H::function_name(number)))
+        .map(|number| (number, names(number)))
         .take_while(|(_, name)| !name.is_empty())
         .find(|(_, name)| name.strip_suffix(function).is_some_and(|rest| rest.is_empty() || rest.ends_with('/')))
         .map(|(number, _)| number)

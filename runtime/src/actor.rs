@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use theater_plugin_api::abi::{Answer, CallContext, HeldContext, OK, PANIC};
 use theater_plugin_api::encoding::{EncodingError, Reader, encode};
 use theater_plugin_api::host::ChainEvent;
-use theater_plugin_api::{Ending, FailureKind, uuid_text};
+use theater_plugin_api::{Bytes, Ending, FailureKind, uuid_text};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::chain::{Chain, EventRef, Hash, Id, NewEvent};
-use crate::core::{Core, Prepared};
+use crate::core::{Core, Prepared, START};
 use crate::executor::{self, Either, Signal};
 use crate::family::{Family, Standing};
 use crate::flood::Flood;
@@ -24,8 +24,10 @@ use crate::limiter::Limiter;
 use crate::linker::{Attached, Calls, Clock, Guest, Linked, OutOfTime, PluginFault};
 use crate::mailbox::{Mailbox, Message, Permit};
 use crate::manifest::{InstanceMode, Limits, Manifest, OnError};
+use crate::plugins::meets;
 use crate::pool::Place;
 use crate::record::{Failed, Fault, Kind, Noted, Outcome, Queued, Renewed, Return, Stopped};
+use crate::replay::{LeftCall, Unfinished};
 use crate::segment;
 use crate::state::{Change, State};
 use crate::values::{Returned, call_export};
@@ -48,6 +50,10 @@ pub struct Settings {
     pub instance: InstanceMode,
     /// Whether its instances come from the pool.
     pub pooled: bool,
+    /// Events from one snapshot to the next, at least.
+    pub snapshot_every: u64,
+    /// Whether an effect that a crash cut off is tried again.
+    pub retry_effects: bool,
 }
 
 impl Settings {
@@ -64,8 +70,20 @@ impl Settings {
             on_error: manifest.on_error,
             instance: manifest.instance,
             pooled: prepared.pooled,
+            snapshot_every: manifest.chain.snapshot_every,
+            retry_effects: manifest.chain.retry_effects,
         }
     }
+}
+
+/// What a life of an actor begins with.
+pub enum Beginning<'a> {
+    /// Nothing: it is new.
+    New,
+    /// The life before in this program.
+    Again(&'a Shared),
+    /// What a program before left: the end of its chain, and the state after its last call.
+    Resumed(Chain, Option<Arc<Vec<u8>>>),
 }
 
 /// What an actor was started from: what it is started from again.
@@ -140,6 +158,13 @@ pub struct Staged {
     pub otherwise: Vec<u8>,
 }
 
+impl Staged {
+    /// Whether its receiver wants it on the disk before the sender is told that it was taken in.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.target.settings.sync == Sync::Always
+    }
+}
+
 /// A call that waits in the mailbox.
 pub struct Call {
     export: u32,
@@ -148,6 +173,8 @@ pub struct Call {
     cause: Option<EventRef>,
     // None: nobody waits for its end.
     reply: Option<executor::Sender<CallOutcome>>,
+    // What a program before had done of it.
+    begun: Option<Box<Unfinished>>,
 }
 
 /// A signal: there is something to look at.
@@ -158,6 +185,15 @@ pub enum Wake {
     Passivate,
     /// A call that goes before all others.
     First(Call),
+}
+
+impl Wake {
+    fn call(&self) -> Option<&Call> {
+        match self {
+            Self::First(call) => Some(call),
+            Self::Stop | Self::Passivate => None,
+        }
+    }
 }
 
 impl From<StopRequest> for End {
@@ -218,6 +254,10 @@ pub enum End {
 pub const BY_ITSELF: &str = "shutdown";
 /// Why a stop was asked for: the actor is started again.
 pub const TO_RESTART: &str = "restart";
+/// Why a stop was asked for: the program ends. The actor may be resumed.
+pub const BY_PROGRAM: &str = "program";
+/// Why a stop was asked for: the parent ends, or stops it.
+pub const BY_PARENT: &str = "parent";
 
 impl End {
     /// What the parent is told: nothing of a stop that only leads to the next start.
@@ -263,21 +303,28 @@ fn lock_both<'a>(
 }
 
 impl Shared {
-    /// An actor without a task yet; `before` is the life it goes on from.
+    /// An actor without a task yet.
     #[must_use]
-    pub fn new(core: Arc<Core>, settings: Settings, origin: Origin, before: Option<&Self>) -> Arc<Self> {
+    pub fn new(core: Arc<Core>, settings: Settings, origin: Origin, beginning: Beginning<'_>) -> Arc<Self> {
         let new_mailbox =
             || Arc::new(Mailbox::new(usize::try_from(settings.limits.mailbox_size).unwrap_or(usize::MAX)));
-        let mailbox = before.map(|before| &before.mailbox).filter(|mailbox| !mailbox.is_closed());
-        let new_chain = || Arc::new(Mutex::new(Record { chain: Chain::new(settings.id), closed: false }));
+        let new_chain = |chain| Arc::new(Mutex::new(Record { chain, closed: false }));
+        let (chain, mailbox, state) = match beginning {
+            Beginning::New => (new_chain(Chain::new(settings.id)), new_mailbox(), origin.state.clone()),
+            Beginning::Again(before) if before.mailbox.is_closed() => {
+                (Arc::clone(&before.chain), new_mailbox(), origin.state.clone())
+            }
+            Beginning::Again(before) => (Arc::clone(&before.chain), Arc::clone(&before.mailbox), origin.state.clone()),
+            Beginning::Resumed(chain, state) => (new_chain(chain), new_mailbox(), state),
+        };
         Arc::new(Self {
             core,
             id_text: uuid_text(&settings.id),
-            chain: before.map_or_else(new_chain, |before| Arc::clone(&before.chain)),
-            mailbox: mailbox.map_or_else(new_mailbox, Arc::clone),
+            chain,
+            mailbox,
             settings,
             linked: Arc::clone(&origin.prepared.linked),
-            committed: Mutex::new(origin.state.clone()),
+            committed: Mutex::new(state),
             origin,
             over: AtomicBool::new(false),
             calling: Mutex::default(),
@@ -372,6 +419,11 @@ impl Shared {
     #[must_use]
     pub fn sync(&self) -> Sync {
         self.settings.sync
+    }
+    /// Whether an effect that a crash cut off is tried again.
+    #[must_use]
+    pub fn retries_effects(&self) -> bool {
+        self.settings.retry_effects
     }
     /// Set when it is asked to stop.
     #[must_use]
@@ -484,6 +536,19 @@ impl Shared {
         self.record_encoded(Kind::Fault, fault)
     }
 
+    /// Records a snapshot: all that waits now, and nothing that comes later, is in it.
+    fn record_snapshot(&self, state: Option<&[u8]>, handlers: &[Bytes]) -> Result<EventRef, JournalError> {
+        // A record is its fields in a row: the last one is known only under the lock.
+        let mut data = encode(&(state.map(Bytes::from), handlers)).unwrap_or_default();
+        let mut record = lock(&self.chain);
+        self.lives()?;
+        let mut waiting =
+            self.mailbox.each(|call| call.queued.sequence, |wake| wake.call().map(|call| call.queued.sequence));
+        waiting.sort_unstable();
+        data.extend(encode(&waiting).unwrap_or_default());
+        self.record_in(&mut record, &NewEvent::plain(Kind::Snapshot, &data))
+    }
+
     /// Records what came from outside and no export takes.
     pub fn record_note(&self, noted: &Noted) -> Result<EventRef, JournalError> {
         self.record_encoded(Kind::Noted, noted)
@@ -521,17 +586,26 @@ impl Shared {
     /// # Errors
     /// [`CallOutcome::Gone`].
     pub async fn post(&self, incoming: Incoming, first: bool) -> Result<(), CallOutcome> {
-        if !first {
+        if first {
+            let mut record = lock(&self.chain);
+            if self.mailbox.is_closed() {
+                return Err(self.gone());
+            }
+            let call = self.queued(&mut record, incoming, None)?;
+            self.mailbox.signal(Wake::First(call));
+        } else {
             let permit = self.place().await.ok_or_else(|| self.gone())?;
-            return self.queue(incoming, permit, None);
+            self.queue(incoming, permit, None)?;
         }
-        let mut record = lock(&self.chain);
-        if self.mailbox.is_closed() {
-            return Err(self.gone());
-        }
-        let call = self.queued(&mut record, incoming, None)?;
-        self.mailbox.signal(Wake::First(call));
-        Ok(())
+        self.durable().await.map_err(|error| CallOutcome::Gone(error.to_string()))
+    }
+
+    /// Waits until what was recorded is on the disk, where the manifest asks for it before anything leaves.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    async fn durable(&self) -> Result<(), JournalError> {
+        if self.settings.sync == Sync::Always { self.core.journal.written().await } else { Ok(()) }
     }
 
     /// Waits for a place, then leaves the call with `sender`'s host call that is running.
@@ -598,7 +672,7 @@ impl Shared {
         let (queued, other) = journal.make(&mut record.chain, &event, target.settings.sync);
         journal.append_made([frame, other]);
         // A mailbox closes under the chain's lock: it is open still.
-        drop(permit.send(Call { export, params, queued, cause: Some(sent), reply: None }));
+        drop(permit.send(Call { export, params, queued, cause: Some(sent), reply: None, begun: None }));
         Ok(None)
     }
 
@@ -638,7 +712,7 @@ impl Shared {
         let queued = self
             .record_queued(record, export, &params, source, cause)
             .map_err(|error| CallOutcome::Gone(error.to_string()))?;
-        Ok(Call { export, params, queued, cause, reply })
+        Ok(Call { export, params, queued, cause, reply, begun: None })
     }
 
     fn record_queued(
@@ -798,10 +872,102 @@ impl Shared {
         record.closed = true;
     }
 
-    /// A held actor is not started again.
+    /// A held actor is not started again, unless by another program.
     pub(crate) fn let_go(&self) {
-        self.close(&mut lock(&self.chain));
+        let mut record = lock(&self.chain);
+        if !self.core.stopped.is_set()
+            && let Err(error) = self.record_in(&mut record, &NewEvent::plain(Kind::Released, &[]))
+        {
+            tracing::error!(actor = self.short_id(), "that the actor is let go could not be recorded: {error}");
+        }
+        self.close(&mut record);
+        drop(record);
         self.core.let_go(self);
+    }
+
+    /// It cannot go on in this program: the chain stays as it is, for another one.
+    pub(crate) fn give_up(&self, reason: String) {
+        let mut record = lock(&self.chain);
+        self.over.store(true, Ordering::Relaxed);
+        self.close(&mut record);
+        drop(record);
+        self.cancelled.set();
+        if let Some(parent) = self.parent() {
+            // Nobody is told, and nobody holds it.
+            let _: bool = parent.family().ended(self, None, false);
+        }
+        let end = End::Failed { function: START.to_owned(), kind: FailureKind::Internal, reason };
+        self.core.ended(self, &end, false);
+        self.end.get_or_init(|| end);
+        self.ended.set();
+    }
+
+    /// It had ended when the program before did, and its parent is to say what becomes of it.
+    pub(crate) fn hold(&self, end: End) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(parent) = self.parent() {
+            let held = parent.family().ended(self, end.told(), true);
+            debug_assert!(held, "the parent lives");
+        }
+        self.end.get_or_init(|| end);
+        self.ended.set();
+    }
+
+    /// Calls that a program before left wait again, in their order; the one that had begun goes first.
+    ///
+    /// # Errors
+    /// The actor has no such export any more.
+    pub(crate) fn take_over(&self, left: Vec<LeftCall>) -> Result<(), String> {
+        for left in left {
+            let call = self.left_call(left)?;
+            match call.begun {
+                Some(_) => self.mailbox.signal(Wake::First(call)),
+                None => self.mailbox.put(call),
+            }
+        }
+        Ok(())
+    }
+
+    /// A call that a program before left, of this one.
+    ///
+    /// # Errors
+    /// The actor has no such export any more.
+    pub(crate) fn left_call(&self, left: LeftCall) -> Result<Call, String> {
+        let LeftCall { queued, cause, interface, function, params, begun } = left;
+        let is_it =
+            |label: &str| label.rsplit_once('/').is_some_and(|(of, name)| name == function && meets(of, &interface));
+        let export = self.linked.exports.iter().position(|export| is_it(&export.label));
+        let export =
+            export.ok_or_else(|| format!("a call of {interface}/{function} waits, which nothing calls any more"))?;
+        let begun = begun.map(Box::new);
+        Ok(Call { export: export as u32, params: params.into_vec(), queued, cause, reply: None, begun })
+    }
+
+    /// What waits is answered: nothing more will run. Who waits for an answer knows so, and its call is over; what nobody
+    /// waits for runs if another program resumes the actor.
+    fn turn_away(&self, end: &End) {
+        // Under the chain's lock, as messages are queued under it.
+        let mut record = lock(&self.chain);
+        let waiting = self.mailbox.close();
+        let resumable = match end {
+            End::Stopped { reason, .. } => reason == BY_PROGRAM,
+            End::Failed { .. } => true,
+        };
+        for call in waiting.iter().filter(|call| resumable && call.reply.is_some()) {
+            let outcome = Outcome::Interrupted("the actor ended before it began".to_owned());
+            let data = encode(&Return { outcome, host_calls: 0, state: None }).unwrap_or_default();
+            let function = self.linked.exports.get(call.export as usize).map(|export| export.function);
+            let event = NewEvent { function, call: Some(call.queued.sequence), ..NewEvent::plain(Kind::Return, &data) };
+            if let Err(error) = self.record_in(&mut record, &event) {
+                tracing::error!(actor = self.short_id(), "a call that did not run could not be recorded: {error}");
+            }
+        }
+    }
+
+    /// Whether the running call, which is interrupted, runs again when the actor is resumed: nobody waits for its answer,
+    /// and the program ends.
+    fn is_left_to_resume(&self, export: u32) -> bool {
+        self.core.stopped.is_set() && lock(&self.running).is_none() && export != self.linked.init as u32
     }
 
     /// Whether the end of this life leaves calls waiting for the next one.
@@ -818,7 +984,8 @@ impl Shared {
                 Standing::Held => child.let_go(),
                 Standing::Living => {
                     let grace = self.core.grace(child.limits().stop_grace_ms);
-                    stops.push(executor::spawn(async move { child.stop("parent", grace).await }));
+                    let reason = if self.core.stopped.is_set() { BY_PROGRAM } else { BY_PARENT };
+                    stops.push(executor::spawn(async move { child.stop(reason, grace).await }));
                 }
                 Standing::Ended => {}
             }
@@ -917,6 +1084,10 @@ pub struct Actor {
     instances: u64,
     // Why the next instance is needed.
     renewal: &'static str,
+    // It stands in the chain already.
+    is_announced: bool,
+    // From this sequence on a snapshot is due.
+    snapshot_due: u64,
 }
 
 struct Instance {
@@ -946,8 +1117,64 @@ impl Actor {
     /// An actor whose handlers are attached.
     #[must_use]
     pub fn new(shared: Arc<Shared>, handlers: Arc<Vec<Attached>>) -> Self {
-        let state = State::new(shared.origin.state.clone());
-        Self { shared, handlers, state, instance: None, instances: 0, renewal: "start" }
+        let state = State::new(shared.state());
+        let snapshot_due = shared.head().1.saturating_add(shared.settings.snapshot_every);
+        Self {
+            shared,
+            handlers,
+            state,
+            instance: None,
+            instances: 0,
+            renewal: "start",
+            is_announced: false,
+            snapshot_due,
+        }
+    }
+
+    /// The actor goes on in this program: its next instance, which the chain tells of now.
+    ///
+    /// # Errors
+    /// As [`Shared::record`].
+    pub(crate) fn announce(&mut self) -> Result<(), JournalError> {
+        self.renewal = "resume";
+        self.record_instance()?;
+        self.is_announced = true;
+        Ok(())
+    }
+
+    fn record_instance(&mut self) -> Result<(), JournalError> {
+        if std::mem::take(&mut self.is_announced) {
+            return Ok(());
+        }
+        self.instances += 1;
+        let renewed = Renewed { number: self.instances, reason: self.renewal.to_owned() };
+        self.shared.record_encoded(Kind::Instance, &renewed).map(|_| ())
+    }
+
+    /// Keeps all that another life can begin with, once enough events are behind the last time.
+    fn keep_snapshot(&mut self, newest: u64) {
+        let settings = &self.shared.settings;
+        if newest < self.snapshot_due || settings.instance == InstanceMode::Kept {
+            return;
+        }
+        self.snapshot_due = newest.saturating_add(settings.snapshot_every);
+        self.renew("snapshot");
+        let mut exported = Vec::with_capacity(self.handlers.len());
+        for attached in self.handlers.iter() {
+            let answer = {
+                let _watched = self.shared.core.watch.enter(self.shared.id(), &attached.plugin);
+                attached.handler.get().export_state()
+            };
+            if answer.status != OK {
+                let sentence = format!("no snapshot: its state could not be exported: {}", answer.sentence());
+                self.shared.report_fault(&attached.plugin, "P0112", &sentence);
+                return;
+            }
+            exported.push(Bytes::from(answer.bytes.to_vec()));
+        }
+        if let Err(error) = self.shared.record_snapshot(self.state.get(), &exported) {
+            tracing::error!(actor = self.shared.short_id(), "a snapshot could not be recorded: {error}");
+        }
     }
 
     /// Calls `init`, then drops the instance unless it is kept.
@@ -963,7 +1190,14 @@ impl Actor {
             let mut record = lock(&self.shared.chain);
             self.shared.record_queued(&mut record, export, &params, "start".to_owned(), None).map_err(failed)?
         };
-        let (outcome, kind) = self.run(export, &params, queued, None).await.map_err(failed)?;
+        self.run_init(Call { export, params, queued, cause: None, reply: None, begun: None }).await
+    }
+
+    /// Runs a call of `init`, as [`Actor::init`].
+    pub(crate) async fn run_init(&mut self, call: Call) -> Result<(), (crate::error::ActorProblem, FailureKind)> {
+        use crate::error::ActorProblem as Problem;
+        let failed = |error: JournalError| (Problem::InitFailed(error.to_string()), FailureKind::Internal);
+        let (outcome, kind) = self.run(call).await.map_err(failed)?;
         self.renew("init");
         if lock(&self.shared.stop).is_some() {
             return Err((Problem::InitShutdown, FailureKind::ShuttingDown));
@@ -980,12 +1214,13 @@ impl Actor {
     ///
     /// # Errors
     /// The handler that refused, with its sentence.
-    pub async fn started(&self) -> Result<(), (String, String)> {
+    pub async fn started(&self, resumed: bool) -> Result<(), (String, String)> {
         let mut addresses = Vec::new();
         for attached in self.handlers.iter() {
             let refused = |sentence: String| (attached.handler_type.clone(), sentence);
             let shared = &self.shared;
-            let started = shared.core.watch.polls(shared.id(), &attached.plugin, attached.handler.get().started(false));
+            let started =
+                shared.core.watch.polls(shared.id(), &attached.plugin, attached.handler.get().started(resumed));
             let answer = Self::bounded(shared, started, 0).await.map_err(refused)?;
             match answer.status {
                 OK => {
@@ -1058,14 +1293,18 @@ impl Actor {
     }
 
     /// Runs one call and answers it; the actor's end, when the call ends it.
-    async fn answer(&mut self, call: Call) -> Option<End> {
-        *lock(&self.shared.running) = call.reply;
+    async fn answer(&mut self, mut call: Call) -> Option<End> {
+        *lock(&self.shared.running) = call.reply.take();
         let room = self.shared.core.journal.room();
         // One that is to end does not wait for the disk.
         let (Either::First(()) | Either::Second(())) = executor::either(room, self.shared.interrupted.wait()).await;
-        let outcome = self.run(call.export, &call.params, call.queued, call.cause).await;
+        let export = call.export;
+        let mut outcome = self.run(call).await;
+        if let Err(error) = self.shared.durable().await {
+            outcome = outcome.and(Err(error));
+        }
         let reply = lock(&self.shared.running).take();
-        let function = self.shared.export_label(call.export).to_owned();
+        let function = self.shared.export_label(export).to_owned();
         let (answer, kind, reason) = match outcome {
             // Nothing happened that is not recorded: the state is the old one, the actor goes on.
             Err(error) => (CallOutcome::Gone(error.to_string()), FailureKind::Internal, None),
@@ -1114,15 +1353,10 @@ impl Actor {
     ///
     /// # Errors
     /// When the end of the call cannot be recorded: then the state is still the old one, and the instance is gone.
-    async fn run(
-        &mut self,
-        export: u32,
-        params: &[u8],
-        queued: EventRef,
-        cause: Option<EventRef>,
-    ) -> Result<(Outcome, FailureKind), JournalError> {
+    async fn run(&mut self, call: Call) -> Result<(Outcome, FailureKind), JournalError> {
+        let (export, queued) = (call.export, call.queued);
         *lock(&self.shared.calling) = Some(queued);
-        let ran = self.attempt(export, params, queued, cause).await;
+        let ran = self.attempt(call).await;
         *lock(&self.shared.calling) = None;
         // What a host call left that did not come to its end.
         drop(self.shared.take_staged());
@@ -1136,23 +1370,35 @@ impl Actor {
             Outcome::Ok(_) if self.shared.settings.instance == InstanceMode::Fresh => self.renew("fresh"),
             Outcome::Ok(_) => {}
         }
+        if let Outcome::Interrupted(_) = ran.outcome
+            && self.shared.is_left_to_resume(export)
+        {
+            return Ok((ran.outcome, ran.kind));
+        }
         let digest = change.as_ref().map(Change::digest);
         let event = Return { outcome: ran.outcome, host_calls: ran.host_calls, state: digest };
         let data = encode(&event).unwrap_or_default();
         let function = self.shared.linked.exports.get(export as usize).map(|export| export.function);
         let returned = NewEvent { function, call: Some(queued.sequence), ..NewEvent::plain(Kind::Return, &data) };
-        if let Err(error) = self.shared.record(&returned) {
-            self.drop_instance("failed call");
-            return Err(error);
-        }
+        let returned = match self.shared.record(&returned) {
+            Ok(returned) => returned,
+            Err(error) => {
+                self.drop_instance("failed call");
+                return Err(error);
+            }
+        };
         if let Some(change) = change {
             self.state.commit(change);
             *lock(&self.shared.committed) = self.state.share();
         }
+        if export != self.shared.linked.init as u32 {
+            self.keep_snapshot(returned.sequence);
+        }
         Ok((event.outcome, ran.kind))
     }
 
-    async fn attempt(&mut self, export: u32, params: &[u8], queued: EventRef, cause: Option<EventRef>) -> Ran {
+    async fn attempt(&mut self, call: Call) -> Ran {
+        let Call { export, params, queued, cause, begun, .. } = call;
         let trapped = |text: String| Ran::not(Outcome::Trap(text), FailureKind::Internal);
         let shared = Arc::clone(&self.shared);
         let timeout_ms = shared.limits().call_timeout_ms;
@@ -1170,6 +1416,7 @@ impl Actor {
         let Instance { store, instance, .. } = instance;
         let data = store.data_mut();
         *data.context.change() = context;
+        data.begun = begun;
         data.clock.start(Duration::from_millis(limits.run_timeout_ms));
         store.set_epoch_deadline(1);
         let Some(function) = instance.get_func(&mut *store, target.index) else {
@@ -1177,11 +1424,15 @@ impl Actor {
         };
         let state = self.state.get();
         let running = self.shared.core.engines.ticker().running();
-        let call = call_export(&mut *store, function, target.flat, state, params);
+        let call = call_export(&mut *store, function, target.flat, state, &params);
         let ended = Self::bounded(&self.shared, call, limits.call_timeout_ms).await;
         drop(running);
         let host_calls = store.data().context.get().host_call;
         let internal = FailureKind::Internal;
+        let left = store.data_mut().begun.take().map_or(0, |begun| begun.hosts.len());
+        if left > 0 && ended.is_ok() {
+            return trapped(format!("{left} host calls that a program before had made for it were not made again"));
+        }
         let (outcome, state, kind) = match ended {
             Ok(Ok(Returned::Ok(state, values))) => (Outcome::Ok(values.into()), state, internal),
             Ok(Ok(Returned::Err(text))) => (Outcome::Err(text), None, internal),
@@ -1217,21 +1468,21 @@ impl Actor {
         if self.instance.is_some() {
             return Ok(());
         }
-        let shared = &self.shared;
+        let shared = Arc::clone(&self.shared);
         let place = if shared.settings.pooled { Some(shared.core.pool.place().await) } else { None };
         let engine = if shared.settings.pooled { &shared.core.engines.pooled } else { &shared.core.engines.on_demand };
         let limits = shared.limits();
         let guest = Guest {
-            actor: Arc::clone(shared),
+            actor: Arc::clone(&shared),
             handlers: Arc::clone(&self.handlers),
             limits: Limiter::new(limits),
             context: HeldContext::new(call),
             clock: Clock::default(),
-            calls: Calls::of(shared),
+            calls: Calls::of(&shared),
+            begun: None,
+            unwritten: false,
         };
-        self.instances += 1;
-        let renewed = Renewed { number: self.instances, reason: self.renewal.to_owned() };
-        shared.record_encoded(Kind::Instance, &renewed).map_err(|error| error.to_string())?;
+        self.record_instance().map_err(|error| error.to_string())?;
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.limits);
         store.set_hostcall_fuel(usize::try_from(limits.value_bytes).unwrap_or(usize::MAX));
@@ -1259,9 +1510,7 @@ impl Actor {
     pub async fn finish(mut self, end: End) {
         self.shared.cancelled.set();
         if !self.shared.keeps_mailbox(&end) {
-            // What waits is answered now: nothing more will run. Under the chain's lock, as messages are queued under it.
-            let _record = lock(&self.shared.chain);
-            drop(self.shared.mailbox.close());
+            self.shared.turn_away(&end);
         }
         self.instance = None;
         self.shared.end_family().await;

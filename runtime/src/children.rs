@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use theater_plugin_api::host::ChainEvent;
 
-use crate::actor::{Origin, Shared, TO_RESTART};
+use crate::actor::{BY_PARENT, Origin, Shared, TO_RESTART};
 use crate::core::Under;
 use crate::error::chain_of;
 use crate::family::Standing;
@@ -121,7 +121,7 @@ pub async fn restart(parent: &Arc<Shared>, wanted: &str, only_held: bool) -> Res
 pub async fn stop(parent: &Arc<Shared>, wanted: &str) -> Result<(), String> {
     let (child, standing) = child(parent, wanted)?;
     match standing {
-        Standing::Living => child.stop("parent", Duration::from_millis(child.limits().stop_grace_ms)).await,
+        Standing::Living => child.stop(BY_PARENT, Duration::from_millis(child.limits().stop_grace_ms)).await,
         Standing::Held => release(parent, child.id_text())?,
         Standing::Ended => {}
     }

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use theater_plugin_api::abi::{OK, OwnedHandler, forget, host_object};
 use theater_plugin_api::{FailureKind, uuid_text};
 
-use crate::actor::{Actor, End, Origin, Settings, Shared, detach};
+use crate::actor::{Actor, Beginning, End, Origin, Settings, Shared, detach};
 use crate::chain::{Id, NewEvent};
 use crate::component::Components;
 use crate::data::DataFolder;
@@ -35,9 +35,11 @@ use crate::waits::WaitGraph;
 use crate::watch::{Stuck, Watch};
 
 mod prepare;
+mod resume;
 
 use prepare::{Known, handler_error};
 pub use prepare::{Prepared, PreparedHandler};
+pub use resume::Resumed;
 
 /// Where events go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +91,7 @@ impl Options {
 }
 
 /// What a failed start was doing, in place of an export.
-const START: &str = "start";
+pub(crate) const START: &str = "start";
 /// How long a plugin has to remove what an ended actor left, in ms.
 const FORGET_MS: u64 = 10_000;
 /// Time running calls have when the program is told to end: it is gone within a second.
@@ -130,7 +132,7 @@ pub struct Core {
     top: Ceilings,
     data: DataFolder,
     /// The engines.
-    pub engines: Engines,
+    pub engines: Arc<Engines>,
     /// Places for instances.
     pub pool: Arc<Pool>,
     /// The journal.
@@ -192,7 +194,7 @@ impl Core {
         let core = Arc::new(Self {
             top,
             pool: Pool::new(engines.pool_size),
-            engines,
+            engines: Arc::new(engines),
             journal,
             waits: WaitGraph::default(),
             watch: Arc::clone(&watch),
@@ -415,7 +417,7 @@ impl Core {
     ) -> Result<Arc<Shared>, Error> {
         let id = *uuid::Uuid::new_v4().as_bytes();
         let name = self.names_of(parent).take(&origin.manifest.name);
-        let shared = Shared::new(Arc::clone(self), Settings::new(id, name, parent, &origin), origin, None);
+        let shared = Shared::new(Arc::clone(self), Settings::new(id, name, parent, &origin), origin, Beginning::New);
         if let Err(error) = self.adopt(&shared) {
             self.names_of(parent).give_back(shared.name());
             return Err(error);
@@ -437,7 +439,7 @@ impl Core {
         quiet: bool,
     ) -> Result<(), Error> {
         let settings = Settings::new(before.id(), name, before.parent(), &origin);
-        let shared = Shared::new(Arc::clone(self), settings, origin, Some(before));
+        let shared = Shared::new(Arc::clone(self), settings, origin, Beginning::Again(before));
         self.adopt(&shared)?;
         self.record_or_end(&shared, Kind::Restarted, quiet)?;
         self.run(&shared, quiet).await
@@ -480,6 +482,22 @@ impl Core {
     }
 
     async fn bring_up(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<(), StartFailure> {
+        let handlers = Arc::new(Self::attach_all(shared).await?);
+        let mut actor = Actor::new(Arc::clone(shared), Arc::clone(&handlers));
+        if let Err((what, kind)) = actor.init().await {
+            drop(actor);
+            return Err(StartFailure { error: Error::Actor { name: shared.name().to_owned(), what }, kind, handlers });
+        }
+        if let Err(error) = Self::tell_started(shared, &actor, false).await {
+            drop(actor);
+            return Err(StartFailure::internal(error, handlers));
+        }
+        drop(handlers);
+        drop(executor::spawn(actor.live()));
+        Ok(())
+    }
+
+    async fn attach_all(shared: &Arc<Shared>) -> Result<Vec<Attached>, StartFailure> {
         let mut attached = Vec::new();
         let prepared = &shared.origin().prepared;
         for (slot, handler) in prepared.handlers.iter().enumerate() {
@@ -491,22 +509,15 @@ impl Core {
                 }
             }
         }
-        let handlers = Arc::new(attached);
-        let mut actor = Actor::new(Arc::clone(shared), Arc::clone(&handlers));
-        if let Err((what, kind)) = actor.init().await {
-            drop(actor);
-            return Err(StartFailure { error: Error::Actor { name: shared.name().to_owned(), what }, kind, handlers });
-        }
-        if let Err((handler, sentence)) = actor.started().await {
-            drop(actor);
-            let place = prepared.handlers.iter().find(|known| known.handler_type == handler);
-            let place = place.and_then(|handler| handler.place.clone());
-            let error = handler_error(shared.name(), &handler, place, HandlerProblem::Started(sentence));
-            return Err(StartFailure::internal(error, handlers));
-        }
-        drop(handlers);
-        drop(executor::spawn(actor.live()));
-        Ok(())
+        Ok(attached)
+    }
+
+    async fn tell_started(shared: &Shared, actor: &Actor, resumed: bool) -> Result<(), Error> {
+        actor.started(resumed).await.map_err(|(handler, sentence)| {
+            let known = shared.origin().prepared.handlers.iter().find(|known| known.handler_type == handler);
+            let place = known.and_then(|handler| handler.place.clone());
+            handler_error(shared.name(), &handler, place, HandlerProblem::Started(sentence))
+        })
     }
 
     async fn attach(
@@ -542,14 +553,19 @@ impl Core {
         }
     }
 
-    /// Records `created` or `restarted`.
-    fn record_start(&self, shared: &Shared, kind: Kind) -> Result<(), Error> {
+    /// The data of `created`, `restarted` and `swapped`.
+    fn created_data(&self, shared: &Shared) -> Result<Vec<u8>, Error> {
         let Origin { manifest, prepared, state } = shared.origin();
         let init_state = state.as_deref().map(|state| self.keep(state)).transpose()?;
         let parent = shared.parent().map(|parent| parent.id_text());
         let engine = format!("theater {}, {}", env!("CARGO_PKG_VERSION"), crate::engine::VERSION);
         let setup = self.setup(manifest, prepared)?;
-        let data = created(shared.name(), parent, setup, init_state.as_deref(), &engine).unwrap_or_default();
+        Ok(created(shared.name(), parent, setup, init_state.as_deref(), &engine).unwrap_or_default())
+    }
+
+    /// Records `created` or `restarted`.
+    fn record_start(&self, shared: &Shared, kind: Kind) -> Result<(), Error> {
+        let data = self.created_data(shared)?;
         match kind {
             Kind::Restarted => shared.record_restarted(&data)?,
             _ => shared.record(&NewEvent::plain(kind, &data))?,

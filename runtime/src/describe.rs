@@ -162,8 +162,11 @@ fn said(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String
         }
         Kind::Snapshot => {
             let snapshot: Snapshot = decode(data).ok()?;
-            format!("state of {} bytes", snapshot.state.map_or(0, |state| state.len()))
+            let state =
+                snapshot.state.map_or_else(|| "no state".to_owned(), |state| format!("state of {} bytes", state.len()));
+            format!("{state}, {} calls wait", snapshot.waiting.len())
         }
+        Kind::Released => String::new(),
         Kind::Noted => {
             let noted: Noted = decode(data).ok()?;
             format!("{} {:?} {}", noted.plugin, noted.what, wave::bytes(&noted.data))

@@ -439,6 +439,9 @@ pub enum HandlerProblem {
     /// The plugin refused the config as a part of what the parent has.
     #[error("its powers cannot be told: {0}")]
     Narrow(String),
+    /// The plugin cannot go on from what the chain has of it.
+    #[error("it does not go on: {0}")]
+    NotResumed(String),
 }
 
 /// What happened to an actor.
@@ -457,6 +460,9 @@ pub enum ActorProblem {
     /// Its parent ends: no child is born any more.
     #[error("did not start: its parent {0:?} is ending")]
     ParentEnding(String),
+    /// It cannot go on from its chain.
+    #[error("cannot be resumed: {0}")]
+    NotResumed(String),
     /// A call failed the actor.
     #[error("failed in {function}: {reason}")]
     Failed {
@@ -513,6 +519,7 @@ impl Error {
                 HandlerProblem::AttachPanicked { .. } => "H0004",
                 HandlerProblem::Started(_) => "H0005",
                 HandlerProblem::Narrow(_) => "H0006",
+                HandlerProblem::NotResumed(_) => "H0007",
             },
             Self::PluginFolder { .. } => "P0001",
             Self::NoSuchPlugin { .. } => "P0022",
@@ -523,6 +530,7 @@ impl Error {
                 ActorProblem::InitShutdown => "A0003",
                 ActorProblem::ParentEnding(_) => "A0004",
                 ActorProblem::Failed { .. } => "A0005",
+                ActorProblem::NotResumed(_) => "A0006",
             },
             Self::NoSuchActor(_) => "A0006",
             Self::Command { .. } => "O0001",

@@ -37,6 +37,9 @@ pub enum Sync {
     /// And flushed to the disk with the group.
     #[default]
     Batch,
+    /// And flushed before anything that follows from them leaves: the result of a host call that waits for something, the
+    /// answer to a call, and the word that a message was taken in.
+    Always,
 }
 
 /// Why an event could not be appended.
@@ -240,6 +243,11 @@ impl Journal {
         failed.map_or(Ok(()), Err)
     }
 
+    /// An actor of a program before goes on: its next event follows the one at `newest`.
+    pub fn go_on(&self, actor: Id, newest: Place) {
+        lock(&self.shared).places.insert(actor, newest.number());
+    }
+
     /// Where an actor's newest written event is.
     #[must_use]
     pub fn place(&self, actor: Id) -> Option<Place> {
@@ -270,7 +278,7 @@ impl Queue {
     fn push(&mut self, actor: Id, frame: &[u8], sync: Sync) {
         self.frames.push((actor, self.bytes.len()));
         self.bytes.extend_from_slice(frame);
-        self.sync |= sync == Sync::Batch;
+        self.sync |= sync != Sync::None;
         self.appended += 1;
     }
 }

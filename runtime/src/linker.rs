@@ -25,6 +25,7 @@ use crate::limiter::Limiter;
 use crate::manifest::{ACTOR, INIT};
 use crate::plugins::{Plugin, PluginFunction, meets};
 use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
+use crate::replay::Unfinished;
 use crate::shape::{Number, Shape, Signature};
 use crate::values::{Args, Exchange, MAX_FLAT, Readable, Ret};
 
@@ -54,6 +55,10 @@ pub struct Guest {
     pub clock: Clock,
     /// How its host calls are made.
     pub calls: Calls,
+    /// What a program before had done of the running call.
+    pub(crate) begun: Option<Box<Unfinished>>,
+    /// Before the actor goes on, what was recorded has to be on the disk.
+    pub(crate) unwritten: bool,
 }
 
 /// What every host call looks at and no call changes, close at hand.
@@ -62,6 +67,8 @@ pub struct Calls {
     value_bytes: u64,
     logged: bool,
     recorded: bool,
+    // Nothing of the outside's is handed over before it is on the disk.
+    durable: bool,
 }
 
 impl Calls {
@@ -69,7 +76,8 @@ impl Calls {
     pub fn of(actor: &Shared) -> Self {
         let core = actor.core();
         let value_bytes = actor.limits().value_bytes;
-        Self { value_bytes, logged: core.log_calls, recorded: !core.journal.drops_all() }
+        let durable = actor.sync() == Sync::Always;
+        Self { value_bytes, logged: core.log_calls, recorded: !core.journal.drops_all(), durable }
     }
 }
 
@@ -391,31 +399,130 @@ fn define_as<const N: usize, const R: usize>(live: Live<'_, '_>) -> Defined {
             Box::new(async move {
                 let guest = store.data_mut();
                 let mut exchange = args.0;
+                if again(guest, &import, &mut exchange)? {
+                    return Ok(Ret::<Exchange, R>(exchange));
+                }
                 intend(guest, &import, &mut exchange).await?;
                 let result = match begin(guest, &import, exchange) {
                     Step::Ended(result) => result,
                     Step::Waits(call) => call.end(guest, &import).await,
                 };
+                written(guest).await?;
                 result.map(Ret::<Exchange, R>)
             })
         });
     }
     if import.is_async {
         return instance.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
-            match begin(store.data_mut(), &import, args.0) {
+            let mut exchange = args.0;
+            match again(store.data_mut(), &import, &mut exchange) {
+                Ok(false) => {}
+                known => return Box::new(ready(known.map(|_| Ret::<Exchange, R>(exchange)))),
+            }
+            match begin(store.data_mut(), &import, exchange) {
                 // Most calls never wait; a future that could hold one is large.
-                Step::Ended(result) => Box::new(ready(result.map(Ret::<Exchange, R>))),
+                Step::Ended(result) if !store.data().has_unwritten() => Box::new(ready(result.map(Ret::<Exchange, R>))),
+                Step::Ended(result) => Box::new(async move {
+                    written(store.data_mut()).await?;
+                    result.map(Ret::<Exchange, R>)
+                }),
                 Step::Waits(call) => {
                     let import = Arc::clone(&import);
-                    Box::new(async move { call.end(store.data_mut(), &import).await.map(Ret::<Exchange, R>) })
+                    Box::new(async move {
+                        let result = call.end(store.data_mut(), &import).await;
+                        written(store.data_mut()).await?;
+                        result.map(Ret::<Exchange, R>)
+                    })
                 }
             }
         });
     }
     instance.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
-        call_sync(store.data_mut(), &import, args.0).map(Ret::<Exchange, R>)
+        let mut exchange = args.0;
+        if again(store.data_mut(), &import, &mut exchange)? {
+            return Ok(Ret::<Exchange, R>(exchange));
+        }
+        call_sync(store.data_mut(), &import, exchange).map(Ret::<Exchange, R>)
     })
 }
+
+impl Guest {
+    fn has_unwritten(&self) -> bool {
+        self.calls.durable || self.unwritten
+    }
+}
+
+/// Waits until what the host call recorded is on the disk, where the manifest asks for it.
+async fn written(guest: &mut Guest) -> wasmtime::Result<()> {
+    if guest.has_unwritten() {
+        guest.unwritten = false;
+        guest.clock.pause();
+        guest.actor.core().journal.written().await?;
+        guest.clock.resume();
+    }
+    Ok(())
+}
+
+/// Whether the result is known already, of a call that another program began: then it is in the exchange.
+///
+/// # Errors
+/// The guest does not do again what it did.
+#[inline]
+fn again(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> wasmtime::Result<bool> {
+    if guest.begun.is_none() { Ok(false) } else { once_more(guest, import, exchange) }
+}
+
+#[cold]
+fn once_more(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> wasmtime::Result<bool> {
+    let Some(begun) = &mut guest.begun else { return Ok(false) };
+    let arguments = exchange.arguments().concat();
+    let (of, name) = import.label.rsplit_once('/').unwrap_or_default();
+    let differs = |function: &str| {
+        format_err!(
+            "a program before called {function} here, and the actor now calls {}, or with other arguments",
+            import.label
+        )
+    };
+    if let Some(host) = begun.hosts.pop_front() {
+        if host.function != name || !meets(&host.interface, of) || *host.call.arguments != *arguments {
+            return Err(differs(&format!("{}/{}", host.interface, host.function)));
+        }
+        guest.context.change().host_call += 1;
+        exchange.release();
+        return match host.call.result {
+            HostResult::Fault(text) => Err(format_err!("{text}")),
+            HostResult::Chain { .. } => Err(format_err!("a part of a chain was not read")),
+            HostResult::Value(bytes) => {
+                fits(import.result.as_ref(), &mut Reader::new(&bytes))?;
+                exchange.replaced(bytes.into_vec());
+                Ok(true)
+            }
+        };
+    }
+    let intent = begun.intent.take();
+    guest.begun = None;
+    let Some(intent) = intent else { return Ok(false) };
+    if intent.function != name || !meets(&intent.interface, of) || intent.arguments != arguments {
+        return Err(differs(&format!("{}/{}", intent.interface, intent.function)));
+    }
+    if guest.actor.retries_effects() {
+        return Ok(false);
+    }
+    guest.context.change().host_call += 1;
+    if !import.result.as_ref().is_some_and(Shape::has_string_error) {
+        record_data(guest, import, &owned_data(exchange, HostResult::Fault(IN_DOUBT.to_owned()))?)?;
+        return Err(format_err!("{}: {IN_DOUBT}", import.label));
+    }
+    let mut bytes = vec![1];
+    write_bytes(&mut bytes, IN_DOUBT.as_bytes());
+    exchange.replaced(bytes);
+    record_data(guest, import, &value_data(exchange.arguments(), exchange.result()))?;
+    exchange.release();
+    Ok(true)
+}
+
+/// What an effect gives that another program was about to have: nobody knows whether it came to that.
+const IN_DOUBT: &str = "in doubt after a crash";
 
 /// Records what is about to change the outside, and waits until that is durable.
 async fn intend(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> wasmtime::Result<()> {
@@ -617,7 +724,7 @@ fn finish(
 }
 
 /// A call that sends, or that failed.
-fn finish_rare(guest: &Guest, import: &Import, exchange: &mut Exchange, given: Given) -> wasmtime::Result<()> {
+fn finish_rare(guest: &mut Guest, import: &Import, exchange: &mut Exchange, given: Given) -> wasmtime::Result<()> {
     let staged = guest.actor.take_staged();
     match (given, staged) {
         // Sent with an answer that is no `err`.
@@ -636,7 +743,7 @@ fn finish_rare(guest: &Guest, import: &Import, exchange: &mut Exchange, given: G
 }
 
 /// Records a host call with what it sends; the result in place of the plugin's when the receiver has ended.
-fn send(guest: &Guest, import: &Import, exchange: &Exchange, staged: Staged) -> wasmtime::Result<Option<Vec<u8>>> {
+fn send(guest: &mut Guest, import: &Import, exchange: &Exchange, staged: Staged) -> wasmtime::Result<Option<Vec<u8>>> {
     fits(import.result.as_ref(), &mut Reader::new(&staged.otherwise))?;
     let data = |otherwise: Option<&[u8]>| match guest.calls.recorded {
         true => value_data(exchange.arguments(), otherwise.map_or_else(|| exchange.result(), |bytes| [bytes, &[]])),
@@ -647,6 +754,7 @@ fn send(guest: &Guest, import: &Import, exchange: &Exchange, staged: Staged) -> 
         call: Some(guest.context.get().call),
         ..NewEvent::plain(Kind::Host, &[])
     };
+    guest.unwritten |= staged.is_durable();
     Ok(guest.actor.record_sending(staged, &event, data)?)
 }
 

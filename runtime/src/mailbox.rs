@@ -89,6 +89,20 @@ impl<C, S> Mailbox<C, S> {
         inner.wake();
     }
 
+    /// Puts a call in that has its place, whether there is room or not.
+    pub fn put(&self, call: C) {
+        let mut inner = self.lock();
+        inner.taken += 1;
+        inner.calls.push_back(call);
+        inner.wake();
+    }
+
+    /// What `of_call` and `of_signal` make of everything that waits.
+    pub fn each<T>(&self, of_call: impl Fn(&C) -> T, of_signal: impl Fn(&S) -> Option<T>) -> Vec<T> {
+        let inner = self.lock();
+        inner.signals.iter().filter_map(of_signal).chain(inner.calls.iter().map(of_call)).collect()
+    }
+
     /// Takes the next message, signals first.
     pub async fn next(&self) -> Message<C, S> {
         poll_fn(|context| {

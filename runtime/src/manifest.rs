@@ -39,6 +39,8 @@ pub struct Manifest {
     pub component: String,
     /// SHA-256 the component has to have.
     pub sha256: Option<String>,
+    /// SHA-256 of the component in `objects/` that stands for `component`: that of an actor that is resumed.
+    pub kept: Option<String>,
     /// The first state.
     pub init_state: Option<InitState>,
     /// What an `err` of a call means for the actor.
@@ -215,10 +217,20 @@ const KEYS: [&str; 14] = [
 ];
 
 /// `[chain]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChainConfig {
     /// How durable events are.
     pub sync: Sync,
+    /// Events from one snapshot to the next, at least: one is made between two calls.
+    pub snapshot_every: u64,
+    /// Whether a call of an effect that a crash cut off is made again by the actor's next life; else it is an `err`.
+    pub retry_effects: bool,
+}
+
+impl Default for ChainConfig {
+    fn default() -> Self {
+        Self { sync: Sync::default(), snapshot_every: 1_000, retry_effects: false }
+    }
 }
 
 /// Values for `${name}`, by name.
@@ -245,7 +257,15 @@ impl Manifest {
             place: Place { path: path.to_owned(), line: Some(line) },
             what: ManifestProblem::Substitution(what),
         })?;
-        let reader = Text { path, text: &text };
+        Self::substituted(path, folder, &text)
+    }
+
+    /// As [`Manifest::parse`], of text in which values stand already: [`Manifest::text`].
+    ///
+    /// # Errors
+    /// As [`Manifest::read`].
+    pub fn substituted(path: &Path, folder: &Path, text: &str) -> Result<Self, Error> {
+        let reader = Text { path, text };
         let root = reader.parse()?;
         reader.manifest(root.get_ref(), folder)
     }
@@ -431,6 +451,7 @@ impl<'t> Text<'t> {
             version: text("version")?,
             component,
             sha256: text("sha256")?,
+            kept: None,
             init_state: root.get("init_state").map(|value| self.init_state(value)).transpose()?,
             on_error,
             instance,
@@ -553,12 +574,25 @@ impl<'t> Text<'t> {
 
     fn chain(&self, value: &Value<'_>) -> Result<ChainConfig, Error> {
         let table = self.table("chain", value)?;
-        self.known(table, &["sync"], Some("[chain]"))?;
-        let sync = table
-            .get("sync")
-            .map(|value| self.choice("sync", value, &[("none", Sync::None), ("batch", Sync::Batch)]))
-            .transpose()?;
-        Ok(ChainConfig { sync: sync.unwrap_or_default() })
+        self.known(table, &["sync", "snapshot_every", "retry_effects"], Some("[chain]"))?;
+        let mut chain = ChainConfig::default();
+        if let Some(value) = table.get("sync") {
+            let choices = [("none", Sync::None), ("batch", Sync::Batch), ("always", Sync::Always)];
+            chain.sync = self.choice("sync", value, &choices)?;
+        }
+        if let Some(value) = table.get("snapshot_every") {
+            chain.snapshot_every = self.number("snapshot_every", value)?;
+            if chain.snapshot_every == 0 {
+                return Err(self.bad("snapshot_every", value, "0 events are no distance", "write a number above 0"));
+            }
+        }
+        if let Some(value) = table.get("retry_effects") {
+            let DeValue::Boolean(flag) = value.get_ref() else {
+                return Err(self.wrong("retry_effects", value, "true or false"));
+            };
+            chain.retry_effects = *flag;
+        }
+        Ok(chain)
     }
 
     fn permissions(&self, value: &Value<'_>) -> Result<BTreeMap<String, Json>, Error> {

@@ -39,6 +39,12 @@ impl Names {
         }
     }
 
+    /// Takes a name that was given before; false when it is taken.
+    #[must_use]
+    pub fn take_again(&self, name: &str) -> bool {
+        self.lock().living.insert(name.to_owned())
+    }
+
     /// Gives a name back.
     pub fn give_back(&self, name: &str) {
         self.lock().living.remove(name);

@@ -28,6 +28,12 @@ impl Objects {
         Self { folder: data.join("objects"), known: Mutex::default(), drafts: AtomicU64::new(0) }
     }
 
+    /// The same objects, for another reader.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { folder: self.folder.clone(), known: Mutex::default(), drafts: AtomicU64::new(0) }
+    }
+
     /// Keeps bytes: their SHA-256 in lower-case hex.
     ///
     /// # Errors

@@ -32,14 +32,16 @@ pub enum Kind {
     Fault = 8,
     /// The actor ended by failure: [`Failed`]. The last event, unless it is started again.
     Failed = 9,
-    /// The actor ended: [`Stopped`]. The last event, unless it is started again.
+    /// The actor ended: [`Stopped`]. The last event, unless it is started again or, stopped with the program, resumed.
     Stopped = 10,
     /// The actor starts again with its id and chain: [`Created`].
     Restarted = 11,
-    /// A component or plugin was replaced: [`Created`].
+    /// The actor goes on with another plugin, core or config: [`Created`].
     Swapped = 12,
     /// Something from outside that no export of the actor takes: [`Noted`].
     Noted = 13,
+    /// The parent of an actor that ended by itself does not start it again.
+    Released = 14,
 }
 
 impl Kind {
@@ -60,6 +62,7 @@ impl Kind {
             11 => Self::Restarted,
             12 => Self::Swapped,
             13 => Self::Noted,
+            14 => Self::Released,
             _ => return None,
         })
     }
@@ -81,6 +84,7 @@ impl Kind {
             Self::Restarted => "restarted",
             Self::Swapped => "swapped",
             Self::Noted => "noted",
+            Self::Released => "released",
         }
     }
 }
@@ -111,6 +115,10 @@ pub struct Created {
 pub struct Setup {
     /// SHA-256 of the manifest (kept in `objects/`), lower-case hex.
     pub manifest: String,
+    /// Where it was read from, or a name in angle brackets.
+    pub path: String,
+    /// Where its relative paths start.
+    pub folder: String,
     /// SHA-256 of the component (kept in `objects/`).
     pub component: String,
     /// The handlers, in the manifest's order, ambient ones behind.
@@ -256,6 +264,8 @@ pub struct Snapshot {
     pub state: Option<Bytes>,
     /// Each handler's exported state, in the order of `Setup::handlers`.
     pub handlers: Vec<Bytes>,
+    /// Sequences of the `queued` events before this one whose calls have not begun.
+    pub waiting: Vec<u64>,
 }
 
 /// Data of `fault`.
@@ -308,6 +318,8 @@ mod tests {
     fn a_start_is_its_parts_in_a_row() {
         let setup = Setup {
             manifest: "m".repeat(64),
+            path: "m.toml".into(),
+            folder: ".".into(),
             component: "c".repeat(64),
             handlers: Vec::new(),
             functions: vec![FunctionRecord { interface: "a:b/c".into(), function: "f".into(), handler: Some(3) }],

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -18,7 +18,7 @@ use wasmtime::component::{Instance, InstancePre, Linker, LinkerInstance};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline, format_err};
 
 use crate::actor::{event_type, trap_text};
-use crate::chain::{Hash, Header, Id, sha3};
+use crate::chain::{EventRef, Hash, Header, Id, sha3};
 use crate::component::{Component, Components};
 use crate::describe::{Described, Describer};
 use crate::engine::Engines;
@@ -29,7 +29,9 @@ use crate::linker::{Define, Defined, OutOfTime, define};
 use crate::manifest::Limits;
 use crate::objects::Objects;
 use crate::plugins::meets;
-use crate::record::{Created, FunctionRecord, HostCall, HostResult, Kind, Outcome, Queued, Return};
+use crate::record::{
+    Created, FunctionRecord, HandlerRecord, HostCall, HostResult, Kind, Outcome, Queued, Return, Snapshot,
+};
 use crate::shape::Signature;
 use crate::state::{Change, State};
 use crate::values::{Args, Exchange, Ret, Returned, call_export};
@@ -86,19 +88,8 @@ pub struct Difference {
 /// # Errors
 /// Those of reading, and `J0006` when data, a component or a first state is not there any more.
 pub fn replay(path: &Path, actor: Id, objects: &Path, options: &Options) -> Result<Report, Error> {
-    let mut replay = Replay {
-        path,
-        objects: Objects::new(objects),
-        options,
-        engines: Engines::new(MEMORY)?,
-        components: Components::default(),
-        describer: Describer::new(Some(Objects::new(objects))),
-        life: None,
-        waiting: HashMap::new(),
-        hosts: VecDeque::new(),
-        intent: None,
-        report: Report::default(),
-    };
+    let parts = Parts::new(Arc::new(Engines::new(MEMORY)?), objects);
+    let mut replay = Replay::new(path, &parts, options);
     let mut ended = Ok(());
     verify::read(path, |event| {
         let wanted = event.header.actor == actor && options.until.is_none_or(|until| event.header.sequence <= until);
@@ -114,12 +105,136 @@ pub fn replay(path: &Path, actor: Id, objects: &Path, options: &Options) -> Resu
     Ok(replay.report)
 }
 
+/// What replays of chains of one data folder have in common.
+pub(crate) struct Parts {
+    engines: Arc<Engines>,
+    objects: Objects,
+    components: Components,
+    // By digest.
+    linked: Mutex<HashMap<String, InstancePre<Guest>>>,
+}
+
+impl Parts {
+    /// Those of a data folder.
+    pub(crate) fn new(engines: Arc<Engines>, data: &Path) -> Self {
+        let (components, linked) = (Components::default(), Mutex::default());
+        Self { engines, objects: Objects::new(data), components, linked }
+    }
+
+    /// The component with host functions that answer from the chain.
+    fn linked(&self, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
+        let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = linked.get(&component.digest) {
+            return Ok(known.clone());
+        }
+        let pre = link(&self.engines, component)?;
+        linked.insert(component.digest.clone(), pre.clone());
+        Ok(pre)
+    }
+}
+
+/// An event of a chain that is resumed.
+pub(crate) struct Past {
+    pub(crate) header: Header,
+    pub(crate) hash: Hash,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Past {
+    fn event(&self) -> Event<'_> {
+        Event { header: self.header.clone(), hash: self.hash, data: Some(&self.data) }
+    }
+}
+
+/// What a chain that breaks off leaves.
+pub(crate) struct Left {
+    /// The state after the last call that ended.
+    pub(crate) state: State,
+    /// Calls that wait or had not ended, in order.
+    pub(crate) waiting: Vec<LeftCall>,
+    /// Every call, of host functions and of exports, in order.
+    pub(crate) calls: Vec<PastCall>,
+}
+
+/// A call of an export that has not ended.
+pub(crate) struct LeftCall {
+    /// Its `queued` event.
+    pub(crate) queued: EventRef,
+    /// What led to it.
+    pub(crate) cause: Option<EventRef>,
+    pub(crate) interface: String,
+    pub(crate) function: String,
+    pub(crate) params: Bytes,
+    /// What it did, if it had begun.
+    pub(crate) begun: Option<Unfinished>,
+}
+
+/// As far as a call had come.
+pub(crate) struct Unfinished {
+    /// Its host calls, oldest first.
+    pub(crate) hosts: VecDeque<Recorded>,
+    /// The effect that it was about to have.
+    pub(crate) intent: Option<Intent>,
+}
+
+/// One of an actor's handlers.
+pub(crate) struct Slot {
+    pub(crate) handler_type: String,
+    /// Counts those of its type.
+    pub(crate) number: usize,
+}
+
+impl Slot {
+    /// The one at `index` of all.
+    pub(crate) fn of(handlers: &[HandlerRecord], index: usize) -> Option<Self> {
+        let handler_type = handlers.get(index)?.handler_type.clone();
+        let number = handlers.iter().take(index).filter(|handler| handler.handler_type == handler_type).count();
+        Some(Self { handler_type, number })
+    }
+}
+
+/// A call that was made.
+pub(crate) struct PastCall {
+    /// The handler whose host function it is; none for an export.
+    pub(crate) handler: Option<Slot>,
+    pub(crate) interface: String,
+    pub(crate) function: String,
+    pub(crate) arguments: Bytes,
+    /// The encoded result, of an export as plugins are told of it.
+    pub(crate) result: Bytes,
+}
+
+/// Replays `past`: what a chain has behind `base`, or behind the start that `setup` is.
+///
+/// # Errors
+/// As [`replay`]; inside, the first thing that differs.
+pub(crate) fn resume(
+    path: &Path,
+    parts: &Parts,
+    setup: &Past,
+    base: Option<&Snapshot>,
+    past: &[Past],
+) -> Result<Result<Left, Box<Difference>>, Error> {
+    let options = Options::default();
+    let mut replay = Replay::new(path, parts, &options);
+    replay.begin(&setup.event())?;
+    if let (Some(life), Some(snapshot)) = (&mut replay.life, base) {
+        life.state = State::new(snapshot.state.as_ref().map(|state| Arc::new(state.to_vec())));
+    }
+    replay.calls = Some(Vec::new());
+    for event in past {
+        replay.see(&event.event())?;
+        if let Some(difference) = replay.report.difference.take() {
+            return Ok(Err(Box::new(difference)));
+        }
+    }
+    replay.left().map(Ok)
+}
+
 struct Replay<'a> {
     path: &'a Path,
-    objects: Objects,
+    parts: &'a Parts,
     options: &'a Options,
-    engines: Engines,
-    components: Components,
     describer: Describer,
     life: Option<Life>,
     /// Calls that were queued and have not ended, by their sequence.
@@ -129,15 +244,17 @@ struct Replay<'a> {
     /// What it was about to do, if it did not come to that.
     intent: Option<Intent>,
     report: Report,
+    /// Every call, when they are wanted.
+    calls: Option<Vec<PastCall>>,
 }
 
 /// A host call that was about to be made.
 #[derive(Clone)]
-struct Intent {
+pub(crate) struct Intent {
     header: Header,
-    interface: String,
-    function: String,
-    arguments: Vec<u8>,
+    pub(crate) interface: String,
+    pub(crate) function: String,
+    pub(crate) arguments: Vec<u8>,
 }
 
 /// Of a call: what its host calls gave, and what it was about to do at its end.
@@ -153,24 +270,30 @@ struct Life {
     component: Arc<Component>,
     pre: InstancePre<Guest>,
     functions: Vec<FunctionRecord>,
+    handlers: Vec<HandlerRecord>,
     limits: Limits,
     state: State,
     instance: Option<(Store<Guest>, Instance)>,
 }
 
 struct Waiting {
-    function: u32,
+    queued: EventRef,
+    cause: Option<EventRef>,
+    interface: String,
+    function: String,
     params: Bytes,
     described: Described,
+    /// Where it stands among the calls, when they are wanted.
+    place: usize,
 }
 
 /// A host call as it was recorded.
 #[derive(Clone)]
-struct Recorded {
+pub(crate) struct Recorded {
     header: Header,
-    interface: String,
-    function: String,
-    call: HostCall,
+    pub(crate) interface: String,
+    pub(crate) function: String,
+    pub(crate) call: HostCall,
 }
 
 /// What the store of an instance holds.
@@ -203,11 +326,28 @@ struct Ran {
     is_cut: bool,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    fn new(path: &'a Path, parts: &'a Parts, options: &'a Options) -> Self {
+        Self {
+            path,
+            parts,
+            options,
+            describer: Describer::new(Some(parts.objects.again())),
+            life: None,
+            waiting: HashMap::new(),
+            hosts: VecDeque::new(),
+            intent: None,
+            report: Report::default(),
+            calls: None,
+        }
+    }
+
     fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let header = &event.header;
         match Kind::from_number(header.kind) {
-            Some(Kind::Created | Kind::Restarted | Kind::Swapped) => self.begin(event)?,
+            Some(Kind::Created | Kind::Restarted) => self.begin(event)?,
+            Some(Kind::Swapped) => self.swap(event)?,
+            Some(Kind::Snapshot) => self.snapshot(event)?,
             Some(Kind::Instance) => {
                 if let Some(life) = &mut self.life {
                     life.instance = None;
@@ -216,8 +356,17 @@ impl Replay<'_> {
             Some(Kind::Queued) => {
                 let queued: Queued = data_of(event)?;
                 let described = self.describer.describe(event);
-                let function = header.function.unwrap_or(u32::MAX);
-                self.waiting.insert(header.sequence, Waiting { function, params: queued.params, described });
+                let FunctionRecord { interface, function, .. } = self.function(event)?;
+                let place = self.calls.as_ref().map_or(0, Vec::len);
+                if let Some(calls) = &mut self.calls {
+                    let (interface, function) = (interface.clone(), function.clone());
+                    let (arguments, result) = (queued.params.clone(), Bytes::from(NOT_ENDED));
+                    calls.push(PastCall { handler: None, interface, function, arguments, result });
+                }
+                let (cause, params) = (header.cause, queued.params);
+                let queued = EventRef { actor: header.actor, sequence: header.sequence, hash: event.hash };
+                self.waiting
+                    .insert(header.sequence, Waiting { queued, cause, interface, function, params, described, place });
             }
             Some(Kind::Intent) => {
                 let arguments = event.data.ok_or_else(|| cannot(header.sequence, DROPPED))?.to_vec();
@@ -226,7 +375,14 @@ impl Replay<'_> {
             }
             Some(Kind::Host) => {
                 let call: HostCall = data_of(event)?;
-                let FunctionRecord { interface, function, .. } = self.function(event)?;
+                let FunctionRecord { interface, function, handler } = self.function(event)?;
+                let handlers = self.life.as_ref().map(|life| life.handlers.as_slice()).unwrap_or_default();
+                let handler = handler.and_then(|index| Slot::of(handlers, index as usize));
+                if let (Some(calls), HostResult::Value(result)) = (&mut self.calls, &call.result) {
+                    let (interface, function) = (interface.clone(), function.clone());
+                    let (arguments, result) = (call.arguments.clone(), result.clone());
+                    calls.push(PastCall { handler, interface, function, arguments, result });
+                }
                 if let Some(intent) = self.intent.take()
                     && (intent.header.function != header.function
                         || call.arguments.as_ref() != intent.arguments.as_slice())
@@ -254,30 +410,89 @@ impl Replay<'_> {
         if self.report.difference.is_some() {
             return Ok(());
         }
-        self.describer.describe(event);
         let created: Created = data_of(event)?;
-        let missing = |what: String| Error::Replay { sequence, what, is_missing: true };
-        let object =
-            |digest: &str| self.objects.get(digest).map_err(|error| missing(format!("the object {digest}: {error}")));
+        let state = created.init_state.as_deref().map(|digest| self.object(sequence, digest)).transpose()?;
+        self.live(event, created, State::new(state.map(Arc::new)))
+    }
+
+    /// The actor goes on with other parts.
+    fn swap(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        let life = self.life.take();
+        let state = life.ok_or_else(|| cannot(event.header.sequence, "the chain does not begin with a start"))?.state;
+        self.live(event, data_of(event)?, state)
+    }
+
+    fn live(&mut self, event: &Event<'_>, created: Created, state: State) -> Result<(), Error> {
+        let sequence = event.header.sequence;
+        self.describer.describe(event);
         let (path, bytes) = match &self.options.component {
             Some(path) => {
-                let unreadable = |error| missing(format!("the component {}: {error}", path.display()));
+                let unreadable = |error| missing(sequence, format!("the component {}: {error}", path.display()));
                 (path.clone(), std::fs::read(path).map_err(unreadable)?)
             }
-            None => (PathBuf::from(&created.setup.component), object(&created.setup.component)?),
+            None => (PathBuf::from(&created.setup.component), self.object(sequence, &created.setup.component)?),
         };
-        let state = created.init_state.as_deref().map(object).transpose()?;
-        let component = self.components.get(&self.engines.on_demand, false, &path, bytes)?;
-        let pre = linked(&self.engines, &component).map_err(|error| cannot(sequence, &format!("{error:#}")))?;
+        let component = self.parts.components.get(&self.parts.engines.on_demand, false, &path, bytes)?;
+        let pre = self.parts.linked(&component).map_err(|error| cannot(sequence, &format!("{error:#}")))?;
         self.life = Some(Life {
             component,
             pre,
             functions: created.setup.functions,
+            handlers: created.setup.handlers,
             limits: Limits::of_list(&created.setup.limits),
-            state: State::new(state.map(Arc::new)),
+            state,
             instance: None,
         });
         Ok(())
+    }
+
+    fn object(&self, sequence: u64, digest: &str) -> Result<Vec<u8>, Error> {
+        self.parts.objects.get(digest).map_err(|error| missing(sequence, format!("the object {digest}: {error}")))
+    }
+
+    /// The state that was kept is the one that the calls before led to, and the instance is a new one behind it.
+    fn snapshot(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        let snapshot: Snapshot = data_of(event)?;
+        let life = self.life.as_mut();
+        let life = life.ok_or_else(|| cannot(event.header.sequence, "the chain does not begin with a start"))?;
+        life.instance = None;
+        if snapshot.state.as_ref().map(|state| state.as_ref()) != life.state.get() {
+            let replayed = Snapshot { state: life.state.get().map(Bytes::from), ..snapshot };
+            let data = encode(&replayed).unwrap_or_default();
+            let recorded = self.describer.describe(event);
+            let replayed =
+                self.describer.describe(&Event { data: Some(&data), header: event.header.clone(), ..*event });
+            self.report.difference = Some(Difference {
+                sequence: event.header.sequence,
+                what: "the snapshot has another state".to_owned(),
+                call: (event.header.sequence, recorded.clone()),
+                recorded: Some(recorded),
+                replayed: Some(replayed),
+            });
+        }
+        Ok(())
+    }
+
+    /// What is left to do where the chain breaks off.
+    fn left(mut self) -> Result<Left, Error> {
+        let mut hosts = std::mem::take(&mut self.hosts);
+        for host in &mut hosts {
+            self.read_again(host)?;
+        }
+        let intent = self.intent.take();
+        let running = hosts.back().map(|host| &host.header).or(intent.as_ref().map(|intent| &intent.header));
+        let running = running.and_then(|header| header.call);
+        let mut begun = Some(Unfinished { hosts, intent });
+        let mut waiting: Vec<_> = self.waiting.into_values().collect();
+        waiting.sort_by_key(|waiting| waiting.queued.sequence);
+        let waiting = waiting.into_iter().map(|waiting| {
+            let Waiting { queued, cause, interface, function, params, .. } = waiting;
+            let begun = if Some(queued.sequence) == running { begun.take() } else { None };
+            LeftCall { queued, cause, interface, function, params, begun }
+        });
+        let waiting = waiting.collect();
+        let state = self.life.map(|life| life.state).unwrap_or_default();
+        Ok(Left { state, waiting, calls: self.calls.unwrap_or_default() })
     }
 
     /// A call has ended: once more, and the same?
@@ -287,6 +502,18 @@ impl Replay<'_> {
         let call = event.header.call.unwrap_or(u64::MAX);
         let waiting = self.waiting.remove(&call);
         let waiting = waiting.ok_or_else(|| cannot(sequence, "the call that it ends was not queued"))?;
+        if let Some(past) = self.calls.as_mut().and_then(|calls| calls.get_mut(waiting.place)) {
+            past.result = match &returned.outcome {
+                Outcome::Ok(values) => [ENDED_OK, values.as_ref()].concat().into(),
+                _ => Bytes::from(ENDED_OTHERWISE),
+            };
+        }
+        let never_ran = matches!(returned.outcome, Outcome::Interrupted(_)) && returned.host_calls == 0;
+        if never_ran && self.hosts.is_empty() && self.intent.is_none() {
+            // It waited when the program was ended, or did nothing yet that could be compared.
+            self.report.interrupted += 1;
+            return Ok(());
+        }
         let interrupted = match &returned.outcome {
             Outcome::Interrupted(_) => true,
             Outcome::Trap(text) => text.contains(OutOfTime::BEGINNING),
@@ -363,11 +590,11 @@ impl Replay<'_> {
             self.read_again(host)?;
         }
         let intent = self.intent.take().filter(|intent| intent.header.call == Some(call));
-        let ticker = Arc::clone(self.engines.ticker());
+        let ticker = Arc::clone(self.parts.engines.ticker());
         let life = self.life.as_mut().ok_or_else(|| cannot(sequence, "the chain does not begin with a start"))?;
         let _running = ticker.running();
         let answers = Answers { hosts, intent, interrupted };
-        let mut ran = block_on(life.run(&self.engines, waiting, answers, self.options.fresh));
+        let mut ran = block_on(life.run(&self.parts.engines, waiting, answers, self.options.fresh));
         if let Some(left) = ran.left.pop_front()
             && ran.differs.is_none()
             && !ran.is_cut
@@ -432,7 +659,16 @@ impl Replay<'_> {
     }
 }
 
+// As plugins are told of the end of an export: `option<result<values, ()>>`.
+const NOT_ENDED: &[u8] = &[0];
+const ENDED_OK: &[u8] = &[1, 0];
+const ENDED_OTHERWISE: &[u8] = &[1, 1];
+
 const DROPPED: &str = "its data was dropped";
+
+fn missing(sequence: u64, what: String) -> Error {
+    Error::Replay { sequence, what, is_missing: true }
+}
 
 fn cannot(sequence: u64, what: &str) -> Error {
     Error::Replay { sequence, what: what.to_owned(), is_missing: false }
@@ -544,8 +780,7 @@ impl Life {
         // As a live call counts: what start functions call is none of the export's.
         (guest.made, guest.deadline) = (0, Instant::now() + time);
         store.set_epoch_deadline(1);
-        let record = self.functions.get(waiting.function as usize);
-        let export = record.and_then(|record| self.component.export(&record.interface, &record.function));
+        let export = self.component.export(&waiting.interface, &waiting.function);
         let target = export.and_then(|export| {
             instance.get_func(&mut store, export.index).map(|function| (function, export.signature.flat_params()))
         });
@@ -586,8 +821,7 @@ impl Life {
     }
 }
 
-/// The component with host functions that answer from the chain.
-fn linked(engines: &Engines, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
+fn link(engines: &Engines, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
     let mut linker = Linker::<Guest>::new(&engines.on_demand);
     for (interface, functions) in component.imports.iter().filter(|(_, functions)| !functions.is_empty()) {
         let mut instance = linker.instance(interface)?;

@@ -24,7 +24,7 @@ pub const NO_PLACE: u64 = u64::MAX;
 const COMMIT_PAYLOAD: usize = 16;
 
 /// Where a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Number of the segment.
     pub segment: u32,
@@ -33,6 +33,10 @@ pub struct Place {
 }
 
 impl Place {
+    pub(crate) fn number(self) -> u64 {
+        u64::from(self.segment) << 32 | u64::from(self.offset)
+    }
+
     pub(crate) fn from_number(number: u64) -> Option<Self> {
         (number != NO_PLACE).then_some(Self { segment: (number >> 32) as u32, offset: number as u32 })
     }

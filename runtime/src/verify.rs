@@ -10,7 +10,7 @@ use theater_plugin_api::uuid_text;
 use crate::chain::{Chain, Hash, Header, INLINE, Id, data_digest, hex};
 use crate::error::Error;
 use crate::record::{Created, Kind};
-use crate::segment::{self, Damage, Frame, Frames};
+use crate::segment::{self, Damage, Frame, Frames, Place};
 
 /// The first thing that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,12 +62,16 @@ pub struct Contents {
 pub struct End {
     /// The actor's name.
     pub name: String,
-    /// How many events there are.
-    pub events: u64,
-    /// Hash of the last one.
-    pub head: Hash,
+    /// How many events there are, and what the next one links to.
+    pub chain: Chain,
     /// Type of the last one.
     pub last: u8,
+    /// Where the first one is.
+    pub first: Place,
+    /// Where the last one is.
+    pub newest: Place,
+    /// Where its `created`, `restarted` and `swapped` are, oldest first.
+    pub setups: Vec<Place>,
     /// Time of the first one, ms since the epoch.
     pub first_ms: u64,
     /// Time of the last one.
@@ -112,7 +116,6 @@ pub fn read(path: &Path, mut each: impl FnMut(&Event<'_>)) -> Result<Contents, E
 
 #[derive(Default)]
 struct Reading {
-    chains: BTreeMap<Id, Chain>,
     contents: Contents,
     // Number and next group of the segment before.
     before: Option<(u32, u64)>,
@@ -148,11 +151,11 @@ impl Reading {
         while let Some(frame) = frames.next_frame().map_err(damaged)? {
             match frame {
                 Frame::Event { offset, header, hash, data, .. } => {
-                    group.push((offset, Event { header: *header, hash, data }));
+                    group.push((offset as u32, Event { header: *header, hash, data }));
                 }
                 Frame::Commit { .. } => {
                     for (offset, event) in group.drain(..) {
-                        self.event(path, offset, &event)?;
+                        self.event(path, Place { segment: frames.number(), offset }, &event)?;
                         each(&event);
                     }
                 }
@@ -171,41 +174,38 @@ impl Reading {
         Ok(())
     }
 
-    fn event(&mut self, path: &Path, offset: u64, event: &Event<'_>) -> Result<(), Finding> {
+    fn event(&mut self, path: &Path, place: Place, event: &Event<'_>) -> Result<(), Finding> {
         let header = &event.header;
         let wrong = |what: &str| Finding {
             path: path.to_owned(),
-            offset: Some(offset),
+            offset: Some(place.offset.into()),
             event: Some((header.actor, header.sequence)),
             what: what.to_owned(),
         };
-        let chain = self.chains.entry(header.actor).or_insert_with(|| Chain::new(header.actor));
-        chain.check(header).map_err(wrong)?;
+        let end = self.contents.chains.entry(header.actor).or_insert_with(|| End {
+            name: created(event).map(|created| created.name).unwrap_or_default(),
+            chain: Chain::new(header.actor),
+            last: header.kind,
+            first: place,
+            newest: place,
+            setups: Vec::new(),
+            first_ms: header.timestamp,
+            last_ms: header.timestamp,
+        });
+        end.chain.check(header).map_err(wrong)?;
         if let Some(data) = event.data.filter(|_| header.length > INLINE as u64)
             && data_digest(data)[..] != header.tail[..]
         {
             return Err(wrong("its data is not what the header's digest says"));
         }
-        if Kind::from_number(header.kind).is_none() {
-            return Err(wrong("it is of no known type"));
+        let kind = Kind::from_number(header.kind).ok_or_else(|| wrong("it is of no known type"))?;
+        if matches!(kind, Kind::Created | Kind::Restarted | Kind::Swapped) {
+            end.setups.push(place);
         }
-        chain.advance(event.hash);
-        let end = self.contents.chains.entry(header.actor).or_insert_with(|| End {
-            name: name_of(event).unwrap_or_default(),
-            events: 0,
-            head: event.hash,
-            last: header.kind,
-            first_ms: header.timestamp,
-            last_ms: header.timestamp,
-        });
-        end.events += 1;
-        (end.head, end.last, end.last_ms) = (event.hash, header.kind, header.timestamp);
+        end.chain.advance(event.hash);
+        (end.newest, end.last, end.last_ms) = (place, header.kind, header.timestamp);
         Ok(())
     }
-}
-
-fn name_of(event: &Event<'_>) -> Option<String> {
-    created(event).map(|created| created.name)
 }
 
 /// The data of a `created`, `restarted` or `swapped` event.
@@ -234,5 +234,5 @@ impl Contents {
 /// The outcome of a verification, as sentences.
 #[must_use]
 pub fn sentence(id: &Id, end: &End) -> String {
-    format!("{} {}: {} events, complete up to {}", uuid_text(id), end.name, end.events, hex(&end.head))
+    format!("{} {}: {} events, complete up to {}", uuid_text(id), end.name, end.chain.len(), hex(&end.chain.head()))
 }

@@ -32,6 +32,8 @@ pub const TRAP: u32 = 3;
 pub const GONE: u32 = 4;
 /// The actor has no such export.
 pub const ABSENT: u32 = 5;
+/// In a number of [`HandlerTable::recover`]: an export that the plugin calls is meant, not a function that it has.
+pub const EXPORT: u32 = 1 << 31;
 
 /// Bytes borrowed for the duration of a call.
 #[repr(C)]
@@ -410,7 +412,9 @@ pub struct HandlerTable {
     pub export_state: unsafe extern "C" fn(this: *const ()) -> Answer,
     /// What `export_state` gave, before `started(resumed = true)`.
     pub import_state: unsafe extern "C" fn(this: *const (), state: Slice) -> Answer,
-    /// A recorded call after the snapshot: rebuild what it made, repeat no effect.
+    /// A recorded call after the snapshot: rebuild what it made, repeat no effect. With [`EXPORT`] in the number it is a call
+    /// of an export, by its number in the descriptor's `calls`; the result is then an option (none: it has not ended) of a
+    /// result of the values behind the state, with an error of nothing for any end that is not `ok`.
     pub recover: unsafe extern "C" fn(this: *const (), function: u32, arguments: Slice, result: Slice) -> Answer,
     /// A later addition by name, or null; a frozen table of its own.
     pub service: unsafe extern "C" fn(this: *const (), id: Slice, minimum_minor: u32) -> *const (),

@@ -29,7 +29,7 @@ pub fn generate(input: &Input, packages: &Packages) -> Result<TokenStream> {
     let called = input.calls.iter().map(|entry| called(packages, entry)).collect::<Result<Vec<_>>>()?;
     let types = Types { resolve: &packages.resolve, span: input.wit.span() };
     let modules = modules(packages, &types, &provided, &called)?;
-    let dispatch = dispatch(input, &types, &provided)?;
+    let dispatch = dispatch(input, &types, &provided, &called)?;
     let symbols = symbols(input, packages, &provided, &called)?;
     Ok(quote!(#modules #dispatch #symbols))
 }
@@ -159,8 +159,15 @@ fn last(interface: &str) -> &str {
     name.split('@').next().unwrap_or(name)
 }
 
-fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Result<TokenStream> {
+fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>], called: &[Called<'_>]) -> Result<TokenStream> {
     let handler = &input.handler;
+    let exports =
+        called.iter().flat_map(|interface| interface.functions.iter().map(move |function| (interface, function)));
+    let exports = exports.enumerate().map(|(number, (interface, function))| {
+        let (number, full) = (number as u32, format!("{}/{}", interface.name, function.name));
+        quote!(#number => #full,)
+    });
+    let exports: TokenStream = exports.collect();
     let (mut sync_arms, mut async_arms, mut names) = (TokenStream::new(), TokenStream::new(), TokenStream::new());
     let mut number = 0u32;
     for interface in provided {
@@ -249,6 +256,12 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Resu
             fn function_name(function: u32) -> &'static str {
                 match function {
                     #names
+                    _ => "",
+                }
+            }
+            fn export_name(export: u32) -> &'static str {
+                match export {
+                    #exports
                     _ => "",
                 }
             }

@@ -577,9 +577,41 @@ impl Framework {
                 let (_, connection): (u64, u64) = decode(arguments).map_err(wrong)?;
                 ids.connections.was_given(connection);
             }
+            "handle-websocket-connect" => {
+                let (handler, connection, _, _): (u64, u64, String, Option<String>) =
+                    decode(arguments).map_err(wrong)?;
+                ids.connections.was_given(connection);
+                // One that the actor is still to be asked for counts: it is over before the answer.
+                let refused = matches!(decode(result).map_err(wrong)?, Some(Err::<(), ()>(())));
+                if !refused {
+                    self.was_open(connection, |websocket| websocket.connect == Some(handler));
+                }
+            }
+            "handle-websocket-message" => {
+                let (handler, connection, _): (u64, u64, WebsocketMessage) = decode(arguments).map_err(wrong)?;
+                ids.connections.was_given(connection);
+                self.was_open(connection, |websocket| websocket.message == handler);
+            }
+            "handle-websocket-disconnect" => {
+                let (_, connection): (u64, u64) = decode(arguments).map_err(wrong)?;
+                self.table.lock().left.open.remove(&connection);
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// A connection of another life of the actor is over now: whoever hears of the end of those that `are` alike is to hear
+    /// of it.
+    fn was_open(&self, connection: u64, are: impl Fn(&Websocket) -> bool) {
+        let servers = self.table.servers();
+        let disconnect = servers.iter().find_map(|server| {
+            let routing = server.routing();
+            routing.websockets().values().find(|websocket| are(websocket)).map(|websocket| websocket.disconnect)
+        });
+        if let Some(disconnect) = disconnect {
+            self.table.lock().left.open.insert(connection, disconnect);
+        }
     }
 }
 

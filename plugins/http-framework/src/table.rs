@@ -34,7 +34,7 @@ pub(crate) struct Left {
     /// The ports of the servers that ran.
     pub(crate) running: BTreeMap<u64, u16>,
     /// Connections that were open, with their disconnect handlers.
-    pub(crate) open: Vec<(u64, Option<u64>)>,
+    pub(crate) open: BTreeMap<u64, Option<u64>>,
 }
 
 impl Table {

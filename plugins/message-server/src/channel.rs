@@ -57,6 +57,11 @@ impl Channels {
         !table.ended
     }
 
+    /// Of all.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        lock(&self.0).by_id.keys().cloned().collect()
+    }
+
     fn remove(&self, id: &str) {
         lock(&self.0).by_id.remove(id);
     }
@@ -278,7 +283,7 @@ pub(crate) async fn close(closer: &Arc<Endpoint>, call: &Call, id: &str) -> Resu
 /// `ok` of `result<_, string>`, encoded: what `close-channel` answers when the peer has ended.
 const CLOSED: &[u8] = &[0];
 
-fn tell_later(endpoint: &Arc<Endpoint>, id: &str) {
+pub(crate) fn tell_later(endpoint: &Arc<Endpoint>, id: &str) {
     let (told, id) = (Arc::clone(endpoint), id.to_owned());
     endpoint.host.spawn(async move { tell_closed(&told, &id).await });
 }

@@ -1,21 +1,37 @@
 //! The handler: one actor's endpoint, its functions, and the port where it has one.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use theater_plugin_api::encoding::{Reader, decode};
+use serde::{Deserialize, Serialize};
+use theater_plugin_api::encoding::{Reader, decode, encode};
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Recovered};
 
 use crate::directory::Directory;
 use crate::endpoint::Endpoint;
 use crate::port::Port;
 use crate::theater::simple::message_server_host::MessageServerHost;
+use crate::theater::simple::types::ChannelAccept;
+use crate::wait::lock;
 use crate::{channel, message, request};
 
 /// One actor's handler.
 pub struct MessageServer {
     endpoint: Arc<Endpoint>,
     port: Option<Port>,
+    /// Channels that were open when the program before ended.
+    left: Mutex<BTreeSet<String>>,
+}
+
+/// What a snapshot keeps.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    /// The next numbers.
+    request: u64,
+    channel: u64,
+    /// Open channels.
+    channels: Vec<String>,
 }
 
 impl MessageServer {
@@ -29,7 +45,7 @@ impl MessageServer {
             Some(_) => Some(Port::bind(&endpoint, &listen).await?),
             None => None,
         };
-        Ok(Self { endpoint, port })
+        Ok(Self { endpoint, port, left: Mutex::default() })
     }
 
     /// Tells everyone who has to do with this actor that it has ended. The second time there is nobody left.
@@ -38,6 +54,10 @@ impl MessageServer {
         endpoint.directory.leave(endpoint);
         endpoint.end_requests();
         endpoint.end_channels();
+    }
+
+    fn left(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        lock(&self.left)
     }
 
     /// Counts on what a recorded call shows to be in use.
@@ -49,6 +69,7 @@ impl MessageServer {
                 if let Ok(id) = decode::<Result<String, String>>(call.result)? {
                     let number = id.rsplit('/').next().and_then(|number| number.parse().ok());
                     numbers.channel.fetch_max(beyond(number), Ordering::Relaxed);
+                    self.left().insert(id);
                 }
             }
             "list-outstanding-requests" => {
@@ -60,6 +81,22 @@ impl MessageServer {
                 let id: String = Reader::new(call.arguments).value()?;
                 numbers.request.fetch_max(beyond(request::number(&id)), Ordering::Relaxed);
             }
+            "handle-request" => {
+                let (id, _): (String, Bytes) = decode(call.arguments)?;
+                numbers.request.fetch_max(beyond(request::number(&id)), Ordering::Relaxed);
+            }
+            "handle-channel-open" => {
+                let (id, _): (String, Bytes) = decode(call.arguments)?;
+                // One that the actor is still to be asked for counts: its other end is gone by then.
+                let answer: Option<Result<ChannelAccept, ()>> = decode(call.result)?;
+                if answer.is_none_or(|answer| answer.is_ok_and(|answer| answer.accepted)) {
+                    self.left().insert(id);
+                }
+            }
+            "handle-channel-close" => {
+                let (id,): (String,) = decode(call.arguments)?;
+                self.left().remove(&id);
+            }
             _ => {}
         }
         Ok(())
@@ -69,6 +106,10 @@ impl MessageServer {
 impl Handler for MessageServer {
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
         self.endpoint.directory.join(&self.endpoint)?;
+        // A channel does not outlive the program: each end is told.
+        for id in std::mem::take(&mut *self.left()) {
+            channel::tell_later(&self.endpoint, &id);
+        }
         match &self.port {
             Some(port) => Ok(vec![port.open().await?]),
             None => Ok(Vec::new()),
@@ -84,21 +125,17 @@ impl Handler for MessageServer {
 
     fn export_state(&self) -> Result<Vec<u8>, String> {
         let numbers = &self.endpoint.numbers;
-        let next = [&numbers.request, &numbers.channel].map(|number| number.load(Ordering::Relaxed).to_le_bytes());
-        Ok(next.concat())
+        let [request, channel] = [&numbers.request, &numbers.channel].map(|number| number.load(Ordering::Relaxed));
+        let saved = Saved { request, channel, channels: self.endpoint.channels.ids() };
+        encode(&saved).map_err(|error| error.to_string())
     }
 
     fn import_state(&self, state: &[u8]) -> Result<(), String> {
-        let ([request, channel], []) = state.as_chunks::<8>() else {
-            return if state.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("two numbers have 16 bytes, not {}", state.len()))
-            };
-        };
+        let Saved { request, channel, channels } = decode(state).map_err(|error| error.to_string())?;
         let numbers = &self.endpoint.numbers;
-        numbers.request.fetch_max(u64::from_le_bytes(*request), Ordering::Relaxed);
-        numbers.channel.fetch_max(u64::from_le_bytes(*channel), Ordering::Relaxed);
+        numbers.request.fetch_max(request, Ordering::Relaxed);
+        numbers.channel.fetch_max(channel, Ordering::Relaxed);
+        self.left().extend(channels);
         Ok(())
     }
 

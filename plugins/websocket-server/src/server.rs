@@ -1,13 +1,16 @@
 //! One actor's server: its port from `attach` on, its connections from `started` to `stopped`.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use theater_http_listener::{Bound, Control, Listener, Received, Reply};
-use theater_plugin_api::{Handler, Host};
+use theater_plugin_api::encoding::{decode, encode};
+use theater_plugin_api::{Handler, Host, Recovered};
 
 use crate::Config;
 use crate::session;
+use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage};
 
 /// What all sessions of a server share.
 pub(crate) struct Door {
@@ -15,6 +18,15 @@ pub(crate) struct Door {
     pub(crate) config: Config,
     /// The number of the newest connection.
     pub(crate) last: Arc<AtomicU64>,
+    /// The connections that the actor knows of.
+    open: Mutex<BTreeSet<u64>>,
+}
+
+impl Door {
+    pub(crate) fn open(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        // Every change under the lock is one step.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The handler.
@@ -32,12 +44,23 @@ impl Server {
         let url = format!("{}{}", bound.url().replacen("http", "ws", 1), config.path);
         let listener = Listener::new(host.clone(), bound, &config.listen);
         let control = listener.control();
-        Ok(Self { url, control, door: Arc::new(Door { host, config, last }), listener: Mutex::new(Some(listener)) })
+        Ok(Self {
+            url,
+            control,
+            door: Arc::new(Door { host, config, last, open: Mutex::default() }),
+            listener: Mutex::new(Some(listener)),
+        })
     }
 }
 
 impl Handler for Server {
+    /// Connections that were open when the program before ended are told to have ended.
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
+        for number in std::mem::take(&mut *self.door.open()) {
+            let door = Arc::clone(&self.door);
+            let cause = format!("websocket {number} ended with the program");
+            self.door.host.spawn(async move { session::tell_end(&door, &cause, number).await });
+        }
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
         let listener = listener.ok_or("the server was started already")?;
         listener.serve(Arc::clone(&self.door), answer).await?;
@@ -47,6 +70,34 @@ impl Handler for Server {
     /// Sessions end by themselves when the actor does; in here they are waited for.
     async fn stopped(&self) {
         self.control.stop(self.door.config.listen.shutdown_grace()).await;
+    }
+
+    fn export_state(&self) -> Result<Vec<u8>, String> {
+        let open: Vec<_> = self.door.open().iter().copied().collect();
+        encode(&(self.door.last.load(Ordering::Relaxed), open)).map_err(|error| error.to_string())
+    }
+
+    fn import_state(&self, state: &[u8]) -> Result<(), String> {
+        let (last, open): (u64, Vec<u64>) = decode(state).map_err(|error| error.to_string())?;
+        self.door.last.fetch_max(last, Ordering::Relaxed);
+        self.door.open().extend(open);
+        Ok(())
+    }
+
+    fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
+        let (message,): (WebsocketMessage,) = decode(call.arguments).map_err(|error| error.to_string())?;
+        let number = message.text.and_then(|text| text.parse().ok());
+        match (message.ty, number) {
+            (MessageType::Connect, Some(number)) => {
+                self.door.last.fetch_max(number, Ordering::Relaxed);
+                self.door.open().insert(number);
+            }
+            (MessageType::Close, Some(number)) => {
+                self.door.open().remove(&number);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }
 

@@ -25,12 +25,18 @@ pub(crate) async fn run(door: Arc<Door>, peer: SocketAddr, upgraded: Upgraded) {
     let socket = Socket::new(door.host.clone(), upgraded, &door.config.listen).await;
     door.host.count("connections", 1.0);
     let cause = format!("websocket {number} from {peer}");
+    door.open().insert(number);
     let mut session = Session { door, socket, number, cause };
     let end = session.serve().await;
     let Session { door, socket, number, cause } = session;
-    // The actor hears of it while the client takes its leave. What it answers has nobody to go to.
-    let message = event(MessageType::Close, number);
-    let (_, told) = zip(socket.close(end.code()), handle_message(&door.host, &cause, &message)).await;
+    // The actor hears of it while the client takes its leave.
+    zip(socket.close(end.code()), tell_end(&door, &cause, number)).await;
+}
+
+/// Tells the actor that a connection has ended. What it answers has nobody to go to.
+pub(crate) async fn tell_end(door: &Door, cause: &str, number: u64) {
+    let told = handle_message(&door.host, cause, &event(MessageType::Close, number)).await;
+    door.open().remove(&number);
     match told {
         Ok(_) | Err(CallError::Gone(_)) => {}
         Err(error) => door.host.log(Level::Error, &format!("{cause}: the end could not be told: {error}")),

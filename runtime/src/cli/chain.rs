@@ -84,11 +84,17 @@ fn list(common: &Common, data: &Path) -> Result<(), Error> {
     for (id, end) in &contents.chains {
         let last = Kind::from_number(end.last).map_or("?", Kind::name);
         let object = json!({
-            "id": uuid_text(id), "name": end.name, "events": end.events, "head": hex(&end.head), "last": last,
+            "id": uuid_text(id), "name": end.name, "events": end.chain.len(), "head": hex(&end.chain.head()), "last": last,
             "first_ms": end.first_ms, "last_ms": end.last_ms,
         });
         common.say(&object, || {
-            format!("{} {:<20} {:>8} events, last {last} at {}", uuid_text(id), end.name, end.events, time(end.last_ms))
+            format!(
+                "{} {:<20} {:>8} events, last {last} at {}",
+                uuid_text(id),
+                end.name,
+                end.chain.len(),
+                time(end.last_ms)
+            )
         });
     }
     Ok(())
@@ -127,7 +133,8 @@ fn verify(common: &Common, data: &Path, chain: Option<&str>, head: Option<&str>)
         check_head(&path, &chosen, head)?;
     }
     for (id, end) in chosen {
-        let object = json!({"id": uuid_text(&id), "name": end.name, "events": end.events, "head": hex(&end.head)});
+        let object =
+            json!({"id": uuid_text(&id), "name": end.name, "events": end.chain.len(), "head": hex(&end.chain.head())});
         common.say(&object, || verify::sentence(&id, end));
     }
     if let Some((path, offset)) = contents.torn {
@@ -142,7 +149,7 @@ fn verify(common: &Common, data: &Path, chain: Option<&str>, head: Option<&str>)
 
 /// One of the chains must end in that hash, or a start of it of at least 16 digits.
 fn check_head(path: &Path, chosen: &[([u8; 16], &End)], head: &str) -> Result<(), Error> {
-    let fits = |end: &End| head.len() >= 16 && hex(&end.head).starts_with(&head.to_ascii_lowercase());
+    let fits = |end: &End| head.len() >= 16 && hex(&end.chain.head()).starts_with(&head.to_ascii_lowercase());
     if chosen.iter().any(|(_, end)| fits(end)) {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use theater_runtime::actor::{End, Shared};
+use theater_runtime::actor::{BY_PROGRAM, End, Shared};
 use theater_runtime::core::{Core, Options, PROGRAM_GRACE};
 use theater_runtime::error::Error;
 use theater_runtime::executor::{self, Either};
@@ -26,15 +26,19 @@ const EXAMPLES: &str = "Examples:
   theater run manifests/hello-http.toml
   theater run --data /var/lib/theater a.toml b.toml
   theater run --set port=9000 my-actor.toml
+  theater run --resume a.toml b.toml
   theater run manifests/counter.toml --request 'counter={\"type\":\"get\"}'";
 
 /// Runs actors in the foreground until they end or the program is told to (SIGINT, SIGTERM; a second one ends it at once).
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Run {
-    /// Manifests of the actors to start, in order
-    #[arg(required = true, value_name = "MANIFEST")]
+    /// Manifests of the actors to start, in order; with --resume those of actors that do not go on
+    #[arg(required_unless_present = "resume", value_name = "MANIFEST")]
     manifests: Vec<PathBuf>,
+    /// Let the actors of the data folder go on that had not ended when their program did
+    #[arg(long)]
+    resume: bool,
     #[command(flatten)]
     settings: Settings,
     /// Memory to size the instance pool by, as 512MiB [default: what the machine has]
@@ -81,19 +85,49 @@ impl Run {
         for problem in core.plugins().problems.iter().filter(|problem| problem.is_plugin()) {
             tracing::warn!(code = problem.code(), "{problem}");
         }
-        let code = executor::block_on(live(&core, &manifests, common, asked));
+        let code = executor::block_on(live(&core, self.resume, &manifests, common, asked));
         core.journal.close();
         code
     }
 }
 
-async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common, asked: &[Asked]) -> Done {
+async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &Common, asked: &[Asked]) -> Done {
     let signals = signals()?;
     drop(executor::spawn(watch_files(Arc::clone(core))));
     let (mut actors, mut refused) = (Vec::new(), Vec::new());
-    for manifest in manifests {
+    let mut failed = false;
+    if resume {
+        let Either::Second(resumed) = executor::either(signals.recv(), core.resume()).await else {
+            return Ok(stop(core, &actors, failed).await);
+        };
+        let resumed = resumed?;
+        for error in &resumed.refused {
+            common.report(error);
+        }
+        failed = !resumed.refused.is_empty();
+        for actor in &resumed.actors {
+            ready(actor, common);
+        }
+        actors = resumed.actors;
+        tracing::info!("{} actors of the program before go on", resumed.count);
+        if actors.is_empty() && manifests.is_empty() {
+            core.stop(BY_PROGRAM, PROGRAM_GRACE).await;
+            if failed {
+                return Ok(ExitCode::FAILURE);
+            }
+            tracing::warn!("no actor of {} was to go on", shown(core.data()));
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    let goes_on = |manifest: &Manifest| actors.iter().any(|actor| actor.manifest().name == manifest.name);
+    let (known, new): (Vec<_>, Vec<_>) = manifests.iter().partition(|manifest| goes_on(manifest));
+    for manifest in known {
+        let path = shown(&manifest.path);
+        tracing::info!(manifest = path, "actor {:?} goes on; no new one is started", manifest.name);
+    }
+    for manifest in new {
         match executor::either(signals.recv(), core.start(manifest)).await {
-            Either::First(_) => return Ok(stop(core, &actors, &refused).await),
+            Either::First(_) => return Ok(stop(core, &actors, failed).await),
             Either::Second(Ok(actor)) => {
                 ready(&actor, common);
                 actors.push(actor);
@@ -101,12 +135,13 @@ async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common, asked: 
             // One actor that does not start stops no other.
             Either::Second(Err(error)) => {
                 common.report(&error);
+                failed = true;
                 refused.push(manifest);
             }
         }
     }
     if actors.is_empty() {
-        core.stop("program", PROGRAM_GRACE).await;
+        core.stop(BY_PROGRAM, PROGRAM_GRACE).await;
         return Ok(ExitCode::FAILURE);
     }
     for manifest in &refused {
@@ -115,7 +150,7 @@ async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common, asked: 
     }
     if !asked.is_empty() {
         let answered = executor::either(signals.recv(), ask(core, common, asked)).await;
-        let code = stop(core, &actors, &refused).await;
+        let code = stop(core, &actors, failed).await;
         return Ok(if matches!(answered, Either::Second(false)) { ExitCode::FAILURE } else { code });
     }
     let all_ended = async {
@@ -124,7 +159,7 @@ async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common, asked: 
         }
     };
     match executor::either(signals.recv(), all_ended).await {
-        Either::First(_) => Ok(stop(core, &actors, &refused).await),
+        Either::First(_) => Ok(stop(core, &actors, failed).await),
         Either::Second(()) => {
             for actor in &actors {
                 report_end(actor, common);
@@ -132,7 +167,7 @@ async fn live(core: &Arc<Core>, manifests: &[Manifest], common: &Common, asked: 
             if let Err(error) = core.journal.written().await {
                 return Err(error.into());
             }
-            Ok(outcome(&actors, &refused))
+            Ok(outcome(&actors, failed))
         }
     }
 }
@@ -156,15 +191,15 @@ async fn ask(core: &Arc<Core>, common: &Common, asked: &[Asked]) -> bool {
     true
 }
 
-async fn stop(core: &Arc<Core>, actors: &[Arc<Shared>], refused: &[&Manifest]) -> ExitCode {
-    core.stop("program", PROGRAM_GRACE).await;
+async fn stop(core: &Arc<Core>, actors: &[Arc<Shared>], failed: bool) -> ExitCode {
+    core.stop(BY_PROGRAM, PROGRAM_GRACE).await;
     // What failed is a failure, also when it was on its way out as the program was told to end; what was interrupted by
     // that end is none.
-    outcome(actors, refused)
+    outcome(actors, failed)
 }
 
-fn outcome(actors: &[Arc<Shared>], refused: &[&Manifest]) -> ExitCode {
-    let failed = !refused.is_empty() || actors.iter().any(|actor| matches!(actor.end(), Some(End::Failed { .. })));
+fn outcome(actors: &[Arc<Shared>], failed: bool) -> ExitCode {
+    let failed = failed || actors.iter().any(|actor| matches!(actor.end(), Some(End::Failed { .. })));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

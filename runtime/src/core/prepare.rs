@@ -75,7 +75,8 @@ const TEXT: usize = 16 * 1024;
 fn source(manifest: &Manifest) -> Option<Source> {
     let [path, folder] = [&manifest.path, &manifest.folder].map(|path| path.as_os_str().as_encoded_bytes());
     let mut hasher = Sha256::new();
-    for part in [path, folder, manifest.text.as_bytes()] {
+    let kept = manifest.kept.as_deref().unwrap_or_default().as_bytes();
+    for part in [path, folder, manifest.text.as_bytes(), kept] {
         hasher.update(part.len().to_le_bytes());
         hasher.update(part);
     }
@@ -137,6 +138,8 @@ impl Core {
         });
         let setup = Setup {
             manifest: self.keep(manifest.text.as_bytes())?,
+            path: manifest.path.display().to_string(),
+            folder: manifest.folder.display().to_string(),
             component: known(&component.digest, &component.bytes)?,
             handlers: handlers.collect::<Result<_, Error>>()?,
             functions: prepared.linked.functions.clone(),
@@ -226,6 +229,12 @@ impl Core {
         };
         let engine = if pooled { &self.engines.pooled } else { &self.engines.on_demand };
         let (path, component) = match manifest.component.split_once("://") {
+            _ if let Some(digest) = &manifest.kept => {
+                let path = manifest.component_path();
+                let bytes = self.objects.get(digest).map_err(|error| unreadable(error.to_string()))?;
+                let component = self.components.get(engine, pooled, &path, bytes)?;
+                (path, component)
+            }
             Some((scheme, _)) => {
                 let path = PathBuf::from(&manifest.component);
                 let bytes = self.resolve(scheme, &manifest.component, under).await.map_err(unreadable)?;

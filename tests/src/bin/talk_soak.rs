@@ -138,7 +138,7 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     let figures = json!({
         "soak": "chat", "actors": count, "accepted": ledger.sent.len(), "refused": ledger.refused,
         "stopped": stopped, "restarted": restarted, "chains": contents.chains.len(),
-        "events": contents.chains.values().map(|end| end.events).sum::<u64>(),
+        "events": contents.chains.values().map(|end| end.chain.len()).sum::<u64>(),
         "lost": lost, "doubled": doubled, "unasked": ledger.unasked, "out_of_order": ledger.disordered,
         "unequal_pairs": unequal, "grow_s": growing.as_secs_f64(), "talk_s": talking.as_secs_f64(),
         "check_s": checking.elapsed().as_secs_f64(), "pss_mb": pss >> 10, "pss_slope_second_half": slope,

@@ -41,7 +41,7 @@ pub fn segments(data: &Path) -> Vec<PathBuf> {
 
 /// How many events a data folder has that can be read while a program writes to it.
 fn events(data: &Path) -> u64 {
-    verify::read(data, |_| {}).map_or(0, |contents| contents.chains.values().map(|end| end.events).sum())
+    verify::read(data, |_| {}).map_or(0, |contents| contents.chains.values().map(|end| end.chain.len()).sum())
 }
 
 fn start(data: &Path, segment_size: u64, manifests: &[PathBuf]) -> Running {
@@ -141,7 +141,7 @@ fn sound(data: &Path) -> Contents {
 /// The chain of the actor with that name.
 fn chain_of(contents: &Contents, name: &str) -> (Id, u64, String) {
     let (id, end) = contents.find(name).unwrap_or_else(|| panic!("a chain of {name}"));
-    (id, end.events, hex(&end.head))
+    (id, end.chain.len(), hex(&end.chain.head()))
 }
 
 /// Flips bits of one byte in a file.
@@ -355,12 +355,14 @@ fn every_cut_is_found_with_the_head_and_told_as_torn_without_where_it_is_inside_
         let group = groups.iter().rev().find(|border| **border <= cut).copied().unwrap();
         let torn = (!at_border(cut)).then(|| (path.clone(), group as u64));
         assert_eq!(contents.torn, torn, "cut at {cut}");
-        let shorter = |(id, end): (&Id, &verify::End)| contents.chains.get(id).is_none_or(|cut| cut.head != end.head);
+        let shorter = |(id, end): (&Id, &verify::End)| {
+            contents.chains.get(id).is_none_or(|cut| cut.chain.head() != end.chain.head())
+        };
         assert!(whole.chains.iter().any(shorter), "cut at {cut}: no chain is shorter");
     }
     // What is cut off at a border leaves no trace in the file, so only the head tells.
     let (_, last) = whole.chains.iter().max_by_key(|(_, end)| end.last_ms).unwrap();
-    let heads: Vec<_> = whole.chains.values().map(|end| hex(&end.head)).collect();
+    let heads: Vec<_> = whole.chains.values().map(|end| hex(&end.chain.head())).collect();
     let samples =
         [&groups[0], groups.last().unwrap(), &frames[frames.len() / 2], frames.last().unwrap(), inside.last().unwrap()];
     for cut in samples.into_iter().copied() {
@@ -372,7 +374,7 @@ fn every_cut_is_found_with_the_head_and_told_as_torn_without_where_it_is_inside_
         assert!(codes.contains(&Some(1)), "cut at {cut}: {codes:?}");
     }
     std::fs::remove_file(&path).unwrap();
-    let output = chain_verify(&data, &["--head", &hex(&last.head)]);
+    let output = chain_verify(&data, &["--head", &hex(&last.chain.head())]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("events were cut off"), "{}", text(&output.stderr));
     std::fs::write(&path, &bytes).unwrap();
@@ -457,7 +459,7 @@ fn what_stands_behind_the_last_commit_is_moved_aside_at_the_next_start() {
         assert_eq!(after.torn, None, "{harm}");
         assert_eq!(after.chains.len(), before.chains.len() + 1, "{harm}");
         for (id, end) in &before.chains {
-            assert_eq!(after.chains[id].head, end.head, "{harm}");
+            assert_eq!(after.chains[id].chain.head(), end.chain.head(), "{harm}");
         }
         assert_eq!(chain_verify(&data, &[]).status.code(), Some(0), "{harm}");
     }
@@ -573,7 +575,7 @@ fn a_removed_chain_is_gone_and_the_others_stay_whole() {
     assert_eq!(walked(&data).len(), 2);
     let said = succeeds(&["-o", "json", "chain", "--data", &folder, "rm", "runtime-probe"]);
     let said: Json = serde_json::from_str(&said).unwrap();
-    assert_eq!(said["removed"], before.chains[&gone].events);
+    assert_eq!(said["removed"], before.chains[&gone].chain.len());
     let after = sound(&data);
     assert!(!after.chains.contains_key(&gone));
     assert_eq!(walked(&data), [(id, events, head.clone())]);
@@ -620,8 +622,8 @@ fn two_actors_chains_stand_interleaved_and_each_verifies() {
     assert!(turns > 10, "{turns}");
     assert_eq!(walked(&data).len(), 2);
     for (id, end) in &contents.chains {
-        assert_eq!(actors.iter().filter(|actor| *actor == id).count() as u64, end.events);
-        let output = chain_verify(&data, &["--head", &hex(&end.head)]);
+        assert_eq!(actors.iter().filter(|actor| *actor == id).count() as u64, end.chain.len());
+        let output = chain_verify(&data, &["--head", &hex(&end.chain.head())]);
         assert_eq!(text(&output.stdout).lines().count(), 2, "{}", text(&output.stdout));
     }
 }

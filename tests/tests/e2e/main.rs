@@ -15,6 +15,7 @@ mod own_plugins;
 mod python;
 mod readme;
 mod replay;
+mod resume;
 mod scale;
 mod seed;
 mod stores;

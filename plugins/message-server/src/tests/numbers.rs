@@ -1,10 +1,12 @@
 //! The numbers in ids: each means one thing, over restarts and resumes too.
 
 use serde_json::json;
+use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::testing::{FakeHost, block_on};
 use theater_plugin_api::{Bytes, Handler};
 
 use super::{ALL, Actor, OPEN, Program, REQUEST, begun, no_answer, with_id};
+use crate::MessageServer;
 
 /// An actor, another to talk with, and the handler that the first was not started with yet.
 fn resumed(program: &Program, tell: impl FnOnce(&FakeHost, &Actor)) -> [Actor; 2] {
@@ -48,20 +50,21 @@ fn an_actor_counts_its_requests_and_its_channels_from_1() {
 fn an_exported_state_is_where_another_life_goes_on() {
     let program = Program::new();
     let actors = resumed(&program, |_, _| ());
-    assert_eq!(actors[0].server.export_state().unwrap(), [1_u64.to_le_bytes(), 1_u64.to_le_bytes()].concat());
+    let exported = |server: &MessageServer| decode::<(u64, u64, Vec<String>)>(&server.export_state().unwrap()).unwrap();
+    assert_eq!(exported(&actors[0].server), (1, 1, Vec::new()));
     assert!(actors[0].open("other", b"").is_ok() && actors[0].open("other", b"").is_ok());
+    let (request, channel, mut ids) = exported(&actors[0].server);
+    ids.sort();
+    let whole = |number| format!("{}/{number}", actors[0].host.actor());
+    assert_eq!((request, channel, ids), (1, 3, vec![whole(1), whole(2)]));
     let state = actors[0].server.export_state().unwrap();
-    assert_eq!(state, [1_u64.to_le_bytes(), 3_u64.to_le_bytes()].concat());
     let actors = resumed(&Program::new(), |_, actor| {
         assert_eq!(actor.server.import_state(&state), Ok(()));
         // What is there already is never taken back.
-        assert_eq!(actor.server.import_state(&[[9, 0, 0, 0, 0, 0, 0, 0], [0; 8]].concat()), Ok(()));
-        assert_eq!(actor.server.import_state(&[]), Ok(()));
-        assert_eq!(actor.server.import_state(&[0; 16]), Ok(()));
-        for length in [1, 8, 15, 17, 24] {
-            let refused = actor.server.import_state(&vec![255; length]).unwrap_err();
-            assert_eq!(refused, format!("two numbers have 16 bytes, not {length}"));
-        }
+        let import = |request: u64| encode(&(request, 0_u64, Vec::<String>::new())).unwrap();
+        assert_eq!(actor.server.import_state(&import(9)), Ok(()));
+        assert_eq!(actor.server.import_state(&import(0)), Ok(()));
+        assert!(actor.server.import_state(&[255; 3]).is_err());
     });
     assert_eq!(next_numbers(&actors), [9, 3]);
 }
