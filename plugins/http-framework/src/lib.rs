@@ -155,7 +155,7 @@ impl Plugin for HttpFramework {
     async fn attach(&self, host: Host, attachment: Attachment) -> Result<Framework, String> {
         let config = attachment.config()?;
         let ids = Arc::clone(self.ids().entry(host.whose()?.actor).or_default());
-        Ok(Framework { common: Arc::new(Common { host, config, ids }), table: Table::default() })
+        Ok(Framework { common: Arc::new(Common::new(host, config, ids)), table: Table::default() })
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
@@ -206,11 +206,12 @@ impl Handler for Framework {
             urls.extend(server.accept().await?);
         }
         if !left.open.is_empty() {
-            let host = self.common.host.clone();
+            self.common.leaving().extend(&left.open);
+            let common = Arc::clone(&self.common);
             self.common.host.spawn(async move {
-                for (number, disconnect) in left.open {
+                for number in left.open.into_keys() {
                     let cause = format!("websocket {number} ended with the program");
-                    session::tell_end(&host, &cause, disconnect, number).await;
+                    session::tell_end(&common, &cause, number).await;
                 }
             });
         }
@@ -460,17 +461,15 @@ impl Framework {
                 websockets: websockets
                     .map(|(path, one)| (path.clone(), one.connect, one.message, one.disconnect))
                     .collect(),
-                open: open
-                    .iter()
-                    .filter(|(_, one)| one.agreed)
-                    .map(|(number, one)| (*number, one.disconnect))
-                    .collect(),
+                // Those too that the actor is asked for: nobody knows yet what it answers.
+                open: open.iter().map(|(number, one)| (*number, one.disconnect)).collect(),
             }
         });
         Saved {
             newest: ids.counts().map(ids::Count::newest),
             handlers: ids.handlers().iter().map(|(name, id)| (name.clone(), *id)).collect(),
             servers: servers.collect(),
+            leaving: self.common.leaving().iter().map(|(number, disconnect)| (*number, *disconnect)).collect(),
         }
     }
 
@@ -480,6 +479,7 @@ impl Framework {
             count.was_given(newest);
         }
         ids.handlers().extend(saved.handlers);
+        self.table.lock().left.open.extend(saved.leaving);
         for SavedServer { id, asked, running, routes, middleware, websockets, open } in saved.servers {
             let listen = self.listen(&asked)?;
             self.insert(id, asked, listen);

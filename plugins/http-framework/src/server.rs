@@ -20,6 +20,18 @@ pub(crate) struct Common {
     pub(crate) host: Host,
     pub(crate) config: Config,
     pub(crate) ids: Arc<Ids>,
+    /// Websockets that have ended, with their disconnect handlers, until the actor has heard of it.
+    leaving: Mutex<BTreeMap<u64, Option<u64>>>,
+}
+
+impl Common {
+    pub(crate) fn new(host: Host, config: Config, ids: Arc<Ids>) -> Self {
+        Self { host, config, ids, leaving: Mutex::default() }
+    }
+
+    pub(crate) fn leaving(&self) -> MutexGuard<'_, BTreeMap<u64, Option<u64>>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(crate) struct Server {
@@ -40,8 +52,6 @@ pub(crate) struct Server {
 pub(crate) struct Connection {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) disconnect: Option<u64>,
-    /// The actor has agreed to it, and is to be told of its end.
-    pub(crate) agreed: bool,
 }
 
 struct Run {
@@ -91,9 +101,7 @@ impl Server {
         if let (port, true) = self.port() {
             return Ok(port);
         }
-        let mut listen = self.listen.clone();
-        listen.port = port.unwrap_or(listen.port);
-        let bound = match Bound::new(&listen).await {
+        let bound = match Bound::again(&self.listen, port.unwrap_or_default()).await {
             // Whoever asked for any port gets any.
             Err(what) if port.is_some() && self.listen.port == 0 => {
                 self.common.host.log(Level::Warn, &format!("server {}: {what}; another port is chosen", self.id));
@@ -103,7 +111,7 @@ impl Server {
         };
         let bound = bound.map_err(Error::Listening)?;
         let port = bound.address().port();
-        let listener = Listener::new(self.common.host.clone(), bound, &listen);
+        let listener = Listener::new(self.common.host.clone(), bound, &self.listen);
         *self.run() = Run { port, state: State::Bound(Box::new(listener)) };
         Ok(port)
     }

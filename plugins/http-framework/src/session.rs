@@ -13,7 +13,7 @@ use theater_websockets::{Code, End, Message, Socket};
 
 use crate::outbox::{Order, Outbox, length};
 use crate::routing::Websocket;
-use crate::server::{Connection, Server};
+use crate::server::{Common, Connection, Server};
 use crate::theater::simple::http_handlers::{
     handle_websocket_connect, handle_websocket_disconnect, handle_websocket_message,
 };
@@ -42,7 +42,7 @@ impl Opening {
     pub(crate) fn new(server: &Arc<Server>, websocket: Websocket, peer: SocketAddr) -> Self {
         let number = server.common.ids.connections.next();
         let outbox = Arc::<Outbox>::default();
-        let connection = Connection { outbox: Arc::clone(&outbox), disconnect: websocket.disconnect, agreed: false };
+        let connection = Connection { outbox: Arc::clone(&outbox), disconnect: websocket.disconnect };
         server.open().insert(number, connection);
         server.common.host.count("websockets_begun", 1.0);
         let cause = format!("websocket {number} from {peer}");
@@ -104,9 +104,6 @@ impl Drop for Opened {
 
 impl Opened {
     fn new(place: Place) -> Self {
-        if let Some(connection) = place.server.open().get_mut(&place.number) {
-            connection.agreed = true;
-        }
         Self(Some(place))
     }
 
@@ -138,10 +135,10 @@ impl Place {
 
     /// The end, to the disconnect handler, in a task of its own; the connection is not there any more then.
     fn tell_end(self) {
-        let (host, number, cause) = (self.host().clone(), self.number, self.cause.clone());
-        let handler = self.websocket.disconnect;
+        let (common, number, cause) = (Arc::clone(&self.server.common), self.number, self.cause.clone());
+        common.leaving().insert(number, self.websocket.disconnect);
         drop(self);
-        host.clone().spawn(async move { tell_end(&host, &cause, handler, number).await });
+        common.host.clone().spawn(async move { tell_end(&common, &cause, number).await });
     }
 
     async fn serve(&self, socket: &mut Socket) -> End {
@@ -229,11 +226,13 @@ impl Place {
     }
 }
 
-/// Tells the actor that a connection has ended.
-pub(crate) async fn tell_end(host: &Host, cause: &str, handler: Option<u64>, number: u64) {
+/// Tells the actor that a connection, one of those that are leaving, has ended.
+pub(crate) async fn tell_end(common: &Common, cause: &str, number: u64) {
+    let handler = common.leaving().get(&number).copied().flatten();
     if let Some(handler) = handler {
-        note(host, cause, handle_websocket_disconnect(host, cause, &handler, &number).await);
+        note(&common.host, cause, handle_websocket_disconnect(&common.host, cause, &handler, &number).await);
     }
+    common.leaving().remove(&number);
 }
 
 fn note(host: &Host, cause: &str, told: Result<(), CallError>) {

@@ -69,6 +69,8 @@ pub(crate) struct Saved {
     pub(crate) newest: [u64; 4],
     pub(crate) handlers: Vec<(String, u64)>,
     pub(crate) servers: Vec<SavedServer>,
+    /// Connections that have ended, with their disconnect handlers, of which the actor has not heard.
+    pub(crate) leaving: Vec<(u64, Option<u64>)>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -32,7 +32,16 @@ impl Bound {
     /// # Errors
     /// A sentence that names the key, or the address and why the system refuses it.
     pub async fn new(config: &Config) -> Result<Self, String> {
-        let (host, port, tls) = prepared(config).await?;
+        Self::again(config, config.port).await
+    }
+
+    /// As [`Bound::new`], on the port that was bound before: what may have any free port may have that one.
+    ///
+    /// # Errors
+    /// As [`Bound::new`].
+    pub async fn again(config: &Config, port: u16) -> Result<Self, String> {
+        let (host, asked, tls) = prepared(config).await?;
+        let port = if asked == 0 { port } else { asked };
         let socket =
             TcpListener::bind(SocketAddr::new(host, port)).await.map_err(|error| refused(host, port, &error))?;
         let address = socket.local_addr().map_err(|error| refused(host, port, &error))?;

@@ -4,7 +4,7 @@
 //! two actors, so that nobody else can name it: in the acceptor's from the moment it is asked, in the initiator's once it is
 //! accepted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -44,6 +44,8 @@ pub(crate) struct Channels(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     by_id: HashMap<String, Arc<Channel>>,
+    /// Closed ones of which the actor has not heard.
+    leaving: HashSet<String>,
     ended: bool,
 }
 
@@ -57,9 +59,19 @@ impl Channels {
         !table.ended
     }
 
-    /// Of all.
+    /// Of all that the actor does not know to be closed.
     pub(crate) fn ids(&self) -> Vec<String> {
-        lock(&self.0).by_id.keys().cloned().collect()
+        let table = lock(&self.0);
+        table.by_id.keys().chain(&table.leaving).cloned().collect()
+    }
+
+    /// The actor is to hear that it is closed.
+    fn leave(&self, id: &str) {
+        lock(&self.0).leaving.insert(id.to_owned());
+    }
+
+    fn left(&self, id: &str) {
+        lock(&self.0).leaving.remove(id);
     }
 
     fn remove(&self, id: &str) {
@@ -284,6 +296,7 @@ pub(crate) async fn close(closer: &Arc<Endpoint>, call: &Call, id: &str) -> Resu
 const CLOSED: &[u8] = &[0];
 
 pub(crate) fn tell_later(endpoint: &Arc<Endpoint>, id: &str) {
+    endpoint.channels.leave(id);
     let (told, id) = (Arc::clone(endpoint), id.to_owned());
     endpoint.host.spawn(async move { tell_closed(&told, &id).await });
 }
@@ -293,6 +306,7 @@ async fn tell_closed(endpoint: &Endpoint, id: &str) {
     if let Ok(invocation) = invoke_handle_channel_close(&id.to_owned()) {
         drop(endpoint.host.post(invocation, "the end of a channel", None, false).await);
     }
+    endpoint.channels.left(id);
 }
 
 impl Endpoint {

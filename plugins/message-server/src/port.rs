@@ -4,11 +4,10 @@
 //! request has to name the address that is bound, and must not come from another site.
 
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_lite::future::poll_once;
+use futures_lite::future::or;
 use theater_http_listener::{Bound, Config, Control, Listener, Received, Reply};
 use theater_plugin_api::{Bytes, CallError};
 
@@ -17,6 +16,9 @@ use crate::message::check_send;
 use crate::request::{Asking, Unanswered, ask};
 use crate::theater::simple::message_server_client::exports_handle_send;
 use crate::wait::{Limit, lock};
+
+/// For how long a message waits for a place in the mailbox, and for the disk where the actor's chain asks for it.
+const ROOM: Duration = Duration::from_secs(1);
 
 /// The port of one actor.
 pub(crate) struct Port {
@@ -95,9 +97,12 @@ impl Door {
             Err(sentence) if exports_handle_send(&receiver.host) => return Reply::text(400, &sentence),
             Err(sentence) => return Reply::text(501, &sentence),
         };
-        // Ready at once, or there is no room.
-        let mut posted = pin!(receiver.host.post(invocation, cause, None, false));
-        match poll_once(posted.as_mut()).await {
+        let posted = async { Some(receiver.host.post(invocation, cause, None, false).await) };
+        let late = async {
+            receiver.host.sleep(ROOM).await;
+            None
+        };
+        match or(posted, late).await {
             None => busy("the actor's mailbox is full"),
             Some(Ok(())) => {
                 receiver.host.count("received", 1.0);

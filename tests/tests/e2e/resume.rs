@@ -74,13 +74,16 @@ fn of_actors_of_one_name_the_newest_goes_on_and_manifests_of_others_start() {
     assert_eq!((visitor(address), visitor(address)), (1, 2));
     let newest = id_of(&running, 0);
     assert!(running.stop().0.success());
-    let other = scratch.write("other.toml", manifest("echo", HTTP)).display().to_string();
+    let other = scratch
+        .write("other.toml", manifest("clock", &format!("{HTTP}[[handlers]]\ntype = \"timing\"\n")))
+        .display()
+        .to_string();
     let first = scratch.path().join("manifest.toml").display().to_string();
     let mut running = resume(&running.data.clone(), &[&first, &other]);
     let other = running.address(1);
     assert_eq!((running.lines().len(), id_of(&running, 0)), (2, newest));
     assert_eq!(visitor(running.address(0)), 3);
-    assert_eq!(get(other, "/x").status, 200);
+    assert_eq!(get(other, "/now").status, 200);
     assert!(running.errors().iter().any(|line| line.contains("\"hello-http\" goes on; no new one")));
     assert!(running.stop().0.success());
     assert_eq!(verify::read(&running.data, |_| {}).unwrap().chains.len(), 3);
@@ -103,7 +106,7 @@ fn a_call_that_was_cut_off_goes_on_where_it_was_and_what_waits_comes_behind() {
     tell(at[0], "step", json!({ "note": "second" }));
     tell(at[0], "step", json!({ "note": "third" }));
     let data = running.data.clone();
-    let drawn = |events: &[Json]| texts(events, "host").into_iter().find(|text| text.starts_with('('));
+    let drawn = |events: &[Json]| texts(events, "host").into_iter().find(|text| text.starts_with("(0, "));
     let before = wait_until("the number that was drawn", || drawn(&chain(&data, "steps")));
     kill(running);
     assert!(texts(&chain(&data, "steps"), "return").len() == 1, "only init has returned");
@@ -113,7 +116,8 @@ fn a_call_that_was_cut_off_goes_on_where_it_was_and_what_waits_comes_behind() {
     });
     let notes: Vec<_> = report["steps"].as_array().unwrap().iter().map(|step| step[0].as_str().unwrap()).collect();
     assert_eq!(notes, ["long", "second", "third"]);
-    let number = before.rsplit("ok(").next().unwrap().trim_end_matches(')').parse::<u64>().unwrap();
+    let result: String = before.rsplit("-> ").next().unwrap().chars().filter(char::is_ascii_digit).collect();
+    let number: u64 = result.parse().unwrap();
     assert_eq!(report["steps"][0][1], number, "the number of the program before: {before}");
     assert!(running.stop().0.success());
     let events = chain(&data, "steps");
@@ -175,7 +179,7 @@ fn an_effect_that_a_crash_cut_off_is_in_doubt_unless_it_may_be_tried_again() {
         let (server, count) = silent();
         let seen = || count.load(std::sync::atomic::Ordering::SeqCst);
         let client = format!(
-            "[[handlers]]\ntype = \"http-client\"\nconfig = {{ allowed_hosts = [\"{server}\"], allow_private = true }}\n"
+            "[[handlers]]\ntype = \"http-client\"\nconfig = {{ allowed_hosts = [\"{server}\"], allow_private_addresses = true }}\n"
         );
         let more = format!("{TALK}{client}[chain]\nsync = \"always\"\nretry_effects = {retry}\n");
         let (running, at) = start(&scratch, &[("fetch", &more)]);
@@ -238,10 +242,9 @@ fn a_server_that_the_actor_made_is_there_again_and_its_websockets_are_told_close
             "init_state = {{ json = {{ port = 0 }} }}\n[[handlers]]\ntype = \"http-framework\"\nconfig = {{ bind_ports = [0] }}\n{chained}"
         );
         let (running, address) = Running::actor(&scratch, &manifest("chat", &more));
-        let connect = |address: SocketAddr| tungstenite::connect(format!("ws://{address}/ws")).unwrap().0;
+        let connect = |address: SocketAddr| tungstenite::connect(format!("ws://{address}/chat?name=ada")).unwrap().0;
         let mut client = connect(address);
-        client.send(Message::text(r#"{"type":"join","name":"ada"}"#)).unwrap();
-        running.wait_for_queued("\"ada\"");
+        assert!(client.read().unwrap().to_text().unwrap().contains("ada"));
         let data = running.data.clone();
         let before = texts(&chain(&data, "chat"), "host");
         kill(running);
@@ -258,7 +261,7 @@ fn a_server_that_the_actor_made_is_there_again_and_its_websockets_are_told_close
         drop(connect(address));
         assert!(running.stop().0.success());
         let after = chain(&data, "chat");
-        let made = |texts: &[String]| texts.iter().filter(|text| text.contains("\"/ws\"")).count();
+        let made = |texts: &[String]| texts.iter().filter(|text| text.contains("\"/chat\"")).count();
         assert_eq!(made(&before), made(&texts(&after, "host")));
         let first = |event: &&Json| event["function"] == label && event["type"] == "queued";
         assert!(after.iter().filter(first).count() >= 1);

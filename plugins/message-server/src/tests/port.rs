@@ -168,7 +168,7 @@ fn other_methods_are_405_and_other_paths_404() {
 
 #[test]
 // [msg-35]
-fn a_full_mailbox_is_503_at_once() {
+fn a_mailbox_that_stays_full_is_503() {
     let port = open(json!({}));
     port.actor.host.fill();
     let response = port.post("/send", b"lost");
