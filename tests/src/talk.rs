@@ -20,7 +20,10 @@ pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Response {
 }
 
 /// As [`post`], where the program may be ending.
-fn try_post(address: SocketAddr, path: &str, body: &[u8]) -> std::io::Result<Response> {
+///
+/// # Errors
+/// What the system says, or that no response came.
+pub fn try_post(address: SocketAddr, path: &str, body: &[u8]) -> std::io::Result<Response> {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
