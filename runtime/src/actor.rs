@@ -850,12 +850,14 @@ impl Shared {
                 return;
             }
             let event = NewEvent::plain(kind, data.as_deref().unwrap_or_default());
-            if let Err(error) = self.record_in(&mut record, &event) {
+            let recorded = self.record_in(&mut record, &event);
+            if let Err(error) = &recorded {
                 tracing::error!(actor = self.short_id(), "the end could not be recorded: {error}");
             }
             let ending = if quiet { None } else { end.told() };
             let hold = !quiet && end.is_held();
-            let held = self.parent().is_some_and(|parent| parent.family().ended(self, ending, hold));
+            let held =
+                self.parent().is_some_and(|parent| parent.family().ended(self, ending, hold, (recorded.ok(), false)));
             if !held {
                 self.close(&mut record);
             }
@@ -894,7 +896,7 @@ impl Shared {
         self.cancelled.set();
         if let Some(parent) = self.parent() {
             // Nobody is told, and nobody holds it.
-            let _: bool = parent.family().ended(self, None, false);
+            let _: bool = parent.family().ended(self, None, false, (None, true));
         }
         let end = End::Failed { function: START.to_owned(), kind: FailureKind::Internal, reason };
         self.core.ended(self, &end, false);
@@ -903,10 +905,10 @@ impl Shared {
     }
 
     /// It had ended when the program before did, and its parent is to say what becomes of it.
-    pub(crate) fn hold(&self, end: End) {
+    pub(crate) fn hold(&self, end: End, event: EventRef, is_told: bool) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(parent) = self.parent() {
-            let held = parent.family().ended(self, end.told(), true);
+            let held = parent.family().ended(self, end.told(), true, (Some(event), is_told));
             debug_assert!(held, "the parent lives");
         }
         self.end.get_or_init(|| end);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use theater_plugin_api::{ChildEnd, Ending};
 
 use crate::actor::Shared;
-use crate::chain::Id;
+use crate::chain::{EventRef, Id};
 use crate::executor;
 use crate::names::Names;
 
@@ -31,9 +31,20 @@ pub enum Standing {
 /// An actor's children.
 pub struct Family {
     inner: Mutex<Inner>,
-    ends: (executor::Sender<ChildEnd>, executor::Receiver<ChildEnd>),
+    ends: (executor::Sender<Death>, executor::Receiver<Death>),
     /// Names of living and held children.
     pub names: Names,
+}
+
+/// A child's death, for its parent's plugin.
+#[derive(Debug, Clone)]
+pub struct Death {
+    /// What the plugin is told.
+    pub end: ChildEnd,
+    /// The event of the child's end.
+    pub event: Option<EventRef>,
+    /// The parent's chain has it already: a program before was told.
+    pub is_told: bool,
 }
 
 #[derive(Default)]
@@ -109,9 +120,16 @@ impl Family {
         newest.find(|(child, _)| child.manifest().name == name).map(|(child, _)| Arc::clone(child))
     }
 
-    /// A child has ended; whether it is held (which `hold` asks for). A death is told when `ending` is there, unless the parent is ending.
+    /// A child has ended; whether it is held (which `hold` asks for). A death is told when `ending` is there, unless the parent
+    /// is ending; `event` is that of the end, with whether the parent's chain has it already.
     #[must_use]
-    pub fn ended(&self, child: &Shared, ending: Option<Ending>, hold: bool) -> bool {
+    pub fn ended(
+        &self,
+        child: &Shared,
+        ending: Option<Ending>,
+        hold: bool,
+        (event, is_told): (Option<EventRef>, bool),
+    ) -> bool {
         let mut inner = self.lock();
         let Some(number) = inner.numbers.get(&child.id()).copied() else { return false };
         let held = hold && !inner.closed;
@@ -120,7 +138,7 @@ impl Family {
         {
             let end = ChildEnd { child: child.id_text().to_owned(), name: child.name().to_owned(), ending };
             // The receiver lives as long as self.
-            drop(self.ends.0.try_send(end));
+            drop(self.ends.0.try_send(Death { end, event, is_told }));
         }
         if held {
             inner.stand(number, Standing::Held);
@@ -172,7 +190,7 @@ impl Family {
     }
 
     /// The next death that has not been told; nothing once the parent ends.
-    pub fn next_end(&self) -> impl Future<Output = Option<ChildEnd>> + Send + use<> {
+    pub fn next_end(&self) -> impl Future<Output = Option<Death>> + Send + use<> {
         let ends = self.ends.1.clone();
         async move { ends.recv().await.ok() }
     }

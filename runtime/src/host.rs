@@ -20,6 +20,7 @@ use crate::chain::EventRef;
 use crate::children;
 use crate::core::Core;
 use crate::executor::{self, Signal, Task};
+use crate::family::Death;
 use crate::plugins::Plugin;
 use crate::record::{Fault, Noted};
 
@@ -31,6 +32,11 @@ pub const SERVICES: [(&str, u32); 5] =
 #[must_use]
 pub fn offers(id: &str, minimum_minor: u32) -> bool {
     SERVICES.iter().any(|(known, minor)| *known == id && *minor >= minimum_minor)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is whole at every point a panic could happen.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tasks that a plugin spawned, until they end.
@@ -86,6 +92,8 @@ pub struct ActorHost {
     // For each export the plugin calls: index among the linked exports.
     calls: Vec<Option<u32>>,
     tasks: Arc<Tasks>,
+    // The death that the plugin was told of last, until it has told the actor.
+    news: Arc<Mutex<Option<Death>>>,
 }
 
 impl ActorHost {
@@ -98,6 +106,7 @@ impl ActorHost {
             handler_type: handler_type.to_owned(),
             calls,
             tasks: Arc::default(),
+            news: Arc::default(),
         }
     }
 
@@ -272,12 +281,23 @@ impl HostSide for ActorHost {
     }
 
     fn post(&self, message: Message<'_>, first: bool) -> impl Future<Output = Answer> + Send + 'static {
-        let (actor, incoming) = (Arc::clone(&self.actor), self.incoming(message));
+        let (actor, mut incoming) = (Arc::clone(&self.actor), self.incoming(message));
+        // What a plugin posts when it was told of a death is about that.
+        let news = first.then(|| Arc::clone(&self.news));
+        let death = news.as_ref().and_then(|news| lock(news).clone());
+        if let (Ok(incoming), Some(death)) = (&mut incoming, &death) {
+            incoming.cause = incoming.cause.or(death.event);
+        }
         async move {
-            match incoming {
-                Ok(incoming) => Self::done(actor.post(incoming, first).await),
-                Err(answer) => answer,
+            let posted = match incoming {
+                Ok(_) if death.is_some_and(|death| death.is_told) => Ok(()),
+                Ok(incoming) => actor.post(incoming, first).await,
+                Err(answer) => return answer,
+            };
+            if let (Some(news), Ok(())) = (news, &posted) {
+                *lock(&news) = None;
             }
+            Self::done(posted)
         }
     }
 
@@ -344,8 +364,12 @@ impl HostSide for ActorHost {
     }
 
     fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static {
-        let next = self.actor.family().next_end();
-        async move { next.await.ok_or_else(|| "the actor is ending".to_owned()) }
+        let (next, news) = (self.actor.family().next_end(), Arc::clone(&self.news));
+        async move {
+            let death = next.await.ok_or("the actor is ending")?;
+            *lock(&news) = Some(death.clone());
+            Ok(death.end)
+        }
     }
 
     fn fail(&self, reason: String) {

@@ -16,7 +16,7 @@ use theater_plugin_api::{FailureKind, uuid_text};
 
 use super::{Beginning, Core, StartFailure, Under, handler_error};
 use crate::actor::{Actor, BY_ITSELF, BY_PROGRAM, End, Origin, Settings, Shared, TO_RESTART, detach};
-use crate::chain::{Id, NewEvent};
+use crate::chain::{EventRef, Id, NewEvent};
 use crate::error::{ActorProblem, Error, HandlerProblem, chain_of};
 use crate::executor;
 use crate::linker::Attached;
@@ -42,10 +42,32 @@ pub struct Resumed {
 enum Fate {
     /// It goes on.
     Goes,
-    /// It ended, and its parent has not said what becomes of it.
-    Held(End),
+    /// It ended, and its parent has not said what becomes of it; whether the parent was told.
+    Held { end: End, event: EventRef, is_told: bool },
     /// It ended.
     Over,
+}
+
+/// The last end of each actor, by sequence, and whether its parent's chain tells of it.
+#[derive(Default)]
+struct Deaths(HashMap<Id, (u64, bool)>);
+
+impl Deaths {
+    fn see(&mut self, event: &verify::Event<'_>) {
+        let header = &event.header;
+        match Kind::from_number(header.kind) {
+            Some(Kind::Stopped | Kind::Failed) => {
+                self.0.insert(header.actor, (header.sequence, false));
+            }
+            Some(Kind::Queued) => {
+                let told = header.cause.and_then(|cause| self.0.get_mut(&cause.actor).map(|death| (cause, death)));
+                if let Some((cause, (sequence, is_told))) = told {
+                    *is_told |= *sequence == cause.sequence;
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// An actor that goes on, before anybody is told.
@@ -72,7 +94,11 @@ impl Core {
     /// The journal cannot be read, or is damaged.
     pub async fn resume(self: &Arc<Self>) -> Result<Resumed, Error> {
         let data = self.data().to_owned();
-        let contents = executor::blocking(move || verify::read(&data, |_| {})).await?;
+        let (contents, deaths) = executor::blocking(move || {
+            let mut deaths = Deaths::default();
+            verify::read(&data, |event| deaths.see(event)).map(|contents| (contents, deaths))
+        })
+        .await?;
         let mut ends: Vec<_> = contents.chains.into_iter().collect();
         ends.sort_by_key(|(_, end)| end.first);
         let parts = Arc::new(Parts::new(Arc::clone(&self.engines), self.data()));
@@ -80,7 +106,7 @@ impl Core {
         let mut chosen = Vec::new();
         let mut newest: HashMap<String, usize> = HashMap::new();
         for (id, end) in ends {
-            let (created, fate) = match self.fate(id, &end).await {
+            let (created, fate) = match self.fate(id, &end, &deaths).await {
                 Ok((_, Fate::Over)) => continue,
                 Ok(known) => known,
                 Err(error) => {
@@ -122,7 +148,7 @@ impl Core {
     }
 
     /// What the chain says of the actor, and what becomes of it.
-    async fn fate(self: &Arc<Self>, id: Id, end: &verify::End) -> Result<(Created, Fate), Error> {
+    async fn fate(self: &Arc<Self>, id: Id, end: &verify::End, deaths: &Deaths) -> Result<(Created, Fate), Error> {
         let setup = end.setups.last().copied();
         let (folder, newest) = (self.data().join("journal"), end.newest);
         let read = executor::blocking(move || {
@@ -134,6 +160,8 @@ impl Core {
         let wrong = |what: String| Error::Actor { name: end.name.clone(), what: ActorProblem::NotResumed(what) };
         let undecodable = |error| wrong(format!("its chain ({}) does not decode: {error}", uuid_text(&id)));
         let created: Created = decode(&setup.data).map_err(undecodable)?;
+        let event = EventRef { actor: id, sequence: last.header.sequence, hash: last.hash };
+        let is_told = deaths.0.get(&id).is_some_and(|(_, is_told)| *is_told);
         let again = setup.header.kind == Kind::Restarted as u8;
         let fate = match Kind::from_number(last.header.kind) {
             Some(Kind::Released) => Fate::Over,
@@ -142,7 +170,8 @@ impl Core {
                 match (reason.as_str(), &created.parent) {
                     (BY_PROGRAM, _) => Fate::Goes,
                     (BY_ITSELF | TO_RESTART, Some(_)) => {
-                        Fate::Held(End::Stopped { reason, data: data.map(|data| data.to_vec()) })
+                        let end = End::Stopped { reason, data: data.map(|data| data.to_vec()) };
+                        Fate::Held { end, event, is_told }
                     }
                     _ => Fate::Over,
                 }
@@ -154,8 +183,8 @@ impl Core {
                     _ if step == super::START && !again => Fate::Over,
                     None => Fate::Goes,
                     Some(_) => {
-                        let kind = FailureKind::Internal;
-                        Fate::Held(End::Failed { function: step, kind, reason: message })
+                        let end = End::Failed { function: step, kind: FailureKind::Internal, reason: message };
+                        Fate::Held { end, event, is_told }
                     }
                 }
             }
@@ -260,9 +289,9 @@ impl Core {
         let has_begun =
             init.is_empty() && calls.iter().any(|call| call.function == INIT && meets(&call.interface, ACTOR));
         let is_started = read.base.is_some() || has_begun;
-        if let Fate::Held(end) = fate {
+        if let Fate::Held { end, event, is_told } = fate {
             shared.take_over(waiting).map_err(refused)?;
-            shared.hold(end);
+            shared.hold(end, event, is_told);
             return Ok(None);
         }
         let undone = |failure: StartFailure| async move {

@@ -134,7 +134,6 @@ fn folder(sync: &str, kills: u64, chance: &mut Seeded, all: &mut Totals) {
     let known = Known::default();
     let mut running = Running::start(&data, &first);
     let mut ids = Vec::new();
-    let mut outstanding = 0;
     for _ in 0..kills {
         let addresses = Addresses::of(&running);
         if ids.is_empty() {
@@ -145,7 +144,7 @@ fn folder(sync: &str, kills: u64, chance: &mut Seeded, all: &mut Totals) {
         let span = Duration::from_micros(chance.below(200_000));
         let seeds: Vec<_> = (0..CHATTERS + 2).map(|_| chance.below(1 << 32)).collect();
         thread::scope(|scope| {
-            scope.spawn(|| visit(&known, addresses.hello, sync == "always", outstanding));
+            scope.spawn(|| visit(&known, addresses.hello, sync == "always"));
             for (address, seed) in addresses.chatters.iter().zip(&seeds) {
                 scope.spawn(|| order(&known, *address, &ids, *seed));
             }
@@ -155,7 +154,6 @@ fn folder(sync: &str, kills: u64, chance: &mut Seeded, all: &mut Totals) {
             known.ended.store(true, Ordering::SeqCst);
             running.wait();
         });
-        outstanding = 1;
         let resuming = Instant::now();
         running = Running::start(&data, &["--resume"]);
         running.address(CHATTERS + 1);
@@ -177,10 +175,9 @@ fn folder(sync: &str, kills: u64, chance: &mut Seeded, all: &mut Totals) {
 }
 
 /// Visits until the program is gone: each number is a larger one.
-fn visit(known: &Known, address: SocketAddr, is_kept: bool, outstanding: u64) {
-    let mut is_first = true;
+fn visit(known: &Known, address: SocketAddr, is_kept: bool) {
     while !known.is_over() {
-        known.visits.fetch_add(1, Ordering::SeqCst);
+        let visits = 1 + known.visits.fetch_add(1, Ordering::SeqCst);
         let Ok(response) = try_get(address, "/") else { return };
         let text = response.text();
         let Some(number) = text.trim_end_matches(".\n").rsplit(' ').next().and_then(|number| number.parse().ok())
@@ -191,10 +188,9 @@ fn visit(known: &Known, address: SocketAddr, is_kept: bool, outstanding: u64) {
             return;
         };
         let before = known.visitor.swap(number, Ordering::SeqCst);
-        if is_kept && (number <= before || number > before + 1 + outstanding && is_first) {
-            known.wrong(format!("visitor {number} came after visitor {before}"));
+        if number > visits || is_kept && number <= before {
+            known.wrong(format!("visitor {number} came after visitor {before}, of {visits}"));
         }
-        is_first = false;
     }
 }
 
