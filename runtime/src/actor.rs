@@ -129,6 +129,21 @@ pub struct Shared {
     ended: Signal,
     idle: AtomicU64,
     fault_lines: Flood,
+    repeats: Mutex<Vec<Repeat>>,
+    has_repeats: AtomicBool,
+}
+
+/// A call that a program before had queued for another actor's host call, which was cut off: that host call is made again,
+/// and what it asks for is this call, not another one.
+pub(crate) struct Repeat {
+    /// The call of the other actor.
+    pub(crate) cause: EventRef,
+    /// The sequence of the `queued` event.
+    pub(crate) sequence: u64,
+    /// How it ended, once it has.
+    pub(crate) outcome: Option<CallOutcome>,
+    /// Who waits for that, once it is asked for again.
+    pub(crate) reply: Option<executor::Sender<CallOutcome>>,
 }
 
 struct Record {
@@ -227,6 +242,17 @@ pub enum CallOutcome {
     Failed(String),
     /// The actor is stopping or has ended, or the call could not be recorded.
     Gone(String),
+}
+
+impl CallOutcome {
+    /// What a recorded outcome is for whoever called.
+    pub(crate) fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ok(values) => Self::Ok(values.into_vec()),
+            Outcome::Err(text) => Self::Err(text),
+            Outcome::Trap(text) | Outcome::Interrupted(text) => Self::Failed(text),
+        }
+    }
 }
 
 /// How an actor ended.
@@ -341,6 +367,8 @@ impl Shared {
             ended: Signal::default(),
             idle: AtomicU64::new(0),
             fault_lines: Flood::default(),
+            repeats: Mutex::default(),
+            has_repeats: AtomicBool::new(false),
             begun: Instant::now(),
         })
     }
@@ -574,7 +602,13 @@ impl Shared {
     pub async fn call(&self, incoming: Incoming) -> CallOutcome {
         let Some(permit) = self.place().await else { return self.gone() };
         let (reply, answer) = executor::bounded(1);
-        if let Err(outcome) = self.queue(incoming, permit, Some(reply)) {
+        let reply = match self.has_repeats.load(Ordering::Relaxed) {
+            true => self.not_repeated(incoming.cause, reply),
+            false => Some(reply),
+        };
+        if let Some(reply) = reply
+            && let Err(outcome) = self.queue(incoming, permit, Some(reply))
+        {
             return outcome;
         }
         answer.recv().await.unwrap_or_else(|_| self.gone())
@@ -871,6 +905,7 @@ impl Shared {
     /// Nothing more is taken in; what waits is answered.
     fn close(&self, record: &mut Record) {
         drop(self.mailbox.close());
+        lock(&self.repeats).clear();
         record.closed = true;
     }
 
@@ -913,6 +948,49 @@ impl Shared {
         }
         self.end.get_or_init(|| end);
         self.ended.set();
+    }
+
+    /// Calls that other actors may ask for again.
+    pub(crate) fn expect(&self, repeat: Repeat) {
+        lock(&self.repeats).push(repeat);
+        self.has_repeats.store(true, Ordering::Relaxed);
+    }
+
+    /// `reply` again, unless the call is one that is there already: then that one's end is what it gets.
+    fn not_repeated(
+        &self,
+        cause: Option<EventRef>,
+        reply: executor::Sender<CallOutcome>,
+    ) -> Option<executor::Sender<CallOutcome>> {
+        let mut repeats = lock(&self.repeats);
+        let place = repeats.iter().position(|repeat| Some(repeat.cause) == cause && repeat.reply.is_none());
+        let Some(repeat) = place.and_then(|place| repeats.get_mut(place).map(|repeat| (place, repeat))) else {
+            return Some(reply);
+        };
+        match repeat {
+            (place, Repeat { outcome: Some(outcome), .. }) => {
+                // Whoever asks waits still.
+                drop(reply.try_send(outcome.clone()));
+                repeats.remove(place);
+            }
+            (_, repeat) => repeat.reply = Some(reply),
+        }
+        None
+    }
+
+    /// A call has ended that may be asked for again.
+    fn repeat_ended(&self, sequence: u64, ended: &CallOutcome) {
+        let mut repeats = lock(&self.repeats);
+        let Some(place) = repeats.iter().position(|repeat| repeat.sequence == sequence) else { return };
+        let Some(repeat) = repeats.get_mut(place) else { return };
+        match repeat.reply.take() {
+            Some(reply) => {
+                // Who waited may be gone.
+                drop(reply.try_send(ended.clone()));
+                repeats.remove(place);
+            }
+            None => repeat.outcome = Some(ended.clone()),
+        }
     }
 
     /// Calls that a program before left wait again, in their order; the one that had begun goes first.
@@ -1300,7 +1378,7 @@ impl Actor {
         let room = self.shared.core.journal.room();
         // One that is to end does not wait for the disk.
         let (Either::First(()) | Either::Second(())) = executor::either(room, self.shared.interrupted.wait()).await;
-        let export = call.export;
+        let (export, sequence) = (call.export, call.queued.sequence);
         let mut outcome = self.run(call).await;
         if let Err(error) = self.shared.durable().await {
             outcome = outcome.and(Err(error));
@@ -1315,6 +1393,9 @@ impl Actor {
                 (answer, kind, reason)
             }
         };
+        if self.shared.has_repeats.load(Ordering::Relaxed) {
+            self.shared.repeat_ended(sequence, &answer);
+        }
         if let Some(reply) = reply {
             // Whoever asked may have gone.
             drop(reply.try_send(answer));
@@ -1324,19 +1405,16 @@ impl Actor {
 
     /// What an outcome is for whoever called, and why it ends the actor, if it does.
     fn meaning(&self, outcome: Outcome) -> (CallOutcome, Option<String>) {
-        match outcome {
-            Outcome::Ok(values) => (CallOutcome::Ok(values.into_vec()), None),
+        let reason = match &outcome {
+            Outcome::Ok(_) => None,
             Outcome::Err(text) => {
                 let fails = self.shared.settings.on_error == OnError::Fail;
-                let reason = fails.then(|| format!("it returned err: {text}"));
-                (CallOutcome::Err(text), reason)
+                fails.then(|| format!("it returned err: {text}"))
             }
             // What goes wrong because the actor is being stopped is no failure of its own.
-            Outcome::Trap(text) | Outcome::Interrupted(text) => {
-                let stopping = lock(&self.shared.stop).is_some();
-                (CallOutcome::Failed(text.clone()), (!stopping).then_some(text))
-            }
-        }
+            Outcome::Trap(text) | Outcome::Interrupted(text) => lock(&self.shared.stop).is_none().then(|| text.clone()),
+        };
+        (CallOutcome::of(outcome), reason)
     }
 
     /// Drops the instance, unless it is kept, so that the next call makes a new one.

@@ -88,6 +88,12 @@ impl Components {
         Ok(component)
     }
 
+    /// The component of that digest, if it was compiled for that engine before.
+    #[must_use]
+    pub fn known(&self, pooled: bool, digest: &str) -> Option<Arc<Component>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&(pooled, digest.to_owned())).cloned()
+    }
+
     /// The component with these bytes for this engine.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ use crate::wave;
 pub struct Describer {
     objects: Option<Objects>,
     chains: HashMap<Id, Functions>,
+    is_mute: bool,
 }
 
 #[derive(Default)]
@@ -43,11 +44,20 @@ impl Describer {
     /// A describer that finds WIT in these objects; without, values are shown as bytes.
     #[must_use]
     pub fn new(objects: Option<Objects>) -> Self {
-        Self { objects, chains: HashMap::new() }
+        Self { objects, chains: HashMap::new(), is_mute: false }
+    }
+
+    /// One for a reader who wants no text: it is all empty.
+    #[must_use]
+    pub(crate) fn mute() -> Self {
+        Self { objects: None, chains: HashMap::new(), is_mute: true }
     }
 
     /// The event as text. Events of one chain must come in order, from `created` on.
     pub fn describe(&mut self, event: &Event<'_>) -> Described {
+        if self.is_mute {
+            return Described { kind: String::new(), function: None, text: String::new() };
+        }
         if let Some(created) = created(event) {
             let functions = self.functions(&created);
             self.chains.insert(event.header.actor, functions);

@@ -217,6 +217,7 @@ pub(crate) fn resume(
 ) -> Result<Result<Left, Box<Difference>>, Error> {
     let options = Options::default();
     let mut replay = Replay::new(path, parts, &options);
+    replay.describer = Describer::mute();
     replay.begin(&setup.event())?;
     if let (Some(life), Some(snapshot)) = (&mut replay.life, base) {
         life.state = State::new(snapshot.state.as_ref().map(|state| Arc::new(state.to_vec())));
@@ -425,14 +426,7 @@ impl<'a> Replay<'a> {
     fn live(&mut self, event: &Event<'_>, created: Created, state: State) -> Result<(), Error> {
         let sequence = event.header.sequence;
         self.describer.describe(event);
-        let (path, bytes) = match &self.options.component {
-            Some(path) => {
-                let unreadable = |error| missing(sequence, format!("the component {}: {error}", path.display()));
-                (path.clone(), std::fs::read(path).map_err(unreadable)?)
-            }
-            None => (PathBuf::from(&created.setup.component), self.object(sequence, &created.setup.component)?),
-        };
-        let component = self.parts.components.get(&self.parts.engines.on_demand, false, &path, bytes)?;
+        let component = self.component(sequence, &created.setup.component)?;
         let pre = self.parts.linked(&component).map_err(|error| cannot(sequence, &format!("{error:#}")))?;
         self.life = Some(Life {
             component,
@@ -444,6 +438,21 @@ impl<'a> Replay<'a> {
             instance: None,
         });
         Ok(())
+    }
+
+    fn component(&self, sequence: u64, digest: &str) -> Result<Arc<Component>, Error> {
+        let Parts { engines, components, .. } = self.parts;
+        let get = |path: &Path, bytes| components.get(&engines.on_demand, false, path, bytes);
+        match &self.options.component {
+            Some(path) => {
+                let unreadable = |error| missing(sequence, format!("the component {}: {error}", path.display()));
+                get(path, std::fs::read(path).map_err(unreadable)?)
+            }
+            None => match components.known(false, digest) {
+                Some(known) => Ok(known),
+                None => get(Path::new(digest), self.object(sequence, digest)?),
+            },
+        }
     }
 
     fn object(&self, sequence: u64, digest: &str) -> Result<Vec<u8>, Error> {

@@ -231,8 +231,13 @@ impl Core {
         let (path, component) = match manifest.component.split_once("://") {
             _ if let Some(digest) = &manifest.kept => {
                 let path = manifest.component_path();
-                let bytes = self.objects.get(digest).map_err(|error| unreadable(error.to_string()))?;
-                let component = self.components.get(engine, pooled, &path, bytes)?;
+                let component = match self.components.known(pooled, digest) {
+                    Some(known) => known,
+                    None => {
+                        let bytes = self.objects.get(digest).map_err(|error| unreadable(error.to_string()))?;
+                        self.components.get(engine, pooled, &path, bytes)?
+                    }
+                };
                 (path, component)
             }
             Some((scheme, _)) => {

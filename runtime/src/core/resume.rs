@@ -15,14 +15,16 @@ use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::{FailureKind, uuid_text};
 
 use super::{Beginning, Core, StartFailure, Under, handler_error};
-use crate::actor::{Actor, BY_ITSELF, BY_PROGRAM, End, Origin, Settings, Shared, TO_RESTART, detach};
+use crate::actor::{
+    Actor, BY_ITSELF, BY_PROGRAM, CallOutcome, End, Origin, Repeat, Settings, Shared, TO_RESTART, detach,
+};
 use crate::chain::{EventRef, Id, NewEvent};
 use crate::error::{ActorProblem, Error, HandlerProblem, chain_of};
 use crate::executor;
 use crate::linker::Attached;
 use crate::manifest::{ACTOR, INIT, Manifest};
 use crate::plugins::meets;
-use crate::record::{Created, Failed, Kind, Snapshot, Stopped};
+use crate::record::{Created, Failed, Kind, Outcome, Return, Snapshot, Stopped};
 use crate::replay::{self, Left, Parts, Past, Slot};
 use crate::segment::{self, Place};
 use crate::verify;
@@ -48,24 +50,60 @@ enum Fate {
     Over,
 }
 
-/// The last end of each actor, by sequence, and whether its parent's chain tells of it.
+/// What the order of all events tells, and no chain alone.
 #[derive(Default)]
-struct Deaths(HashMap<Id, (u64, bool)>);
+struct Between {
+    /// The last end of each actor, by sequence, and whether its parent's chain tells of it.
+    deaths: HashMap<Id, (u64, bool)>,
+    /// Of each actor, the calls that its newest host call queued, if that has not ended.
+    asked: HashMap<Id, Vec<Asked>>,
+    /// Whose they are, by the actor and the call.
+    askers: HashMap<(Id, u64), Id>,
+}
 
-impl Deaths {
+/// A call of an actor that another one's host call asked for.
+struct Asked {
+    cause: EventRef,
+    of: Id,
+    sequence: u64,
+    outcome: Option<Outcome>,
+}
+
+impl Between {
     fn see(&mut self, event: &verify::Event<'_>) {
         let header = &event.header;
         match Kind::from_number(header.kind) {
             Some(Kind::Stopped | Kind::Failed) => {
-                self.0.insert(header.actor, (header.sequence, false));
+                self.deaths.insert(header.actor, (header.sequence, false));
+                self.settled(header.actor);
             }
             Some(Kind::Queued) => {
-                let told = header.cause.and_then(|cause| self.0.get_mut(&cause.actor).map(|death| (cause, death)));
-                if let Some((cause, (sequence, is_told))) = told {
+                let Some(cause) = header.cause else { return };
+                if let Some((sequence, is_told)) = self.deaths.get_mut(&cause.actor) {
                     *is_told |= *sequence == cause.sequence;
+                }
+                let asked = Asked { cause, of: header.actor, sequence: header.sequence, outcome: None };
+                self.askers.insert((asked.of, asked.sequence), cause.actor);
+                self.asked.entry(cause.actor).or_default().push(asked);
+            }
+            Some(Kind::Host) => self.settled(header.actor),
+            Some(Kind::Return) => {
+                self.settled(header.actor);
+                let key = (header.actor, header.call.unwrap_or_default());
+                let asked = self.askers.get(&key).and_then(|asker| self.asked.get_mut(asker));
+                let asked = asked.and_then(|all| all.iter_mut().find(|asked| (asked.of, asked.sequence) == key));
+                if let (Some(asked), Some(data)) = (asked, event.data) {
+                    asked.outcome = decode::<Return>(data).ok().map(|returned| returned.outcome);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A host call of the actor has ended, and with it what it asked for.
+    fn settled(&mut self, actor: Id) {
+        for asked in self.asked.remove(&actor).unwrap_or_default() {
+            self.askers.remove(&(asked.of, asked.sequence));
         }
     }
 }
@@ -77,6 +115,8 @@ struct Revived {
     running: Option<(Actor, Arc<Vec<Attached>>)>,
     /// A child born behind this may be unknown to it.
     knows_until: Option<Place>,
+    /// Its calls that have not ended.
+    unended: Vec<u64>,
 }
 
 /// A chain, read as far as an actor goes on from it.
@@ -94,9 +134,9 @@ impl Core {
     /// The journal cannot be read, or is damaged.
     pub async fn resume(self: &Arc<Self>) -> Result<Resumed, Error> {
         let data = self.data().to_owned();
-        let (contents, deaths) = executor::blocking(move || {
-            let mut deaths = Deaths::default();
-            verify::read(&data, |event| deaths.see(event)).map(|contents| (contents, deaths))
+        let (contents, between) = executor::blocking(move || {
+            let mut between = Between::default();
+            verify::read(&data, |event| between.see(event)).map(|contents| (contents, between))
         })
         .await?;
         let mut ends: Vec<_> = contents.chains.into_iter().collect();
@@ -106,7 +146,7 @@ impl Core {
         let mut chosen = Vec::new();
         let mut newest: HashMap<String, usize> = HashMap::new();
         for (id, end) in ends {
-            let (created, fate) = match self.fate(id, &end, &deaths).await {
+            let (created, fate) = match self.fate(id, &end, &between).await {
                 Ok((_, Fate::Over)) => continue,
                 Ok(known) => known,
                 Err(error) => {
@@ -143,12 +183,13 @@ impl Core {
                 Err(error) => resumed.refused.push(error),
             }
         }
+        self.expect_repeats(&revived, between);
         self.tell_all(revived, &mut resumed).await;
         Ok(resumed)
     }
 
     /// What the chain says of the actor, and what becomes of it.
-    async fn fate(self: &Arc<Self>, id: Id, end: &verify::End, deaths: &Deaths) -> Result<(Created, Fate), Error> {
+    async fn fate(self: &Arc<Self>, id: Id, end: &verify::End, between: &Between) -> Result<(Created, Fate), Error> {
         let setup = end.setups.last().copied();
         let (folder, newest) = (self.data().join("journal"), end.newest);
         let read = executor::blocking(move || {
@@ -161,7 +202,7 @@ impl Core {
         let undecodable = |error| wrong(format!("its chain ({}) does not decode: {error}", uuid_text(&id)));
         let created: Created = decode(&setup.data).map_err(undecodable)?;
         let event = EventRef { actor: id, sequence: last.header.sequence, hash: last.hash };
-        let is_told = deaths.0.get(&id).is_some_and(|(_, is_told)| *is_told);
+        let is_told = between.deaths.get(&id).is_some_and(|(_, is_told)| *is_told);
         let again = setup.header.kind == Kind::Restarted as u8;
         let fate = match Kind::from_number(last.header.kind) {
             Some(Kind::Released) => Fate::Over,
@@ -235,6 +276,7 @@ impl Core {
         let beginning = Beginning::Resumed(end.chain, left.state.share());
         let shared = Shared::new(Arc::clone(self), settings, origin, beginning);
         let knows_until = (!left.waiting.is_empty()).then_some(read.last_host);
+        let unended = left.waiting.iter().map(|call| call.queued.sequence).collect();
         let revived = match self.adopt(&shared) {
             Ok(()) => {
                 self.registry.insert(&shared);
@@ -243,7 +285,7 @@ impl Core {
             Err(error) => Err(error),
         };
         match revived {
-            Ok(running) => Ok(Revived { shared, running, knows_until }),
+            Ok(running) => Ok(Revived { shared, running, knows_until, unended }),
             Err(error) => {
                 shared.give_up(chain_of(&error));
                 Err(error)
@@ -333,6 +375,19 @@ impl Core {
             shared.record(&NewEvent::plain(Kind::Swapped, &data))?;
         }
         Ok(())
+    }
+
+    /// A host call that was cut off is made again; what it had asked another actor for by then is not.
+    fn expect_repeats(&self, revived: &[Revived], mut between: Between) {
+        for actor in revived {
+            for asked in between.asked.remove(&actor.shared.id()).unwrap_or_default() {
+                let Asked { cause, of, sequence, outcome } = asked;
+                if let (true, Some(other)) = (actor.unended.contains(&cause.sequence), self.registry.get(of)) {
+                    let outcome = outcome.map(CallOutcome::of);
+                    other.expect(Repeat { cause, sequence, outcome, reply: None });
+                }
+            }
+        }
     }
 
     /// Tells the handlers of all actors that they are ready; then the actors run.

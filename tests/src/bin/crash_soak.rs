@@ -27,7 +27,7 @@ use theater_tests::talk::{TALK, ask, manifests, try_ask, try_post};
 use theater_tests::{HTTP, Running, Scratch, try_get};
 
 /// Kills of one data folder: a resume reads all of it.
-const OF_ONE_FOLDER: u64 = 100;
+const OF_ONE_FOLDER: u64 = 50;
 const CHATTERS: usize = 4;
 /// Messages that one order is for.
 const MESSAGES: u64 = 20;
@@ -217,7 +217,7 @@ fn grow(known: &Known, address: SocketAddr, seed: u64) {
     while !known.is_over() {
         let Ok(grown) = try_ask(address, "grow", json!({ "children": 1 })) else { return };
         let child = &grown["children"][0];
-        let end = ["crash", "exit", "echo"][chance.below(3) as usize];
+        let end = ["crash", "exit", "exit"][chance.below(3) as usize];
         let message = json!({ "child": child, "message": { "type": end, "payload": {} } });
         if try_ask(address, "tell", message).is_err() {
             return;

@@ -334,6 +334,38 @@ fn children_go_on_with_their_parent_but_not_those_that_ended() {
 }
 
 #[test]
+fn a_request_that_the_crash_cut_off_is_handled_once() {
+    let scratch = Scratch::new();
+    let worker = format!("[[handlers]]\ntype = \"message-server\"\n[[handlers]]\ntype = \"timing\"\n{ALWAYS}");
+    manifests(&scratch, &[("worker", &worker)]);
+    let timing = "[[handlers]]\ntype = \"timing\"\n";
+    let (running, at) = start(&scratch, &[("tree", &format!("{TALK}{SUPERVISE}{timing}{ALWAYS}"))]);
+    let child = ask(at[0], "grow", json!({ "children": 1 }))["children"][0].as_str().unwrap().to_owned();
+    let message = json!({ "type": "sleep", "payload": { "ms": 2_000 } });
+    tell(at[0], "ask", json!({ "child": child, "message": message }));
+    let data = running.data.clone();
+    wait_until("the request", || {
+        texts(&chain(&data, &child), "queued").iter().any(|text| text.contains("request from")).then_some(())
+    });
+    kill(running);
+    let mut running = resume(&data, &[]);
+    let label = "theater:simple/message-server-host/request";
+    let result = wait_until("the answer", || {
+        let events = chain(&data, "tree");
+        events
+            .iter()
+            .find(|event| event["function"] == label && event["type"] == "host")
+            .map(|event| event["text"].clone())
+    });
+    assert!(result.as_str().unwrap().contains("-> ok("), "{result}");
+    let message = json!({ "type": "report" });
+    let report = ask(running.address(0), "ask", json!({ "child": child, "message": message }));
+    assert_eq!(report["handled"], 2, "once, and this");
+    assert!(running.stop().0.success());
+    replays(&data);
+}
+
+#[test]
 fn a_child_that_its_parent_never_heard_of_is_not_there_twice() {
     let scratch = Scratch::new();
     let steps = format!(
