@@ -18,8 +18,10 @@ mod events;
 mod inspect;
 mod log;
 mod plugin;
+mod proof;
 mod replay;
 mod run;
+mod state;
 mod trace;
 mod validate;
 
@@ -93,6 +95,10 @@ enum Command {
     Trace(trace::Trace),
     /// Runs an actor's calls once more from its chain alone, and finds the first byte that differs
     Replay(replay::Replay),
+    /// Prints an actor's state, now or behind any of its events
+    State(state::State),
+    /// Checks a proof that an event is in a chain
+    VerifyProof(proof::VerifyProof),
     /// A command that a plugin answers, as `theater store ls`
     #[command(external_subcommand)]
     Plugins(Vec<OsString>),
@@ -125,6 +131,8 @@ pub fn main() -> ExitCode {
         Command::Chain(command) => command.run(&common),
         Command::Trace(command) => command.run(&common),
         Command::Replay(command) => command.run(&common),
+        Command::State(command) => command.run(&common),
+        Command::VerifyProof(command) => command.run(&common),
         Command::Plugins(words) => commands::run(&words, &common),
     };
     match done {

@@ -40,6 +40,7 @@ pub mod names;
 pub mod objects;
 pub mod plugins;
 pub mod pool;
+pub mod proof;
 pub mod record;
 pub mod registry;
 pub mod remove;

@@ -6,7 +6,7 @@
 //!
 //! Events are read one by one, so memory is that of one call and of the calls that wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -134,6 +134,7 @@ impl Parts {
 }
 
 /// An event of a chain that is resumed.
+#[derive(Clone)]
 pub(crate) struct Past {
     pub(crate) header: Header,
     pub(crate) hash: Hash,
@@ -202,6 +203,79 @@ pub(crate) struct PastCall {
     pub(crate) arguments: Bytes,
     /// The encoded result, of an export as plugins are told of it.
     pub(crate) result: Bytes,
+}
+
+/// The state of an actor behind event `at`, or at the end of its chain: that of the last snapshot before, and the calls behind
+/// it once more.
+///
+/// # Errors
+/// As [`replay`], and `J0005` when there is no such event; inside, the first thing that differs.
+pub fn state(
+    path: &Path,
+    actor: Id,
+    objects: &Path,
+    at: Option<u64>,
+) -> Result<Result<(u64, Option<Vec<u8>>), Box<Difference>>, Error> {
+    let parts = Parts::new(Arc::new(Engines::new(MEMORY)?), objects);
+    // The setup that counts at the base, and the newest one.
+    let (mut newest, mut setup, mut swapped, mut base) = (None, None, None, None);
+    let (mut past, mut waiting) = (Vec::new(), BTreeMap::new());
+    let mut failed = None;
+    verify::read(path, |event| {
+        let header = &event.header;
+        let sequence = header.sequence;
+        if header.actor != actor || at.is_some_and(|at| sequence > at) || failed.is_some() {
+            return;
+        }
+        let Some(data) = event.data else {
+            // Only what is behind the last snapshot is needed.
+            past.push(Err(cannot(sequence, DROPPED)));
+            newest = Some(sequence);
+            return;
+        };
+        newest = Some(sequence);
+        let event = || Past { header: header.clone(), hash: event.hash, data: data.to_vec() };
+        match Kind::from_number(header.kind) {
+            Some(Kind::Created | Kind::Restarted) => {
+                (setup, swapped, base) = (Some(event()), None, None);
+                past.clear();
+                return;
+            }
+            Some(Kind::Snapshot) => {
+                match decode::<Snapshot>(data) {
+                    Ok(snapshot) => base = Some(snapshot),
+                    Err(error) => failed = Some(cannot(sequence, &format!("its data does not decode: {error}"))),
+                }
+                past.clear();
+                setup = swapped.take().or(setup.take());
+                let waited = std::mem::take(&mut waiting);
+                let still = base.iter().flat_map(|base: &Snapshot| base.waiting.clone());
+                waiting =
+                    waited.into_iter().filter(|(queued, _)| still.clone().any(|still| still == *queued)).collect();
+                past.extend(waiting.values().map(|event: &Past| Ok(event.clone())));
+                return;
+            }
+            Some(Kind::Swapped) => swapped = Some(event()),
+            Some(Kind::Queued) => {
+                waiting.insert(sequence, event());
+            }
+            Some(Kind::Return) => {
+                waiting.remove(&header.call.unwrap_or(u64::MAX));
+            }
+            _ => {}
+        }
+        past.push(Ok(event()));
+    })?;
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
+    let missing =
+        || Error::NoSuchEvent { id: at.map_or_else(|| "0".to_owned(), |at| at.to_string()), path: path.to_owned() };
+    let newest = newest.filter(|newest| at.is_none_or(|at| at == *newest)).ok_or_else(missing)?;
+    let setup = setup.ok_or_else(|| cannot(0, "the chain does not begin with a start"))?;
+    let past = past.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let left = resume(path, &parts, &setup, base.as_ref(), &past)?;
+    Ok(left.map(|left| (newest, left.state.get().map(<[u8]>::to_vec))))
 }
 
 /// Replays `past`: what a chain has behind `base`, or behind the start that `setup` is.

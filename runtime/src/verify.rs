@@ -1,6 +1,6 @@
 //! Reading and verifying journals and exported chains. Nothing here writes, and nothing but the files is needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -205,6 +205,59 @@ impl Reading {
         end.chain.advance(event.hash);
         (end.newest, end.last, end.last_ms) = (place, header.kind, header.timestamp);
         Ok(())
+    }
+}
+
+/// How many of the newest events are kept at hand while causes are looked up: most stand right behind what they are caused by.
+const AT_HAND: usize = 100_000;
+
+/// As [`read`], and that each event's cause is the event that it names, where that one's chain is here.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_causes(path: &Path) -> Result<(Contents, u64), Error> {
+    let mut newest: HashMap<(Id, u64), Hash> = HashMap::with_capacity(AT_HAND);
+    let mut order: VecDeque<(Id, u64)> = VecDeque::with_capacity(AT_HAND);
+    // Those that are further away: looked up by a second pass.
+    let mut far: HashMap<(Id, u64), Vec<(Hash, (Id, u64))>> = HashMap::new();
+    let (mut wrong, mut checked) = (None, 0);
+    let contents = read(path, |event| {
+        let key = (event.header.actor, event.header.sequence);
+        if let Some(cause) = event.header.cause {
+            match newest.get(&(cause.actor, cause.sequence)) {
+                Some(hash) if *hash == cause.hash => checked += 1,
+                Some(_) => wrong = wrong.or(Some(key)),
+                None => far.entry((cause.actor, cause.sequence)).or_default().push((cause.hash, key)),
+            }
+        }
+        if order.len() == AT_HAND
+            && let Some(oldest) = order.pop_front()
+        {
+            newest.remove(&oldest);
+        }
+        order.push_back(key);
+        newest.insert(key, event.hash);
+    })?;
+    if !far.is_empty() && wrong.is_none() {
+        read(path, |event| {
+            for (hash, key) in far.remove(&(event.header.actor, event.header.sequence)).unwrap_or_default() {
+                if hash == event.hash {
+                    checked += 1;
+                } else {
+                    wrong = wrong.or(Some(key));
+                }
+            }
+        })?;
+    }
+    // What is left is of chains that are not here, or of events that are not there.
+    let nowhere = far.iter().find(|((actor, _), _)| contents.chains.contains_key(actor));
+    let wrong = wrong.or(nowhere.and_then(|(_, by)| by.first()).map(|(_, key)| *key));
+    match wrong {
+        None => Ok((contents, checked)),
+        Some(event) => {
+            let what = "the event that it names as its cause is not there, or is another one".to_owned();
+            Err(Error::Chain(Box::new(Finding { path: path.to_owned(), offset: None, event: Some(event), what })))
+        }
     }
 }
 

@@ -25,6 +25,7 @@ const EXAMPLES: &str = "Examples:
   theater chain verify counter --head HASH
   theater chain export counter --to counter.chain
   theater chain verify counter.chain
+  theater chain prove counter 120 --to counter.proof
   theater chain rm counter && theater chain gc";
 
 /// Lists, shows, verifies, exports and removes chains.
@@ -45,6 +46,16 @@ pub enum ChainCommand {
         /// The hash the newest event must have: proves that nothing was cut off
         #[arg(long, value_name = "HASH")]
         head: Option<String>,
+    },
+    /// Writes a proof that an event is in a chain with the newest event's hash, for `theater verify-proof`
+    Prove {
+        /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+        chain: String,
+        /// The event
+        sequence: u64,
+        /// The file [default: <id>-<sequence>.proof]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
     },
     /// Writes a chain to a file of its own
     Export {
@@ -71,6 +82,7 @@ impl ChainCommand {
             Self::List => list(common, &data)?,
             Self::Show { chain } => show(common, &data, &chain)?,
             Self::Verify { chain, head } => return verify(common, &data, chain.as_deref(), head.as_deref()),
+            Self::Prove { chain, sequence, to } => super::proof::prove(common, &data, &chain, sequence, to)?,
             Self::Export { chain, to } => export(common, &data, &chain, to)?,
             Self::Rm { chain } => rm(common, &data, &chain)?,
             Self::Gc => gc(common, &data)?,
@@ -121,7 +133,7 @@ fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
 
 fn verify(common: &Common, data: &Path, chain: Option<&str>, head: Option<&str>) -> Done {
     let (path, wanted) = chain.map_or_else(|| (data.to_owned(), None), |chain| source(data, chain));
-    let contents = verify::read(&path, |_| {})?;
+    let (contents, causes) = verify::read_with_causes(&path)?;
     let chosen: Vec<_> = match &wanted {
         None => contents.chains.iter().map(|(id, end)| (*id, end)).collect(),
         Some(wanted) => {
@@ -136,6 +148,10 @@ fn verify(common: &Common, data: &Path, chain: Option<&str>, head: Option<&str>)
         let object =
             json!({"id": uuid_text(&id), "name": end.name, "events": end.chain.len(), "head": hex(&end.chain.head())});
         common.say(&object, || verify::sentence(&id, end));
+    }
+    if causes > 0 && wanted.is_none() {
+        let object = json!({"event": "causes", "checked": causes});
+        common.say(&object, || format!("{causes} causes between the chains are what they say"));
     }
     if let Some((path, offset)) = contents.torn {
         let text = format!(

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 use theater_plugin_api::uuid_text;
 use theater_runtime::describe::Described;
+use theater_runtime::error::Error;
 use theater_runtime::replay::{Difference, Options, Report, replay};
 use theater_runtime::verify;
 
@@ -41,11 +42,7 @@ impl Replay {
     /// Runs the command.
     pub fn run(self, common: &Common) -> Done {
         let data = common.data();
-        let (path, wanted) = source(&data, &self.chain);
-        let actor = match wanted {
-            Some(wanted) => find(&path, &wanted)?,
-            None => only_one(&path, &self.chain)?,
-        };
+        let (path, actor) = one(&data, &self.chain)?;
         let options = Options { component: self.component, until: self.until, fresh: self.fresh };
         let report = replay(&path, actor, &data, &options)?;
         let id = uuid_text(&actor);
@@ -62,18 +59,31 @@ impl Replay {
             "id": id, "calls": report.calls, "same": false, "sequence": difference.sequence, "what": difference.what,
             "call": difference.call.0, "recorded": text(&difference.recorded), "replayed": text(&difference.replayed),
         });
-        common.say(&object, || differs(&id, &report, difference));
+        common.say(&object, || differs(&id, report.calls, difference));
         Ok(ExitCode::FAILURE)
     }
 }
 
+/// The chain that is meant: the file it is in, and whose it is.
+///
+/// # Errors
+/// `J0003`, and those of reading.
+pub fn one(data: &Path, chain: &str) -> Result<(PathBuf, [u8; 16]), Error> {
+    let (path, wanted) = source(data, chain);
+    let actor = match wanted {
+        Some(wanted) => find(&path, &wanted)?,
+        None => only_one(&path, chain)?,
+    };
+    Ok((path, actor))
+}
+
 /// The one chain of an exported file.
-fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], theater_runtime::error::Error> {
+fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
     let contents = verify::read(path, |_| {})?;
     let mut ids = contents.chains.keys();
     match (ids.next(), ids.next()) {
         (Some(id), None) => Ok(*id),
-        _ => Err(theater_runtime::error::Error::NoSuchChain { id: chain.to_owned(), path: path.to_owned() }),
+        _ => Err(Error::NoSuchChain { id: chain.to_owned(), path: path.to_owned() }),
     }
 }
 
@@ -89,7 +99,7 @@ fn same(id: &str, report: &Report) -> String {
     text
 }
 
-fn differs(id: &str, report: &Report, difference: &Difference) -> String {
+pub fn differs(id: &str, calls: u64, difference: &Difference) -> String {
     let shown = |described: Option<&Described>| match described {
         Some(described) => {
             let function = described.function.as_ref().map(|function| format!(" {function}")).unwrap_or_default();
@@ -101,7 +111,7 @@ fn differs(id: &str, report: &Report, difference: &Difference) -> String {
     format!(
         "{id}: event {sequence} differs: {what}; the calls before it are the same: {}\n  call     {call} {}\n  recorded \
          {sequence} {}\n  replayed {sequence} {}",
-        report.calls,
+        calls,
         shown(Some(described)),
         shown(recorded.as_ref()),
         shown(replayed.as_ref())

@@ -5,6 +5,7 @@ mod acme;
 mod bad_plugins;
 mod framework;
 mod guests;
+mod history;
 mod http;
 mod journal;
 mod machine;

@@ -14,7 +14,7 @@ use theater_tests::{HTTP, Running, Scratch, component, get, json_lines, manifest
 
 /// An event, to be recorded again.
 #[derive(Clone)]
-struct Recorded {
+pub struct Recorded {
     kind: Kind,
     function: Option<u32>,
     cause: Option<EventRef>,
@@ -38,9 +38,12 @@ fn thrown(scratch: &Scratch) -> (std::path::PathBuf, Id) {
 }
 
 /// A chain as its events after a change, with hashes that fit: what somebody would write who changes the past.
-fn forged(data: &Path, actor: Id, change: impl FnOnce(&mut Vec<Recorded>)) -> Vec<u8> {
+pub fn forged(data: &Path, actor: Id, change: impl FnOnce(&mut Vec<Recorded>)) -> Vec<u8> {
     let mut events = Vec::new();
     verify::read(data, |event| {
+        if event.header.actor != actor {
+            return;
+        }
         let Header { kind, function, cause, call, sequence, .. } = event.header;
         let kind = Kind::from_number(kind).unwrap();
         events.push(Recorded { kind, function, cause, call, sequence, data: event.data.unwrap().to_vec() });

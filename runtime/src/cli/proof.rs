@@ -1,0 +1,79 @@
+//! `theater chain prove` and `theater verify-proof`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use theater_plugin_api::uuid_text;
+use theater_runtime::chain::hex;
+use theater_runtime::describe::Describer;
+use theater_runtime::error::Error;
+use theater_runtime::proof;
+use theater_runtime::verify::Finding;
+
+use super::replay::one;
+use super::{Common, Done};
+
+const EXAMPLES: &str = "Examples:
+  theater chain prove counter 120 --to counter.proof
+  theater verify-proof counter.proof
+  theater verify-proof counter.proof --head HASH";
+
+/// Checks a proof that an event is in a chain; needs nothing but the file. Exit code 1 when it proves nothing.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct VerifyProof {
+    /// What `theater chain prove` wrote
+    file: PathBuf,
+    /// The hash that the chain's newest event is known to have: without it, compare the one that is printed
+    #[arg(long, value_name = "HASH")]
+    head: Option<String>,
+}
+
+/// Writes a proof.
+///
+/// # Errors
+/// Those of reading, and of the file.
+pub fn prove(common: &Common, data: &Path, chain: &str, sequence: u64, to: Option<PathBuf>) -> Result<(), Error> {
+    let (path, actor) = one(data, chain)?;
+    let bytes = proof::prove(&path, actor, sequence)?;
+    let id = uuid_text(&actor);
+    let to = to.unwrap_or_else(|| PathBuf::from(format!("{id}-{sequence}.proof")));
+    std::fs::write(&to, &bytes).map_err(|source| Error::ChainRead { path: to.clone(), source })?;
+    let head = hex(&proof::check(&to, &bytes)?.head);
+    let object =
+        json!({"id": id, "sequence": sequence, "head": head, "path": to.display().to_string(), "bytes": bytes.len()});
+    common.say(&object, || {
+        format!("{}: {} bytes, event {sequence} of {id} under the head {head}", to.display(), bytes.len())
+    });
+    Ok(())
+}
+
+impl VerifyProof {
+    /// Runs the command.
+    pub fn run(self, common: &Common) -> Done {
+        let bytes = std::fs::read(&self.file).map_err(|source| Error::ChainRead { path: self.file.clone(), source })?;
+        let proven = proof::check(&self.file, &bytes)?;
+        let head = hex(&proven.head);
+        if let Some(known) = &self.head
+            && (known.len() < 16 || !head.starts_with(&known.to_ascii_lowercase()))
+        {
+            let what = format!("it is a proof for a chain with the head {head}, not {known}");
+            return Err(Error::Chain(Box::new(Finding { path: self.file, offset: None, event: None, what })));
+        }
+        let described = Describer::new(None).describe(&proven.event());
+        let (id, sequence) = (uuid_text(&proven.header.actor), proven.header.sequence);
+        let object = json!({
+            "id": id, "sequence": sequence, "hash": hex(&proven.hash), "type": described.kind, "text": described.text,
+            "head": head, "head_sequence": proven.head_sequence,
+        });
+        common.say(&object, || {
+            format!(
+                "event {sequence} of {id} ({} {}) is in the chain whose event {} has the hash {head}",
+                described.kind, described.text, proven.head_sequence
+            )
+        });
+        Ok(ExitCode::SUCCESS)
+    }
+}

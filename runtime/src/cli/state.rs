@@ -1,0 +1,58 @@
+//! `theater state`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+use theater_plugin_api::uuid_text;
+use theater_runtime::chain::hex;
+use theater_runtime::error::{ActorProblem, Error};
+use theater_runtime::replay;
+
+use super::replay::one;
+use super::{Common, Done};
+
+const EXAMPLES: &str = "Examples:
+  theater state counter
+  theater state counter --at 120
+  theater state counter.chain --at 120 > state.json";
+
+/// Prints an actor's state as its chain has it: bytes as they are, or an object with -o json.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct State {
+    /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+    chain: String,
+    /// The event behind which the state is wanted [default: the newest]
+    #[arg(long, value_name = "SEQUENCE")]
+    at: Option<u64>,
+}
+
+impl State {
+    /// Runs the command.
+    pub fn run(self, common: &Common) -> Done {
+        let data = common.data();
+        let (path, actor) = one(&data, &self.chain)?;
+        let id = uuid_text(&actor);
+        let found = replay::state(&path, actor, &data, self.at)?;
+        let (sequence, state) = found.map_err(|difference| Error::Actor {
+            name: id.clone(),
+            what: ActorProblem::NotResumed(format!(
+                "its calls do not give again what they gave: event {}, {}",
+                difference.sequence, difference.what
+            )),
+        })?;
+        if common.is_json() {
+            let text = state.as_deref().and_then(|state| std::str::from_utf8(state).ok());
+            let hex = state.as_deref().filter(|_| text.is_none()).map(hex);
+            let object = json!({"id": id, "sequence": sequence, "bytes": state.as_ref().map(Vec::len), "state": text, "state_hex": hex});
+            super::print_line(&object.to_string());
+        } else if let Some(state) = state {
+            // A reader that went away wants no more.
+            let mut out = std::io::stdout().lock();
+            drop(out.write_all(&state).and_then(|()| out.flush()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
