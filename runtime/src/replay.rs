@@ -357,7 +357,7 @@ struct Waiting {
     interface: String,
     function: String,
     params: Bytes,
-    described: Described,
+    event: Past,
     /// Where it stands among the calls, when they are wanted.
     place: usize,
 }
@@ -430,7 +430,6 @@ impl<'a> Replay<'a> {
             }
             Some(Kind::Queued) => {
                 let queued: Queued = data_of(event)?;
-                let described = self.describer.describe(event);
                 let FunctionRecord { interface, function, .. } = self.function(event)?;
                 let place = self.calls.as_ref().map_or(0, Vec::len);
                 if let Some(calls) = &mut self.calls {
@@ -440,8 +439,10 @@ impl<'a> Replay<'a> {
                 }
                 let (cause, params) = (header.cause, queued.params);
                 let queued = EventRef { actor: header.actor, sequence: header.sequence, hash: event.hash };
+                let data = event.data.unwrap_or_default().to_vec();
+                let event = Past { header: header.clone(), hash: event.hash, data };
                 self.waiting
-                    .insert(header.sequence, Waiting { queued, cause, interface, function, params, described, place });
+                    .insert(header.sequence, Waiting { queued, cause, interface, function, params, event, place });
             }
             Some(Kind::Intent) => {
                 let arguments = event.data.ok_or_else(|| cannot(header.sequence, DROPPED))?.to_vec();
@@ -604,7 +605,8 @@ impl<'a> Replay<'a> {
         };
         let ran = self.run(sequence, call, &waiting, interrupted)?;
         if let Some(differs) = ran.differs {
-            self.report.difference = Some(self.host_difference(&event.header, (call, waiting.described), differs));
+            let waiting = self.describer.describe(&waiting.event.event());
+            self.report.difference = Some(self.host_difference(&event.header, (call, waiting), differs));
             return Ok(());
         }
         let change = match (&ran.outcome, ran.state, &self.life) {
@@ -629,7 +631,7 @@ impl<'a> Replay<'a> {
             self.report.difference = Some(Difference {
                 sequence,
                 what: what.to_owned(),
-                call: (call, waiting.described),
+                call: (call, self.describer.describe(&waiting.event.event())),
                 recorded: Some(recorded),
                 replayed: Some(replayed),
             });
@@ -659,7 +661,8 @@ impl<'a> Replay<'a> {
         };
         let ran = self.run(header.sequence, call, &waiting, true)?;
         if let Some(differs) = ran.differs {
-            self.report.difference = Some(self.host_difference(&header, (call, waiting.described.clone()), differs));
+            let waiting = self.describer.describe(&waiting.event.event());
+            self.report.difference = Some(self.host_difference(&header, (call, waiting), differs));
         }
         self.waiting.insert(call, waiting);
         Ok(())
@@ -700,7 +703,7 @@ impl<'a> Replay<'a> {
         self.report.difference = Some(Difference {
             sequence: intent.header.sequence,
             what: "the host call behind an intent is not the one that was intended".to_owned(),
-            call: (call, waiting.described),
+            call: (call, self.describer.describe(&waiting.event.event())),
             recorded: Some(recorded),
             replayed: Some(replayed),
         });

@@ -1,0 +1,204 @@
+//! Benches of the chain (PERFORMANCE.md): B7 (durable append), B10 (verify and replay).
+//!
+//! `cargo bench --workspace --bench chain`, or some rows: `-- "B7"`.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+
+use theater_plugin_api::Bytes;
+use theater_plugin_api::encoding::encode;
+use theater_runtime::actor::{CallOutcome, Incoming};
+use theater_runtime::chain::{Chain, INLINE, NewEvent, data_digest, event_hash};
+use theater_runtime::core::{Core, Options};
+use theater_runtime::executor::block_on;
+use theater_runtime::journal::{Journal, SEGMENT_SIZE, Sync};
+use theater_runtime::manifest::{Manifest, Values};
+use theater_runtime::record::Kind;
+use theater_runtime::replay::{self, replay};
+use theater_runtime::segment::{self, Frames};
+use theater_runtime::verify;
+use theater_tests::bench::{Only, Row, report, rounds, time};
+use theater_tests::{Scratch, build_folder, component};
+
+const SEND: &str = "theater:simple/message-server-client/handle-send";
+const DATA: [u8; 256] = [7; 256];
+
+fn main() -> ExitCode {
+    let only = Only::asked();
+    let rows = [grouped(&only), alone(&only), verified(&only), replayed(&only)];
+    report(&only, &rows.into_iter().flatten().collect::<Vec<_>>())
+}
+
+fn event() -> NewEvent<'static> {
+    NewEvent::plain(Kind::Host, &DATA)
+}
+
+fn journal(scratch: &Scratch) -> Journal {
+    Journal::open(&scratch.path().join("journal"), SEGMENT_SIZE).expect("a journal")
+}
+
+/// Bytes and groups of the one segment of a journal.
+fn written(scratch: &Scratch) -> (usize, u64) {
+    let (_, path) = segment::list(&scratch.path().join("journal")).expect("the journal").pop().expect("a segment");
+    let bytes = segment::read_all(&path).expect("the segment");
+    let mut frames = Frames::new(&bytes).expect("a segment");
+    while frames.next_frame().expect("it is whole").is_some() {}
+    (bytes.len(), frames.next_group() - 1)
+}
+
+/// Writes so many bytes in so many pieces, each flushed.
+fn flushed(path: &Path, bytes: usize, pieces: u64) {
+    let mut file: File = OpenOptions::new().create(true).append(true).open(path).expect("a file");
+    let piece = vec![7; bytes.div_ceil(pieces as usize)];
+    for _ in 0..pieces {
+        file.write_all(&piece).expect("it is written");
+        file.sync_data().expect("it is flushed");
+    }
+}
+
+/// 64 actors, each of which waits until its event is on the disk before it makes the next one.
+fn grouped(only: &Only) -> Option<Row> {
+    const ACTORS: u8 = 64;
+    const EACH: u32 = 50;
+    let name = "B7 durable append, 64 actors".to_owned();
+    if !only.has(&name) {
+        return None;
+    }
+    let rounds = rounds(only.quick, 7, || {
+        let scratch = Scratch::new();
+        let count = u32::from(ACTORS) * EACH;
+        let ours = {
+            let journal = journal(&scratch);
+            let ours = time(count, || {
+                thread::scope(|scope| {
+                    for actor in 0..ACTORS {
+                        let journal = &journal;
+                        scope.spawn(move || {
+                            let mut chain = Chain::new([actor; 16]);
+                            for _ in 0..EACH {
+                                journal.append(&mut chain, &event(), Sync::Batch).expect("the disk takes it");
+                                block_on(journal.written()).expect("the disk takes it");
+                            }
+                        });
+                    }
+                });
+            });
+            journal.close();
+            ours
+        };
+        let (bytes, groups) = written(&scratch);
+        let floor = time(count, || flushed(&scratch.path().join("floor"), bytes, groups));
+        (floor, ours)
+    });
+    Some(Row { name, rounds, must: 1.0 / 0.6, goal: 1.0 / 0.85 })
+}
+
+/// One actor whose every event is on the disk before the next.
+fn alone(only: &Only) -> Option<Row> {
+    const COUNT: u32 = 300;
+    let name = "B7 durable append, one actor".to_owned();
+    if !only.has(&name) {
+        return None;
+    }
+    let rounds = rounds(only.quick, 7, || {
+        let scratch = Scratch::new();
+        let ours = {
+            let journal = journal(&scratch);
+            let mut chain = Chain::new([1; 16]);
+            let ours = time(COUNT, || {
+                for _ in 0..COUNT {
+                    journal.append(&mut chain, &event(), Sync::Always).expect("the disk takes it");
+                    block_on(journal.written()).expect("the disk takes it");
+                }
+            });
+            journal.close();
+            ours
+        };
+        let (bytes, groups) = written(&scratch);
+        assert_eq!(groups, u64::from(COUNT));
+        let floor = time(COUNT, || flushed(&scratch.path().join("floor"), bytes, groups));
+        (floor, ours)
+    });
+    Some(Row { name, rounds, must: 1.25, goal: 1.1 })
+}
+
+/// Reads and checks a journal, beside the hashes of the same bytes alone.
+fn verified(only: &Only) -> Option<Row> {
+    const COUNT: u32 = 200_000;
+    let name = "B10 verify".to_owned();
+    if !only.has(&name) {
+        return None;
+    }
+    let scratch = Scratch::new();
+    let journal = journal(&scratch);
+    let mut chain = Chain::new([1; 16]);
+    for _ in 0..COUNT {
+        block_on(journal.room());
+        journal.append(&mut chain, &event(), Sync::None).expect("the disk takes it");
+    }
+    journal.close();
+    let mut headers = Vec::new();
+    verify::read(scratch.path(), |event| headers.push(event.header.bytes())).expect("it verifies");
+    assert!(DATA.len() > INLINE);
+    let rounds = rounds(only.quick, 7, || {
+        let mut sum = 0;
+        let floor = time(COUNT, || {
+            for header in &headers {
+                sum ^= data_digest(std::hint::black_box(&DATA))[0] ^ event_hash(std::hint::black_box(header))[0];
+            }
+        });
+        std::hint::black_box(sum);
+        let mut events = 0;
+        let ours = time(COUNT, || {
+            verify::read(scratch.path(), |_| events += 1).expect("it verifies");
+        });
+        assert_eq!(events, COUNT);
+        (floor, ours)
+    });
+    Some(Row { name, rounds, must: 1.0 / 0.6, goal: 1.0 / 0.85 })
+}
+
+/// Calls of a counter live, recorded, and once more from the chain.
+fn replayed(only: &Only) -> Option<Row> {
+    const COUNT: u32 = 20_000;
+    let name = "B10 replay, beside the live run".to_owned();
+    if !only.has(&name) {
+        return None;
+    }
+    let rounds = rounds(only.quick, 5, || {
+        let scratch = Scratch::new();
+        let text = format!(
+            "name = \"counter\"\ncomponent_path = {:?}\n[chain]\nsync = \"none\"\n[[handlers]]\ntype = \"message-server\"\n",
+            component("counter").display().to_string()
+        );
+        let path = scratch.write("counter.toml", text);
+        let manifest = Manifest::read(&path, &Values::new()).expect("the manifest");
+        let data = scratch.path().join("data");
+        let core = Core::open(Options::new(build_folder(), &data)).expect("a core");
+        let actor = block_on(core.start(&manifest)).expect("the counter starts");
+        let export = actor.export(SEND).expect("it takes messages");
+        let message = r#"{"type":"increment","action":"add","payload":{"by":2},"metadata":{}}"#;
+        let params = encode(&(Bytes::from(message),)).expect("bytes encode");
+        let live = time(COUNT, || {
+            for _ in 0..COUNT {
+                let incoming = Incoming { export, params: params.clone(), source: "bench".to_owned(), cause: None };
+                assert!(matches!(block_on(actor.call(incoming)), CallOutcome::Ok(_)));
+            }
+        });
+        let id = actor.id();
+        block_on(core.stop("program", core.grace(1_000)));
+        core.journal.close();
+        let mut calls = 0;
+        let again = time(COUNT, || {
+            let report = replay(&data, id, &data, &replay::Options::default()).expect("it replays");
+            assert!(report.difference.is_none());
+            calls = report.calls;
+        });
+        assert_eq!(calls, u64::from(COUNT) + 1);
+        (live, again)
+    });
+    Some(Row { name, rounds, must: 1.0, goal: 0.33 })
+}
