@@ -404,20 +404,22 @@ impl Writer {
             *self = Self::start(self.folder.clone(), self.segment_size, self.number + 1, self.group)?;
         }
         let places = batch.places.clone();
+        let events = batch.bytes.len();
         let commit = batch.seal(self.number, self.offset, self.group);
-        let behind = self.offset + batch.bytes.len() as u64;
+        // All of a group in one write: each one more is felt where the disk is waited for.
+        batch.bytes.extend_from_slice(&commit);
         let written = self
             .file
             .write_all_at(&batch.bytes, self.offset)
-            .and_then(|()| self.file.write_all_at(&commit, behind))
             .and_then(|()| if batch.sync { self.file.sync_data() } else { Ok(()) });
         match written {
             Ok(()) => {
-                self.offset = behind + commit.len() as u64;
+                self.offset += batch.bytes.len() as u64;
                 self.group += 1;
                 Ok(())
             }
             Err(error) => {
+                batch.bytes.truncate(events);
                 batch.places = places;
                 Err(error)
             }

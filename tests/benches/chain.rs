@@ -6,14 +6,14 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::thread;
+use std::sync::Arc;
 
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
 use theater_runtime::actor::{CallOutcome, Incoming};
 use theater_runtime::chain::{Chain, INLINE, NewEvent, data_digest, event_hash};
 use theater_runtime::core::{Core, Options};
-use theater_runtime::executor::block_on;
+use theater_runtime::executor::{self, block_on, spawn};
 use theater_runtime::journal::{Journal, SEGMENT_SIZE, Sync};
 use theater_runtime::manifest::{Manifest, Values};
 use theater_runtime::record::Kind;
@@ -28,6 +28,7 @@ const DATA: [u8; 256] = [7; 256];
 
 fn main() -> ExitCode {
     let only = Only::asked();
+    executor::init(std::thread::available_parallelism().map_or(2, usize::from));
     let rows = [grouped(&only), alone(&only), verified(&only), replayed(&only)];
     report(&only, &rows.into_iter().flatten().collect::<Vec<_>>())
 }
@@ -59,6 +60,14 @@ fn flushed(path: &Path, bytes: usize, pieces: u64) {
     }
 }
 
+/// An actor that waits until its event is on the disk before it makes the next one.
+async fn appended(journal: Arc<Journal>, mut chain: Chain, count: u32) {
+    for _ in 0..count {
+        journal.append(&mut chain, &event(), Sync::Always).expect("the disk takes it");
+        journal.written().await.expect("the disk takes it");
+    }
+}
+
 /// 64 actors, each of which waits until its event is on the disk before it makes the next one.
 fn grouped(only: &Only) -> Option<Row> {
     const ACTORS: u8 = 64;
@@ -71,20 +80,11 @@ fn grouped(only: &Only) -> Option<Row> {
         let scratch = Scratch::new();
         let count = u32::from(ACTORS) * EACH;
         let ours = {
-            let journal = journal(&scratch);
+            let journal = Arc::new(journal(&scratch));
             let ours = time(count, || {
-                thread::scope(|scope| {
-                    for actor in 0..ACTORS {
-                        let journal = &journal;
-                        scope.spawn(move || {
-                            let mut chain = Chain::new([actor; 16]);
-                            for _ in 0..EACH {
-                                journal.append(&mut chain, &event(), Sync::Batch).expect("the disk takes it");
-                                block_on(journal.written()).expect("the disk takes it");
-                            }
-                        });
-                    }
-                });
+                let appending = |actor| spawn(appended(Arc::clone(&journal), Chain::new([actor; 16]), EACH));
+                let actors: Vec<_> = (0..ACTORS).map(appending).collect();
+                actors.into_iter().for_each(block_on);
             });
             journal.close();
             ours
@@ -106,14 +106,8 @@ fn alone(only: &Only) -> Option<Row> {
     let rounds = rounds(only.quick, 7, || {
         let scratch = Scratch::new();
         let ours = {
-            let journal = journal(&scratch);
-            let mut chain = Chain::new([1; 16]);
-            let ours = time(COUNT, || {
-                for _ in 0..COUNT {
-                    journal.append(&mut chain, &event(), Sync::Always).expect("the disk takes it");
-                    block_on(journal.written()).expect("the disk takes it");
-                }
-            });
+            let journal = Arc::new(journal(&scratch));
+            let ours = time(COUNT, || block_on(spawn(appended(Arc::clone(&journal), Chain::new([1; 16]), COUNT))));
             journal.close();
             ours
         };
