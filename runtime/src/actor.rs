@@ -129,8 +129,15 @@ pub struct Shared {
     ended: Signal,
     idle: AtomicU64,
     fault_lines: Flood,
-    repeats: Mutex<Vec<Repeat>>,
-    has_repeats: AtomicBool,
+    repeats: Arc<Repeats>,
+}
+
+/// Calls that other actors may ask for again, in whichever life of this one.
+#[derive(Default)]
+struct Repeats {
+    all: Mutex<Vec<Repeat>>,
+    // Whether there ever was one: nearly no actor has any.
+    any: AtomicBool,
 }
 
 /// A call that a program before had queued for another actor's host call, which was cut off: that host call is made again,
@@ -276,6 +283,9 @@ pub enum End {
     },
 }
 
+/// Before the disk is asked again whether it has what was queued.
+const DISK: Duration = Duration::from_millis(100);
+
 /// Why a stop was asked for: by the actor itself.
 pub const BY_ITSELF: &str = "shutdown";
 /// Why a stop was asked for: the actor is started again.
@@ -335,6 +345,10 @@ impl Shared {
         let new_mailbox =
             || Arc::new(Mailbox::new(usize::try_from(settings.limits.mailbox_size).unwrap_or(usize::MAX)));
         let new_chain = |chain| Arc::new(Mutex::new(Record { chain, closed: false }));
+        let repeats = match &beginning {
+            Beginning::Again(before) => Arc::clone(&before.repeats),
+            Beginning::New | Beginning::Resumed(..) => Arc::default(),
+        };
         let (chain, mailbox, state) = match beginning {
             Beginning::New => (new_chain(Chain::new(settings.id)), new_mailbox(), origin.state.clone()),
             Beginning::Again(before) if before.mailbox.is_closed() => {
@@ -367,8 +381,7 @@ impl Shared {
             ended: Signal::default(),
             idle: AtomicU64::new(0),
             fault_lines: Flood::default(),
-            repeats: Mutex::default(),
-            has_repeats: AtomicBool::new(false),
+            repeats,
             begun: Instant::now(),
         })
     }
@@ -602,14 +615,17 @@ impl Shared {
     pub async fn call(&self, incoming: Incoming) -> CallOutcome {
         let Some(permit) = self.place().await else { return self.gone() };
         let (reply, answer) = executor::bounded(1);
-        let reply = match self.has_repeats.load(Ordering::Relaxed) {
+        let reply = match self.repeats.any.load(Ordering::Relaxed) {
             true => self.not_repeated(incoming.cause, reply),
             false => Some(reply),
         };
-        if let Some(reply) = reply
-            && let Err(outcome) = self.queue(incoming, permit, Some(reply))
-        {
-            return outcome;
+        match reply {
+            None => drop(permit),
+            Some(reply) => {
+                if let Err(outcome) = self.queue(incoming, permit, Some(reply)) {
+                    return outcome;
+                }
+            }
         }
         answer.recv().await.unwrap_or_else(|_| self.gone())
     }
@@ -631,7 +647,14 @@ impl Shared {
             let permit = self.place().await.ok_or_else(|| self.gone())?;
             self.queue(incoming, permit, None)?;
         }
-        self.durable().await.map_err(|error| CallOutcome::Gone(error.to_string()))
+        // It is in the mailbox, whatever the disk says now.
+        while let Err(error) = self.durable().await {
+            tracing::debug!(actor = self.short_id(), "a call that was queued is not on the disk yet: {error}");
+            if executor::timeout(DISK, self.ended.wait()).await.is_some() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until what was recorded is on the disk, where the manifest asks for it before anything leaves.
@@ -893,6 +916,10 @@ impl Shared {
             let held =
                 self.parent().is_some_and(|parent| parent.family().ended(self, ending, hold, (recorded.ok(), false)));
             if !held {
+                // Another program would ask the parent what becomes of it.
+                if quiet && self.parent().is_some() && end.is_held() {
+                    self.record_released(&mut record);
+                }
                 self.close(&mut record);
             }
             held
@@ -905,17 +932,17 @@ impl Shared {
     /// Nothing more is taken in; what waits is answered.
     fn close(&self, record: &mut Record) {
         drop(self.mailbox.close());
-        lock(&self.repeats).clear();
+        lock(&self.repeats.all).clear();
         record.closed = true;
     }
 
     /// A held actor is not started again, unless by another program.
     pub(crate) fn let_go(&self) {
         let mut record = lock(&self.chain);
-        if !self.core.stopped.is_set()
-            && let Err(error) = self.record_in(&mut record, &NewEvent::plain(Kind::Released, &[]))
-        {
-            tracing::error!(actor = self.short_id(), "that the actor is let go could not be recorded: {error}");
+        if self.core.stopped.is_set() {
+            self.turn_away_in(&mut record, true);
+        } else {
+            self.record_released(&mut record);
         }
         self.close(&mut record);
         drop(record);
@@ -950,10 +977,22 @@ impl Shared {
         self.ended.set();
     }
 
-    /// Calls that other actors may ask for again.
+    fn record_return(&self, export: u32, call: u64, event: &Return) -> Result<EventRef, JournalError> {
+        let data = encode(event).unwrap_or_default();
+        let function = self.linked.exports.get(export as usize).map(|export| export.function);
+        self.record(&NewEvent { function, call: Some(call), ..NewEvent::plain(Kind::Return, &data) })
+    }
+
+    fn record_released(&self, record: &mut Record) {
+        if let Err(error) = self.record_in(record, &NewEvent::plain(Kind::Released, &[])) {
+            tracing::error!(actor = self.short_id(), "that the actor is let go could not be recorded: {error}");
+        }
+    }
+
+    /// A call that other actors may ask for again.
     pub(crate) fn expect(&self, repeat: Repeat) {
-        lock(&self.repeats).push(repeat);
-        self.has_repeats.store(true, Ordering::Relaxed);
+        lock(&self.repeats.all).push(repeat);
+        self.repeats.any.store(true, Ordering::Relaxed);
     }
 
     /// `reply` again, unless the call is one that is there already: then that one's end is what it gets.
@@ -962,7 +1001,7 @@ impl Shared {
         cause: Option<EventRef>,
         reply: executor::Sender<CallOutcome>,
     ) -> Option<executor::Sender<CallOutcome>> {
-        let mut repeats = lock(&self.repeats);
+        let mut repeats = lock(&self.repeats.all);
         let place = repeats.iter().position(|repeat| Some(repeat.cause) == cause && repeat.reply.is_none());
         let Some(repeat) = place.and_then(|place| repeats.get_mut(place).map(|repeat| (place, repeat))) else {
             return Some(reply);
@@ -980,7 +1019,7 @@ impl Shared {
 
     /// A call has ended that may be asked for again.
     fn repeat_ended(&self, sequence: u64, ended: &CallOutcome) {
-        let mut repeats = lock(&self.repeats);
+        let mut repeats = lock(&self.repeats.all);
         let Some(place) = repeats.iter().position(|repeat| repeat.sequence == sequence) else { return };
         let Some(repeat) = repeats.get_mut(place) else { return };
         match repeat.reply.take() {
@@ -1026,28 +1065,43 @@ impl Shared {
     /// What waits is answered: nothing more will run. Who waits for an answer knows so, and its call is over; what nobody
     /// waits for runs if another program resumes the actor.
     fn turn_away(&self, end: &End) {
-        // Under the chain's lock, as messages are queued under it.
-        let mut record = lock(&self.chain);
-        let waiting = self.mailbox.close();
         let resumable = match end {
             End::Stopped { reason, .. } => reason == BY_PROGRAM,
             End::Failed { .. } => true,
         };
-        for call in waiting.iter().filter(|call| resumable && call.reply.is_some()) {
+        // Under the chain's lock, as messages are queued under it.
+        self.turn_away_in(&mut lock(&self.chain), resumable);
+    }
+
+    fn turn_away_in(&self, record: &mut Record, resumable: bool) {
+        let waiting = self.mailbox.close();
+        for call in waiting.iter().filter(|call| resumable && self.is_awaited(call)) {
             let outcome = Outcome::Interrupted("the actor ended before it began".to_owned());
             let data = encode(&Return { outcome, host_calls: 0, state: None }).unwrap_or_default();
             let function = self.linked.exports.get(call.export as usize).map(|export| export.function);
             let event = NewEvent { function, call: Some(call.queued.sequence), ..NewEvent::plain(Kind::Return, &data) };
-            if let Err(error) = self.record_in(&mut record, &event) {
+            if let Err(error) = self.record_in(record, &event) {
                 tracing::error!(actor = self.short_id(), "a call that did not run could not be recorded: {error}");
             }
         }
     }
 
+    /// Whether somebody waits for the end of a call.
+    fn is_awaited(&self, call: &Call) -> bool {
+        call.reply.is_some() || self.is_repeat_awaited(call.queued.sequence)
+    }
+
+    fn is_repeat_awaited(&self, sequence: u64) -> bool {
+        lock(&self.repeats.all).iter().any(|repeat| repeat.sequence == sequence && repeat.reply.is_some())
+    }
+
     /// Whether the running call, which is interrupted, runs again when the actor is resumed: nobody waits for its answer,
     /// and the program ends.
-    fn is_left_to_resume(&self, export: u32) -> bool {
-        self.core.stopped.is_set() && lock(&self.running).is_none() && export != self.linked.init as u32
+    fn is_left_to_resume(&self, export: u32, sequence: u64) -> bool {
+        self.core.stopped.is_set()
+            && lock(&self.running).is_none()
+            && !self.is_repeat_awaited(sequence)
+            && export != self.linked.init as u32
     }
 
     /// Whether the end of this life leaves calls waiting for the next one.
@@ -1168,6 +1222,8 @@ pub struct Actor {
     is_announced: bool,
     // From this sequence on a snapshot is due.
     snapshot_due: u64,
+    // Of a call whose end could not be recorded: export, sequence and host calls.
+    owed: Option<(u32, u64, u64)>,
 }
 
 struct Instance {
@@ -1208,6 +1264,7 @@ impl Actor {
             renewal: "start",
             is_announced: false,
             snapshot_due,
+            owed: None,
         }
     }
 
@@ -1234,7 +1291,8 @@ impl Actor {
     /// Keeps all that another life can begin with, once enough events are behind the last time.
     fn keep_snapshot(&mut self, newest: u64) {
         let settings = &self.shared.settings;
-        if newest < self.snapshot_due || settings.instance == InstanceMode::Kept {
+        let is_stopping = || lock(&self.shared.stop).is_some();
+        if newest < self.snapshot_due || settings.instance == InstanceMode::Kept || is_stopping() {
             return;
         }
         self.snapshot_due = newest.saturating_add(settings.snapshot_every);
@@ -1393,7 +1451,7 @@ impl Actor {
                 (answer, kind, reason)
             }
         };
-        if self.shared.has_repeats.load(Ordering::Relaxed) {
+        if self.shared.repeats.any.load(Ordering::Relaxed) {
             self.shared.repeat_ended(sequence, &answer);
         }
         if let Some(reply) = reply {
@@ -1435,6 +1493,11 @@ impl Actor {
     /// When the end of the call cannot be recorded: then the state is still the old one, and the instance is gone.
     async fn run(&mut self, call: Call) -> Result<(Outcome, FailureKind), JournalError> {
         let (export, queued) = (call.export, call.queued);
+        if let Some((export, sequence, host_calls)) = self.owed {
+            let outcome = Outcome::Interrupted("its end could not be recorded".to_owned());
+            self.shared.record_return(export, sequence, &Return { outcome, host_calls, state: None })?;
+            self.owed = None;
+        }
         *lock(&self.shared.calling) = Some(queued);
         let ran = self.attempt(call).await;
         *lock(&self.shared.calling) = None;
@@ -1451,19 +1514,17 @@ impl Actor {
             Outcome::Ok(_) => {}
         }
         if let Outcome::Interrupted(_) = ran.outcome
-            && self.shared.is_left_to_resume(export)
+            && self.shared.is_left_to_resume(export, queued.sequence)
         {
             return Ok((ran.outcome, ran.kind));
         }
         let digest = change.as_ref().map(Change::digest);
         let event = Return { outcome: ran.outcome, host_calls: ran.host_calls, state: digest };
-        let data = encode(&event).unwrap_or_default();
-        let function = self.shared.linked.exports.get(export as usize).map(|export| export.function);
-        let returned = NewEvent { function, call: Some(queued.sequence), ..NewEvent::plain(Kind::Return, &data) };
-        let returned = match self.shared.record(&returned) {
+        let returned = match self.shared.record_return(export, queued.sequence, &event) {
             Ok(returned) => returned,
             Err(error) => {
                 self.drop_instance("failed call");
+                self.owed = Some((export, queued.sequence, event.host_calls));
                 return Err(error);
             }
         };

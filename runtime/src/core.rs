@@ -471,7 +471,14 @@ impl Core {
     }
 
     async fn bring_up_or_undo(self: &Arc<Self>, shared: &Arc<Shared>, quiet: bool) -> Result<(), Error> {
-        let Err(failed) = self.bring_up(shared).await else { return Ok(()) };
+        match self.bring_up(shared).await {
+            Ok(()) => Ok(()),
+            Err(failed) => self.undo(shared, failed, quiet).await,
+        }
+    }
+
+    /// Ends what a start has made.
+    async fn undo(self: &Arc<Self>, shared: &Arc<Shared>, failed: StartFailure, quiet: bool) -> Result<(), Error> {
         let StartFailure { error, kind, handlers } = failed;
         shared.cancelled().set();
         shared.end_family().await;

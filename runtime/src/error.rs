@@ -530,7 +530,7 @@ impl Error {
                 ActorProblem::InitShutdown => "A0003",
                 ActorProblem::ParentEnding(_) => "A0004",
                 ActorProblem::Failed { .. } => "A0005",
-                ActorProblem::NotResumed(_) => "A0006",
+                ActorProblem::NotResumed(_) => "A0007",
             },
             Self::NoSuchActor(_) => "A0006",
             Self::Command { .. } => "O0001",

@@ -223,24 +223,26 @@ impl Journal {
         if self.shared.folder.is_none() {
             return Ok(());
         }
-        let waiter = {
-            let mut queue = lock(&self.shared);
-            if queue.written == queue.appended {
-                return Ok(());
-            }
-            if let Some(failed) = &queue.failed {
-                return Err(failed.clone());
-            }
-            let (sender, receiver) = executor::bounded(1);
-            let until = queue.appended;
-            queue.waiters.push((until, sender));
-            queue.urgent = true;
-            self.shared.work.notify_one();
-            receiver
-        };
-        executor::turn(&waiter).await;
-        let failed = lock(&self.shared).failed.clone();
-        failed.map_or(Ok(()), Err)
+        let mut wanted = None;
+        loop {
+            let waiter = {
+                let mut queue = lock(&self.shared);
+                let until = *wanted.get_or_insert(queue.appended);
+                if queue.written >= until {
+                    return Ok(());
+                }
+                if let Some(failed) = &queue.failed {
+                    return Err(failed.clone());
+                }
+                let (sender, receiver) = executor::bounded(1);
+                queue.waiters.push((until, sender));
+                queue.urgent = true;
+                self.shared.work.notify_one();
+                receiver
+            };
+            // Written, or failed: look again either way.
+            executor::turn(&waiter).await;
+        }
     }
 
     /// An actor of a program before goes on: its next event follows the one at `newest`.

@@ -510,8 +510,9 @@ fn once_more(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> was
     }
     guest.context.change().host_call += 1;
     if !import.result.as_ref().is_some_and(Shape::has_string_error) {
-        record_data(guest, import, &owned_data(exchange, HostResult::Fault(IN_DOUBT.to_owned()))?)?;
-        return Err(format_err!("{}: {IN_DOUBT}", import.label));
+        let sentence = format!("{}: {IN_DOUBT}", import.label);
+        record_data(guest, import, &owned_data(exchange, HostResult::Fault(sentence.clone()))?)?;
+        return Err(format_err!("{sentence}"));
     }
     let mut bytes = vec![1];
     write_bytes(&mut bytes, IN_DOUBT.as_bytes());

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, ManifestProblem, Place, suggest};
 use crate::journal::Sync;
+use crate::plugins::meets;
 
 mod substitute;
 
@@ -316,6 +317,12 @@ pub fn read_permissions(path: &Path) -> Result<BTreeMap<String, Json>, Error> {
     let reader = Text { path, text: &text };
     let root = reader.parse()?;
     reader.permission_tables(root.get_ref())
+}
+
+/// Whether it is the export that starts an actor.
+#[must_use]
+pub fn is_init(interface: &str, function: &str) -> bool {
+    function == INIT && meets(interface, ACTOR)
 }
 
 /// The name of an interface as this program has it.

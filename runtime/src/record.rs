@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::{EncodingError, encode, encode_into};
 
+use crate::manifest::is_init;
+
 /// The type of an event, as its number in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -175,6 +177,14 @@ pub struct FunctionRecord {
     pub function: String,
     /// Which of the handlers offers it, for an import; none for an export.
     pub handler: Option<u32>,
+}
+
+impl FunctionRecord {
+    /// Whether it is the export that starts an actor.
+    #[must_use]
+    pub fn is_init(&self) -> bool {
+        self.handler.is_none() && is_init(&self.interface, &self.function)
+    }
 }
 
 /// Data of `instance`.

@@ -6,7 +6,7 @@
 //!
 //! Events are read one by one, so memory is that of one call and of the calls that wait.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::executor::block_on;
 use crate::limiter::Limiter;
 use crate::linker::{Define, Defined, OutOfTime, define};
-use crate::manifest::Limits;
+use crate::manifest::{Limits, is_init};
 use crate::objects::Objects;
 use crate::plugins::meets;
 use crate::record::{
@@ -170,7 +170,20 @@ pub(crate) struct LeftCall {
     pub(crate) begun: Option<Unfinished>,
 }
 
+impl LeftCall {
+    pub(crate) fn is_init(&self) -> bool {
+        is_init(&self.interface, &self.function)
+    }
+}
+
+impl PastCall {
+    pub(crate) fn is_init(&self) -> bool {
+        self.handler.is_none() && is_init(&self.interface, &self.function)
+    }
+}
+
 /// As far as a call had come.
+#[derive(Default)]
 pub(crate) struct Unfinished {
     /// Its host calls, oldest first.
     pub(crate) hosts: VecDeque<Recorded>,
@@ -217,68 +230,113 @@ pub fn state(
     at: Option<u64>,
 ) -> Result<Result<(u64, Option<Vec<u8>>), Box<Difference>>, Error> {
     let parts = Parts::new(Arc::new(Engines::new(MEMORY)?), objects);
-    // The setup that counts at the base, and the newest one.
-    let (mut newest, mut setup, mut swapped, mut base) = (None, None, None, None);
-    let (mut past, mut waiting) = (Vec::new(), BTreeMap::new());
+    let mut tail = Tail::default();
     let mut failed = None;
     verify::read(path, |event| {
-        let header = &event.header;
-        let sequence = header.sequence;
-        if header.actor != actor || at.is_some_and(|at| sequence > at) || failed.is_some() {
-            return;
+        let is_wanted = event.header.actor == actor && at.is_none_or(|at| event.header.sequence <= at);
+        if is_wanted && failed.is_none() {
+            failed = tail.see(event).err();
         }
-        let Some(data) = event.data else {
-            // Only what is behind the last snapshot is needed.
-            past.push(Err(cannot(sequence, DROPPED)));
-            newest = Some(sequence);
-            return;
-        };
-        newest = Some(sequence);
-        let event = || Past { header: header.clone(), hash: event.hash, data: data.to_vec() };
-        match Kind::from_number(header.kind) {
-            Some(Kind::Created | Kind::Restarted) => {
-                (setup, swapped, base) = (Some(event()), None, None);
-                past.clear();
-                return;
-            }
-            Some(Kind::Snapshot) => {
-                match decode::<Snapshot>(data) {
-                    Ok(snapshot) => base = Some(snapshot),
-                    Err(error) => failed = Some(cannot(sequence, &format!("its data does not decode: {error}"))),
-                }
-                past.clear();
-                setup = swapped.take().or(setup.take());
-                let waited = std::mem::take(&mut waiting);
-                let still = base.iter().flat_map(|base: &Snapshot| base.waiting.clone());
-                waiting =
-                    waited.into_iter().filter(|(queued, _)| still.clone().any(|still| still == *queued)).collect();
-                past.extend(waiting.values().map(|event: &Past| Ok(event.clone())));
-                return;
-            }
-            Some(Kind::Swapped) => swapped = Some(event()),
-            Some(Kind::Queued) => {
-                waiting.insert(sequence, event());
-            }
-            Some(Kind::Return) => {
-                waiting.remove(&header.call.unwrap_or(u64::MAX));
-            }
-            _ => {}
-        }
-        past.push(Ok(event()));
     })?;
     if let Some(failed) = failed {
         return Err(failed);
     }
     let missing =
         || Error::NoSuchEvent { id: at.map_or_else(|| "0".to_owned(), |at| at.to_string()), path: path.to_owned() };
-    let newest = newest.filter(|newest| at.is_none_or(|at| at == *newest)).ok_or_else(missing)?;
-    let setup = setup.ok_or_else(|| cannot(0, "the chain does not begin with a start"))?;
-    let past = past.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let left = resume(path, &parts, &setup, base.as_ref(), &past)?;
+    let newest = tail.newest.filter(|newest| at.is_none_or(|at| at == *newest)).ok_or_else(missing)?;
+    let setup = tail.setup.ok_or_else(|| cannot(0, "the chain does not begin with a start"))?;
+    if let Some(sequence) = tail.dropped {
+        return Err(cannot(sequence, DROPPED));
+    }
+    let left = resume(path, &parts, &setup, tail.base.as_ref(), &tail.queued, &tail.past)?;
     Ok(left.map(|left| (newest, left.state.get().map(<[u8]>::to_vec))))
 }
 
-/// Replays `past`: what a chain has behind `base`, or behind the start that `setup` is.
+/// What an actor goes on from, as its chain is read: the last start or snapshot, what waited then, and all behind it.
+#[derive(Default)]
+struct Tail {
+    newest: Option<u64>,
+    setup: Option<Past>,
+    /// Of the events behind the base.
+    swapped: Option<Past>,
+    functions: Vec<FunctionRecord>,
+    base: Option<Snapshot>,
+    queued: Vec<Queue>,
+    past: Vec<Past>,
+    /// Calls that have not ended, and those of them that have begun.
+    waiting: BTreeMap<u64, Queue>,
+    begun: HashSet<u64>,
+    /// An event behind the base whose data is not there.
+    dropped: Option<u64>,
+}
+
+impl Tail {
+    fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        let header = &event.header;
+        let (sequence, call) = (header.sequence, header.call.unwrap_or(u64::MAX));
+        self.newest = Some(sequence);
+        let Some(data) = event.data else {
+            // Only what is behind the base is needed.
+            self.dropped = Some(sequence);
+            return Ok(());
+        };
+        let past = Past { header: header.clone(), hash: event.hash, data: data.to_vec() };
+        match Kind::from_number(header.kind) {
+            Some(Kind::Created | Kind::Restarted) => {
+                self.functions = data_of::<Created>(event)?.setup.functions;
+                // A call that had begun ended with its life, and so did its start.
+                let begun = std::mem::take(&mut self.begun);
+                self.waiting.retain(|queued, queue| !begun.contains(queued) && !queue.function.is_init());
+                (self.setup, self.swapped) = (Some(past), None);
+                self.begin(None);
+                return Ok(());
+            }
+            Some(Kind::Snapshot) => {
+                let snapshot: Snapshot = data_of(event)?;
+                self.waiting.retain(|queued, _| snapshot.waiting.contains(queued));
+                self.setup = self.swapped.take().or(self.setup.take());
+                self.begin(Some(snapshot));
+                return Ok(());
+            }
+            Some(Kind::Swapped) => {
+                self.functions = data_of::<Created>(event)?.setup.functions;
+                self.swapped = Some(past.clone());
+            }
+            Some(Kind::Queued) => {
+                let function = self.functions.get(header.function.unwrap_or(u32::MAX) as usize).cloned();
+                let function =
+                    function.ok_or_else(|| cannot(sequence, "it names a function that the chain does not list"))?;
+                self.waiting.insert(sequence, Queue { event: past.clone(), function });
+            }
+            Some(Kind::Host | Kind::Intent) => {
+                self.begun.insert(call);
+            }
+            Some(Kind::Return) => {
+                self.begun.remove(&call);
+                self.waiting.remove(&call);
+            }
+            _ => {}
+        }
+        self.past.push(past);
+        Ok(())
+    }
+
+    fn begin(&mut self, base: Option<Snapshot>) {
+        self.base = base;
+        self.queued = self.waiting.values().cloned().collect();
+        self.past.clear();
+        self.dropped = None;
+    }
+}
+
+/// A call that was queued before the events that are replayed, and the export it is of.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    pub(crate) event: Past,
+    pub(crate) function: FunctionRecord,
+}
+
+/// Replays `past`: what a chain has behind `base`, or behind the start that `setup` is, where `queued` waited.
 ///
 /// # Errors
 /// As [`replay`]; inside, the first thing that differs.
@@ -287,6 +345,7 @@ pub(crate) fn resume(
     parts: &Parts,
     setup: &Past,
     base: Option<&Snapshot>,
+    queued: &[Queue],
     past: &[Past],
 ) -> Result<Result<Left, Box<Difference>>, Error> {
     let options = Options::default();
@@ -297,6 +356,9 @@ pub(crate) fn resume(
         life.state = State::new(snapshot.state.as_ref().map(|state| Arc::new(state.to_vec())));
     }
     replay.calls = Some(Vec::new());
+    for Queue { event, function } in queued {
+        replay.queue(&event.event(), function.clone())?;
+    }
     for event in past {
         replay.see(&event.event())?;
         if let Some(difference) = replay.report.difference.take() {
@@ -429,20 +491,8 @@ impl<'a> Replay<'a> {
                 }
             }
             Some(Kind::Queued) => {
-                let queued: Queued = data_of(event)?;
-                let FunctionRecord { interface, function, .. } = self.function(event)?;
-                let place = self.calls.as_ref().map_or(0, Vec::len);
-                if let Some(calls) = &mut self.calls {
-                    let (interface, function) = (interface.clone(), function.clone());
-                    let (arguments, result) = (queued.params.clone(), Bytes::from(NOT_ENDED));
-                    calls.push(PastCall { handler: None, interface, function, arguments, result });
-                }
-                let (cause, params) = (header.cause, queued.params);
-                let queued = EventRef { actor: header.actor, sequence: header.sequence, hash: event.hash };
-                let data = event.data.unwrap_or_default().to_vec();
-                let event = Past { header: header.clone(), hash: event.hash, data };
-                self.waiting
-                    .insert(header.sequence, Waiting { queued, cause, interface, function, params, event, place });
+                let function = self.function(event)?;
+                self.queue(event, function)?;
             }
             Some(Kind::Intent) => {
                 let arguments = event.data.ok_or_else(|| cannot(header.sequence, DROPPED))?.to_vec();
@@ -459,8 +509,9 @@ impl<'a> Replay<'a> {
                     let (arguments, result) = (call.arguments.clone(), result.clone());
                     calls.push(PastCall { handler, interface, function, arguments, result });
                 }
-                if let Some(intent) = self.intent.take()
-                    && (intent.header.function != header.function
+                if let Some(intent) = self.intent.take_if(|intent| intent.header.call == header.call)
+                    && (intent.function != function
+                        || !meets(&intent.interface, &interface)
                         || call.arguments.as_ref() != intent.arguments.as_slice())
                 {
                     return self.intended_otherwise(event, &intent);
@@ -470,6 +521,24 @@ impl<'a> Replay<'a> {
             Some(Kind::Return) => self.call(event)?,
             _ => {}
         }
+        Ok(())
+    }
+
+    fn queue(&mut self, event: &Event<'_>, function: FunctionRecord) -> Result<(), Error> {
+        let header = &event.header;
+        let queued: Queued = data_of(event)?;
+        let FunctionRecord { interface, function, .. } = function;
+        let place = self.calls.as_ref().map_or(0, Vec::len);
+        if let Some(calls) = &mut self.calls {
+            let (interface, function) = (interface.clone(), function.clone());
+            let (arguments, result) = (queued.params.clone(), Bytes::from(NOT_ENDED));
+            calls.push(PastCall { handler: None, interface, function, arguments, result });
+        }
+        let (cause, params) = (header.cause, queued.params);
+        let queued = EventRef { actor: header.actor, sequence: header.sequence, hash: event.hash };
+        let data = event.data.unwrap_or_default().to_vec();
+        let event = Past { header: header.clone(), hash: event.hash, data };
+        self.waiting.insert(header.sequence, Waiting { queued, cause, interface, function, params, event, place });
         Ok(())
     }
 
@@ -483,6 +552,8 @@ impl<'a> Replay<'a> {
     fn begin(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let sequence = event.header.sequence;
         self.unended()?;
+        self.hosts.clear();
+        self.intent = None;
         if self.report.difference.is_some() {
             return Ok(());
         }
@@ -563,15 +634,20 @@ impl<'a> Replay<'a> {
         for host in &mut hosts {
             self.read_again(host)?;
         }
-        let intent = self.intent.take();
-        let running = hosts.back().map(|host| &host.header).or(intent.as_ref().map(|intent| &intent.header));
-        let running = running.and_then(|header| header.call);
-        let mut begun = Some(Unfinished { hosts, intent });
+        let mut begun: HashMap<u64, Unfinished> = HashMap::new();
+        for host in hosts {
+            let call = host.header.call.unwrap_or(u64::MAX);
+            begun.entry(call).or_default().hosts.push_back(host);
+        }
+        if let Some(intent) = self.intent.take() {
+            let call = intent.header.call.unwrap_or(u64::MAX);
+            begun.entry(call).or_default().intent = Some(intent);
+        }
         let mut waiting: Vec<_> = self.waiting.into_values().collect();
         waiting.sort_by_key(|waiting| waiting.queued.sequence);
         let waiting = waiting.into_iter().map(|waiting| {
             let Waiting { queued, cause, interface, function, params, .. } = waiting;
-            let begun = if Some(queued.sequence) == running { begun.take() } else { None };
+            let begun = begun.remove(&queued.sequence);
             LeftCall { queued, cause, interface, function, params, begun }
         });
         let waiting = waiting.collect();
@@ -593,7 +669,10 @@ impl<'a> Replay<'a> {
             };
         }
         let never_ran = matches!(returned.outcome, Outcome::Interrupted(_)) && returned.host_calls == 0;
-        if never_ran && self.hosts.is_empty() && self.intent.is_none() {
+        let is_of_it = |header: &Header| header.call == Some(call);
+        let did_nothing = !self.hosts.iter().any(|host| is_of_it(&host.header))
+            && !self.intent.as_ref().is_some_and(|intent| is_of_it(&intent.header));
+        if never_ran && did_nothing {
             // It waited when the program was ended, or did nothing yet that could be compared.
             self.report.interrupted += 1;
             return Ok(());
@@ -670,12 +749,14 @@ impl<'a> Replay<'a> {
 
     /// Runs a call with what was recorded of it.
     fn run(&mut self, sequence: u64, call: u64, waiting: &Waiting, interrupted: bool) -> Result<Ran, Error> {
-        let mut hosts = std::mem::take(&mut self.hosts);
-        hosts.retain(|host| host.header.call == Some(call));
+        // Those of a call that waits to be resumed stay.
+        let (mut hosts, others): (VecDeque<_>, _) =
+            std::mem::take(&mut self.hosts).into_iter().partition(|host| host.header.call == Some(call));
+        self.hosts = others;
         for host in &mut hosts {
             self.read_again(host)?;
         }
-        let intent = self.intent.take().filter(|intent| intent.header.call == Some(call));
+        let intent = self.intent.take_if(|intent| intent.header.call == Some(call));
         let ticker = Arc::clone(self.parts.engines.ticker());
         let life = self.life.as_mut().ok_or_else(|| cannot(sequence, "the chain does not begin with a start"))?;
         let _running = ticker.running();
@@ -747,8 +828,8 @@ impl<'a> Replay<'a> {
 
 // As plugins are told of the end of an export: `option<result<values, ()>>`.
 const NOT_ENDED: &[u8] = &[0];
-const ENDED_OK: &[u8] = &[1, 0];
-const ENDED_OTHERWISE: &[u8] = &[1, 1];
+pub(crate) const ENDED_OK: &[u8] = &[1, 0];
+pub(crate) const ENDED_OTHERWISE: &[u8] = &[1, 1];
 
 const DROPPED: &str = "its data was dropped";
 

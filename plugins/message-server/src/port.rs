@@ -103,7 +103,9 @@ impl Door {
             None
         };
         match or(posted, late).await {
-            None => busy("the actor's mailbox is full"),
+            None => {
+                busy("the actor's mailbox is full, or its disk is slow: then the message was taken in all the same")
+            }
             Some(Ok(())) => {
                 receiver.host.count("received", 1.0);
                 Reply::new(202, Vec::new(), None)

@@ -43,6 +43,7 @@ use blocking::unblock;
 use futures_lite::future::or;
 use serde_json::Value;
 use theater_child_process::Signal;
+use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::{Attachment, Bytes, Call, CallError, Handler, Host, Level, Plugin, Recovered};
 
 use config::{Config, Start};
@@ -137,11 +138,22 @@ impl Handler for Shell {
         }
     }
 
+    fn export_state(&self) -> Result<Vec<u8>, String> {
+        encode(&self.table.saved()).map_err(|error| error.to_string())
+    }
+
+    fn import_state(&self, state: &[u8]) -> Result<(), String> {
+        self.table.restore(decode(state).map_err(|error| error.to_string())?);
+        Ok(())
+    }
+
     fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
         if call.function.ends_with("/os-spawn") {
-            let started: Result<u64, String> =
-                theater_plugin_api::encoding::decode(call.result).map_err(|error| error.to_string())?;
-            self.table.lose(started.unwrap_or_default());
+            let started: Result<u64, String> = decode(call.result).map_err(|error| error.to_string())?;
+            self.table.lose(started.unwrap_or_default(), table::now_ms(), None);
+        } else if call.function.ends_with("/handle-exit") {
+            let (id, code): (u64, i32) = decode(call.arguments).map_err(|error| error.to_string())?;
+            self.table.had_heard(id, code);
         }
         Ok(())
     }
@@ -206,9 +218,15 @@ impl Shell {
 async fn tell_exit(host: &Host, table: &Table, id: u64, code: i32) {
     table.end(id, code);
     // What the actor makes of it is recorded by the core; without the export the end itself is.
-    if let Err(CallError::Absent(_)) = handle_exit(host, &format!("program {id} ended"), &id, &code).await {
-        program::note(host, &format!("exit of program {id}"), code.to_string().as_bytes());
+    match handle_exit(host, &format!("program {id} ended"), &id, &code).await {
+        // It hears of it in its next life.
+        Err(CallError::Gone(_)) => return,
+        Err(CallError::Absent(_)) => {
+            program::note(host, &format!("exit of program {id}"), code.to_string().as_bytes());
+        }
+        Ok(()) | Err(_) => {}
     }
+    table.told(id);
 }
 
 impl theater::simple::process::Process for Shell {

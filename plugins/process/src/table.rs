@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
 use theater_child_process::exit_code;
 
 use crate::error::Error;
@@ -31,6 +32,16 @@ struct Entry {
     /// Milliseconds since the epoch.
     start: u64,
     state: State,
+    /// The actor has heard of its end.
+    is_told: bool,
+}
+
+/// What a snapshot keeps.
+#[derive(Serialize, Deserialize)]
+pub struct Saved {
+    last: u64,
+    /// Id, start and, once the actor has heard of it, the exit code.
+    programs: Vec<(u64, u64, Option<i32>)>,
 }
 
 impl Entry {
@@ -106,13 +117,46 @@ impl Table {
         }
     }
 
-    /// A program that was started before the process ended.
-    pub fn lose(&self, id: u64) {
-        if id > 0 {
-            let mut inner = self.lock();
-            self.last.fetch_max(id, Ordering::Relaxed);
-            inner.programs.insert(id, Entry { start: now_ms(), state: State::Lost });
+    /// The actor has heard of a program's end.
+    pub fn told(&self, id: u64) {
+        if let Some(entry) = self.lock().programs.get_mut(&id) {
+            entry.is_told = true;
         }
+    }
+
+    pub fn saved(&self) -> Saved {
+        let inner = self.lock();
+        let programs = inner.programs.iter().map(|(id, entry)| {
+            let code = match entry.state {
+                State::Ended(code) if entry.is_told => Some(code),
+                _ => None,
+            };
+            (*id, entry.start, code)
+        });
+        Saved { last: self.last.load(Ordering::Relaxed), programs: programs.collect() }
+    }
+
+    /// What was there before the process ended.
+    pub fn restore(&self, saved: Saved) {
+        self.last.fetch_max(saved.last, Ordering::Relaxed);
+        for (id, start, code) in saved.programs {
+            self.lose(id, start, code);
+        }
+    }
+
+    /// A program that was started before the process ended, and ended so for all that the actor knows.
+    pub fn lose(&self, id: u64, start: u64, code: Option<i32>) {
+        if id > 0 {
+            self.last.fetch_max(id, Ordering::Relaxed);
+            let state = code.map_or(State::Lost, State::Ended);
+            self.lock().programs.insert(id, Entry { start, state, is_told: code.is_some() });
+        }
+    }
+
+    /// The actor heard of a program's end before the process ended.
+    pub fn had_heard(&self, id: u64, code: i32) {
+        let start = self.lock().programs.get(&id).map_or_else(now_ms, |entry| entry.start);
+        self.lose(id, start, Some(code));
     }
 
     /// Those the actor has not been told of.
@@ -134,7 +178,9 @@ impl Place<'_> {
         let program = Arc::new(program);
         let mut inner = self.0.lock();
         let id = 1 + self.0.last.fetch_add(1, Ordering::Relaxed);
-        inner.programs.insert(id, Entry { start: now_ms(), state: State::Running(Arc::clone(&program)) });
+        inner
+            .programs
+            .insert(id, Entry { start: now_ms(), state: State::Running(Arc::clone(&program)), is_told: false });
         (id, program)
     }
 }
@@ -145,7 +191,7 @@ impl Drop for Place<'_> {
     }
 }
 
-fn now_ms() -> u64 {
+pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,9 +12,10 @@ mod stream;
 use std::time::Instant;
 
 use serde::Deserialize;
+use theater_plugin_api::encoding::{EncodingError, decode};
 use theater_plugin_api::host::ChainEvent;
 use theater_plugin_api::narrow::{self, Rule};
-use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Level, Plugin};
+use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Level, Plugin, Recovered};
 
 use stream::{LogLevel, Stream};
 use theater::simple::types::{Chain, Event, MetaEvent};
@@ -97,6 +98,16 @@ impl Actor {
 impl Handler for Actor {
     async fn stopped(&self) {
         self.show(self.stream.left_out());
+    }
+
+    /// An actor that asked for its end before the program ended gets it now.
+    fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
+        let wrong = |error: EncodingError| format!("{}: {error}", call.function);
+        if call.function.ends_with("/shutdown") && decode::<Result<(), String>>(call.result).map_err(wrong)?.is_ok() {
+            let (data,): (Option<Bytes>,) = decode(call.arguments).map_err(wrong)?;
+            self.host.shutdown(data.as_ref().map(|data| data.as_slice()))?;
+        }
+        Ok(())
     }
 }
 

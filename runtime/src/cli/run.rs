@@ -97,10 +97,19 @@ async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &C
     let (mut actors, mut refused) = (Vec::new(), Vec::new());
     let mut failed = false;
     if resume {
-        let Either::Second(resumed) = executor::either(signals.recv(), core.resume()).await else {
-            return Ok(stop(core, &actors, failed).await);
+        // It comes to its end in any case: what goes on by then is stopped as it should be.
+        let of_task = Arc::clone(core);
+        let mut resuming = Box::pin(executor::spawn(async move { of_task.resume().await }));
+        let (resumed, is_told) = match executor::either(&mut resuming, signals.recv()).await {
+            Either::First(resumed) => (resumed?, false),
+            Either::Second(_) => {
+                core.stopped.set();
+                (resuming.await?, true)
+            }
         };
-        let resumed = resumed?;
+        if is_told {
+            return Ok(stop(core, &resumed.actors, false).await);
+        }
         for error in &resumed.refused {
             common.report(error);
         }

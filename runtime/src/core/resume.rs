@@ -1,12 +1,12 @@
 //! Resume: the actors of a program before go on in this one.
 //!
 //! An actor goes on when its chain does not end with `stopped`, or ends so because the program did; of several top-level
-//! actors of one name, the newest. It has the state after its last call that ended, found by replaying what is behind its
+//! actors of one name, the newest one can. It has the state after its last call that ended, found by replaying what is behind its
 //! last snapshot; its handlers are made again by `import_state` and `recover`, and then told that it is ready. A call that
 //! had begun goes on first: what its host calls gave before comes from the chain. Then calls that wait go on in their order.
 //! A child whose birth the chain of its parent does not tell ends: the parent's call makes another one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,14 +18,15 @@ use super::{Beginning, Core, StartFailure, Under, handler_error};
 use crate::actor::{
     Actor, BY_ITSELF, BY_PROGRAM, CallOutcome, End, Origin, Repeat, Settings, Shared, TO_RESTART, detach,
 };
-use crate::chain::{EventRef, Id, NewEvent};
+use crate::chain::{Chain, EventRef, Id, NewEvent};
 use crate::error::{ActorProblem, Error, HandlerProblem, chain_of};
 use crate::executor;
+use crate::journal::Sync;
 use crate::linker::Attached;
-use crate::manifest::{ACTOR, INIT, Manifest};
+use crate::manifest::Manifest;
 use crate::plugins::meets;
-use crate::record::{Created, Failed, Kind, Outcome, Return, Snapshot, Stopped};
-use crate::replay::{self, Left, Parts, Past, Slot};
+use crate::record::{Created, Failed, FunctionRecord, Kind, Outcome, Return, Snapshot, Stopped};
+use crate::replay::{self, Left, LeftCall, Parts, Past, Queue, Slot};
 use crate::segment::{self, Place};
 use crate::verify;
 
@@ -36,8 +37,17 @@ pub struct Resumed {
     pub actors: Vec<Arc<Shared>>,
     /// How many actors go on, children among them.
     pub count: usize,
-    /// Why others do not. Their chains are as they were.
+    /// Why others do not; those below one of them are not named. Another program may resume them.
     pub refused: Vec<Error>,
+}
+
+impl Resumed {
+    fn goes_on(&mut self, actor: Arc<Shared>) {
+        self.count += 1;
+        if actor.parent().is_none() {
+            self.actors.push(actor);
+        }
+    }
 }
 
 /// What an actor's chain says of its end.
@@ -111,24 +121,32 @@ impl Between {
 /// An actor that goes on, before anybody is told.
 struct Revived {
     shared: Arc<Shared>,
-    /// None: it is held.
-    running: Option<(Actor, Arc<Vec<Attached>>)>,
+    role: Role,
     /// A child born behind this may be unknown to it.
     knows_until: Option<Place>,
     /// Its calls that have not ended.
     unended: Vec<u64>,
 }
 
+/// What a revived actor does.
+enum Role {
+    /// It runs; when its `init` had not ended, with that call, or none where it had not come to it.
+    Runs { actor: Box<Actor>, handlers: Arc<Vec<Attached>>, init: Option<Option<LeftCall>> },
+    /// It waits for what its parent says.
+    Held { end: End, event: EventRef, is_told: bool },
+}
+
 /// A chain, read as far as an actor goes on from it.
 struct Read {
     setup: Past,
     base: Option<Snapshot>,
+    queued: Vec<Queue>,
     past: Vec<Past>,
     last_host: Place,
 }
 
 impl Core {
-    /// Lets the actors of the programs before go on.
+    /// Lets the actors of the programs before go on. Once the program is told to end, no further ones do.
     ///
     /// # Errors
     /// The journal cannot be read, or is damaged.
@@ -147,7 +165,6 @@ impl Core {
         let mut newest: HashMap<String, usize> = HashMap::new();
         for (id, end) in ends {
             let (created, fate) = match self.fate(id, &end, &between).await {
-                Ok((_, Fate::Over)) => continue,
                 Ok(known) => known,
                 Err(error) => {
                     resumed.refused.push(error);
@@ -162,16 +179,19 @@ impl Core {
         let mut revived: Vec<Revived> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         for (number, (id, end, created, fate)) in chosen.into_iter().enumerate() {
+            if matches!(fate, Fate::Over) || self.stopped.is_set() {
+                continue;
+            }
             let parent = match &created.parent {
                 None if newest.get(&created.name) != Some(&number) => continue,
                 None => None,
                 Some(parent) => match places.get(parent).and_then(|place| revived.get(*place)) {
-                    Some(parent) if parent.running.is_some() => Some(parent),
+                    Some(parent) if matches!(parent.role, Role::Runs { .. }) => Some(parent),
                     _ => continue,
                 },
             };
             if parent.is_some_and(|parent| parent.knows_until.is_some_and(|until| end.first > until)) {
-                self.end_unknown(end)?;
+                self.end_start(end.chain, end.newest, "the program ended before its parent learned of it")?;
                 continue;
             }
             let parent = parent.map(|parent| Arc::clone(&parent.shared));
@@ -234,13 +254,12 @@ impl Core {
         Ok((created, fate))
     }
 
-    /// A child that its parent never heard of.
-    fn end_unknown(&self, end: verify::End) -> Result<(), Error> {
-        let verify::End { mut chain, newest, .. } = end;
+    /// The start of an actor came to nothing: its chain says so.
+    fn end_start(&self, mut chain: Chain, newest: Place, why: &str) -> Result<(), Error> {
         self.journal.go_on(chain.actor(), newest);
-        let message = "the program ended before its parent learned of it".to_owned();
-        let data = encode(&Failed { step: super::START.to_owned(), message }).unwrap_or_default();
-        self.journal.append(&mut chain, &NewEvent::plain(Kind::Failed, &data), crate::journal::Sync::Batch)?;
+        let failed = Failed { step: super::START.to_owned(), message: why.to_owned() };
+        let data = encode(&failed).unwrap_or_default();
+        self.journal.append(&mut chain, &NewEvent::plain(Kind::Failed, &data), Sync::Batch)?;
         Ok(())
     }
 
@@ -259,7 +278,7 @@ impl Core {
         let replayed = executor::blocking(move || {
             let read = read_past(&folder, newest, &setups)
                 .map_err(|source| Error::ChainRead { path: folder.clone(), source })?;
-            let left = replay::resume(&data, &parts, &read.setup, read.base.as_ref(), &read.past)?;
+            let left = replay::resume(&data, &parts, &read.setup, read.base.as_ref(), &read.queued, &read.past)?;
             Ok::<_, Error>((read, left))
         });
         let refused = |what: String| Error::Actor { name: created.name.clone(), what: ActorProblem::NotResumed(what) };
@@ -268,6 +287,11 @@ impl Core {
             let at = difference.sequence;
             refused(format!("its calls do not give again what they gave: event {at}, {}", difference.what))
         })?;
+        let mut inits = left.calls.iter().filter(|call| call.is_init());
+        if matches!(fate, Fate::Goes) && inits.any(|init| init.result.as_ref() == replay::ENDED_OTHERWISE) {
+            self.end_start(end.chain, end.newest, "its init had failed when the program ended")?;
+            return Err(refused("its init had failed when the program ended".to_owned()));
+        }
         let settings = Settings::new(end.chain.actor(), created.name.clone(), parent, &origin);
         if !self.names_of(parent).take_again(&created.name) {
             return Err(refused("another actor has its name".to_owned()));
@@ -285,7 +309,7 @@ impl Core {
             Err(error) => Err(error),
         };
         match revived {
-            Ok(running) => Ok(Revived { shared, running, knows_until, unended }),
+            Ok(role) => Ok(Revived { shared, role, knows_until, unended }),
             Err(error) => {
                 shared.give_up(chain_of(&error));
                 Err(error)
@@ -314,7 +338,7 @@ impl Core {
         Ok(Origin { manifest, prepared, state: state.map(Arc::new) })
     }
 
-    /// Handlers and calls of an actor that is known already; nothing runs yet but an `init` that had not ended.
+    /// Handlers and calls of an actor that is known already; nothing runs yet.
     async fn revive_parts(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
@@ -322,19 +346,17 @@ impl Core {
         read: Read,
         left: Left,
         fate: Fate,
-    ) -> Result<Option<(Actor, Arc<Vec<Attached>>)>, Error> {
+    ) -> Result<Role, Error> {
         let refused =
             |what: String| Error::Actor { name: shared.name().to_owned(), what: ActorProblem::NotResumed(what) };
         let Left { waiting, calls, .. } = left;
-        let is_init = |call: &replay::LeftCall| call.function == INIT && meets(&call.interface, ACTOR);
-        let (mut init, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_init);
-        let has_begun =
-            init.is_empty() && calls.iter().any(|call| call.function == INIT && meets(&call.interface, ACTOR));
-        let is_started = read.base.is_some() || has_begun;
+        let (mut init, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(LeftCall::is_init);
+        let is_started =
+            read.base.is_some() || calls.iter().any(|call| call.is_init() && call.result.starts_with(replay::ENDED_OK));
+        // Before the handlers hear of anything: an end that was asked for comes behind the call that asked.
+        shared.take_over(waiting).map_err(refused)?;
         if let Fate::Held { end, event, is_told } = fate {
-            shared.take_over(waiting).map_err(refused)?;
-            shared.hold(end, event, is_told);
-            return Ok(None);
+            return Ok(Role::Held { end, event, is_told });
         }
         let undone = |failure: StartFailure| async move {
             let StartFailure { error, handlers, .. } = failure;
@@ -345,25 +367,14 @@ impl Core {
             Ok(handlers) => Arc::new(handlers),
             Err(failure) => return Err(undone(failure).await),
         };
-        if let Err(error) = recover(shared, &handlers, &read, &calls) {
-            return Err(undone(StartFailure::internal(error, handlers)).await);
-        }
-        let begun = async {
-            let mut actor = Actor::new(Arc::clone(shared), Arc::clone(&handlers));
+        let recovered = recover(shared, &handlers, &read, &calls).and_then(|()| {
             self.record_changes(shared, created)?;
+            let mut actor = Actor::new(Arc::clone(shared), Arc::clone(&handlers));
             actor.announce()?;
-            if !is_started {
-                let ran = match init.pop() {
-                    None => actor.init().await,
-                    Some(call) => actor.run_init(shared.left_call(call).map_err(refused)?).await,
-                };
-                ran.map_err(|(what, _)| Error::Actor { name: shared.name().to_owned(), what })?;
-            }
-            shared.take_over(waiting).map_err(refused)?;
-            Ok::<_, Error>(actor)
-        };
-        match begun.await {
-            Ok(actor) => Ok(Some((actor, handlers))),
+            Ok(Box::new(actor))
+        });
+        match recovered {
+            Ok(actor) => Ok(Role::Runs { actor, handlers, init: (!is_started).then(|| init.pop()) }),
             Err(error) => Err(undone(StartFailure::internal(error, handlers)).await),
         }
     }
@@ -390,23 +401,35 @@ impl Core {
         }
     }
 
-    /// Tells the handlers of all actors that they are ready; then the actors run.
+    /// Tells the handlers of all actors that they are ready, then the actors run; at last those whose `init` had not ended
+    /// start, and parents hear of the deaths that they had not dealt with.
     async fn tell_all(self: &Arc<Self>, revived: Vec<Revived>, resumed: &mut Resumed) {
-        let mut running = Vec::new();
+        let (mut running, mut starting, mut held) = (Vec::new(), Vec::new(), Vec::new());
         let mut given_up = HashSet::new();
-        for Revived { shared, running: parts, .. } in revived {
-            let Some((actor, handlers)) = parts else { continue };
-            let orphaned = shared.parent().is_some_and(|parent| given_up.contains(&parent.id()));
-            let told = match orphaned {
-                true => Err(Error::Actor {
-                    name: shared.name().to_owned(),
-                    what: ActorProblem::NotResumed("its parent does not go on".to_owned()),
-                }),
-                false => Self::tell_started(&shared, &actor, true).await,
+        for Revived { shared, role, .. } in revived {
+            let (actor, handlers, init) = match role {
+                Role::Held { end, event, is_told } => {
+                    held.push((shared, end, event, is_told));
+                    continue;
+                }
+                Role::Runs { actor, handlers, init } => (actor, handlers, init),
             };
-            match told {
-                Ok(()) => running.push((shared, actor)),
-                Err(error) => {
+            let not = |what: &str| {
+                Err(Error::Actor { name: shared.name().to_owned(), what: ActorProblem::NotResumed(what.to_owned()) })
+            };
+            let told = if shared.parent().is_some_and(|parent| given_up.contains(&parent.id())) {
+                not("its parent does not go on")
+            } else if self.stopped.is_set() {
+                not("the program was told to end")
+            } else if init.is_some() {
+                Ok(())
+            } else {
+                Self::tell_started(&shared, &actor, true).await
+            };
+            match (told, init) {
+                (Ok(()), None) => running.push((shared, actor)),
+                (Ok(()), Some(init)) => starting.push((shared, actor, handlers, init)),
+                (Err(error), _) => {
                     drop(actor);
                     given_up.insert(shared.id());
                     detach(&shared, handlers).await;
@@ -415,12 +438,48 @@ impl Core {
                 }
             }
         }
-        resumed.count = running.len();
         for (shared, actor) in running {
-            if shared.parent().is_none() {
-                resumed.actors.push(shared);
-            }
+            resumed.goes_on(shared);
             drop(executor::spawn(actor.live()));
+        }
+        for (shared, actor, handlers, init) in starting {
+            match self.start_again(&shared, *actor, handlers, init).await {
+                Ok(()) => resumed.goes_on(shared),
+                Err(error) => resumed.refused.push(error),
+            }
+        }
+        for (shared, end, event, is_told) in held {
+            shared.hold(end, event, is_told);
+        }
+    }
+
+    /// The start that had not ended, to its end.
+    async fn start_again(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        mut actor: Actor,
+        handlers: Arc<Vec<Attached>>,
+        init: Option<LeftCall>,
+    ) -> Result<(), Error> {
+        let began = async {
+            let failed = |what| Error::Actor { name: shared.name().to_owned(), what };
+            let ran = match init {
+                None => actor.init().await,
+                Some(call) => {
+                    let call = shared.left_call(call).map_err(|what| failed(ActorProblem::NotResumed(what)))?;
+                    actor.run_init(call).await
+                }
+            };
+            ran.map_err(|(what, _)| failed(what))?;
+            Self::tell_started(shared, &actor, true).await
+        };
+        if let Err(error) = began.await {
+            drop(actor);
+            self.undo(shared, StartFailure::internal(error, handlers), false).await
+        } else {
+            drop(handlers);
+            drop(executor::spawn(actor.live()));
+            Ok(())
         }
     }
 }
@@ -501,45 +560,75 @@ fn past_at(folder: &Path, place: Place) -> std::io::Result<(Past, Option<Place>)
     Ok((Past { header, hash, data }, before))
 }
 
-/// Reads a chain backwards as far as it takes to go on from: to the last snapshot and to the calls that waited then, or to
-/// the last start.
+/// Reads a chain backwards as far as it takes to go on from: to the last snapshot, or start, and to the calls that waited
+/// then.
 fn read_past(folder: &Path, newest: Place, setups: &[Place]) -> std::io::Result<Read> {
-    let mut past = Vec::new();
-    let mut last_host = None;
-    let mut at = Some(newest);
-    let mut base = None;
-    while let Some(place) = at {
+    let wrong = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    let none = || wrong("the chain does not begin with a start".to_owned());
+    let snapshot = |event: &Past| decode::<Snapshot>(&event.data).map_err(|error| wrong(error.to_string()));
+    let (mut past, mut last_host, mut at) = (Vec::new(), None, Some(newest));
+    let (place, base) = loop {
+        let place = at.ok_or_else(none)?;
         let (event, before) = past_at(folder, place)?;
         at = before;
         match Kind::from_number(event.header.kind) {
             Some(Kind::Host) => last_host = last_host.or(Some(place)),
-            Some(Kind::Snapshot) => {
-                let snapshot: Snapshot = decode(&event.data)
-                    .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string()))?;
-                base = Some((place, Some(snapshot)));
-                break;
-            }
-            Some(Kind::Created | Kind::Restarted) => {
-                base = Some((place, None));
-                break;
-            }
+            Some(Kind::Snapshot) => break (place, Some(snapshot(&event)?)),
+            Some(Kind::Created | Kind::Restarted) => break (place, None),
             _ => {}
         }
         past.push(event);
-    }
-    let none = || std::io::Error::new(std::io::ErrorKind::InvalidData, "the chain does not begin with a start");
-    let (place, base) = base.ok_or_else(none)?;
-    // What waited at the snapshot comes before all that is behind it.
-    let first = base.iter().flat_map(|base| &base.waiting).min().copied();
-    while let (Some(before), Some(first)) = (at, first) {
-        let (event, further) = past_at(folder, before)?;
-        let sequence = event.header.sequence;
-        at = further.filter(|_| sequence > first);
-        if base.iter().any(|base| base.waiting.contains(&sequence)) {
-            past.push(event);
+    };
+    past.reverse();
+    // What waited at the base comes before all that is behind it: of a snapshot what it names, of a restart what had not
+    // begun in the lives before.
+    let mut named: Option<BTreeSet<u64>> = base.as_ref().map(|base| base.waiting.iter().copied().collect());
+    let (mut over, mut queued) = (HashSet::new(), Vec::new());
+    while let Some(place) = at.filter(|_| named.as_ref().is_none_or(|named| !named.is_empty())) {
+        let (event, before) = past_at(folder, place)?;
+        at = before;
+        let (sequence, call) = (event.header.sequence, event.header.call.unwrap_or(u64::MAX));
+        match Kind::from_number(event.header.kind) {
+            Some(Kind::Queued) => {
+                let is_named = named.as_mut().is_none_or(|named| named.remove(&sequence));
+                if is_named && !over.contains(&sequence) {
+                    let function = function_at(folder, setups, place, event.header.function)?;
+                    if !function.is_init() {
+                        queued.push(Queue { event, function });
+                    }
+                }
+            }
+            Some(Kind::Host | Kind::Intent | Kind::Return) if named.is_none() => {
+                over.insert(call);
+            }
+            Some(Kind::Snapshot) if named.is_none() => {
+                let waiting = snapshot(&event)?.waiting;
+                named = Some(waiting.into_iter().filter(|waiting| !over.contains(waiting)).collect());
+            }
+            _ => {}
         }
     }
-    past.reverse();
-    let setup = setups.iter().rev().find(|setup| **setup <= place).copied().ok_or_else(none)?;
-    Ok(Read { setup: past_at(folder, setup)?.0, base, past, last_host: last_host.unwrap_or(place) })
+    queued.reverse();
+    let setup = setup_at(folder, setups, place)?.ok_or_else(none)?;
+    Ok(Read { setup, base, queued, past, last_host: last_host.unwrap_or(place) })
+}
+
+/// The start, or change of parts, that counts at a place.
+fn setup_at(folder: &Path, setups: &[Place], place: Place) -> std::io::Result<Option<Past>> {
+    let setup = setups.iter().rev().find(|setup| **setup <= place);
+    setup.map(|setup| past_at(folder, *setup).map(|(event, _)| event)).transpose()
+}
+
+/// The function that an event at a place names.
+fn function_at(
+    folder: &Path,
+    setups: &[Place],
+    place: Place,
+    function: Option<u32>,
+) -> std::io::Result<FunctionRecord> {
+    let wrong = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    let setup = setup_at(folder, setups, place)?.ok_or_else(|| wrong("it stands before the start".to_owned()))?;
+    let created: Created = decode(&setup.data).map_err(|error| wrong(error.to_string()))?;
+    let function = created.setup.functions.get(function.unwrap_or(u32::MAX) as usize).cloned();
+    function.ok_or_else(|| wrong("it names a function that the chain does not list".to_owned()))
 }

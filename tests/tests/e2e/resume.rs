@@ -460,7 +460,7 @@ fn an_actor_whose_component_is_gone_goes_on_from_what_was_kept() {
     let mut refused = resume(&data, &[]);
     assert_eq!(refused.wait().code(), Some(1));
     assert!(
-        refused.errors().iter().any(|line| line.contains("[A0006]") && line.contains("the object ")),
+        refused.errors().iter().any(|line| line.contains("[A0007]") && line.contains("the object ")),
         "{:?}",
         refused.errors()
     );
