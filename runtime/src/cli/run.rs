@@ -103,8 +103,11 @@ async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &C
         let (resumed, is_told) = match executor::either(&mut resuming, signals.recv()).await {
             Either::First(resumed) => (resumed?, false),
             Either::Second(_) => {
-                core.stopped.set();
-                (resuming.await?, true)
+                let of_task = Arc::clone(core);
+                let stopping = executor::spawn(async move { of_task.stop(BY_PROGRAM, PROGRAM_GRACE).await });
+                let resumed = resuming.await?;
+                stopping.await;
+                (resumed, true)
             }
         };
         if is_told {

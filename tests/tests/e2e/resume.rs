@@ -334,6 +334,141 @@ fn children_go_on_with_their_parent_but_not_those_that_ended() {
 }
 
 #[test]
+fn what_waited_over_a_restart_is_done_by_the_next_program() {
+    let scratch = Scratch::new();
+    let worker = format!("[[handlers]]\ntype = \"message-server\"\n[[handlers]]\ntype = \"timing\"\n{ALWAYS}");
+    manifests(&scratch, &[("worker", &worker)]);
+    let supervise = format!("{SUPERVISE}config = {{ restart = \"on-failure\" }}\n[[handlers]]\ntype = \"timing\"\n");
+    let (running, at) = start(&scratch, &[("tree", &format!("{TALK}{supervise}{ALWAYS}"))]);
+    let child = ask(at[0], "grow", json!({ "children": 1 }))["children"][0].as_str().unwrap().to_owned();
+    let order = |kind: &str, payload: Json| {
+        let _ = ask(at[0], "tell", json!({ "child": child, "message": { "type": kind, "payload": payload } }));
+    };
+    order("sleep", json!({ "ms": 500 }));
+    order("crash", json!({}));
+    order("sleep", json!({ "ms": 3_000 }));
+    order("echo", json!({}));
+    let data = running.data.clone();
+    wait_until("the restart", || (!texts(&chain(&data, &child), "restarted").is_empty()).then_some(()));
+    kill(running);
+    let mut running = resume(&data, &[]);
+    let address = running.address(0);
+    let message = json!({ "child": child, "message": { "type": "report" } });
+    let report = ask(address, "ask", message);
+    assert_eq!(report["handled"], 3, "the two that waited since before the restart, and this: {report}");
+    assert!(running.stop().0.success());
+    replays(&data);
+}
+
+#[test]
+fn a_call_that_the_end_of_the_program_interrupted_goes_on_beside_what_was_turned_away() {
+    let scratch = Scratch::new();
+    let (mut running, at) = start(&scratch, &[("steps", &format!("{TALK}{STEPS}"))]);
+    tell(at[0], "step", json!({ "note": "long", "turns": 1_000_000_000_u64 }));
+    let data = running.data.clone();
+    wait_until("the number that was drawn", || {
+        texts(&chain(&data, "steps"), "host").iter().any(|text| text.starts_with("(0, ")).then_some(())
+    });
+    let asking = thread::spawn({
+        let address = at[0];
+        move || theater_tests::talk::try_ask(address, "step", json!({ "note": "asked" }))
+    });
+    running.wait_for_queued("asked");
+    assert!(running.stop().0.success());
+    assert!(asking.join().unwrap().is_err());
+    let mut running = resume(&data, &[]);
+    let report = ask_until(running.address(0), "report", |report| {
+        report["steps"].as_array().is_some_and(|steps| !steps.is_empty()).then(|| report.clone())
+    });
+    assert_eq!(report["steps"].as_array().unwrap().len(), 1);
+    assert_eq!(report["steps"][0][0], "long");
+    assert!(running.stop().0.success());
+    let draws = texts(&chain(&data, "steps"), "host").iter().filter(|text| text.starts_with("(0, ")).count();
+    assert_eq!(draws, 1, "not drawn again");
+    replays(&data);
+}
+
+#[test]
+fn a_program_that_is_told_to_end_while_its_actors_come_back_ends() {
+    let scratch = Scratch::new();
+    let first = "init_state = { json = { sleep = 30000 } }\n";
+    let paths = manifests(&scratch, &[("steps", &format!("{first}{TALK}{STEPS}{ALWAYS}"))]);
+    let data = scratch.path().join("data");
+    let running = Running::start(&data, &[&paths[0]]);
+    let is_born = || chain_if(&data).is_some_and(|events| texts(&events, "instance").len() == 1);
+    wait_until("the start", || is_born().then_some(()));
+    kill(running);
+    let mut running = resume(&data, &[]);
+    wait_until("the start again", || (texts(&chain_if(&data)?, "instance").len() == 2).then_some(()));
+    let (_, took) = running.stop();
+    assert!(took < theater_tests::PROMPT, "{took:?}");
+}
+
+/// The chain of the steps, once it is there.
+fn chain_if(data: &Path) -> Option<Vec<Json>> {
+    let contents = verify::read(data, |_| {}).ok()?;
+    contents.find("steps").map(|(id, _)| chain(data, &theater_plugin_api::uuid_text(&id)))
+}
+
+#[test]
+fn a_start_that_had_begun_children_goes_on_with_them() {
+    let scratch = Scratch::new();
+    let slow = format!(
+        "init_state = {{ json = {{ sleep = 1500 }} }}\n[[handlers]]\ntype = \"message-server\"\n{STEPS}{ALWAYS}"
+    );
+    manifests(&scratch, &[("steps", &slow)]);
+    let grown = "init_state = { json = { grow = { children = 2, depth = 1 }, worker = \"steps.toml\" } }\n";
+    let paths = manifests(&scratch, &[("tree", &format!("{grown}{TALK}{SUPERVISE}{STEPS}{ALWAYS}"))]);
+    let data = scratch.path().join("data");
+    let running = Running::start(&data, &[&paths[0]]);
+    let first = wait_until("the second child's start", || {
+        let contents = verify::read(&data, |_| {}).ok()?;
+        let children: Vec<_> = contents.chains.iter().filter(|(_, end)| end.name.starts_with("steps")).collect();
+        let oldest = children.iter().min_by_key(|(_, end)| end.first)?;
+        (children.len() == 2).then(|| theater_plugin_api::uuid_text(oldest.0))
+    });
+    kill(running);
+    let mut running = resume(&data, &[]);
+    let report = ask(running.address(0), "report", json!({}));
+    let children = report["children"].as_array().unwrap();
+    assert_eq!((children.len(), children[0].as_str().unwrap()), (2, first.as_str()), "{report}");
+    assert!(running.stop().0.success());
+    replays(&data);
+}
+
+#[test]
+fn programs_are_told_to_have_ended_once_and_their_ids_mean_one_thing() {
+    let scratch = Scratch::new();
+    let process = "[[handlers]]\ntype = \"process\"\nconfig = { allowed_programs = [\"sleep\", \"true\"], allowed_paths = [\".\"] }\n";
+    let more = format!("{TALK}{process}[chain]\nsync = \"always\"\nsnapshot_every = 6\n");
+    let (running, at) = start(&scratch, &[("runner", &more)]);
+    let started = |address: SocketAddr, program: &str, argument: &[&str]| {
+        let payload = json!({ "program": program, "args": argument, "mode": "lines" });
+        ask(address, "start", payload)["id"].as_u64().unwrap()
+    };
+    let told = |address: SocketAddr| ask(address, "told", json!({}))["told"].clone();
+    assert_eq!(started(at[0], "true", &[]), 1);
+    wait_until("its end", || (told(at[0]) == json!([[1, "exit", 0]])).then_some(()));
+    assert_eq!(started(at[0], "sleep", &["1000"]), 2);
+    for _ in 0..6 {
+        let _ = told(at[0]);
+    }
+    let data = running.data.clone();
+    kill(running);
+    let ends = json!([[1, "exit", 0], [2, "exit", -9]]);
+    let running = resume(&data, &[]);
+    let address = running.address(0);
+    wait_until("the end of the other", || (told(address) == ends).then_some(()));
+    kill(running);
+    let mut running = resume(&data, &[]);
+    let address = running.address(0);
+    assert_eq!(started(address, "true", &[]), 3);
+    wait_until("its end", || (told(address) == json!([[1, "exit", 0], [2, "exit", -9], [3, "exit", 0]])).then_some(()));
+    assert!(running.stop().0.success());
+    replays(&data);
+}
+
+#[test]
 fn a_request_that_the_crash_cut_off_is_handled_once() {
     let scratch = Scratch::new();
     let worker = format!("[[handlers]]\ntype = \"message-server\"\n[[handlers]]\ntype = \"timing\"\n{ALWAYS}");

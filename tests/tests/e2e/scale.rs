@@ -84,3 +84,12 @@ fn a_broadcast_reaches_all_beside_one_that_never_reads() {
 fn what_a_program_writes_arrives_whole() {
     assert!(soak(WEB, &["output", "5"]).contains("\"whole\":true"));
 }
+
+const CRASH: &str = env!("CARGO_BIN_EXE_crash_soak");
+
+#[test]
+fn programs_are_killed_and_their_actors_go_on() {
+    for sync in ["always", "batch"] {
+        assert!(soak(CRASH, &[sync, "4"]).contains("\"kills\":4"));
+    }
+}

@@ -1,9 +1,11 @@
 //! Takes steps that can be cut off in the middle. Its state is `{"sleep": N, "steps": [[note, number], ..]}`; with a first
 //! state `{"sleep": N}` its `init` waits for so many milliseconds.
 //!
-//! - send or request `{"type": "step", "payload": {"note": .., "sleep": N}}`: draws a number, waits for N milliseconds, and
-//!   keeps the note with the number
+//! - send or request `{"type": "step", "payload": {"note": .., "sleep": N, "turns": T}}`: draws a number, waits for N
+//!   milliseconds, computes for T turns, and keeps the note with the number
 //! - request `{"type": "report"}`: answers the state
+
+use std::hint::black_box;
 
 use message::Message;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,8 @@ struct Step {
     note: String,
     #[serde(default)]
     sleep: u64,
+    #[serde(default)]
+    turns: u64,
 }
 
 #[actor::export]
@@ -47,9 +51,12 @@ impl message_server::MessageServerClient for Steps {
 fn act(steps: &mut Steps, message: &Message) -> Result<Value, String> {
     match message.kind.as_str() {
         "step" => {
-            let Step { note, sleep } = message.payload()?;
+            let Step { note, sleep, turns } = message.payload()?;
             let number = random::random_range(0, u64::MAX)?;
             timing::sleep(sleep)?;
+            for turn in 0..turns {
+                black_box(turn);
+            }
             steps.steps.push((note, number));
             Ok(json!({}))
         }
