@@ -957,8 +957,8 @@ impl Shared {
         drop(record);
         self.cancelled.set();
         if let Some(parent) = self.parent() {
-            // Nobody is told, and nobody holds it.
-            let _: bool = parent.family().ended(self, None, false, (None, true));
+            let held = parent.family().ended(self, None, false, (None, true));
+            debug_assert!(!held, "nobody is told, and nobody holds it");
         }
         let end = End::Failed { function: START.to_owned(), kind: FailureKind::Internal, reason };
         self.core.ended(self, &end, false);

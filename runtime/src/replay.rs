@@ -218,6 +218,15 @@ pub(crate) struct PastCall {
     pub(crate) result: Bytes,
 }
 
+/// The state of an actor at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateAt {
+    /// The event behind which it is.
+    pub sequence: u64,
+    /// The state.
+    pub state: Option<Vec<u8>>,
+}
+
 /// The state of an actor behind event `at`, or at the end of its chain: that of the last snapshot before, and the calls behind
 /// it once more.
 ///
@@ -228,7 +237,7 @@ pub fn state(
     actor: Id,
     objects: &Path,
     at: Option<u64>,
-) -> Result<Result<(u64, Option<Vec<u8>>), Box<Difference>>, Error> {
+) -> Result<Result<StateAt, Box<Difference>>, Error> {
     let parts = Parts::new(Arc::new(Engines::new(MEMORY)?), objects);
     let mut tail = Tail::default();
     let mut failed = None;
@@ -249,7 +258,7 @@ pub fn state(
         return Err(cannot(sequence, DROPPED));
     }
     let left = resume(path, &parts, &setup, tail.base.as_ref(), &tail.queued, &tail.past)?;
-    Ok(left.map(|left| (newest, left.state.get().map(<[u8]>::to_vec))))
+    Ok(left.map(|left| StateAt { sequence: newest, state: left.state.get().map(<[u8]>::to_vec) }))
 }
 
 /// What an actor goes on from, as its chain is read: the last start or snapshot, what waited then, and all behind it.

@@ -208,6 +208,9 @@ impl Reading {
     }
 }
 
+/// An event, by its actor and sequence.
+type Key = (Id, u64);
+
 /// How many of the newest events are kept at hand while causes are looked up: most stand right behind what they are caused by.
 const AT_HAND: usize = 100_000;
 
@@ -216,10 +219,10 @@ const AT_HAND: usize = 100_000;
 /// # Errors
 /// As [`read`].
 pub fn read_with_causes(path: &Path) -> Result<(Contents, u64), Error> {
-    let mut newest: HashMap<(Id, u64), Hash> = HashMap::with_capacity(AT_HAND);
-    let mut order: VecDeque<(Id, u64)> = VecDeque::with_capacity(AT_HAND);
-    // Those that are further away: looked up by a second pass.
-    let mut far: HashMap<(Id, u64), Vec<(Hash, (Id, u64))>> = HashMap::new();
+    let mut newest: HashMap<Key, Hash> = HashMap::with_capacity(AT_HAND);
+    let mut order: VecDeque<Key> = VecDeque::with_capacity(AT_HAND);
+    // Those that are further away, with who names them: looked up by a second pass.
+    let mut far: HashMap<Key, Vec<(Hash, Key)>> = HashMap::new();
     let (mut wrong, mut checked) = (None, 0);
     let contents = read(path, |event| {
         let key = (event.header.actor, event.header.sequence);

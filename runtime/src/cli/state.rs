@@ -8,7 +8,7 @@ use serde_json::json;
 use theater_plugin_api::uuid_text;
 use theater_runtime::chain::hex;
 use theater_runtime::error::{ActorProblem, Error};
-use theater_runtime::replay;
+use theater_runtime::replay::{self, StateAt};
 
 use super::replay::one;
 use super::{Common, Done};
@@ -36,7 +36,7 @@ impl State {
         let (path, actor) = one(&data, &self.chain)?;
         let id = uuid_text(&actor);
         let found = replay::state(&path, actor, &data, self.at)?;
-        let (sequence, state) = found.map_err(|difference| Error::Actor {
+        let StateAt { sequence, state } = found.map_err(|difference| Error::Actor {
             name: id.clone(),
             what: ActorProblem::NotResumed(format!(
                 "its calls do not give again what they gave: event {}, {}",

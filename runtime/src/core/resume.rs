@@ -131,7 +131,7 @@ struct Revived {
 /// What a revived actor does.
 enum Role {
     /// It runs; when its `init` had not ended, with that call, or none where it had not come to it.
-    Runs { actor: Box<Actor>, handlers: Arc<Vec<Attached>>, init: Option<Option<LeftCall>> },
+    Runs { actor: Box<Actor>, handlers: Arc<Vec<Attached>>, init: Option<Option<Box<LeftCall>>> },
     /// It waits for what its parent says.
     Held { end: End, event: EventRef, is_told: bool },
 }
@@ -374,7 +374,7 @@ impl Core {
             Ok(Box::new(actor))
         });
         match recovered {
-            Ok(actor) => Ok(Role::Runs { actor, handlers, init: (!is_started).then(|| init.pop()) }),
+            Ok(actor) => Ok(Role::Runs { actor, handlers, init: (!is_started).then(|| init.pop().map(Box::new)) }),
             Err(error) => Err(undone(StartFailure::internal(error, handlers)).await),
         }
     }
@@ -459,14 +459,14 @@ impl Core {
         shared: &Arc<Shared>,
         mut actor: Actor,
         handlers: Arc<Vec<Attached>>,
-        init: Option<LeftCall>,
+        init: Option<Box<LeftCall>>,
     ) -> Result<(), Error> {
         let began = async {
             let failed = |what| Error::Actor { name: shared.name().to_owned(), what };
             let ran = match init {
                 None => actor.init().await,
                 Some(call) => {
-                    let call = shared.left_call(call).map_err(|what| failed(ActorProblem::NotResumed(what)))?;
+                    let call = shared.left_call(*call).map_err(|what| failed(ActorProblem::NotResumed(what)))?;
                     actor.run_init(call).await
                 }
             };

@@ -239,7 +239,7 @@ fn settle(known: &Known, running: &Running, is_kept: bool, ids: &[String], all: 
         let (taken, unknown) = (known.taken.load(Ordering::SeqCst), known.unknown.load(Ordering::SeqCst));
         let tried: u64 = reports.iter().map(|report| number(report, "sent")).sum();
         assert!(tried <= (taken + unknown) * MESSAGES, "{tried} messages of {taken} orders, and {unknown} more");
-        if sent == arrived && (!is_kept || tried >= taken * MESSAGES) && tried % MESSAGES == 0 {
+        if sent == arrived && (!is_kept || tried >= taken * MESSAGES) && tried.is_multiple_of(MESSAGES) {
             all.messages += sent;
             all.orders += taken;
             break reports;
