@@ -3,6 +3,7 @@
 mod abuse;
 mod acme;
 mod bad_plugins;
+mod faults;
 mod framework;
 mod guests;
 mod history;
