@@ -1,7 +1,7 @@
 //! What a chain tells afterwards: states, proofs, and causes between chains.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use theater_runtime::chain::hex;
 use theater_runtime::{proof, verify};
@@ -84,6 +84,78 @@ fn an_event_is_proven_to_be_in_a_chain_by_a_small_file_alone() {
     }
     let none = asked(&data, &["chain", "prove", "hello-http", "99999"]);
     assert!(String::from_utf8_lossy(&none.stderr).contains("[J0005]"), "{none:?}");
+}
+
+/// A data folder with the chains of actors that called, failed, were killed and went on.
+fn lived(scratch: &Scratch) -> std::path::PathBuf {
+    let chained = "[chain]\nsync = \"always\"\nsnapshot_every = 8\n";
+    let random = "[[handlers]]\ntype = \"random\"\n";
+    let timing = "[[handlers]]\ntype = \"timing\"\n";
+    let all = [
+        ("hello-http", format!("{HTTP}{chained}")),
+        ("dice", format!("{HTTP}{random}{chained}")),
+        ("runtime-probe", format!("{HTTP}{chained}")),
+        ("looper", format!("[limits]\nrun_timeout_ms = 100\n{HTTP}{chained}")),
+        ("steps", format!("{TALK}{random}{timing}{chained}")),
+    ];
+    let texts: Vec<_> = all.iter().map(|(actor, more)| (*actor, more.as_str())).collect();
+    let (running, at) = start(scratch, &texts);
+    let talk = |at: &[std::net::SocketAddr]| {
+        for path in ["/range/0/100", "/uuid", "/float", "/range/9/1"] {
+            let _ = get(at[1], path);
+        }
+        for path in ["/chain", "/log/hello", "/nothing"] {
+            let _ = get(at[2], path);
+        }
+        assert_eq!(get(at[0], "/").status, 200);
+        let _ = ask(at[3], "step", serde_json::json!({ "note": "whole" }));
+    };
+    talk(&[at[0], at[1], at[2], at[4]]);
+    let _ = get(at[3], "/");
+    tell(at[4], "step", serde_json::json!({ "note": "cut off", "sleep": 1_000 }));
+    let data = running.data.clone();
+    theater_tests::wait_until("what was drawn", || {
+        (theater_tests::texts(&chain(&data, "steps"), "host").len() >= 4).then_some(())
+    });
+    running.signal("KILL");
+    drop(running);
+    let mut running = Running::start(&data, &["--resume"]);
+    let at: Vec<_> = [0, 1, 2, 4].iter().map(|number| running.address(*number)).collect();
+    talk(&at);
+    assert!(running.stop().0.success());
+    data
+}
+
+/// The chains of this release: every later one reads, verifies and replays them. `UPDATE_GOLDEN=1` writes them anew, when the
+/// format has changed.
+#[test]
+fn golden_chains_are_read_verified_and_replayed() {
+    let golden = theater_tests::repository().join("tests/golden/chains/1");
+    let heads = golden.join("heads.json");
+    let found = |data: &Path| -> serde_json::Value {
+        let contents = verify::read(data, |_| {}).unwrap();
+        let ends = contents.chains.values();
+        ends.map(|end| (end.name.clone(), serde_json::json!([end.chain.len(), hex(&end.chain.head())]))).collect()
+    };
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let scratch = Scratch::new();
+        let data = lived(&scratch);
+        for folder in ["journal", "objects"] {
+            drop(std::fs::remove_dir_all(golden.join(folder)));
+            std::fs::create_dir_all(golden.join(folder)).unwrap();
+            for file in std::fs::read_dir(data.join(folder)).unwrap() {
+                let file = file.unwrap();
+                std::fs::copy(file.path(), golden.join(folder).join(file.file_name())).unwrap();
+            }
+        }
+        std::fs::write(&heads, serde_json::to_string_pretty(&found(&golden)).unwrap() + "\n").unwrap();
+    }
+    let expected: serde_json::Value = serde_json::from_slice(&std::fs::read(&heads).unwrap()).unwrap();
+    assert_eq!(found(&golden), expected);
+    assert!(theater_tests::replays(&golden) > 20);
+    let verified =
+        Command::new("python3").arg(theater_tests::repository().join("tests/verify_chain.py")).arg(&golden).output();
+    assert!(verified.unwrap().status.success());
 }
 
 #[test]
