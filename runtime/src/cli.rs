@@ -15,6 +15,7 @@ use theater_runtime::plugins::abi_text;
 mod chain;
 mod commands;
 mod events;
+mod filter;
 mod inspect;
 mod log;
 mod plugin;

@@ -40,6 +40,28 @@ pub struct Described {
     pub text: String,
 }
 
+impl Described {
+    /// The event as an object of `-o json`.
+    #[must_use]
+    pub fn json(self, event: &Event<'_>) -> Json {
+        json!({
+            "actor": uuid_text(&event.header.actor),
+            "sequence": event.header.sequence,
+            "hash": hex(&event.hash),
+            "parent": hex(&event.header.parent),
+            "type": self.kind,
+            "function": self.function,
+            "call": event.header.call,
+            "cause": event.header.cause.map(|cause| json!({
+                "actor": uuid_text(&cause.actor), "sequence": cause.sequence, "hash": hex(&cause.hash),
+            })),
+            "timestamp_ms": event.header.timestamp,
+            "bytes": event.header.length,
+            "text": self.text,
+        })
+    }
+}
+
 impl Describer {
     /// A describer that finds WIT in these objects; without, values are shown as bytes.
     #[must_use]
@@ -73,26 +95,6 @@ impl Describer {
             (None, Some(data)) => wave::bytes(data),
         };
         Described { kind: kind.map_or_else(|| event.header.kind.to_string(), |kind| kind.to_string()), function, text }
-    }
-
-    /// The event as an object of `-o json`.
-    pub fn json(&mut self, event: &Event<'_>) -> Json {
-        let described = self.describe(event);
-        json!({
-            "actor": uuid_text(&event.header.actor),
-            "sequence": event.header.sequence,
-            "hash": hex(&event.hash),
-            "parent": hex(&event.header.parent),
-            "type": described.kind,
-            "function": described.function,
-            "call": event.header.call,
-            "cause": event.header.cause.map(|cause| json!({
-                "actor": uuid_text(&cause.actor), "sequence": cause.sequence, "hash": hex(&cause.hash),
-            })),
-            "timestamp_ms": event.header.timestamp,
-            "bytes": event.header.length,
-            "text": described.text,
-        })
     }
 
     fn functions(&self, created: &Created) -> Functions {

@@ -8,8 +8,8 @@
 //! length of the data and the header's last field. Each header's hash, made as [`crate::chain`] says, stands where the next
 //! step links to it; the last one is the head.
 //!
-//! An event `n` links to `n - 1` and to `n & (n - 1)`, so that even in a chain of 50 million events a few dozen steps lead
-//! from anywhere to the head.
+//! An event `n` links to `n - 1` and to `n & (n - 1)`, so that even in a chain of 50 million events about 170 steps
+//! of about 100 bytes (300 at most) lead from anywhere to the head.
 
 use std::path::Path;
 
@@ -225,6 +225,7 @@ mod tests {
             assert!(path.windows(2).all(|pair| pair[1] == pair[0] - 1 || pair[1] == pair[0] & (pair[0] - 1)));
         }
         let longest = (0..4_000_u64).map(|number| path(49_999_999, number * 12_497).len()).max().unwrap();
-        assert!(longest < 200, "{longest}");
+        // Every level of 26 may cost a step back and one skip for each bit below it.
+        assert!((100..351).contains(&longest), "{longest}");
     }
 }

@@ -152,6 +152,17 @@ mod tests {
         block_on(attach::<Runtime>(host, "runtime", config)).unwrap()
     }
 
+    #[test]
+    fn an_end_that_was_asked_for_is_asked_for_again_in_the_next_life() {
+        for (result, asked) in [(Ok(()), Some(Some(b"bye".to_vec()))), (Err("no".to_owned()), None)] {
+            let host = FakeHost::new();
+            let actor = actor(&host, json!({}));
+            host.recover(&actor, "log", &("a line",), &()).unwrap();
+            host.recover(&actor, "shutdown", &(Some(Bytes::from("bye")),), &result).unwrap();
+            assert_eq!(host.shut_down(), asked);
+        }
+    }
+
     fn log(host: &FakeHost, actor: &std::sync::Arc<Actor>, line: &str) {
         block_on(host.call::<_, ()>(actor, "log", &(line,))).unwrap();
     }

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use clap::Args;
 use theater_runtime::chain::{Id, hex};
-use theater_runtime::describe::Describer;
+use theater_runtime::describe::{Described, Describer};
 use theater_runtime::error::Error;
 use theater_runtime::objects::Objects;
 use theater_runtime::verify::{self, Event};
 
+use super::filter::Condition;
 use super::{Common, Done, print_line};
 
 const EXAMPLES: &str = "Examples:
   theater events
   theater events counter
   theater events --follow
+  theater events counter --where type=host --where function=send
+  theater events --where 'text~in doubt' --where 'sequence>=100'
   theater events -o json counter";
 
 /// Lists events of all chains or of one, a line each, from disk; a running program's are there within milliseconds.
@@ -24,6 +27,9 @@ const EXAMPLES: &str = "Examples:
 pub struct Events {
     /// Id, unique start of an id, or name of the actor (its newest chain) [default: all]
     actor: Option<String>,
+    /// Only events for which this holds, as type=host, function=send, text~WORDS, sequence>=10; several: all of them
+    #[arg(long = "where", value_name = "CONDITION")]
+    conditions: Vec<Condition>,
     /// Go on with events as they come
     #[arg(long)]
     follow: bool,
@@ -53,10 +59,15 @@ impl Events {
                 return;
             }
             number += 1;
-            // Events that were shown are still read: they say which types the others have.
-            let line = line(common, &mut describer, event);
-            if number > skip {
-                print_line(&line);
+            // Starts say which types the others have.
+            let is_start = verify::created(event).is_some();
+            let excluded = number <= skip || self.conditions.iter().any(|condition| condition.excludes(event));
+            if excluded && !is_start {
+                return;
+            }
+            let described = describer.describe(event);
+            if !excluded && self.conditions.iter().all(|condition| condition.holds(&described)) {
+                print_line(&shown(common, event, described));
             }
         })?;
         Ok(number)
@@ -75,10 +86,14 @@ pub fn find(path: &std::path::Path, wanted: &str) -> Result<Id, Error> {
 
 /// An event on one line.
 pub fn line(common: &Common, describer: &mut Describer, event: &Event<'_>) -> String {
-    if common.is_json() {
-        return describer.json(event).to_string();
-    }
     let described = describer.describe(event);
+    shown(common, event, described)
+}
+
+fn shown(common: &Common, event: &Event<'_>, described: Described) -> String {
+    if common.is_json() {
+        return described.json(event).to_string();
+    }
     let id = hex(event.header.actor.get(..4).unwrap_or_default());
     let function = described.function.map(|function| format!(" {function}")).unwrap_or_default();
     format!(

@@ -52,6 +52,30 @@ fn the_state_behind_any_event_is_printed() {
 }
 
 #[test]
+fn events_are_found_by_conditions() {
+    let scratch = Scratch::new();
+    let data = visited(&scratch, 3, "");
+    let found = |conditions: &[&str]| {
+        let conditions: Vec<_> = conditions.iter().flat_map(|condition| ["--where", condition]).collect();
+        let output = asked(&data, &[&["-o", "json", "events", "hello-http"], conditions.as_slice()].concat());
+        assert!(output.status.success(), "{output:?}");
+        json_lines(&output.stdout)
+    };
+    assert_eq!(found(&["type=return"]).len(), 4);
+    assert_eq!(found(&["type=return", "function=handle-request"]).len(), 3);
+    assert_eq!(found(&["function=theater:simple/runtime/log", "text~visitor 2"]).len(), 1);
+    let all = chain(&data, "hello-http");
+    assert_eq!(found(&["sequence>=3", "sequence<=5"]), all[3..6]);
+    assert_eq!(found(&["type!=host"]).len() + found(&["type=host"]).len(), all.len());
+    let call = &found(&["type=host"])[0]["call"];
+    assert!(found(&[&format!("call={call}")]).iter().all(|event| event["call"] == *call));
+    assert!(found(&["bytes>=1000000"]).is_empty());
+    let wrong = asked(&data, &["events", "--where", "kind=host"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("it has type, function, text"), "{wrong:?}");
+}
+
+#[test]
 fn an_event_is_proven_to_be_in_a_chain_by_a_small_file_alone() {
     let scratch = Scratch::new();
     let data = visited(&scratch, 40, "");

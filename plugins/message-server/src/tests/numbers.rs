@@ -5,7 +5,7 @@ use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::testing::{FakeHost, block_on};
 use theater_plugin_api::{Bytes, Handler};
 
-use super::{ALL, Actor, OPEN, Program, REQUEST, begun, no_answer, with_id};
+use super::{ALL, Actor, CLOSE, OPEN, Program, REQUEST, begun, no_answer, with_id};
 use crate::MessageServer;
 
 /// An actor, another to talk with, and the handler that the first was not started with yet.
@@ -19,6 +19,18 @@ fn resumed(program: &Program, tell: impl FnOnce(&FakeHost, &Actor)) -> [Actor; 2
     let [other] = program.actors([("other", json!({}))]);
     program.acquaint(&[&actor.host, &other.host]);
     [actor, other]
+}
+
+/// The channels that the actor is told to be closed, as many as there should be.
+fn closed(actor: &Actor, count: usize) -> Vec<String> {
+    let closed = (0..count).map(|_| {
+        let called = actor.next();
+        assert_eq!(called.export, CLOSE);
+        decode::<(String,)>(&called.params).unwrap().0
+    });
+    let mut closed: Vec<_> = closed.collect();
+    closed.sort();
+    closed
 }
 
 /// The number of the next request to the actor and of the next channel it opens.
@@ -66,6 +78,7 @@ fn an_exported_state_is_where_another_life_goes_on() {
         assert_eq!(actor.server.import_state(&import(0)), Ok(()));
         assert!(actor.server.import_state(&[255; 3]).is_err());
     });
+    assert_eq!(closed(&actors[0], 2), [whole(1), whole(2)], "a channel does not outlive the program");
     assert_eq!(next_numbers(&actors), [9, 3]);
 }
 
@@ -84,7 +97,27 @@ fn recorded_calls_show_which_numbers_are_in_use() {
         host.recover(&actor.server, "list-outstanding-requests", &(), &vec!["2"]).unwrap();
         host.recover(&actor.server, "list-outstanding-requests", &(), &Vec::<String>::new()).unwrap();
     });
+    closed(&actors[0], 3);
     assert_eq!(next_numbers(&actors), [12, 8]);
+}
+
+#[test]
+// [msg-48]
+fn calls_of_the_actor_show_requests_and_channels_too() {
+    let actors = resumed(&Program::new(), |host, actor| {
+        let told = |export: &str, id: &str, result: Option<Result<(bool, Option<Bytes>), ()>>| {
+            host.recover(&actor.server, export, &(id, Bytes::default()), &result).unwrap();
+        };
+        told("handle-request", "14", None);
+        told("handle-channel-open", "a/1", Some(Ok((true, None))));
+        told("handle-channel-open", "a/2", Some(Ok((false, None))));
+        told("handle-channel-open", "a/3", Some(Err(())));
+        told("handle-channel-open", "a/4", None);
+        told("handle-channel-open", "a/5", Some(Ok((true, None))));
+        host.recover(&actor.server, "handle-channel-close", &("a/5",), &Some(Ok::<(), ()>(()))).unwrap();
+    });
+    assert_eq!(closed(&actors[0], 2), ["a/1", "a/4"], "accepted, or still to be asked for");
+    assert_eq!(next_numbers(&actors), [15, 1]);
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! `--where`: conditions on events.
+
+use std::str::FromStr;
+
+use theater_runtime::describe::Described;
+use theater_runtime::verify::Event;
+
+/// A condition: a key, how it compares, and with what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    key: Key,
+    comparison: Comparison,
+    value: String,
+    number: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Type,
+    Function,
+    Text,
+    Sequence,
+    Call,
+    Bytes,
+    Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    NotEqual,
+    AtLeast,
+    AtMost,
+    Has,
+}
+
+const KEYS: [(&str, Key); 7] = [
+    ("type", Key::Type),
+    ("function", Key::Function),
+    ("text", Key::Text),
+    ("sequence", Key::Sequence),
+    ("call", Key::Call),
+    ("bytes", Key::Bytes),
+    ("timestamp_ms", Key::Time),
+];
+
+// Longer ones first: `>=` is no `=`.
+const COMPARISONS: [(&str, Comparison); 5] = [
+    ("!=", Comparison::NotEqual),
+    (">=", Comparison::AtLeast),
+    ("<=", Comparison::AtMost),
+    ("~", Comparison::Has),
+    ("=", Comparison::Equal),
+];
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let at = text.find(['!', '>', '<', '~', '=']);
+        let (name, rest) = text.split_at(at.unwrap_or(text.len()));
+        let compared = COMPARISONS.iter().find_map(|(sign, comparison)| Some((*comparison, rest.strip_prefix(sign)?)));
+        let (comparison, value) = compared.ok_or_else(|| {
+            format!("{text:?} compares nothing: write KEY=VALUE, or with !=, >=, <= or ~ (has), as type=host")
+        })?;
+        let key = KEYS.iter().find(|(known, _)| *known == name.trim()).map(|(_, key)| *key);
+        let names: Vec<_> = KEYS.iter().map(|(name, _)| *name).collect();
+        let key = key.ok_or_else(|| format!("an event has no {:?}: it has {}", name.trim(), names.join(", ")))?;
+        let value = value.trim().to_owned();
+        let number = match (key, comparison) {
+            (Key::Type | Key::Function | Key::Text, Comparison::AtLeast | Comparison::AtMost) => {
+                return Err(format!("{} is text: compare it with =, != or ~ (has)", name.trim()));
+            }
+            (Key::Type | Key::Function | Key::Text, _) => 0,
+            (_, Comparison::Has) => {
+                return Err(format!("{} is a number: compare it with =, !=, >= or <=", name.trim()));
+            }
+            _ => value.parse().map_err(|_| format!("{value:?} is no number"))?,
+        };
+        Ok(Self { key, comparison, value, number })
+    }
+}
+
+impl Condition {
+    /// Whether the header alone says that the condition does not hold: then the event needs no text.
+    #[must_use]
+    pub fn excludes(&self, event: &Event<'_>) -> bool {
+        let header = &event.header;
+        let number = match self.key {
+            Key::Type | Key::Function | Key::Text => return false,
+            Key::Sequence => Some(header.sequence),
+            Key::Call => header.call,
+            Key::Bytes => Some(header.length),
+            Key::Time => Some(header.timestamp),
+        };
+        !match self.comparison {
+            Comparison::Equal => number == Some(self.number),
+            Comparison::NotEqual => number != Some(self.number),
+            Comparison::AtLeast => number.is_some_and(|number| number >= self.number),
+            Comparison::AtMost => number.is_some_and(|number| number <= self.number),
+            Comparison::Has => false,
+        }
+    }
+
+    /// Whether it holds for the text of an event that the header does not exclude. A function is meant by its whole name or
+    /// by what stands behind its last `/`.
+    #[must_use]
+    pub fn holds(&self, described: &Described) -> bool {
+        let (text, is_function) = match self.key {
+            Key::Type => (described.kind.as_str(), false),
+            Key::Function => (described.function.as_deref().unwrap_or_default(), true),
+            Key::Text => (described.text.as_str(), false),
+            Key::Sequence | Key::Call | Key::Bytes | Key::Time => return true,
+        };
+        let equals = || text == self.value || is_function && text.rsplit('/').next() == Some(self.value.as_str());
+        match self.comparison {
+            Comparison::Equal => equals(),
+            Comparison::NotEqual => !equals(),
+            Comparison::Has => text.contains(&self.value),
+            Comparison::AtLeast | Comparison::AtMost => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_compares_nothing_is_told_with_what_there_is() {
+        let refused = |text: &str| text.parse::<Condition>().unwrap_err();
+        assert!(refused("type").contains("as type=host"));
+        assert!(refused("typ=host").contains("it has type, function"));
+        assert!(refused("sequence=many").contains("no number"));
+        assert!(refused("type>=host").contains("is text"));
+        assert!(refused("bytes~1").contains("is a number"));
+        for good in ["type=host", "function!=log", "text~a=b", "sequence >= 10", "bytes<=64", "call=3"] {
+            assert!(good.parse::<Condition>().is_ok(), "{good}");
+        }
+    }
+}
