@@ -163,13 +163,13 @@ fn numbers_go_on_over_a_supervised_restart() {
     block_on(again.started(false)).unwrap();
     let actors = [Actor { host: actor.host, server: again }, other];
     let told = actors[1].next();
-    assert_eq!(told.export, super::CLOSE, "the channel of the life before");
+    assert_eq!(told.export, CLOSE, "the channel of the life before");
     assert_eq!(next_numbers(&actors), [2, 2]);
     // Made while the other is still there.
     let second = program.attached(&actors[0].host, json!({})).unwrap();
     block_on(actors[0].server.stopped());
     block_on(second.started(false)).unwrap();
     let [actor, other] = actors;
-    assert_eq!(other.next().export, super::CLOSE);
+    assert_eq!(other.next().export, CLOSE);
     assert_eq!(next_numbers(&[Actor { host: actor.host, server: second }, other]), [3, 3]);
 }
