@@ -367,11 +367,9 @@ unsafe extern "C" fn handler_recover<H: Dispatch>(
 ) -> Answer {
     // SAFETY: as in handler_call_sync.
     let (handler, arguments, result) = unsafe { (borrow::<H>(this), arguments.get(), result.get()) };
-    let name = match function & EXPORT {
-        0 => H::function_name(function),
-        _ => H::export_name(function & !EXPORT),
-    };
-    let recovered = Recovered { function: name, arguments, result };
+    let is_export = function & EXPORT != 0;
+    let name = if is_export { H::export_name(function & !EXPORT) } else { H::function_name(function) };
+    let recovered = Recovered { function: name, is_export, arguments, result };
     caught(|| answer_of(handler.recover(recovered).map(|()| Vec::new())))
 }
 

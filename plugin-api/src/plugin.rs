@@ -160,6 +160,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Recovered<'a> {
     /// `package:name/interface/function`.
     pub function: &'static str,
+    /// Whether it is an export of the actor's, called by this plugin, and not a function of this plugin's.
+    pub is_export: bool,
     /// The encoded arguments.
     pub arguments: &'a [u8],
     /// The encoded result. Of an export it is `option<result<(values behind the state), ()>>`: none has not ended and runs

@@ -488,11 +488,13 @@ impl FakeHost {
         arguments: &impl Serialize,
         result: &impl Serialize,
     ) -> Result<(), String> {
-        let called = || number_of(H::export_name, function).map(H::export_name);
-        let function = number_of(H::function_name, function).map(H::function_name).or_else(|_| called())?;
+        let (function, is_export) = match number_of(H::function_name, function) {
+            Ok(number) => (H::function_name(number), false),
+            Err(_) => (H::export_name(number_of(H::export_name, function)?), true),
+        };
         let arguments = encoding::encode(arguments).map_err(|error| error.to_string())?;
         let result = encoding::encode(result).map_err(|error| error.to_string())?;
-        Handler::recover(&**handler, Recovered { function, arguments: &arguments, result: &result })
+        Handler::recover(&**handler, Recovered { function, is_export, arguments: &arguments, result: &result })
     }
 
     /// The actor is being stopped: [`Host::cancelled`] ends, and calls say so.

@@ -95,7 +95,7 @@ async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &C
     let signals = signals()?;
     drop(executor::spawn(watch_files(Arc::clone(core))));
     let (mut actors, mut refused) = (Vec::new(), Vec::new());
-    let mut failed = false;
+    let (mut failed, mut waiting) = (false, Vec::new());
     if resume {
         // It comes to its end in any case: what goes on by then is stopped as it should be.
         let of_task = Arc::clone(core);
@@ -120,14 +120,14 @@ async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &C
         for actor in &resumed.actors {
             ready(actor, common);
         }
-        actors = resumed.actors;
-        tracing::info!("{} actors of the program before go on", resumed.count);
+        (actors, waiting) = (resumed.actors, resumed.waiting);
+        tracing::info!("actors of the program before that go on: {}", resumed.count);
         if actors.is_empty() && manifests.is_empty() {
             core.stop(BY_PROGRAM, PROGRAM_GRACE).await;
             if failed {
                 return Ok(ExitCode::FAILURE);
             }
-            tracing::warn!("no actor of {} was to go on", shown(core.data()));
+            tracing::warn!("no actor of {} was to go on: all have ended, or none was ever started", shown(core.data()));
             return Ok(ExitCode::SUCCESS);
         }
     }
@@ -138,6 +138,16 @@ async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &C
         tracing::info!(manifest = path, "actor {:?} goes on; no new one is started", manifest.name);
     }
     for manifest in new {
+        if waiting.contains(&manifest.name) {
+            // A new one would stand in its place for good.
+            let path = shown(&manifest.path);
+            tracing::warn!(
+                manifest = path,
+                "actor {:?} does not go on, and no new one is started: without --resume one is, and `theater chain rm` drops the old one",
+                manifest.name
+            );
+            continue;
+        }
         match executor::either(signals.recv(), core.start(manifest)).await {
             Either::First(_) => return Ok(stop(core, &actors, failed).await),
             Either::Second(Ok(actor)) => {

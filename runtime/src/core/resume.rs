@@ -39,9 +39,18 @@ pub struct Resumed {
     pub count: usize,
     /// Why others do not; those below one of them are not named. Another program may resume them.
     pub refused: Vec<Error>,
+    /// The names of those of them that are top-level actors.
+    pub waiting: Vec<String>,
 }
 
 impl Resumed {
+    fn stays(&mut self, actor: &Shared, error: Error) {
+        if actor.parent().is_none() {
+            self.waiting.push(actor.name().to_owned());
+        }
+        self.refused.push(error);
+    }
+
     fn goes_on(&mut self, actor: Arc<Shared>) {
         self.count += 1;
         if actor.parent().is_none() {
@@ -195,12 +204,18 @@ impl Core {
                 continue;
             }
             let parent = parent.map(|parent| Arc::clone(&parent.shared));
+            let (top, name) = (parent.is_none(), created.name.clone());
             match self.revive(&parts, parent.as_ref(), end, created, fate).await {
                 Ok(actor) => {
                     places.insert(uuid_text(&id), revived.len());
                     revived.push(actor);
                 }
-                Err(error) => resumed.refused.push(error),
+                Err(error) => {
+                    if top {
+                        resumed.waiting.push(name);
+                    }
+                    resumed.refused.push(error);
+                }
             }
         }
         self.expect_repeats(&revived, between);
@@ -434,7 +449,7 @@ impl Core {
                     given_up.insert(shared.id());
                     detach(&shared, handlers).await;
                     shared.give_up(chain_of(&error));
-                    resumed.refused.push(error);
+                    resumed.stays(&shared, error);
                 }
             }
         }
@@ -445,7 +460,7 @@ impl Core {
         for (shared, actor, handlers, init) in starting {
             match self.start_again(&shared, *actor, handlers, init).await {
                 Ok(()) => resumed.goes_on(shared),
-                Err(error) => resumed.refused.push(error),
+                Err(error) => resumed.stays(&shared, error),
             }
         }
         for (shared, end, event, is_told) in held {

@@ -556,9 +556,11 @@ fn a_plugin_that_is_gone_keeps_its_actor_as_it_is_until_it_is_back_and_another_o
     let file = folder.join("libhttp_server.so");
     let kept = std::fs::read(&file).unwrap();
     std::fs::remove_file(&file).unwrap();
-    let mut refused = resume(&data, &["--plugins", &plugins]);
+    let mut refused = resume(&data, &["--plugins", &plugins, &path.display().to_string()]);
     assert_eq!(refused.wait().code(), Some(1));
-    assert!(refused.errors().iter().any(|line| line.contains("[H0001]")), "{:?}", refused.errors());
+    let said = refused.all_errors();
+    assert!(said.iter().any(|line| line.contains("[H0001]")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("no new one is started")), "{said:?}");
     assert_eq!(chain(&data, "hello-http").len(), before, "nothing was added");
     // Another file of the same plugin: bytes behind the end of a library are nothing to the loader.
     std::fs::write(&file, [&kept[..], b"another"].concat()).unwrap();
