@@ -917,7 +917,7 @@ impl Shared {
                 self.parent().is_some_and(|parent| parent.family().ended(self, ending, hold, (recorded.ok(), false)));
             if !held {
                 // Another program would ask the parent what becomes of it.
-                if quiet && self.parent().is_some() && end.is_held() {
+                if quiet && !self.core.stopped.is_set() && self.parent().is_some() && end.is_held() {
                     self.record_released(&mut record);
                 }
                 self.close(&mut record);
@@ -971,7 +971,11 @@ impl Shared {
         self.over.store(true, Ordering::Relaxed);
         if let Some(parent) = self.parent() {
             let held = parent.family().ended(self, end.told(), true, (Some(event), is_told));
-            debug_assert!(held, "the parent lives");
+            if !held {
+                // The parent has ended by now, or does not go on.
+                self.close(&mut lock(&self.chain));
+                self.core.let_go(self);
+            }
         }
         self.end.get_or_init(|| end);
         self.ended.set();
@@ -1240,12 +1244,14 @@ struct Ran {
     host_calls: u64,
     // What kind of failure a trap or an interruption is.
     kind: FailureKind,
+    // Something of it could not be recorded.
+    unrecorded: Option<JournalError>,
 }
 
 impl Ran {
     /// A call that did not come to run.
     fn not(outcome: Outcome, kind: FailureKind) -> Self {
-        Self { outcome, state: None, host_calls: 0, kind }
+        Self { outcome, state: None, host_calls: 0, kind, unrecorded: None }
     }
 }
 
@@ -1503,6 +1509,11 @@ impl Actor {
         *lock(&self.shared.calling) = None;
         // What a host call left that did not come to its end.
         drop(self.shared.take_staged());
+        if let Some(error) = ran.unrecorded {
+            self.drop_instance("failed call");
+            self.owed = Some((export, queued.sequence, ran.host_calls));
+            return Err(error);
+        }
         let change = match (&ran.outcome, ran.state) {
             (Outcome::Ok(_), Some(state)) => self.state.change(state),
             _ => None,
@@ -1574,13 +1585,17 @@ impl Actor {
         if left > 0 && ended.is_ok() {
             return trapped(format!("{left} host calls that a program before had made for it were not made again"));
         }
+        let unrecorded = match &ended {
+            Ok(Err(error)) => error.downcast_ref::<JournalError>().cloned(),
+            _ => None,
+        };
         let (outcome, state, kind) = match ended {
             Ok(Ok(Returned::Ok(state, values))) => (Outcome::Ok(values.into()), state, internal),
             Ok(Ok(Returned::Err(text))) => (Outcome::Err(text), None, internal),
             Ok(Err(error)) => (Outcome::Trap(trap_text(&error)), None, failure_kind(&error)),
             Err(interruption) => (Outcome::Interrupted(interruption), None, FailureKind::Timeout),
         };
-        Ran { outcome, state, host_calls, kind }
+        Ran { outcome, state, host_calls, kind, unrecorded }
     }
 
     /// The call, unless it is interrupted or takes longer than the wall clock allows.

@@ -20,7 +20,7 @@ use crate::chain::{NewEvent, sha3};
 use crate::component::Component;
 use crate::error::{ComponentProblem, Error};
 use crate::host::ActorHost;
-use crate::journal::Sync;
+use crate::journal::{JournalError, Sync};
 use crate::limiter::Limiter;
 use crate::manifest::{ACTOR, INIT};
 use crate::plugins::{Plugin, PluginFunction, meets};
@@ -709,17 +709,21 @@ fn finish(
     given: Given,
     begun: Begun,
 ) -> wasmtime::Result<Exchange> {
-    guest.context.change().host_call += 1;
     let given = given.and_then(|()| check(import, &mut exchange, guest.calls.value_bytes));
     if let Some(begun) = begun.0 {
         let outcome = given.as_ref().map_or_else(|fault| fault.0, |()| "ok");
         let micros = begun.elapsed().as_micros();
         tracing::debug!(actor = %guest.actor.short_id(), function = import.label, micros, outcome, "host call");
     }
-    match given {
-        Ok(()) if !guest.actor.has_staged() => record_call(guest, import, &exchange)?,
-        given => finish_rare(guest, import, &mut exchange, given)?,
+    let recorded = match given {
+        Ok(()) if !guest.actor.has_staged() => record_call(guest, import, &exchange),
+        given => finish_rare(guest, import, &mut exchange, given),
+    };
+    // What is not recorded does not count.
+    if !recorded.as_ref().is_err_and(|error| error.is::<JournalError>()) {
+        guest.context.change().host_call += 1;
     }
+    recorded?;
     exchange.release();
     Ok(exchange)
 }

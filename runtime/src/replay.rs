@@ -17,7 +17,7 @@ use theater_plugin_api::encoding::{decode, encode};
 use wasmtime::component::{Instance, InstancePre, Linker, LinkerInstance};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline, format_err};
 
-use crate::actor::{event_type, trap_text};
+use crate::actor::{BY_ITSELF, BY_PROGRAM, TO_RESTART, event_type, trap_text};
 use crate::chain::{EventRef, Hash, Header, Id, sha3};
 use crate::component::{Component, Components};
 use crate::describe::{Described, Describer};
@@ -30,7 +30,7 @@ use crate::manifest::{Limits, is_init};
 use crate::objects::Objects;
 use crate::plugins::meets;
 use crate::record::{
-    Created, FunctionRecord, HandlerRecord, HostCall, HostResult, Kind, Outcome, Queued, Return, Snapshot,
+    Created, FunctionRecord, HandlerRecord, HostCall, HostResult, Kind, Outcome, Queued, Return, Snapshot, Stopped,
 };
 use crate::shape::Signature;
 use crate::state::{Change, State};
@@ -324,6 +324,7 @@ impl Tail {
                 self.begun.remove(&call);
                 self.waiting.remove(&call);
             }
+            Some(Kind::Released | Kind::Stopped) if is_for_good(&past) => self.waiting.clear(),
             _ => {}
         }
         self.past.push(past);
@@ -335,6 +336,16 @@ impl Tail {
         self.queued = self.waiting.values().cloned().collect();
         self.past.clear();
         self.dropped = None;
+    }
+}
+
+/// Whether an end, or what follows it, is one that leaves nothing waiting: the actor begins anew if it is started again.
+pub(crate) fn is_for_good(event: &Past) -> bool {
+    match decode::<Stopped>(&event.data) {
+        Ok(stopped) if event.header.kind == Kind::Stopped as u8 => {
+            ![BY_ITSELF, TO_RESTART, BY_PROGRAM].contains(&stopped.reason.as_str())
+        }
+        _ => event.header.kind == Kind::Released as u8,
     }
 }
 

@@ -118,9 +118,9 @@ pub struct Shell {
 impl Handler for Shell {
     /// Programs do not survive the process that started them: the actor is told so of each.
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
-        for id in self.table.lost() {
+        for (id, code) in self.table.lost() {
             let (host, table) = (self.host.clone(), Arc::clone(&self.table));
-            self.host.spawn(async move { tell_exit(&host, &table, id, table::LOST).await });
+            self.host.spawn(async move { tell_exit(&host, &table, id, code).await });
         }
         Ok(Vec::new())
     }
@@ -150,10 +150,12 @@ impl Handler for Shell {
     fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
         if call.function.ends_with("/os-spawn") {
             let started: Result<u64, String> = decode(call.result).map_err(|error| error.to_string())?;
-            self.table.lose(started.unwrap_or_default(), table::now_ms(), None);
+            self.table.lose(started.unwrap_or_default());
         } else if call.function.ends_with("/handle-exit") {
             let (id, code): (u64, i32) = decode(call.arguments).map_err(|error| error.to_string())?;
-            self.table.had_heard(id, code);
+            // One that still waits will be heard of; one that came to nothing is told again.
+            let heard: Option<Result<(), ()>> = decode(call.result).map_err(|error| error.to_string())?;
+            self.table.had_ended(id, code, heard != Some(Err(())));
         }
         Ok(())
     }
@@ -218,15 +220,16 @@ impl Shell {
 async fn tell_exit(host: &Host, table: &Table, id: u64, code: i32) {
     table.end(id, code);
     // What the actor makes of it is recorded by the core; without the export the end itself is.
+    // Before it is: what is kept of it while the actor deals with it is that it heard.
+    table.told(id, true);
     match handle_exit(host, &format!("program {id} ended"), &id, &code).await {
         // It hears of it in its next life.
-        Err(CallError::Gone(_)) => return,
+        Err(CallError::Gone(_)) => table.told(id, false),
         Err(CallError::Absent(_)) => {
             program::note(host, &format!("exit of program {id}"), code.to_string().as_bytes());
         }
         Ok(()) | Err(_) => {}
     }
-    table.told(id);
 }
 
 impl theater::simple::process::Process for Shell {

@@ -40,8 +40,8 @@ struct Entry {
 #[derive(Serialize, Deserialize)]
 pub struct Saved {
     last: u64,
-    /// Id, start and, once the actor has heard of it, the exit code.
-    programs: Vec<(u64, u64, Option<i32>)>,
+    /// Id, start, the exit code once it is known, and whether the actor has heard of it.
+    programs: Vec<(u64, u64, Option<i32>, bool)>,
 }
 
 impl Entry {
@@ -117,10 +117,10 @@ impl Table {
         }
     }
 
-    /// The actor has heard of a program's end.
-    pub fn told(&self, id: u64) {
+    /// The actor hears of a program's end, or does not come to it.
+    pub fn told(&self, id: u64, is_told: bool) {
         if let Some(entry) = self.lock().programs.get_mut(&id) {
-            entry.is_told = true;
+            entry.is_told = is_told;
         }
     }
 
@@ -128,10 +128,10 @@ impl Table {
         let inner = self.lock();
         let programs = inner.programs.iter().map(|(id, entry)| {
             let code = match entry.state {
-                State::Ended(code) if entry.is_told => Some(code),
-                _ => None,
+                State::Ended(code) => Some(code),
+                State::Running(_) | State::Lost => None,
             };
-            (*id, entry.start, code)
+            (*id, entry.start, code, entry.is_told)
         });
         Saved { last: self.last.load(Ordering::Relaxed), programs: programs.collect() }
     }
@@ -139,30 +139,42 @@ impl Table {
     /// What was there before the process ended.
     pub fn restore(&self, saved: Saved) {
         self.last.fetch_max(saved.last, Ordering::Relaxed);
-        for (id, start, code) in saved.programs {
-            self.lose(id, start, code);
+        for (id, start, code, is_told) in saved.programs {
+            self.enter_lost(id, start, code, is_told);
         }
     }
 
-    /// A program that was started before the process ended, and ended so for all that the actor knows.
-    pub fn lose(&self, id: u64, start: u64, code: Option<i32>) {
+    /// A program that was started before the process ended.
+    pub fn lose(&self, id: u64) {
+        if !self.lock().programs.contains_key(&id) {
+            self.enter_lost(id, now_ms(), None, false);
+        }
+    }
+
+    /// A program that ended before the process did; whether the actor heard of it.
+    pub fn had_ended(&self, id: u64, code: i32, is_told: bool) {
+        let start = self.lock().programs.get(&id).map_or_else(now_ms, |entry| entry.start);
+        self.enter_lost(id, start, Some(code), is_told);
+    }
+
+    fn enter_lost(&self, id: u64, start: u64, code: Option<i32>, is_told: bool) {
         if id > 0 {
             self.last.fetch_max(id, Ordering::Relaxed);
             let state = code.map_or(State::Lost, State::Ended);
-            self.lock().programs.insert(id, Entry { start, state, is_told: code.is_some() });
+            self.lock().programs.insert(id, Entry { start, state, is_told });
         }
     }
 
-    /// The actor heard of a program's end before the process ended.
-    pub fn had_heard(&self, id: u64, code: i32) {
-        let start = self.lock().programs.get(&id).map_or_else(now_ms, |entry| entry.start);
-        self.lose(id, start, Some(code));
-    }
-
-    /// Those the actor has not been told of.
-    pub fn lost(&self) -> Vec<u64> {
+    /// Those of whose end the actor is to be told, with their exit codes.
+    pub fn lost(&self) -> Vec<(u64, i32)> {
         let inner = self.lock();
-        inner.programs.iter().filter(|(_, entry)| matches!(entry.state, State::Lost)).map(|(id, _)| *id).collect()
+        let untold = inner.programs.iter().filter(|(_, entry)| !entry.is_told);
+        let ended = untold.filter_map(|(id, entry)| match entry.state {
+            State::Running(_) => None,
+            State::Ended(code) => Some((*id, code)),
+            State::Lost => Some((*id, LOST)),
+        });
+        ended.collect()
     }
 }
 
@@ -191,7 +203,7 @@ impl Drop for Place<'_> {
     }
 }
 
-pub fn now_ms() -> u64 {
+fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

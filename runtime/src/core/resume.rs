@@ -26,7 +26,7 @@ use crate::linker::Attached;
 use crate::manifest::Manifest;
 use crate::plugins::meets;
 use crate::record::{Created, Failed, FunctionRecord, Kind, Outcome, Return, Snapshot, Stopped};
-use crate::replay::{self, Left, LeftCall, Parts, Past, Queue, Slot};
+use crate::replay::{self, Left, LeftCall, Parts, Past, Queue, Slot, is_for_good};
 use crate::segment::{self, Place};
 use crate::verify;
 
@@ -72,12 +72,23 @@ enum Fate {
 /// What the order of all events tells, and no chain alone.
 #[derive(Default)]
 struct Between {
-    /// The last end of each actor, by sequence, and whether its parent's chain tells of it.
-    deaths: HashMap<Id, (u64, bool)>,
+    /// The end of each actor that has ended, whatever came to its mailbox since.
+    deaths: HashMap<Id, Death>,
     /// Of each actor, the calls that its newest host call queued, if that has not ended.
     asked: HashMap<Id, Vec<Asked>>,
     /// Whose they are, by the actor and the call.
     askers: HashMap<(Id, u64), Id>,
+}
+
+/// An actor's end.
+struct Death {
+    event: EventRef,
+    kind: Kind,
+    data: Vec<u8>,
+    /// Its parent's chain tells of it.
+    is_told: bool,
+    /// Its parent has let it go.
+    is_released: bool,
 }
 
 /// A call of an actor that another one's host call asked for.
@@ -92,14 +103,25 @@ impl Between {
     fn see(&mut self, event: &verify::Event<'_>) {
         let header = &event.header;
         match Kind::from_number(header.kind) {
-            Some(Kind::Stopped | Kind::Failed) => {
-                self.deaths.insert(header.actor, (header.sequence, false));
+            Some(kind @ (Kind::Stopped | Kind::Failed)) => {
+                let ended = EventRef { actor: header.actor, sequence: header.sequence, hash: event.hash };
+                let data = event.data.unwrap_or_default().to_vec();
+                let death = Death { event: ended, kind, data, is_told: false, is_released: false };
+                self.deaths.insert(header.actor, death);
                 self.settled(header.actor);
+            }
+            Some(Kind::Restarted | Kind::Swapped | Kind::Instance) => {
+                self.deaths.remove(&header.actor);
+            }
+            Some(Kind::Released) => {
+                if let Some(death) = self.deaths.get_mut(&header.actor) {
+                    death.is_released = true;
+                }
             }
             Some(Kind::Queued) => {
                 let Some(cause) = header.cause else { return };
-                if let Some((sequence, is_told)) = self.deaths.get_mut(&cause.actor) {
-                    *is_told |= *sequence == cause.sequence;
+                if let Some(death) = self.deaths.get_mut(&cause.actor) {
+                    death.is_told |= death.event.sequence == cause.sequence;
                 }
                 let asked = Asked { cause, of: header.actor, sequence: header.sequence, outcome: None };
                 self.askers.insert((asked.of, asked.sequence), cause.actor);
@@ -226,23 +248,23 @@ impl Core {
     /// What the chain says of the actor, and what becomes of it.
     async fn fate(self: &Arc<Self>, id: Id, end: &verify::End, between: &Between) -> Result<(Created, Fate), Error> {
         let setup = end.setups.last().copied();
-        let (folder, newest) = (self.data().join("journal"), end.newest);
+        let folder = self.data().join("journal");
         let read = executor::blocking(move || {
             let setup = setup.ok_or_else(|| std::io::Error::other("it does not begin with a start"))?;
-            Ok::<_, std::io::Error>((past_at(&folder, setup)?.0, past_at(&folder, newest)?.0))
+            Ok::<_, std::io::Error>(past_at(&folder, setup)?.0)
         });
         let unreadable = |source| Error::ChainRead { path: self.data().join("journal"), source };
-        let (setup, last) = read.await.map_err(unreadable)?;
+        let setup = read.await.map_err(unreadable)?;
         let wrong = |what: String| Error::Actor { name: end.name.clone(), what: ActorProblem::NotResumed(what) };
         let undecodable = |error| wrong(format!("its chain ({}) does not decode: {error}", uuid_text(&id)));
         let created: Created = decode(&setup.data).map_err(undecodable)?;
-        let event = EventRef { actor: id, sequence: last.header.sequence, hash: last.hash };
-        let is_told = between.deaths.get(&id).is_some_and(|(_, is_told)| *is_told);
+        let Some(death) = between.deaths.get(&id) else { return Ok((created, Fate::Goes)) };
+        let (event, is_told) = (death.event, death.is_told);
         let again = setup.header.kind == Kind::Restarted as u8;
-        let fate = match Kind::from_number(last.header.kind) {
-            Some(Kind::Released) => Fate::Over,
-            Some(Kind::Stopped) => {
-                let Stopped { reason, data } = decode(&last.data).map_err(undecodable)?;
+        let fate = match death.kind {
+            _ if death.is_released => Fate::Over,
+            Kind::Stopped => {
+                let Stopped { reason, data } = decode(&death.data).map_err(undecodable)?;
                 match (reason.as_str(), &created.parent) {
                     (BY_PROGRAM, _) => Fate::Goes,
                     (BY_ITSELF | TO_RESTART, Some(_)) => {
@@ -252,8 +274,8 @@ impl Core {
                     _ => Fate::Over,
                 }
             }
-            Some(Kind::Failed) => {
-                let Failed { step, message } = decode(&last.data).map_err(undecodable)?;
+            _ => {
+                let Failed { step, message } = decode(&death.data).map_err(undecodable)?;
                 match &created.parent {
                     // A start that failed was told to whoever asked for it, and no actor was left.
                     _ if step == super::START && !again => Fate::Over,
@@ -264,7 +286,6 @@ impl Core {
                     }
                 }
             }
-            _ => Fate::Goes,
         };
         Ok((created, fate))
     }
@@ -416,8 +437,8 @@ impl Core {
         }
     }
 
-    /// Tells the handlers of all actors that they are ready, then the actors run; at last those whose `init` had not ended
-    /// start, and parents hear of the deaths that they had not dealt with.
+    /// Tells the handlers of all actors that they are ready; then parents hear of the deaths that they had not dealt with, the
+    /// actors run, and those whose `init` had not ended start.
     async fn tell_all(self: &Arc<Self>, revived: Vec<Revived>, resumed: &mut Resumed) {
         let (mut running, mut starting, mut held) = (Vec::new(), Vec::new(), Vec::new());
         let mut given_up = HashSet::new();
@@ -453,18 +474,24 @@ impl Core {
                 }
             }
         }
+        for (shared, end, event, is_told) in held {
+            shared.hold(end, event, is_told);
+        }
         for (shared, actor) in running {
             resumed.goes_on(shared);
             drop(executor::spawn(actor.live()));
         }
-        for (shared, actor, handlers, init) in starting {
-            match self.start_again(&shared, *actor, handlers, init).await {
+        let starts = starting.into_iter().map(|(shared, actor, handlers, init)| {
+            let (core, actor_of) = (Arc::clone(self), Arc::clone(&shared));
+            let start = async move { core.start_again(&actor_of, *actor, handlers, init).await };
+            (shared, executor::spawn(start))
+        });
+        // They may wait for each other.
+        for (shared, start) in starts.collect::<Vec<_>>() {
+            match start.await {
                 Ok(()) => resumed.goes_on(shared),
                 Err(error) => resumed.stays(&shared, error),
             }
-        }
-        for (shared, end, event, is_told) in held {
-            shared.hold(end, event, is_told);
         }
     }
 
@@ -616,6 +643,8 @@ fn read_past(folder: &Path, newest: Place, setups: &[Place]) -> std::io::Result<
             Some(Kind::Host | Kind::Intent | Kind::Return) if named.is_none() => {
                 over.insert(call);
             }
+            // What waited then was turned away for good.
+            Some(Kind::Released | Kind::Stopped) if named.is_none() && is_for_good(&event) => break,
             Some(Kind::Snapshot) if named.is_none() => {
                 let waiting = snapshot(&event)?.waiting;
                 named = Some(waiting.into_iter().filter(|waiting| !over.contains(waiting)).collect());
