@@ -982,9 +982,21 @@ impl Shared {
     }
 
     fn record_return(&self, export: u32, call: u64, event: &Return) -> Result<EventRef, JournalError> {
+        let mut record = lock(&self.chain);
+        self.lives()?;
+        self.record_return_in(&mut record, export, call, event)
+    }
+
+    fn record_return_in(
+        &self,
+        record: &mut Record,
+        export: u32,
+        call: u64,
+        event: &Return,
+    ) -> Result<EventRef, JournalError> {
         let data = encode(event).unwrap_or_default();
         let function = self.linked.exports.get(export as usize).map(|export| export.function);
-        self.record(&NewEvent { function, call: Some(call), ..NewEvent::plain(Kind::Return, &data) })
+        self.record_in(record, &NewEvent { function, call: Some(call), ..NewEvent::plain(Kind::Return, &data) })
     }
 
     fn record_released(&self, record: &mut Record) {
@@ -1081,10 +1093,8 @@ impl Shared {
         let waiting = self.mailbox.close();
         for call in waiting.iter().filter(|call| resumable && self.is_awaited(call)) {
             let outcome = Outcome::Interrupted("the actor ended before it began".to_owned());
-            let data = encode(&Return { outcome, host_calls: 0, state: None }).unwrap_or_default();
-            let function = self.linked.exports.get(call.export as usize).map(|export| export.function);
-            let event = NewEvent { function, call: Some(call.queued.sequence), ..NewEvent::plain(Kind::Return, &data) };
-            if let Err(error) = self.record_in(record, &event) {
+            let event = Return { outcome, host_calls: 0, state: None };
+            if let Err(error) = self.record_return_in(record, call.export, call.queued.sequence, &event) {
                 tracing::error!(actor = self.short_id(), "a call that did not run could not be recorded: {error}");
             }
         }

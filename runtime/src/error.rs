@@ -659,6 +659,9 @@ impl HandlerProblem {
                 )
             }
             Self::Twice { .. } => "remove one of the two entries: an interface has one handler".to_owned(),
+            Self::NotResumed(_) => {
+                "the plugin that it had may be able to: `theater chain show` names its version and digest".to_owned()
+            }
             _ => return None,
         })
     }
@@ -670,6 +673,10 @@ impl ActorProblem {
             Self::InitErr(_) | Self::InitFailed(_) | Self::Failed { .. } => {
                 format!("`theater chain show {name}` shows what it saw and did")
             }
+            Self::NotResumed(_) => format!(
+                "`theater chain show {name}` shows what it saw and did, `theater replay {name}` whether its calls give the same \
+                 again; `theater chain rm {name}` drops it"
+            ),
             _ => return None,
         })
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use theater_plugin_api::uuid_text;
 use theater_runtime::chain::hex;
-use theater_runtime::error::{ActorProblem, Error};
+use theater_runtime::error::Error;
 use theater_runtime::replay::{self, StateAt};
 
 use super::replay::one;
@@ -36,12 +36,10 @@ impl State {
         let (path, actor) = one(&data, &self.chain)?;
         let id = uuid_text(&actor);
         let found = replay::state(&path, actor, &data, self.at)?;
-        let StateAt { sequence, state } = found.map_err(|difference| Error::Actor {
-            name: id.clone(),
-            what: ActorProblem::NotResumed(format!(
-                "its calls do not give again what they gave: event {}, {}",
-                difference.sequence, difference.what
-            )),
+        let StateAt { sequence, state } = found.map_err(|difference| Error::Replay {
+            sequence: difference.sequence,
+            what: format!("it does not give again what it gave: {}; `theater replay` shows both", difference.what),
+            is_missing: false,
         })?;
         if common.is_json() {
             let text = state.as_deref().and_then(|state| std::str::from_utf8(state).ok());

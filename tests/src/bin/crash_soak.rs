@@ -10,7 +10,7 @@
 //! every order that was taken is carried out. With either, nobody has received what nobody sent, nor anything twice. In the
 //! end each chain verifies, and replayed from its start gives the state that the actor has.
 //!
-//! It starts the real program, prints one JSON object, and ends with 1 when something does not hold.
+//! It starts the real program, prints one JSON object, and fails where something does not hold.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -263,14 +263,18 @@ fn a_server_that_the_actor_made_is_there_again_and_its_websockets_are_told_close
         let after = chain(&data, "chat");
         let made = |texts: &[String]| texts.iter().filter(|text| text.contains("\"/chat\"")).count();
         assert_eq!(made(&before), made(&texts(&after, "host")));
-        let first = |event: &&Json| event["function"] == label && event["type"] == "queued";
-        assert!(after.iter().filter(first).count() >= 1);
+        let of_the_first = |event: &&Json| {
+            event["function"] == label
+                && event["type"] == "queued"
+                && event["text"].as_str().is_some_and(|text| text.contains("websocket 1 "))
+        };
+        assert_eq!(after.iter().filter(of_the_first).count(), 1, "once");
         replays(&data);
     }
 }
 
 #[test]
-fn connections_and_channels_of_the_program_before_are_told_to_have_ended() {
+fn connections_of_a_websocket_server_are_told_to_have_ended() {
     let scratch = Scratch::new();
     let server = format!("[[handlers]]\ntype = \"websocket-server\"\nconfig = {{ port = 0 }}\n{ALWAYS}");
     let (running, address) = Running::actor(&scratch, &manifest("parrot", &server));
