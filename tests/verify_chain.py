@@ -56,6 +56,16 @@ def sha3(label, data):
     return hashlib.sha3_256(label + data).digest()
 
 
+def skips_to(sequence):
+    """The event whose hash event `sequence` has beside its parent's: `sequence` less its smallest part 2^k - 1."""
+    rest, part = sequence, (1 << sequence.bit_length()) - 1
+    while rest:
+        while rest < part:
+            part >>= 1
+        rest -= part
+    return sequence - part if sequence else 0
+
+
 class Event:
     """An event as a frame has it."""
 
@@ -121,11 +131,11 @@ class Chain:
             raise event.bad(f"sequence {self.next()} should come here")
         parent, skip = ZERO, ZERO
         if sequence > 0:
-            parent, skip = self.hash_of(sequence - 1), self.hash_of(sequence & (sequence - 1))
+            parent, skip = self.hash_of(sequence - 1), self.hash_of(skips_to(sequence))
         if parent is not None and event.parent != parent:
             raise event.bad("its parent hash is not that of the event before")
         if skip is not None and event.skip != skip:
-            raise event.bad(f"its skip hash is not that of event {sequence & (sequence - 1)}")
+            raise event.bad(f"its skip hash is not that of event {skips_to(sequence)}")
 
     def check_words(self, event):
         if not 1 <= event.type <= LAST_TYPE:
@@ -144,7 +154,9 @@ class Chain:
             return
         if self.place is None and (self.first == 0 or event.before >= event.place):
             raise event.bad("its frame names a place before, and none is there")
-        if self.place is not None and event.before != self.place:
+        # Where data was dropped from the segment of the predecessor since, its place there is another one.
+        kept = slice(None) if self.place is not None and self.place >> 32 == event.place >> 32 else slice(1)
+        if self.place is not None and divmod(event.before, 1 << 32)[kept] != divmod(self.place, 1 << 32)[kept]:
             raise event.bad("its frame names another place before than the one its predecessor has")
 
 

@@ -20,10 +20,11 @@ use crate::executor::{self, Either, Signal};
 use crate::family::{Family, Standing};
 use crate::flood::Flood;
 use crate::journal::{JournalError, Sync};
+use crate::keep::Base;
 use crate::limiter::Limiter;
 use crate::linker::{Attached, Calls, Clock, Guest, Linked, OutOfTime, PluginFault};
 use crate::mailbox::{Mailbox, Message, Permit};
-use crate::manifest::{InstanceMode, Limits, Manifest, OnError};
+use crate::manifest::{InstanceMode, Keep, Limits, Manifest, OnError};
 use crate::plugins::meets;
 use crate::pool::Place;
 use crate::record::{Failed, Fault, Kind, Noted, Outcome, Queued, Renewed, Return, Stopped};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub pooled: bool,
     /// Events from one snapshot to the next, at least.
     pub snapshot_every: u64,
+    /// What of its chain is kept for good.
+    pub keep: Keep,
     /// Whether an effect that a crash cut off is tried again.
     pub retry_effects: bool,
 }
@@ -71,6 +74,7 @@ impl Settings {
             instance: manifest.instance,
             pooled: prepared.pooled,
             snapshot_every: manifest.chain.snapshot_every,
+            keep: manifest.chain.keep,
             retry_effects: manifest.chain.retry_effects,
         }
     }
@@ -587,7 +591,11 @@ impl Shared {
             self.mailbox.each(|call| call.queued.sequence, |wake| wake.call().map(|call| call.queued.sequence));
         waiting.sort_unstable();
         data.extend(encode(&waiting).unwrap_or_default());
-        self.record_in(&mut record, &NewEvent::plain(Kind::Snapshot, &data))
+        let snapshot = self.record_in(&mut record, &NewEvent::plain(Kind::Snapshot, &data))?;
+        if self.settings.keep == Keep::Snapshots {
+            self.core.journal.may_drop(self.id(), Base { below: snapshot.sequence, waiting });
+        }
+        Ok(snapshot)
     }
 
     /// Records what came from outside and no export takes.
@@ -882,7 +890,8 @@ impl Shared {
         let names: Vec<String> =
             self.linked.functions.iter().map(|f| format!("{}/{}", f.interface, f.function)).collect();
         let place = self.core.journal.place(self.id());
-        let read = move || read_back(&folder, place, length, (most, most_bytes), &names);
+        let id = self.id();
+        let read = move || read_back((&folder, id), place, length, (most, most_bytes), &names);
         executor::blocking(read)
             .await
             .map_err(|source| crate::error::Error::ChainRead { path: self.core.data().join("journal"), source })
@@ -1182,7 +1191,7 @@ pub(crate) fn event_type(kind: u8, function: Option<u32>, names: &[String]) -> S
 
 /// Follows the places back from an actor's newest written event to the one it had `length` events at.
 fn read_back(
-    folder: &std::path::Path,
+    (folder, actor): (&std::path::Path, Id),
     mut place: Option<segment::Place>,
     length: u64,
     (most, most_bytes): (u64, u64),
@@ -1192,15 +1201,19 @@ fn read_back(
     const BESIDE: u64 = 256;
     let mut events = Vec::new();
     let mut bytes = 0;
+    let mut sequences = length.saturating_sub(1)..=u64::MAX;
     while let Some(at) = place {
         if events.len() as u64 >= most {
             break;
         }
-        let (header, hash, data, before) = segment::read_frame(folder, at)?;
+        let segment::Placed { header, hash, data, before } = segment::read_event(folder, actor, at, sequences)?;
         place = before;
+        let next = header.sequence.saturating_sub(1);
+        sequences = next..=next;
         if header.sequence >= length {
             continue;
         }
+        let data = data.unwrap_or_default();
         bytes += data.len() as u64 + BESIDE;
         if bytes > most_bytes {
             break;

@@ -10,7 +10,7 @@
 //! | 0 | 16 | actor id (the UUID's bytes) |
 //! | 16 | 8 | sequence, from 0 |
 //! | 24 | 32 | hash of the event before; zero for sequence 0 |
-//! | 56 | 32 | skip hash: hash of event `sequence & (sequence - 1)`; zero for sequence 0 |
+//! | 56 | 32 | skip hash: hash of the event that [`skips_to`] names; zero for sequence 0 |
 //! | 88 | 1 | type ([`Kind`]) |
 //! | 89 | 4 | index into `Setup::functions`, [`NO_FUNCTION`] for none |
 //! | 93 | 8 | timestamp, ms since the epoch |
@@ -23,6 +23,10 @@
 //!
 //! `hash = SHA3-256("theater/event/1" ‖ header)`. The data's content is the encoding of the type that [`Kind`] names.
 //! Data above 64 bytes may be dropped later; headers never are, so a chain stays verifiable.
+//!
+//! An event `n` skips to `n - w`, where `w` is the smallest part of `n` as a sum of numbers 2^k - 1, each as large as
+//! possible (12 = 7 + 3 + 1 + 1 skips to 11, 10 = 7 + 3 to 7): by parents and skips some 2 log2(n) steps lead from any event to
+//! any before it (E. W. Myers, "An applicative random-access stack", 1983).
 //!
 //! # Journal
 //! All actors of a data folder share one journal: segments `journal/NNNNNNNN.log`, each a header of 40 bytes and frames.
@@ -49,7 +53,8 @@
 //!
 //! The payload of an event is its header, then its data when that is above 64 bytes and kept. Events are written in
 //! groups; a commit frame ends each: number of the group (8), events in it (4), CRC-32 over the frames of the group (4).
-//! What stands behind the last commit was being written when the program ended; a running core moves it to
+//! Where the place before is in another segment, data may have been dropped there since: then the actor's last frame of that
+//! segment is meant. What stands behind the last commit was being written when the program ended; a running core moves it to
 //! `NNNNNNNN.torn`. Anything else that does not fit is damage.
 //!
 //! `chain export` writes the same format, one segment with the events of one actor.
@@ -129,22 +134,37 @@ impl<'a> NewEvent<'a> {
     }
 }
 
+/// The event that event `sequence` skips to; 0 for event 0, which skips to none.
+#[must_use]
+pub fn skips_to(sequence: u64) -> u64 {
+    let (mut rest, mut part) = (sequence, u64::MAX.checked_shr(sequence.leading_zeros()).unwrap_or_default());
+    while part > 0 {
+        // Each part stands at most twice: twice a part and one is the next larger one.
+        for _ in 0..2 {
+            if rest == part {
+                return sequence - part;
+            }
+            rest = if rest > part { rest - part } else { rest };
+        }
+        part >>= 1;
+    }
+    0
+}
+
 /// The end of a chain: what the next event links to.
 #[derive(Debug, Clone)]
 pub struct Chain {
     actor: Id,
     next: u64,
-    head: Hash,
-    // Hash of the last event whose lowest set bit is the index; event 0 is `zero`.
-    skips: Vec<Hash>,
-    zero: Hash,
+    // The newest event last, before it the one that it skips to, and so on to event 0.
+    skips: Vec<(u64, Hash)>,
 }
 
 impl Chain {
     /// A chain without events.
     #[must_use]
     pub fn new(actor: Id) -> Self {
-        Self { actor, next: 0, head: [0; 32], skips: Vec::new(), zero: [0; 32] }
+        Self { actor, next: 0, skips: Vec::new() }
     }
 
     /// Whose chain.
@@ -168,16 +188,21 @@ impl Chain {
     /// Hash of the newest event; zero when there is none.
     #[must_use]
     pub fn head(&self) -> Hash {
-        self.head
+        self.skips.last().map_or([0; 32], |(_, hash)| *hash)
     }
 
-    /// The hash of event `sequence & (sequence - 1)`.
-    fn skip(&self, sequence: u64) -> Hash {
-        match sequence & sequence.wrapping_sub(1) {
-            _ if sequence == 0 => [0; 32],
-            0 => self.zero,
-            target => self.skips.get(target.trailing_zeros() as usize).copied().unwrap_or_default(),
+    /// How many of `skips` stay when the next event is there: it skips to the last one that does.
+    fn kept(&self) -> usize {
+        match self.skips.as_slice() {
+            // Two skips of one length become one over both.
+            [.., (third, _), (second, _), (first, _)] if first - second == second - third => self.skips.len() - 2,
+            all => all.len(),
         }
+    }
+
+    /// The hash of the event that the next one skips to.
+    fn skip(&self) -> Hash {
+        self.kept().checked_sub(1).and_then(|last| self.skips.get(last)).map_or([0; 32], |(_, hash)| *hash)
     }
 
     /// Writes the next event's header behind what `out` holds and moves the chain's end to it.
@@ -196,8 +221,8 @@ impl Chain {
             &Fields {
                 actor: self.actor,
                 sequence,
-                parent: self.head,
-                skip: self.skip(sequence),
+                parent: self.head(),
+                skip: self.skip(),
                 kind: event.kind as u8,
                 function: event.function,
                 timestamp,
@@ -220,19 +245,8 @@ impl Chain {
 
     /// Moves the end over an event with this hash.
     pub(crate) fn advance(&mut self, hash: Hash) {
-        let sequence = self.next;
-        if sequence == 0 {
-            self.zero = hash;
-        } else {
-            let bit = sequence.trailing_zeros() as usize;
-            if self.skips.len() <= bit {
-                self.skips.resize(bit + 1, [0; 32]);
-            }
-            if let Some(slot) = self.skips.get_mut(bit) {
-                *slot = hash;
-            }
-        }
-        self.head = hash;
+        self.skips.truncate(self.kept());
+        self.skips.push((self.next, hash));
         self.next += 1;
     }
 
@@ -243,9 +257,9 @@ impl Chain {
     pub fn check(&self, header: &Header) -> Result<(), &'static str> {
         if header.sequence != self.next {
             Err("its sequence is not the next one")
-        } else if header.parent != self.head {
+        } else if header.parent != self.head() {
             Err("it does not link to the event before")
-        } else if header.skip != self.skip(self.next) {
+        } else if header.skip != self.skip() {
             Err("its skip hash is not that of the event it skips to")
         } else {
             Ok(())
@@ -412,11 +426,18 @@ mod tests {
             assert_eq!(before.check(&header), Ok(()));
             assert_eq!((header.sequence, header.length, header.timestamp), (number, number, 99));
             if number > 0 {
-                assert_eq!(header.skip, hashes[(number & (number - 1)) as usize]);
+                assert_eq!(header.skip, hashes[skips_to(number) as usize]);
                 assert_eq!(header.parent, hashes[number as usize - 1]);
             }
             hashes.push(made.hash);
         }
+    }
+
+    #[test]
+    fn events_skip_over_the_smallest_part_of_their_sum() {
+        let skips: Vec<_> = (0..16).map(skips_to).collect();
+        assert_eq!(skips, [0, 0, 1, 0, 3, 4, 3, 0, 7, 8, 7, 10, 11, 10, 7, 0]);
+        assert_eq!((skips_to(u64::MAX), skips_to(u64::MAX - 1)), (0, u64::MAX / 2));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use theater_plugin_api::encoding::decode;
 use theater_plugin_api::uuid_text;
 
-use crate::chain::{Id, hex};
+use crate::chain::{Header, Id, hex};
 use crate::objects::Objects;
 use crate::plugins::resolve_wit;
 use crate::record::{
@@ -86,7 +86,7 @@ impl Describer {
         }
         let functions = self.chains.get(&event.header.actor);
         let index = event.header.function.map(|index| index as usize);
-        let function = index.and_then(|index| functions?.labels.get(index).cloned());
+        let function = self.function(&event.header).map(str::to_owned);
         let signature = index.and_then(|index| functions?.signatures.get(index)?.as_ref());
         let kind = Kind::from_number(event.header.kind);
         let text = match (kind, event.data) {
@@ -95,6 +95,13 @@ impl Describer {
             (None, Some(data)) => wave::bytes(data),
         };
         Described { kind: kind.map_or_else(|| event.header.kind.to_string(), |kind| kind.to_string()), function, text }
+    }
+
+    /// `interface/function` that an event is about, if it is about one.
+    #[must_use]
+    pub fn function(&self, header: &Header) -> Option<&str> {
+        let index = header.function? as usize;
+        self.chains.get(&header.actor)?.labels.get(index).map(String::as_str)
     }
 
     fn functions(&self, created: &Created) -> Functions {

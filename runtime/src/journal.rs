@@ -12,13 +12,14 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::chain::{Chain, EventRef, FORMAT, INLINE, Id, NewEvent};
 use crate::executor;
-use crate::segment::{self, EVENT, FRAME, NO_PLACE, Place};
+use crate::keep::{self, Base};
+use crate::segment::{self, EVENT, End, FRAME, NO_PLACE, Place};
 
 /// Longest time between a group's first event and the end of its write.
 pub const GROUP_WINDOW: Duration = Duration::from_millis(5);
@@ -55,7 +56,8 @@ pub struct JournalError {
 /// Where events go.
 pub struct Journal {
     shared: Arc<Shared>,
-    writer: Mutex<Option<thread::JoinHandle<()>>>,
+    // The writer, and who keeps the segments behind it.
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
 /// An event that is in its chain and not in the journal yet.
@@ -86,10 +88,30 @@ struct Queue {
     waiters: Vec<(u64, executor::Sender<()>)>,
     room: Vec<executor::Sender<()>>,
     places: HashMap<Id, u64>,
+    // What may be dropped, and how many events were written when the newest segment began.
+    bases: HashMap<Id, Bases>,
+    rotated: u64,
     forget: Vec<Id>,
     failed: Option<JournalError>,
     urgent: bool,
     stop: bool,
+}
+
+/// What may be dropped of an actor's chain.
+#[derive(Default)]
+struct Bases {
+    // A snapshot that stands in a segment behind which another one has begun.
+    sealed: Option<Base>,
+    // The newest one, and how many events were appended when it was.
+    newest: Option<(u64, Base)>,
+}
+
+impl Bases {
+    /// The newest base among the first so many events of the journal.
+    fn within(&self, written: u64) -> Option<&Base> {
+        let newest = self.newest.as_ref().filter(|(appended, _)| *appended <= written);
+        newest.map(|(_, base)| base).or(self.sealed.as_ref())
+    }
 }
 
 fn lock(shared: &Shared) -> MutexGuard<'_, Queue> {
@@ -111,7 +133,8 @@ impl Journal {
     /// What the system says; damage anywhere else than behind the last commit does not hinder writing.
     pub fn open(folder: &Path, segment_size: u64) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let writer = Writer::open(folder.to_owned(), segment_size)?;
+        let (rotated, rotations) = mpsc::channel();
+        let writer = Writer::open(folder.to_owned(), segment_size, rotated)?;
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Condvar::new(),
@@ -119,15 +142,18 @@ impl Journal {
             hashed: true,
         });
         let of_thread = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("theater-journal".to_owned()).spawn(move || writer.run(&of_thread))?;
-        Ok(Self { shared, writer: Mutex::new(Some(thread)) })
+        let writer = thread::Builder::new().name("theater-journal".to_owned()).spawn(move || writer.run(&of_thread))?;
+        let (of_thread, folder) = (Arc::clone(&shared), folder.to_owned());
+        let keeper = thread::Builder::new().name("theater-keeper".to_owned());
+        let keeper = keeper.spawn(move || keep_segments(&of_thread, &folder, &rotations))?;
+        Ok(Self { shared, threads: Mutex::new(vec![writer, keeper]) })
     }
 
     /// A journal that drops events, hashed or not: for benches that leave the disk or the chain out.
     #[must_use]
     pub fn discarding(hashed: bool) -> Self {
         let shared = Arc::new(Shared { queue: Mutex::default(), work: Condvar::new(), folder: None, hashed });
-        Self { shared, writer: Mutex::new(None) }
+        Self { shared, threads: Mutex::default() }
     }
 
     /// Whether events are not even made: a bench that leaves the chain out.
@@ -192,6 +218,18 @@ impl Journal {
         if idle {
             self.shared.work.notify_one();
         }
+    }
+
+    /// A snapshot stands for what was before it: the data of that may go, once the snapshot is safe.
+    pub fn may_drop(&self, actor: Id, base: Base) {
+        if self.shared.folder.is_none() {
+            return;
+        }
+        let mut queue = lock(&self.shared);
+        let (appended, rotated) = (queue.appended, queue.rotated);
+        let bases = queue.bases.entry(actor).or_default();
+        let before = bases.newest.replace((appended, base)).filter(|(appended, _)| *appended <= rotated);
+        bases.sealed = before.map(|(_, base)| base).or(bases.sealed.take());
     }
 
     /// Forgets an actor that has ended: its next event, if there is one, starts a new list of places.
@@ -263,9 +301,9 @@ impl Journal {
             queue.stop = true;
             self.shared.work.notify_one();
         }
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
-            drop(writer.join());
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            drop(thread.join());
         }
     }
 }
@@ -283,10 +321,37 @@ impl Queue {
         self.sync |= sync != Sync::None;
         self.appended += 1;
     }
+
+    /// The last events of these actors in these segments are elsewhere now.
+    fn follow(&mut self, moved: &keep::Moved) {
+        for ((actor, segment), offset) in moved {
+            if let Some(place) = self.places.get_mut(actor).filter(|place| (**place >> 32) as u32 == *segment) {
+                *place = Place { segment: *segment, offset: *offset }.number();
+            }
+        }
+    }
+}
+
+/// Each time a segment has ended: writes its index, and drops what may go from all that have.
+fn keep_segments(shared: &Shared, folder: &Path, rotations: &mpsc::Receiver<u32>) {
+    while let Ok(current) = rotations.recv() {
+        let bases = {
+            let queue = lock(shared);
+            let of = |(id, bases): (&Id, &Bases)| Some((*id, bases.within(queue.rotated)?.clone()));
+            queue.bases.iter().filter_map(of).collect()
+        };
+        let kept = keep::write_indices(folder, current).and_then(|()| keep::drop_data(folder, current, &bases));
+        match kept {
+            Ok(moved) => lock(shared).follow(&moved),
+            Err(error) => tracing::warn!("{}: what may go was not dropped: {error}", folder.display()),
+        }
+    }
 }
 
 struct Writer {
     folder: PathBuf,
+    // Tells of the number of each segment that begins.
+    rotated: mpsc::Sender<u32>,
     segment_size: u64,
     number: u32,
     file: File,
@@ -296,19 +361,27 @@ struct Writer {
 }
 
 impl Writer {
-    fn open(folder: PathBuf, segment_size: u64) -> io::Result<Self> {
+    fn open(folder: PathBuf, segment_size: u64, rotated: mpsc::Sender<u32>) -> io::Result<Self> {
         let last = segment::list(&folder)?.pop();
         match last {
-            None => Self::start(folder, segment_size, 1, 1),
+            None => Self::start(folder, segment_size, 1, 1, rotated),
             Some((number, path)) => {
-                let end = segment::repair(&path)?;
+                let End { offset, next_group: group, .. } = segment::repair(&path)?;
                 let file = OpenOptions::new().read(true).write(true).open(&path)?;
-                Ok(Self { folder, segment_size, number, file, path, offset: end.offset, group: end.next_group })
+                let writer = Self { folder, rotated, segment_size, number, file, path, offset, group };
+                writer.tell_keeper();
+                Ok(writer)
             }
         }
     }
 
-    fn start(folder: PathBuf, segment_size: u64, number: u32, group: u64) -> io::Result<Self> {
+    fn start(
+        folder: PathBuf,
+        segment_size: u64,
+        number: u32,
+        group: u64,
+        rotated: mpsc::Sender<u32>,
+    ) -> io::Result<Self> {
         let path = folder.join(format!("{number:08}.log"));
         let draft = path.with_extension("draft");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
@@ -318,14 +391,14 @@ impl Writer {
         // A segment has its whole header from the start: a crash before this line leaves a draft that nothing reads.
         std::fs::rename(&draft, &path)?;
         File::open(&folder)?.sync_all()?;
-        Ok(Self { folder, segment_size, number, file, path, offset: header.len() as u64, group })
+        Ok(Self { folder, rotated, segment_size, number, file, path, offset: header.len() as u64, group })
     }
 
     fn run(mut self, shared: &Shared) {
         let mut last_flush = Instant::now();
         loop {
             let Some(mut batch) = Self::wait(shared, &mut last_flush) else { return };
-            while let Err(error) = self.write(&mut batch) {
+            while let Err(error) = self.rotate(shared).and_then(|()| self.write(&mut batch)) {
                 let failed = JournalError { path: self.path.clone(), reason: error.to_string() };
                 tracing::error!("{failed}; trying again, calls fail meanwhile");
                 let mut queue = lock(shared);
@@ -400,11 +473,29 @@ impl Writer {
         })
     }
 
-    fn write(&mut self, batch: &mut Batch) -> io::Result<()> {
-        if self.offset >= self.segment_size {
-            self.file.sync_data()?;
-            *self = Self::start(self.folder.clone(), self.segment_size, self.number + 1, self.group)?;
+    /// Begins the next segment where this one is full; all that was written is on the disk then.
+    fn rotate(&mut self, shared: &Shared) -> io::Result<()> {
+        if self.offset < self.segment_size {
+            return Ok(());
         }
+        self.file.sync_data()?;
+        let rotated = self.rotated.clone();
+        *self = Self::start(self.folder.clone(), self.segment_size, self.number + 1, self.group, rotated)?;
+        let mut queue = lock(shared);
+        queue.rotated = queue.written;
+        drop(queue);
+        self.tell_keeper();
+        Ok(())
+    }
+
+    /// There may be ended segments to see to.
+    fn tell_keeper(&self) {
+        if self.rotated.send(self.number).is_err() {
+            tracing::warn!("{}: nobody keeps its segments any more; they stay as they are", self.folder.display());
+        }
+    }
+
+    fn write(&mut self, batch: &mut Batch) -> io::Result<()> {
         let places = batch.places.clone();
         let events = batch.bytes.len();
         let commit = batch.seal(self.number, self.offset, self.group);

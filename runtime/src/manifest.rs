@@ -224,13 +224,24 @@ pub struct ChainConfig {
     pub sync: Sync,
     /// Events from one snapshot to the next, at least: one is made between two calls.
     pub snapshot_every: u64,
+    /// What of the chain is kept for good.
+    pub keep: Keep,
     /// Whether a call of an effect that a crash cut off is made again by the actor's next life; else it is an `err`.
     pub retry_effects: bool,
 }
 
+/// What of a chain is kept for good: headers always are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// All of it.
+    All,
+    /// The data of calls goes once a later snapshot stands for it.
+    Snapshots,
+}
+
 impl Default for ChainConfig {
     fn default() -> Self {
-        Self { sync: Sync::default(), snapshot_every: 1_000, retry_effects: false }
+        Self { sync: Sync::default(), snapshot_every: 1_000, keep: Keep::All, retry_effects: false }
     }
 }
 
@@ -466,7 +477,7 @@ impl<'t> Text<'t> {
             requires: interface.1,
             handlers: self.handlers(root)?,
             limits: root.get("limits").map(|value| self.limits(value)).transpose()?.unwrap_or_default(),
-            chain: root.get("chain").map(|value| self.chain(value)).transpose()?.unwrap_or_default(),
+            chain: root.get("chain").map(|value| self.chain(value, instance)).transpose()?.unwrap_or_default(),
             permissions: root.get("permissions").map(|value| self.permissions(value)).transpose()?.unwrap_or_default(),
             lines,
         })
@@ -579,9 +590,9 @@ impl<'t> Text<'t> {
         Ok(limits)
     }
 
-    fn chain(&self, value: &Value<'_>) -> Result<ChainConfig, Error> {
+    fn chain(&self, value: &Value<'_>, instance: InstanceMode) -> Result<ChainConfig, Error> {
         let table = self.table("chain", value)?;
-        self.known(table, &["sync", "snapshot_every", "retry_effects"], Some("[chain]"))?;
+        self.known(table, &["sync", "snapshot_every", "keep", "retry_effects"], Some("[chain]"))?;
         let mut chain = ChainConfig::default();
         if let Some(value) = table.get("sync") {
             let choices = [("none", Sync::None), ("batch", Sync::Batch), ("always", Sync::Always)];
@@ -591,6 +602,13 @@ impl<'t> Text<'t> {
             chain.snapshot_every = self.number("snapshot_every", value)?;
             if chain.snapshot_every == 0 {
                 return Err(self.bad("snapshot_every", value, "0 events are no distance", "write a number above 0"));
+            }
+        }
+        if let Some(value) = table.get("keep") {
+            chain.keep = self.choice("keep", value, &[("all", Keep::All), ("snapshots", Keep::Snapshots)])?;
+            if chain.keep == Keep::Snapshots && instance == InstanceMode::Kept {
+                let help = "write keep = \"all\", or leave instance = \"kept\" out";
+                return Err(self.bad("keep", value, "an instance that is kept has no snapshots", help));
             }
         }
         if let Some(value) = table.get("retry_effects") {

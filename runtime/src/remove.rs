@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use crate::chain::{INLINE, Id};
+use crate::chain::{Header, INLINE, Id};
 use crate::error::Error;
 use crate::journal::now_ms;
 use crate::record::Created;
-use crate::segment::{self, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, Frames, NO_PLACE};
+use crate::segment::{self, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, Frames, NO_PLACE, Place};
 use crate::verify::{self, created};
 
 /// A chain as a file of its own: one segment with one group.
@@ -51,8 +51,12 @@ pub fn remove(journal: &Path, actor: Id) -> io::Result<u64> {
     let mut places: BTreeMap<Id, u64> = BTreeMap::new();
     for (number, path) in segment::list(journal)? {
         let bytes = segment::read_all(&path)?;
-        let rewritten = without(&bytes, number, actor, &mut places, &mut removed)
-            .map_err(|damage| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {damage}", path.display())))?;
+        let rewritten = rewritten(&bytes, number, &mut places, |header| {
+            let is_its = header.actor == actor;
+            removed += u64::from(is_its);
+            if is_its { Stays::Nothing } else { Stays::Whole }
+        })
+        .map_err(|damage| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {damage}", path.display())))?;
         let draft = path.with_extension("draft");
         segment::write_private(&draft, &rewritten)?;
         drafts.push((draft, path));
@@ -65,27 +69,43 @@ pub fn remove(journal: &Path, actor: Id) -> io::Result<u64> {
     Ok(removed)
 }
 
-fn without(
+/// What stays of an event when its segment is written anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stays {
+    /// All of it.
+    Whole,
+    /// Its header.
+    Header,
+    /// Nothing.
+    Nothing,
+}
+
+/// A segment, written anew with what stays of its events. `places` has the place of each actor's last event before, and then
+/// that of its last one here.
+pub(crate) fn rewritten(
     bytes: &[u8],
     number: u32,
-    actor: Id,
     places: &mut BTreeMap<Id, u64>,
-    removed: &mut u64,
+    mut stays: impl FnMut(&Header) -> Stays,
 ) -> Result<Vec<u8>, segment::Damage> {
     let mut frames = Frames::new(bytes)?;
     let mut out = bytes.get(..segment::SEGMENT_HEADER).unwrap_or_default().to_vec();
     let (mut group_start, mut events) = (out.len(), 0);
     while let Some(frame) = frames.next_frame()? {
         match frame {
-            Frame::Event { header, .. } if header.actor == actor => *removed += 1,
-            Frame::Event { header, data, .. } => {
+            Frame::Event { header, event, data, before, .. } => {
+                let kept = match stays(&header) {
+                    Stays::Nothing => continue,
+                    Stays::Whole => data,
+                    Stays::Header => data.filter(|data| data.len() <= INLINE),
+                };
                 let at = out.len() as u64;
                 let mut frame = vec![0; FRAME];
-                frame.extend_from_slice(&header.bytes());
-                frame.extend_from_slice(data.filter(|data| data.len() > INLINE).unwrap_or_default());
-                let kind = if data.is_some() { EVENT } else { EVENT_WITHOUT_DATA };
-                let before = places.insert(header.actor, u64::from(number) << 32 | at);
-                segment::seal(&mut frame, kind, before.unwrap_or(NO_PLACE));
+                frame.extend_from_slice(event);
+                frame.extend_from_slice(kept.filter(|data| data.len() > INLINE).unwrap_or_default());
+                let kind = if kept.is_some() { EVENT } else { EVENT_WITHOUT_DATA };
+                let known = places.insert(header.actor, u64::from(number) << 32 | at);
+                segment::seal(&mut frame, kind, known.unwrap_or(before.map_or(NO_PLACE, Place::number)));
                 out.extend_from_slice(&frame);
                 events += 1;
             }
@@ -129,8 +149,10 @@ pub fn collect(data: &Path) -> Result<Collected, Error> {
         let keep = |stem: &str, found: &str| found == extension && named.contains(stem);
         drop_unnamed(&data.join(folder), &mut collected, keep).map_err(failed)?;
     }
-    drop_unnamed(&data.join("journal"), &mut collected, |_, extension| !["torn", "draft"].contains(&extension))
-        .map_err(failed)?;
+    drop_unnamed(&data.join("journal"), &mut collected, |_, extension| {
+        !["torn", "draft", "index-draft"].contains(&extension)
+    })
+    .map_err(failed)?;
     Ok(collected)
 }
 

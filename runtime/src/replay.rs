@@ -24,6 +24,7 @@ use crate::describe::{Described, Describer};
 use crate::engine::Engines;
 use crate::error::Error;
 use crate::executor::block_on;
+use crate::index::is_of_calls;
 use crate::limiter::Limiter;
 use crate::linker::{Define, Defined, OutOfTime, define};
 use crate::manifest::{Limits, is_init};
@@ -64,6 +65,8 @@ pub struct Report {
     pub interrupted: u64,
     /// Calls that wait or had not ended.
     pub unfinished: u64,
+    /// The snapshot that it began at, where data before that was dropped.
+    pub begun_at: Option<u64>,
     /// The first thing that differs.
     pub difference: Option<Difference>,
 }
@@ -98,6 +101,9 @@ pub fn replay(path: &Path, actor: Id, objects: &Path, options: &Options) -> Resu
         }
     })?;
     ended?;
+    if let Some(sequence) = replay.dropped {
+        return Err(cannot(sequence, DROPPED));
+    }
     if replay.report.difference.is_none() && options.until.is_none() {
         replay.unended()?;
     }
@@ -403,6 +409,8 @@ struct Replay<'a> {
     report: Report,
     /// Every call, when they are wanted.
     calls: Option<Vec<PastCall>>,
+    /// An event whose data was dropped, until a snapshot stands for it.
+    dropped: Option<u64>,
 }
 
 /// A host call that was about to be made.
@@ -496,11 +504,18 @@ impl<'a> Replay<'a> {
             intent: None,
             report: Report::default(),
             calls: None,
+            dropped: None,
         }
     }
 
     fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let header = &event.header;
+        if event.data.is_none() && is_of_calls(header.kind) {
+            self.dropped = Some(header.sequence);
+        }
+        if self.dropped.is_some() {
+            return self.pass_over(event);
+        }
         match Kind::from_number(header.kind) {
             Some(Kind::Created | Kind::Restarted) => self.begin(event)?,
             Some(Kind::Swapped) => self.swap(event)?,
@@ -539,6 +554,39 @@ impl<'a> Replay<'a> {
                 self.hosts.push_back(Recorded { header: header.clone(), interface, function, call });
             }
             Some(Kind::Return) => self.call(event)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Calls whose data was dropped cannot be made again: it goes on at the snapshot that stands for them, with the calls that
+    /// waited then.
+    fn pass_over(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        self.hosts.clear();
+        self.intent = None;
+        match Kind::from_number(event.header.kind) {
+            Some(Kind::Created | Kind::Restarted) => {
+                self.dropped = None;
+                self.begin(event)?;
+            }
+            Some(Kind::Swapped) => self.swap(event)?,
+            Some(Kind::Return) => {
+                self.waiting.remove(&event.header.call.unwrap_or(u64::MAX));
+            }
+            Some(Kind::Queued) if event.data.is_some() => {
+                let function = self.function(event)?;
+                self.queue(event, function)?;
+            }
+            Some(Kind::Snapshot) if event.data.is_some() => {
+                let snapshot: Snapshot = data_of(event)?;
+                self.waiting.retain(|queued, _| snapshot.waiting.contains(queued));
+                if let Some(life) = &mut self.life {
+                    life.state = State::new(snapshot.state.map(|state| Arc::new(state.into_vec())));
+                    life.instance = None;
+                }
+                self.dropped = None;
+                self.report.begun_at = Some(event.header.sequence);
+            }
             _ => {}
         }
         Ok(())

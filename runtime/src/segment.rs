@@ -2,10 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::RangeBounds;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::chain::{FORMAT, Header, event_hash};
+use crate::chain::{FORMAT, Hash, Header, INLINE, Id, event_hash};
+use crate::index::Index;
 
 /// First bytes of a segment.
 pub const MAGIC: [u8; 8] = *b"THTRJRN1";
@@ -120,14 +122,14 @@ pub enum Damage {
 /// A frame that was read.
 #[derive(Debug)]
 pub enum Frame<'a> {
-    /// An event: header, its length in the payload, and the whole payload.
+    /// An event.
     Event {
         /// Where the frame starts.
         offset: u64,
         /// The header.
         header: Box<Header>,
-        /// Hash of the header.
-        hash: crate::chain::Hash,
+        /// The header's bytes: what is hashed.
+        event: &'a [u8],
         /// The data; none when it was dropped.
         data: Option<&'a [u8]>,
         /// The place of the actor's frame before.
@@ -145,9 +147,11 @@ pub enum Frame<'a> {
     },
 }
 
-/// Reads the frames of one segment that is in memory.
+/// Reads the frames of one segment that is in memory, or of its end.
 pub struct Frames<'a> {
     bytes: &'a [u8],
+    // Where `bytes` starts in the segment.
+    base: u64,
     at: usize,
     group_start: usize,
     events: u32,
@@ -175,12 +179,26 @@ impl<'a> Frames<'a> {
         }
         Ok(Self {
             bytes,
+            base: 0,
             at: SEGMENT_HEADER,
             group_start: SEGMENT_HEADER,
             events: 0,
             next_group: number_u64(checked, 24),
             number,
         })
+    }
+
+    /// Goes on behind a commit, with what stands from there on.
+    #[must_use]
+    pub fn behind(end: &End, bytes: &'a [u8]) -> Self {
+        let End { number, offset, next_group } = *end;
+        Self { bytes, base: offset, at: 0, group_start: 0, events: 0, next_group, number }
+    }
+
+    /// The end of what was committed.
+    #[must_use]
+    pub fn end(&self) -> End {
+        End { number: self.number, offset: self.committed(), next_group: self.next_group }
     }
 
     /// The number in the header.
@@ -198,7 +216,7 @@ impl<'a> Frames<'a> {
     /// Offset behind the last commit.
     #[must_use]
     pub fn committed(&self) -> u64 {
-        self.group_start as u64
+        self.base + self.group_start as u64
     }
 
     /// The next frame; nothing at the end.
@@ -206,17 +224,17 @@ impl<'a> Frames<'a> {
     /// # Errors
     /// [`Damage::Frame`]. There is no going on behind it.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'a>>, Damage> {
-        let offset = self.at as u64;
+        let offset = self.base + self.at as u64;
         let damage = |what| Damage::Frame { offset, what };
         if self.at == self.bytes.len() {
             let whole = self.group_start == self.at;
             self.at = usize::MAX;
-            return Ok((!whole).then_some(Frame::Torn { offset: self.group_start as u64 }));
+            return Ok((!whole).then_some(Frame::Torn { offset: self.committed() }));
         }
         let Some(rest) = self.bytes.get(self.at..) else { return Ok(None) };
         let Some(head) = rest.first_chunk::<FRAME>() else {
             self.at = usize::MAX;
-            return Ok(Some(Frame::Torn { offset: self.group_start as u64 }));
+            return Ok(Some(Frame::Torn { offset: self.committed() }));
         };
         if crc32fast::hash(&head[..20]) != number_u32(head, 20) {
             return Err(damage("its head (length, kind or place) was changed"));
@@ -224,7 +242,7 @@ impl<'a> Frames<'a> {
         let length = number_u32(head, 0) as usize;
         let Some(payload) = rest.get(FRAME..FRAME + length) else {
             self.at = usize::MAX;
-            return Ok(Some(Frame::Torn { offset: self.group_start as u64 }));
+            return Ok(Some(Frame::Torn { offset: self.committed() }));
         };
         if crc32fast::hash(payload) != number_u32(head, 16) {
             return Err(damage("its content was changed"));
@@ -237,11 +255,9 @@ impl<'a> Frames<'a> {
                 let (header, length) = Header::parse(payload).ok_or_else(|| damage("its event is cut off"))?;
                 let (event, rest) = payload.split_at(length);
                 let data = data_of(&header, rest, kind).ok_or_else(|| damage("its data has another length"))?;
-                let hash = event_hash(event);
-                let data =
-                    if header.length <= crate::chain::INLINE as u64 { event.get(crate::chain::HEADER..) } else { data };
+                let data = if header.length <= INLINE as u64 { event.get(crate::chain::HEADER..) } else { data };
                 let before = Place::from_number(number_u64(head, 8));
-                Ok(Some(Frame::Event { offset, header: Box::new(header), hash, data, before }))
+                Ok(Some(Frame::Event { offset, header: Box::new(header), event, data, before }))
             }
             _ => Err(damage("it is of no known kind")),
         }
@@ -259,7 +275,8 @@ impl<'a> Frames<'a> {
         if number_u32(payload, 8) != self.events {
             return Err(damage("events are missing before this commit"));
         }
-        let frames = self.bytes.get(self.group_start..offset as usize).unwrap_or_default();
+        let start = (offset - self.base) as usize;
+        let frames = self.bytes.get(self.group_start..start).unwrap_or_default();
         if number_u32(payload, 12) != crc32fast::hash(frames) {
             return Err(damage("the group it ends was changed"));
         }
@@ -272,7 +289,7 @@ impl<'a> Frames<'a> {
 
 /// The data that stands behind a header in a frame: none when dropped, nothing at all when it is missing.
 fn data_of<'a>(header: &Header, rest: &'a [u8], kind: u8) -> Option<Option<&'a [u8]>> {
-    if header.length <= crate::chain::INLINE as u64 {
+    if header.length <= INLINE as u64 {
         return rest.is_empty().then_some(None);
     }
     match kind {
@@ -293,8 +310,11 @@ fn number_u64(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |chunk| u64::from_le_bytes(*chunk))
 }
 
-/// Where a segment can be written on.
+/// Where a segment can be written, or read, on.
+#[derive(Debug, Clone, Copy)]
 pub struct End {
+    /// Number of the segment.
+    pub number: u32,
     /// Behind the last commit.
     pub offset: u64,
     /// Number of the next group.
@@ -322,12 +342,12 @@ pub fn repair(path: &Path) -> io::Result<End> {
             Err(_) => break,
         }
     }
-    let end = frames.committed();
-    if end < bytes.len() as u64 {
-        let torn = bytes.get(end as usize..).unwrap_or_default();
+    let end = frames.end();
+    if end.offset < bytes.len() as u64 {
+        let torn = bytes.get(end.offset as usize..).unwrap_or_default();
         write_private(&path.with_extension("torn"), torn)?;
         let file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(end)?;
+        file.set_len(end.offset)?;
         file.sync_all()?;
         tracing::warn!(
             "{}: {} bytes behind the last commit moved to {}",
@@ -336,7 +356,7 @@ pub fn repair(path: &Path) -> io::Result<End> {
             path.with_extension("torn").display()
         );
     }
-    Ok(End { offset: end, next_group: frames.next_group() })
+    Ok(end)
 }
 
 /// Writes and syncs a file that only its owner can read, as segments are.
@@ -358,25 +378,75 @@ fn commit_follows(bytes: &[u8], frames: &Frames<'_>) -> bool {
     })
 }
 
-/// Reads one frame of a segment file.
+/// An event that was read by its place.
+pub struct Placed {
+    /// Its header.
+    pub header: Header,
+    /// Its hash.
+    pub hash: Hash,
+    /// Its data; none when it was dropped.
+    pub data: Option<Vec<u8>>,
+    /// The place of the actor's event before.
+    pub before: Option<Place>,
+}
+
+/// The file of a segment.
+#[must_use]
+pub fn file_of(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number:08}.log"))
+}
+
+/// Reads an actor's event at a place, whose sequence is one of `sequences`. Where data was dropped from the segment since
+/// the place was noted, its last event of the actor is meant.
 ///
 /// # Errors
 /// What the system says, or that the frame is damaged.
-pub fn read_frame(folder: &Path, place: Place) -> io::Result<(Header, crate::chain::Hash, Vec<u8>, Option<Place>)> {
-    let bad = || io::Error::new(io::ErrorKind::InvalidData, "a frame of the journal is damaged");
-    let file = File::open(folder.join(format!("{:08}.log", place.segment)))?;
+pub fn read_event(folder: &Path, actor: Id, place: Place, sequences: impl RangeBounds<u64>) -> io::Result<Placed> {
+    let is_it = |event: &Placed| event.header.actor == actor && sequences.contains(&event.header.sequence);
+    let path = file_of(folder, place.segment);
+    match read_frame(&path, place.offset) {
+        Ok(event) if is_it(&event) => return Ok(event),
+        Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            return Err(error);
+        }
+        _ => {}
+    }
+    let index = Index::of(&path).map_err(|error| bad(&error.to_string()))?;
+    let event = index.part(actor).map(|part| read_frame(&path, part.newest)).transpose()?;
+    event.filter(is_it).ok_or_else(|| bad("a frame names a place before where its actor has no event"))
+}
+
+/// Reads an actor's event at an offset of a segment's file.
+///
+/// # Errors
+/// What the system says, or that there is none.
+pub fn read_event_of(path: &Path, actor: Id, offset: u32) -> io::Result<Placed> {
+    let event = read_frame(path, offset)?;
+    if event.header.actor == actor { Ok(event) } else { Err(bad("another actor's event is there")) }
+}
+
+fn bad(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+fn read_frame(path: &Path, offset: u32) -> io::Result<Placed> {
+    let damaged = || bad("a frame of the journal is damaged");
+    let file = File::open(path)?;
     let mut head = [0; FRAME];
-    file.read_exact_at(&mut head, place.offset.into())?;
+    file.read_exact_at(&mut head, offset.into())?;
     if crc32fast::hash(&head[..20]) != number_u32(&head, 20) {
-        return Err(bad());
+        return Err(damaged());
     }
     let mut payload = vec![0; number_u32(&head, 0) as usize];
-    file.read_exact_at(&mut payload, u64::from(place.offset) + FRAME as u64)?;
-    let (header, length) = Header::parse(&payload).ok_or_else(bad)?;
+    file.read_exact_at(&mut payload, u64::from(offset) + FRAME as u64)?;
+    let (header, length) = Header::parse(&payload).ok_or_else(damaged)?;
     let (event, rest) = payload.split_at(length);
-    let hash = event_hash(event);
-    let data = if header.length <= crate::chain::INLINE as u64 { header.tail.clone() } else { rest.to_vec() };
-    Ok((header, hash, data, Place::from_number(number_u64(&head, 8))))
+    let data = match head[4] {
+        _ if header.length <= INLINE as u64 => Some(header.tail.clone()),
+        EVENT_WITHOUT_DATA => None,
+        _ => Some(rest.to_vec()),
+    };
+    Ok(Placed { hash: event_hash(event), header, data, before: Place::from_number(number_u64(&head, 8)) })
 }
 
 /// The whole of a file.
@@ -384,10 +454,18 @@ pub fn read_frame(folder: &Path, place: Place) -> io::Result<(Header, crate::cha
 /// # Errors
 /// What the system says.
 pub fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+    read_from(path, 0)
+}
+
+/// What stands in a file from an offset on.
+///
+/// # Errors
+/// What the system says.
+pub fn read_from(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(0))?;
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length.saturating_sub(offset)).unwrap_or_default());
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use theater_plugin_api::encoding::decode;
 use theater_plugin_api::uuid_text;
 
-use crate::chain::{Chain, Hash, Header, INLINE, Id, data_digest, hex};
+use crate::chain::{Chain, Hash, Header, INLINE, Id, data_digest, event_hash, hex};
 use crate::error::Error;
 use crate::record::{Created, Kind};
 use crate::segment::{self, Damage, Frame, Frames, Place};
@@ -150,8 +150,8 @@ impl Reading {
         let mut group = Vec::new();
         while let Some(frame) = frames.next_frame().map_err(damaged)? {
             match frame {
-                Frame::Event { offset, header, hash, data, .. } => {
-                    group.push((offset as u32, Event { header: *header, hash, data }));
+                Frame::Event { offset, header, event, data, .. } => {
+                    group.push((offset as u32, Event { header: *header, hash: event_hash(event), data }));
                 }
                 Frame::Commit { .. } => {
                     for (offset, event) in group.drain(..) {

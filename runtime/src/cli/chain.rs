@@ -1,5 +1,6 @@
 //! `theater chain`.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,11 +12,12 @@ use theater_runtime::data::DataFolder;
 use theater_runtime::describe::Describer;
 use theater_runtime::error::Error;
 use theater_runtime::objects::Objects;
+use theater_runtime::reader::{self, Catalog, Entry, find};
 use theater_runtime::record::Kind;
 use theater_runtime::remove;
 use theater_runtime::verify::{self, End, Finding};
 
-use super::events::{find, line, time};
+use super::events::{line, time};
 use super::{Common, Done, print_line};
 
 const EXAMPLES: &str = "Examples:
@@ -92,21 +94,15 @@ impl ChainCommand {
 }
 
 fn list(common: &Common, data: &Path) -> Result<(), Error> {
-    let contents = verify::read(data, |_| {})?;
-    for (id, end) in &contents.chains {
-        let last = Kind::from_number(end.last).map_or("?", Kind::name);
+    for (id, entry) in &Catalog::read(data)?.chains {
+        let last = Kind::from_number(entry.last).map_or("?", Kind::name);
         let object = json!({
-            "id": uuid_text(id), "name": end.name, "events": end.chain.len(), "head": hex(&end.chain.head()), "last": last,
-            "first_ms": end.first_ms, "last_ms": end.last_ms,
+            "id": uuid_text(id), "name": entry.name, "events": entry.events, "head": hex(&entry.head(*id)?), "last": last,
+            "first_ms": entry.first_ms, "last_ms": entry.last_ms,
         });
         common.say(&object, || {
-            format!(
-                "{} {:<20} {:>8} events, last {last} at {}",
-                uuid_text(id),
-                end.name,
-                end.chain.len(),
-                time(end.last_ms)
-            )
+            let Entry { name, events, last_ms, .. } = entry;
+            format!("{} {name:<20} {events:>8} events, last {last} at {}", uuid_text(id), time(*last_ms))
         });
     }
     Ok(())
@@ -122,13 +118,15 @@ fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
     let (path, wanted) = source(data, chain);
     let only = wanted.map(|wanted| find(&path, &wanted)).transpose()?;
     let mut describer = Describer::new(Some(Objects::new(data)));
-    verify::read(&path, |event| {
-        if only.is_none_or(|only| only == event.header.actor) {
-            let text = line(common, &mut describer, event);
-            print_line(&text);
-        }
-    })?;
-    Ok(())
+    reader::read(
+        &path,
+        only,
+        |_| true,
+        |event| {
+            print_line(&line(common, &mut describer, event));
+            ControlFlow::Continue(())
+        },
+    )
 }
 
 fn verify(common: &Common, data: &Path, chain: Option<&str>, head: Option<&str>) -> Done {

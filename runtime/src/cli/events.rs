@@ -1,14 +1,18 @@
 //! `theater events`.
 
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use theater_runtime::chain::{Id, hex};
+use theater_runtime::chain::{Header, Id, hex};
 use theater_runtime::describe::{Described, Describer};
 use theater_runtime::error::Error;
 use theater_runtime::objects::Objects;
-use theater_runtime::verify::{self, Event};
+use theater_runtime::reader::{Position, Wanted, find, read_on};
+use theater_runtime::record::Kind;
+use theater_runtime::verify::Event;
 
 use super::filter::Condition;
 use super::{Common, Done, print_line};
@@ -20,6 +24,9 @@ const EXAMPLES: &str = "Examples:
   theater events counter --where type=host --where function=send
   theater events --where 'text~in doubt' --where 'sequence>=100'
   theater events -o json counter";
+
+/// Period at which `--follow` looks for more.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Lists events of all chains or of one, a line each, from disk; a running program's are there within milliseconds.
 #[derive(Args)]
@@ -38,50 +45,50 @@ pub struct Events {
 impl Events {
     /// Runs the command.
     pub fn run(self, common: &Common) -> Done {
-        let mut shown = 0;
-        loop {
-            shown = self.print(common, shown)?;
-            if !self.follow {
-                return Ok(ExitCode::SUCCESS);
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    /// Prints the events behind the first `skip`: how many there are now.
-    fn print(&self, common: &Common, skip: u64) -> Result<u64, Error> {
         let data = common.data();
         let only = self.actor.as_ref().map(|wanted| find(&data, wanted)).transpose()?;
         let mut describer = Describer::new(Some(Objects::new(&data)));
-        let mut number = 0;
-        verify::read(&data, |event| {
-            if only.is_some_and(|only| only != event.header.actor) {
-                return;
+        let mut position = Position::default();
+        loop {
+            self.print(common, (&data, only), &mut describer, &mut position)?;
+            if !self.follow {
+                return Ok(ExitCode::SUCCESS);
             }
-            number += 1;
-            // Starts say which types the others have.
-            let is_start = verify::created(event).is_some();
-            let excluded = number <= skip || self.conditions.iter().any(|condition| condition.excludes(event));
-            if excluded && !is_start {
-                return;
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Prints the events behind a position.
+    fn print(
+        &self,
+        common: &Common,
+        (data, only): (&Path, Option<Id>),
+        describer: &mut Describer,
+        position: &mut Position,
+    ) -> Result<(), Error> {
+        let excluded = |header: &Header| self.conditions.iter().any(|condition| condition.excludes(header));
+        // Starts say which types the others have.
+        let header = |header: &Header| is_start(header.kind) || !excluded(header);
+        let shown = read_on(data, position, &mut Wanted { only, header }, |event| {
+            let unwanted = excluded(&event.header) || {
+                let function = describer.function(&event.header);
+                self.conditions.iter().any(|condition| condition.excludes_function(function))
+            };
+            if unwanted && !is_start(event.header.kind) {
+                return ControlFlow::Continue(());
             }
             let described = describer.describe(event);
-            if !excluded && self.conditions.iter().all(|condition| condition.holds(&described)) {
+            if !unwanted && self.conditions.iter().all(|condition| condition.holds(&described)) {
                 print_line(&shown(common, event, described));
             }
-        })?;
-        Ok(number)
+            ControlFlow::Continue(())
+        });
+        shown.map(|_| ())
     }
 }
 
-/// The chain that somebody means.
-///
-/// # Errors
-/// `J0003`, and those of reading.
-pub fn find(path: &std::path::Path, wanted: &str) -> Result<Id, Error> {
-    let contents = verify::read(path, |_| {})?;
-    let found = contents.find(wanted).map(|(id, _)| id);
-    found.ok_or_else(|| Error::NoSuchChain { id: wanted.to_owned(), path: path.to_owned() })
+fn is_start(kind: u8) -> bool {
+    matches!(Kind::from_number(kind), Some(Kind::Created | Kind::Restarted | Kind::Swapped))
 }
 
 /// An event on one line.

@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
+use theater_runtime::chain::Header;
 use theater_runtime::describe::Described;
-use theater_runtime::verify::Event;
+use theater_runtime::record::Kind;
 
 /// A condition: a key, how it compares, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,10 +85,10 @@ impl FromStr for Condition {
 impl Condition {
     /// Whether the header alone says that the condition does not hold: then the event needs no text.
     #[must_use]
-    pub fn excludes(&self, event: &Event<'_>) -> bool {
-        let header = &event.header;
+    pub fn excludes(&self, header: &Header) -> bool {
         let number = match self.key {
-            Key::Type | Key::Function | Key::Text => return false,
+            Key::Function | Key::Text => return false,
+            Key::Type => return !self.compares(Kind::from_number(header.kind).map_or("", Kind::name)),
             Key::Sequence => Some(header.sequence),
             Key::Call => header.call,
             Key::Bytes => Some(header.length),
@@ -102,20 +103,30 @@ impl Condition {
         }
     }
 
-    /// Whether it holds for the text of an event that the header does not exclude. A function is meant by its whole name or
-    /// by what stands behind its last `/`.
+    /// Whether the function that an event is about says that the condition does not hold. A function is meant by its whole
+    /// name or by what stands behind its last `/`.
+    #[must_use]
+    pub fn excludes_function(&self, function: Option<&str>) -> bool {
+        let function = function.unwrap_or_default();
+        let short = || function.rsplit('/').next().unwrap_or_default();
+        self.key == Key::Function
+            && match self.comparison {
+                Comparison::Equal => !self.compares(function) && short() != self.value,
+                Comparison::NotEqual => !self.compares(function) || short() == self.value,
+                _ => !self.compares(function),
+            }
+    }
+
+    /// Whether it holds for the text of an event that neither its header nor its function excludes.
     #[must_use]
     pub fn holds(&self, described: &Described) -> bool {
-        let (text, is_function) = match self.key {
-            Key::Type => (described.kind.as_str(), false),
-            Key::Function => (described.function.as_deref().unwrap_or_default(), true),
-            Key::Text => (described.text.as_str(), false),
-            Key::Sequence | Key::Call | Key::Bytes | Key::Time => return true,
-        };
-        let equals = || text == self.value || is_function && text.rsplit('/').next() == Some(self.value.as_str());
+        self.key != Key::Text || self.compares(&described.text)
+    }
+
+    fn compares(&self, text: &str) -> bool {
         match self.comparison {
-            Comparison::Equal => equals(),
-            Comparison::NotEqual => !equals(),
+            Comparison::Equal => text == self.value,
+            Comparison::NotEqual => text != self.value,
             Comparison::Has => text.contains(&self.value),
             Comparison::AtLeast | Comparison::AtMost => false,
         }

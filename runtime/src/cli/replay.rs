@@ -8,11 +8,10 @@ use serde_json::json;
 use theater_plugin_api::uuid_text;
 use theater_runtime::describe::Described;
 use theater_runtime::error::Error;
+use theater_runtime::reader::{Catalog, find};
 use theater_runtime::replay::{Difference, Options, Report, replay};
-use theater_runtime::verify;
 
 use super::chain::source;
-use super::events::find;
 use super::{Common, Done};
 
 const EXAMPLES: &str = "Examples:
@@ -49,7 +48,7 @@ impl Replay {
         let Some(difference) = &report.difference else {
             let object = json!({
                 "id": id, "calls": report.calls, "host_calls": report.host_calls, "interrupted": report.interrupted,
-                "unfinished": report.unfinished, "same": true,
+                "unfinished": report.unfinished, "begun_at": report.begun_at, "same": true,
             });
             common.say(&object, || same(&id, &report));
             return Ok(ExitCode::SUCCESS);
@@ -79,8 +78,8 @@ pub fn one(data: &Path, chain: &str) -> Result<(PathBuf, [u8; 16]), Error> {
 
 /// The one chain of an exported file.
 fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
-    let contents = verify::read(path, |_| {})?;
-    let mut ids = contents.chains.keys();
+    let catalog = Catalog::read(path)?;
+    let mut ids = catalog.chains.keys();
     match (ids.next(), ids.next()) {
         (Some(id), None) => Ok(*id),
         _ => Err(Error::NoSuchChain { id: chain.to_owned(), path: path.to_owned() }),
@@ -88,13 +87,16 @@ fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
 }
 
 fn same(id: &str, report: &Report) -> String {
-    let Report { calls, host_calls, interrupted, unfinished, .. } = report;
+    let Report { calls, host_calls, interrupted, unfinished, begun_at, .. } = report;
     let mut text = format!("{id}: the same bytes once more (calls: {calls}, host calls: {host_calls})");
     if *interrupted > 0 {
         text.push_str(&format!("; interrupted, and the same as far as they went: {interrupted}"));
     }
     if *unfinished > 0 {
         text.push_str(&format!("; not ended: {unfinished}"));
+    }
+    if let Some(snapshot) = begun_at {
+        text.push_str(&format!("; from the snapshot {snapshot} on, as data before it was dropped"));
     }
     text
 }

@@ -12,10 +12,11 @@ use theater_runtime::chain::{Hash, Id, hex};
 use theater_runtime::describe::Describer;
 use theater_runtime::error::Error;
 use theater_runtime::objects::Objects;
+use theater_runtime::reader::find;
 use theater_runtime::record::Kind;
 use theater_runtime::verify::{self, Event};
 
-use super::events::{find, line};
+use super::events::line;
 use super::{Common, Done, print_line};
 
 const EXAMPLES: &str = "Examples:

@@ -7,6 +7,7 @@
 //! A child whose birth the chain of its parent does not tell ends: the parent's call makes another one.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use crate::manifest::Manifest;
 use crate::plugins::meets;
 use crate::record::{Created, Failed, FunctionRecord, Kind, Outcome, Return, Snapshot, Stopped};
 use crate::replay::{self, Left, LeftCall, Parts, Past, Queue, Slot, is_for_good};
-use crate::segment::{self, Place};
+use crate::segment::{self, Place, Placed};
 use crate::verify;
 
 /// What became of the actors of a program before.
@@ -251,7 +252,7 @@ impl Core {
         let folder = self.data().join("journal");
         let read = executor::blocking(move || {
             let setup = setup.ok_or_else(|| std::io::Error::other("it does not begin with a start"))?;
-            Ok::<_, std::io::Error>(past_at(&folder, setup)?.0)
+            Ok::<_, std::io::Error>(past_at(&folder, id, setup)?)
         });
         let unreadable = |source| Error::ChainRead { path: self.data().join("journal"), source };
         let setup = read.await.map_err(unreadable)?;
@@ -310,9 +311,9 @@ impl Core {
     ) -> Result<Revived, Error> {
         let origin = self.origin_again(parent, &created).await?;
         let (folder, data, parts) = (self.data().join("journal"), self.data().to_owned(), Arc::clone(parts));
-        let (newest, setups) = (end.newest, end.setups);
+        let (id, newest, setups) = (end.chain.actor(), end.newest, end.setups);
         let replayed = executor::blocking(move || {
-            let read = read_past(&folder, newest, &setups)
+            let read = read_past((&folder, id), newest, &setups)
                 .map_err(|source| Error::ChainRead { path: folder.clone(), source })?;
             let left = replay::resume(&data, &parts, &read.setup, read.base.as_ref(), &read.queued, &read.past)?;
             Ok::<_, Error>((read, left))
@@ -592,27 +593,33 @@ fn nth<'a>(handler_type: &str, number: usize, handlers: &'a [Attached]) -> Optio
     handlers.iter().filter(|attached| attached.handler_type == handler_type).nth(number)
 }
 
-/// The event at a place, and where the actor's event before it is.
-fn past_at(folder: &Path, place: Place) -> std::io::Result<(Past, Option<Place>)> {
-    let (header, hash, data, before) = segment::read_frame(folder, place)?;
-    if header.length != data.len() as u64 {
+/// The event of an actor at a place.
+fn past_at(folder: &Path, actor: Id, place: Place) -> std::io::Result<Past> {
+    past_of(segment::read_event(folder, actor, place, ..)?)
+}
+
+fn past_of(event: Placed) -> std::io::Result<Past> {
+    let Placed { header, hash, data, .. } = event;
+    let dropped = || {
         let what = format!("the data of event {} was dropped", header.sequence);
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, what));
-    }
-    Ok((Past { header, hash, data }, before))
+        std::io::Error::new(std::io::ErrorKind::InvalidData, what)
+    };
+    Ok(Past { data: data.ok_or_else(dropped)?, header, hash })
 }
 
 /// Reads a chain backwards as far as it takes to go on from: to the last snapshot, or start, and to the calls that waited
 /// then.
-fn read_past(folder: &Path, newest: Place, setups: &[Place]) -> std::io::Result<Read> {
+fn read_past((folder, actor): (&Path, Id), newest: Place, setups: &[Place]) -> std::io::Result<Read> {
     let wrong = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
     let none = || wrong("the chain does not begin with a start".to_owned());
     let snapshot = |event: &Past| decode::<Snapshot>(&event.data).map_err(|error| wrong(error.to_string()));
     let (mut past, mut last_host, mut at) = (Vec::new(), None, Some(newest));
+    let mut sequences = 0..=u64::MAX;
     let (place, base) = loop {
         let place = at.ok_or_else(none)?;
-        let (event, before) = past_at(folder, place)?;
-        at = before;
+        let event = segment::read_event(folder, actor, place, sequences)?;
+        (sequences, at) = (before_it(&event), event.before);
+        let event = past_of(event)?;
         match Kind::from_number(event.header.kind) {
             Some(Kind::Host) => last_host = last_host.or(Some(place)),
             Some(Kind::Snapshot) => break (place, Some(snapshot(&event)?)),
@@ -627,16 +634,16 @@ fn read_past(folder: &Path, newest: Place, setups: &[Place]) -> std::io::Result<
     let mut named: Option<BTreeSet<u64>> = base.as_ref().map(|base| base.waiting.iter().copied().collect());
     let (mut over, mut queued) = (HashSet::new(), Vec::new());
     while let Some(place) = at.filter(|_| named.as_ref().is_none_or(|named| !named.is_empty())) {
-        let (event, before) = past_at(folder, place)?;
-        at = before;
+        let event = segment::read_event(folder, actor, place, sequences)?;
+        (sequences, at) = (before_it(&event), event.before);
         let (sequence, call) = (event.header.sequence, event.header.call.unwrap_or(u64::MAX));
         match Kind::from_number(event.header.kind) {
             Some(Kind::Queued) => {
                 let is_named = named.as_mut().is_none_or(|named| named.remove(&sequence));
                 if is_named && !over.contains(&sequence) {
-                    let function = function_at(folder, setups, place, event.header.function)?;
+                    let function = function_at((folder, actor), setups, place, event.header.function)?;
                     if !function.is_init() {
-                        queued.push(Queue { event, function });
+                        queued.push(Queue { event: past_of(event)?, function });
                     }
                 }
             }
@@ -644,34 +651,44 @@ fn read_past(folder: &Path, newest: Place, setups: &[Place]) -> std::io::Result<
                 over.insert(call);
             }
             // What waited then was turned away for good.
-            Some(Kind::Released | Kind::Stopped) if named.is_none() && is_for_good(&event) => break,
+            Some(Kind::Released | Kind::Stopped) if named.is_none() => {
+                if is_for_good(&past_of(event)?) {
+                    break;
+                }
+            }
             Some(Kind::Snapshot) if named.is_none() => {
-                let waiting = snapshot(&event)?.waiting;
+                let waiting = snapshot(&past_of(event)?)?.waiting;
                 named = Some(waiting.into_iter().filter(|waiting| !over.contains(waiting)).collect());
             }
             _ => {}
         }
     }
     queued.reverse();
-    let setup = setup_at(folder, setups, place)?.ok_or_else(none)?;
+    let setup = setup_at((folder, actor), setups, place)?.ok_or_else(none)?;
     Ok(Read { setup, base, queued, past, last_host: last_host.unwrap_or(place) })
 }
 
 /// The start, or change of parts, that counts at a place.
-fn setup_at(folder: &Path, setups: &[Place], place: Place) -> std::io::Result<Option<Past>> {
+fn setup_at((folder, actor): (&Path, Id), setups: &[Place], place: Place) -> std::io::Result<Option<Past>> {
     let setup = setups.iter().rev().find(|setup| **setup <= place);
-    setup.map(|setup| past_at(folder, *setup).map(|(event, _)| event)).transpose()
+    setup.map(|setup| past_at(folder, actor, *setup)).transpose()
+}
+
+/// The sequence of the event before an event.
+fn before_it(event: &Placed) -> RangeInclusive<u64> {
+    let sequence = event.header.sequence.saturating_sub(1);
+    sequence..=sequence
 }
 
 /// The function that an event at a place names.
 fn function_at(
-    folder: &Path,
+    of: (&Path, Id),
     setups: &[Place],
     place: Place,
     function: Option<u32>,
 ) -> std::io::Result<FunctionRecord> {
     let wrong = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
-    let setup = setup_at(folder, setups, place)?.ok_or_else(|| wrong("it stands before the start".to_owned()))?;
+    let setup = setup_at(of, setups, place)?.ok_or_else(|| wrong("it stands before the start".to_owned()))?;
     let created: Created = decode(&setup.data).map_err(|error| wrong(error.to_string()))?;
     let function = created.setup.functions.get(function.unwrap_or(u32::MAX) as usize).cloned();
     function.ok_or_else(|| wrong("it names a function that the chain does not list".to_owned()))

@@ -545,18 +545,19 @@ fn walked(data: &Path) -> Vec<(Id, u64, String)> {
         let bytes = segment::read_all(&path).unwrap();
         let mut frames = Frames::new(&bytes).unwrap();
         while let Some(frame) = frames.next_frame().unwrap() {
-            if let Frame::Event { offset, header, hash, .. } = frame {
+            if let Frame::Event { offset, header, event, .. } = frame {
                 let place = segment::Place { segment: number, offset: u32::try_from(offset).unwrap() };
-                newest.insert(header.actor, (place, hash));
+                newest.insert(header.actor, (place, header.sequence, chain::event_hash(event)));
             }
         }
     }
-    let walk = |(actor, (place, head)): (Id, (segment::Place, chain::Hash))| {
+    let walk = |(actor, (place, sequence, head)): (Id, (segment::Place, u64, chain::Hash))| {
         let (mut at, mut expected, mut count) = (Some(place), head, 0);
         while let Some(place) = at {
-            let (header, hash, _, before) = segment::read_frame(&folder, place).unwrap();
-            assert_eq!((header.actor, hash), (actor, expected));
-            (at, expected, count) = (before, header.parent, count + 1);
+            let wanted = sequence - count;
+            let event = segment::read_event(&folder, actor, place, wanted..=wanted).unwrap();
+            assert_eq!(event.hash, expected);
+            (at, expected, count) = (event.before, event.header.parent, count + 1);
         }
         assert_eq!(expected, [0; 32], "the walk ends at the first event");
         (actor, count, hex(&head))

@@ -9,6 +9,7 @@ mod guests;
 mod history;
 mod http;
 mod journal;
+mod keep;
 mod machine;
 mod messages;
 mod mistakes;

@@ -1,0 +1,119 @@
+//! `keep = "snapshots"`, and events read while segments are written anew.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value as Json;
+use theater_runtime::verify;
+use theater_tests::{HTTP, Running, Scratch, build_folder, chain, get, manifest, repository, theater, wait_until};
+
+const KEEP: &str = "[chain]\nkeep = \"snapshots\"\nsnapshot_every = 20\n";
+const SMALL: [&str; 2] = ["--segment-size", "16KiB"];
+
+fn asked(data: &Path, arguments: &[&str]) -> Output {
+    let data = data.display().to_string();
+    theater(&[&["--data", &data], arguments].concat())
+}
+
+fn start(scratch: &Scratch, more: &[&str]) -> Running {
+    let path = scratch.write("manifest.toml", manifest("hello-http", &format!("{HTTP}{KEEP}")));
+    let path = path.display().to_string();
+    Running::start(&scratch.path().join("data"), &[SMALL.as_slice(), more, &[&path]].concat())
+}
+
+fn visits(running: &Running, count: u64) -> String {
+    let answers: Vec<_> = (0..count).map(|_| get(running.address(0), "/").text()).collect();
+    answers.last().cloned().unwrap()
+}
+
+/// Sequences of the events whose data is gone.
+fn dropped(data: &Path) -> Vec<u64> {
+    let mut gone = Vec::new();
+    verify::read(data, |event| gone.extend(event.data.is_none().then_some(event.header.sequence))).unwrap();
+    gone
+}
+
+#[test]
+fn data_before_a_snapshot_goes_and_the_chain_verifies_replays_and_goes_on() {
+    let scratch = Scratch::new();
+    let mut running = start(&scratch, &[]);
+    assert!(visits(&running, 200).contains("number 200."));
+    let data = running.data.clone();
+    let gone = wait_until("data that is dropped", || Some(dropped(&data)).filter(|gone| gone.len() > 20));
+    assert!(!gone.contains(&0), "a start stays");
+    assert!(visits(&running, 40).contains("number 240."));
+    running.signal("KILL");
+    running.wait();
+
+    let output = asked(&data, &["chain", "verify"]);
+    assert!(output.status.success(), "{output:?}");
+    let python = Command::new("python3").arg(repository().join("tests/verify_chain.py")).arg(&data).output().unwrap();
+    assert!(python.status.success(), "{python:?}");
+    let replayed = asked(&data, &["replay", "hello-http"]);
+    assert!(replayed.status.success(), "{replayed:?}");
+    assert!(String::from_utf8_lossy(&replayed.stdout).contains("; from the snapshot "), "{replayed:?}");
+    let state = asked(&data, &["state", "hello-http", "--at", &gone[5].to_string()]);
+    assert_eq!(state.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&state.stderr).contains("its data was dropped"), "{state:?}");
+    let shown = asked(&data, &["chain", "show", "hello-http"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(" bytes of data were dropped"), "{shown:?}");
+
+    let mut running = start(&scratch, &["--resume"]);
+    // With `batch`, what a crash within milliseconds of the answer took is not there.
+    let next = visits(&running, 1);
+    let number: u64 = next.trim_end_matches(".\n").rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((235..=241).contains(&number), "{next}");
+    assert!(running.stop().0.success());
+    assert!(asked(&data, &["chain", "verify"]).status.success());
+}
+
+#[test]
+fn what_follows_is_shown_once_wherever_segments_end_and_are_written_anew() {
+    let scratch = Scratch::new();
+    let mut running = start(&scratch, &[]);
+    let data = running.data.clone();
+    running.address(0);
+    let id = running.lines()[0].split(' ').nth(1).unwrap().to_owned();
+    let mut follower = Command::new(build_folder().join("theater"))
+        .args([
+            "--data",
+            &data.display().to_string(),
+            "-o",
+            "json",
+            "events",
+            &id,
+            "--follow",
+            "--where",
+            "type!=fault",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    visits(&running, 150);
+    assert!(running.stop().0.success());
+    assert!(dropped(&data).len() > 20);
+    let expected: Vec<Json> = chain(&data, &id);
+    let mut seen = Vec::new();
+    while seen.len() < expected.len() {
+        let event: Json = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        seen.push(event["hash"].clone());
+    }
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let hashes: Vec<_> = expected.iter().map(|event| event["hash"].clone()).collect();
+    assert_eq!(seen, hashes);
+}
+
+#[test]
+fn an_instance_that_is_kept_has_no_snapshots_to_keep() {
+    let scratch = Scratch::new();
+    let text =
+        format!("instance = \"kept\"\n{}", manifest("hello-http", &format!("{HTTP}[chain]\nkeep = \"snapshots\"\n")));
+    let path = scratch.write("manifest.toml", text).display().to_string();
+    let output = theater(&["validate", &path]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("an instance that is kept has no snapshots") && said.contains("help: "), "{said}");
+}
