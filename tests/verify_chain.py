@@ -34,7 +34,7 @@ COMMIT_PAYLOAD = struct.Struct("<QII")  # number of the group, events in it, CRC
 # actor, sequence, parent, skip, type, function, timestamp, cause (actor, sequence, hash), call, length of the data
 HEADER = struct.Struct("<16sQ32s32sBIQ16sQ32sQQ")
 EVENT, EVENT_WITHOUT_DATA, COMMIT = 1, 2, 3
-CREATED, QUEUED, LAST_TYPE = 1, 3, 14
+CREATED, QUEUED, LAST_TYPE = 1, 3, 15
 NONE = 2**64 - 1  # no place, no call
 INLINE, DIGEST = 64, 32
 ZERO = bytes(32)

@@ -582,7 +582,7 @@ impl Shared {
     }
 
     /// Records a snapshot: all that waits now, and nothing that comes later, is in it.
-    fn record_snapshot(&self, state: Option<&[u8]>, handlers: &[Bytes]) -> Result<EventRef, JournalError> {
+    fn record_snapshot(&self, state: Option<&[u8]>, handlers: &[Bytes]) -> Result<(), JournalError> {
         // A record is its fields in a row: the last one is known only under the lock.
         let mut data = encode(&(state.map(Bytes::from), handlers)).unwrap_or_default();
         let mut record = lock(&self.chain);
@@ -595,7 +595,14 @@ impl Shared {
         if self.settings.keep == Keep::Snapshots {
             self.core.journal.may_drop(self.id(), Base { below: snapshot.sequence, waiting });
         }
-        Ok(snapshot)
+        self.seal(&mut record, &snapshot)
+    }
+
+    /// Seals what was just recorded, where the operator wants it.
+    fn seal(&self, record: &mut Record, newest: &EventRef) -> Result<(), JournalError> {
+        let Some(sealer) = self.core.sealer() else { return Ok(()) };
+        let data = encode(&sealer.seal(newest)).unwrap_or_default();
+        self.record_in(record, &NewEvent::plain(Kind::Sealed, &data)).map(|_| ())
     }
 
     /// Records what came from outside and no export takes.
@@ -917,7 +924,8 @@ impl Shared {
             }
             let event = NewEvent::plain(kind, data.as_deref().unwrap_or_default());
             let recorded = self.record_in(&mut record, &event);
-            if let Err(error) = &recorded {
+            let sealed = recorded.as_ref().map_or(Ok(()), |end| self.seal(&mut record, end));
+            if let Some(error) = recorded.as_ref().err().or(sealed.as_ref().err()) {
                 tracing::error!(actor = self.short_id(), "the end could not be recorded: {error}");
             }
             let ending = if quiet { None } else { end.told() };

@@ -22,6 +22,7 @@ mod plugin;
 mod proof;
 mod replay;
 mod run;
+mod seal;
 mod state;
 mod trace;
 mod validate;

@@ -30,6 +30,7 @@ use crate::plugins::{Found, Plugin, Plugins};
 use crate::pool::Pool;
 use crate::record::{Kind, created};
 use crate::registry::Registry;
+use crate::seal::Sealer;
 use crate::timer;
 use crate::waits::WaitGraph;
 use crate::watch::{Stuck, Watch};
@@ -69,6 +70,8 @@ pub struct Options {
     pub segment_size: u64,
     /// Where events go; only benches say anything but the disk.
     pub sink: Sink,
+    /// The key that seals chains at snapshots and ends; none = they are not.
+    pub seal: Option<Arc<Sealer>>,
     /// Log every host call at debug level.
     pub log_calls: bool,
 }
@@ -85,6 +88,7 @@ impl Options {
             permissions: None,
             segment_size: SEGMENT_SIZE,
             sink: Sink::Disk,
+            seal: None,
             log_calls: false,
         }
     }
@@ -226,6 +230,11 @@ impl Core {
     #[must_use]
     pub fn plugins(&self) -> &Plugins {
         &self.plugins
+    }
+
+    /// What seals chains, where the operator wants that.
+    pub(crate) fn sealer(&self) -> Option<&Sealer> {
+        self.options.seal.as_deref()
     }
 
     /// The data folder.

@@ -10,7 +10,8 @@ use crate::chain::{Header, Id, hex};
 use crate::objects::Objects;
 use crate::plugins::resolve_wit;
 use crate::record::{
-    Created, Failed, Fault, HostCall, HostResult, Kind, Noted, Outcome, Queued, Renewed, Return, Snapshot, Stopped,
+    Created, Failed, Fault, HostCall, HostResult, Kind, Noted, Outcome, Queued, Renewed, Return, Sealed, Snapshot,
+    Stopped,
 };
 use crate::shape::{Shape, Signature};
 use crate::verify::{Event, created};
@@ -186,6 +187,10 @@ fn said(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String
             format!("{state}, {} calls wait", snapshot.waiting.len())
         }
         Kind::Released => String::new(),
+        Kind::Sealed => {
+            let sealed: Sealed = decode(data).ok()?;
+            format!("by ed25519:{}", hex(&sealed.key))
+        }
         Kind::Noted => {
             let noted: Noted = decode(data).ok()?;
             format!("{} {:?} {}", noted.plugin, noted.what, wave::bytes(&noted.data))

@@ -177,6 +177,14 @@ pub enum Error {
     /// A chain does not verify.
     #[error("{0}")]
     Chain(Box<crate::verify::Finding>),
+    /// A key that seals chains cannot be used.
+    #[error("the key {} cannot be used: {reason}", path.display())]
+    SealKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A chain cannot be replayed as far as is wanted.
     #[error("event {sequence} cannot be replayed: {what}")]
     Replay {
@@ -539,6 +547,7 @@ impl Error {
             Self::DataFolderFormat { .. } => "S0003",
             Self::OpenFiles { .. } => "S0004",
             Self::Engine(_) => "S0005",
+            Self::SealKey { .. } => "S0006",
             Self::Journal(_) => "J0001",
             Self::ChainRead { .. } => "J0002",
             Self::NoSuchChain { .. } => "J0003",
@@ -590,6 +599,7 @@ impl Error {
             Self::NoSuchEvent { .. } => {
                 "write CHAIN:SEQUENCE, or 8 digits or more of the event's hash; `theater events` lists them".to_owned()
             }
+            Self::SealKey { .. } => "`theater chain key FILE` makes a new one".to_owned(),
             Self::Chain(_) => return None,
             Self::Replay { is_missing: false, .. } => return None,
             Self::Replay { .. } => {

@@ -48,7 +48,7 @@ pub struct Part {
     pub last_ms: u64,
     /// Offset of the last one.
     pub newest: u32,
-    /// Type of the last one.
+    /// Type of the last one that is no seal.
     pub last: u8,
     /// The actor's name, when one of its starts is here.
     pub name: Option<String>,
@@ -179,7 +179,11 @@ fn add(parts: &mut BTreeMap<Id, Part>, offset: u32, header: &Header, name: Optio
     });
     part.count += 1;
     part.data += data;
-    (part.newest, part.last, part.last_ms) = (offset, header.kind, header.timestamp);
+    (part.newest, part.last_ms) = (offset, header.timestamp);
+    // A seal says nothing of the actor.
+    if header.kind != Kind::Sealed as u8 || part.last == 0 {
+        part.last = header.kind;
+    }
     part.name = name.or(part.name.take());
 }
 

@@ -48,6 +48,7 @@ pub mod record;
 pub mod registry;
 pub mod remove;
 pub mod replay;
+pub mod seal;
 pub mod segment;
 pub mod shape;
 pub mod state;

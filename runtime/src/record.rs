@@ -32,9 +32,10 @@ pub enum Kind {
     Snapshot = 7,
     /// A plugin failed: [`Fault`].
     Fault = 8,
-    /// The actor ended by failure: [`Failed`]. The last event, unless it is started again.
+    /// The actor ended by failure: [`Failed`]. The last event but for a seal, unless it is started again.
     Failed = 9,
-    /// The actor ended: [`Stopped`]. The last event, unless it is started again or, stopped with the program, resumed.
+    /// The actor ended: [`Stopped`]. The last event but for a seal, unless it is started again or, stopped with the program,
+    /// resumed.
     Stopped = 10,
     /// The actor starts again with its id and chain: [`Created`].
     Restarted = 11,
@@ -44,6 +45,8 @@ pub enum Kind {
     Noted = 13,
     /// The parent of an actor that ended by itself does not start it again.
     Released = 14,
+    /// An operator's signature over the event before: [`Sealed`].
+    Sealed = 15,
 }
 
 impl Kind {
@@ -65,6 +68,7 @@ impl Kind {
             12 => Self::Swapped,
             13 => Self::Noted,
             14 => Self::Released,
+            15 => Self::Sealed,
             _ => return None,
         })
     }
@@ -87,6 +91,7 @@ impl Kind {
             Self::Swapped => "swapped",
             Self::Noted => "noted",
             Self::Released => "released",
+            Self::Sealed => "sealed",
         }
     }
 }
@@ -298,6 +303,15 @@ pub struct Noted {
     pub what: String,
     /// The bytes themselves.
     pub data: Bytes,
+}
+
+/// Data of `sealed`; see [`crate::seal`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The public key.
+    pub key: Bytes,
+    /// The signature.
+    pub signature: Bytes,
 }
 
 /// Data of `failed`.

@@ -9,7 +9,8 @@ use theater_plugin_api::uuid_text;
 
 use crate::chain::{Chain, Hash, Header, INLINE, Id, data_digest, event_hash, hex};
 use crate::error::Error;
-use crate::record::{Created, Kind};
+use crate::record::{Created, Kind, Sealed};
+use crate::seal;
 use crate::segment::{self, Damage, Frame, Frames, Place};
 
 /// The first thing that does not fit.
@@ -64,8 +65,10 @@ pub struct End {
     pub name: String,
     /// How many events there are, and what the next one links to.
     pub chain: Chain,
-    /// Type of the last one.
+    /// Type of the last one that is no seal.
     pub last: u8,
+    /// The newest seal: the sequence of its event, and the public key.
+    pub sealed: Option<(u64, Vec<u8>)>,
     /// Where the first one is.
     pub first: Place,
     /// Where the last one is.
@@ -186,6 +189,7 @@ impl Reading {
             name: created(event).map(|created| created.name).unwrap_or_default(),
             chain: Chain::new(header.actor),
             last: header.kind,
+            sealed: None,
             first: place,
             newest: place,
             setups: Vec::new(),
@@ -202,8 +206,16 @@ impl Reading {
         if matches!(kind, Kind::Created | Kind::Restarted | Kind::Swapped) {
             end.setups.push(place);
         }
+        if kind == Kind::Sealed {
+            let sealed = event.data.and_then(|data| decode::<Sealed>(data).ok());
+            let sealed = sealed.filter(|sealed| seal::fits(header, sealed));
+            let key = sealed.ok_or_else(|| wrong("its signature is none over the event before"))?.key;
+            end.sealed = Some((header.sequence, key.into_vec()));
+        } else {
+            end.last = header.kind;
+        }
         end.chain.advance(event.hash);
-        (end.newest, end.last, end.last_ms) = (place, header.kind, header.timestamp);
+        (end.newest, end.last_ms) = (place, header.timestamp);
         Ok(())
     }
 }
@@ -290,5 +302,10 @@ impl Contents {
 /// The outcome of a verification, as sentences.
 #[must_use]
 pub fn sentence(id: &Id, end: &End) -> String {
-    format!("{} {}: {} events, complete up to {}", uuid_text(id), end.name, end.chain.len(), hex(&end.chain.head()))
+    let mut text =
+        format!("{} {}: {} events, complete up to {}", uuid_text(id), end.name, end.chain.len(), hex(&end.chain.head()));
+    if let Some((sequence, key)) = &end.sealed {
+        text.push_str(&format!(", sealed up to event {sequence} by ed25519:{}", hex(key)));
+    }
+    text
 }

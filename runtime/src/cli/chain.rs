@@ -27,6 +27,8 @@ const EXAMPLES: &str = "Examples:
   theater chain verify counter --head HASH
   theater chain export counter --to counter.chain
   theater chain verify counter.chain
+  theater chain key seal.key && theater run --seal seal.key manifests/counter.toml
+  theater chain verify --key PUBLIC_KEY
   theater chain prove counter 120 --to counter.proof
   theater chain rm counter && theater chain gc";
 
@@ -48,6 +50,14 @@ pub enum ChainCommand {
         /// The hash the newest event must have: proves that nothing was cut off
         #[arg(long, value_name = "HASH")]
         head: Option<String>,
+        /// The public key (64 hex digits) that must have sealed every chain
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+    },
+    /// Makes a key for `theater run --seal`, and prints its public part
+    Key {
+        /// The file: keep it away from the data folder, and from everybody else
+        file: PathBuf,
     },
     /// Writes a proof that an event is in a chain with the newest event's hash, for `theater verify-proof`
     Prove {
@@ -83,7 +93,10 @@ impl ChainCommand {
         match self {
             Self::List => list(common, &data)?,
             Self::Show { chain } => show(common, &data, &chain)?,
-            Self::Verify { chain, head } => return verify(common, &data, chain.as_deref(), head.as_deref()),
+            Self::Verify { chain, head, key } => {
+                return verify(common, &data, chain.as_deref(), (head.as_deref(), key.as_deref()));
+            }
+            Self::Key { file } => super::seal::make(common, &file)?,
             Self::Prove { chain, sequence, to } => super::proof::prove(common, &data, &chain, sequence, to)?,
             Self::Export { chain, to } => export(common, &data, &chain, to)?,
             Self::Rm { chain } => rm(common, &data, &chain)?,
@@ -129,7 +142,12 @@ fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
     )
 }
 
-fn verify(common: &Common, data: &Path, chain: Option<&str>, head: Option<&str>) -> Done {
+fn verify(
+    common: &Common,
+    data: &Path,
+    chain: Option<&str>,
+    (head, key): (Option<&str>, Option<&str>),
+) -> Done {
     let (path, wanted) = chain.map_or_else(|| (data.to_owned(), None), |chain| source(data, chain));
     let (contents, causes) = verify::read_with_causes(&path)?;
     let chosen: Vec<_> = match &wanted {
@@ -142,9 +160,15 @@ fn verify(common: &Common, data: &Path, chain: Option<&str>, head: Option<&str>)
     if let Some(head) = head {
         check_head(&path, &chosen, head)?;
     }
+    if let Some(key) = key {
+        super::seal::check_key(&path, &chosen, key)?;
+    }
     for (id, end) in chosen {
-        let object =
-            json!({"id": uuid_text(&id), "name": end.name, "events": end.chain.len(), "head": hex(&end.chain.head())});
+        let sealed = end.sealed.as_ref().map(|(sequence, key)| json!({"sequence": sequence, "key": hex(key)}));
+        let object = json!({
+            "id": uuid_text(&id), "name": end.name, "events": end.chain.len(), "head": hex(&end.chain.head()),
+            "sealed": sealed,
+        });
         common.say(&object, || verify::sentence(&id, end));
     }
     if causes > 0 && wanted.is_none() {

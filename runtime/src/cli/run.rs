@@ -14,6 +14,7 @@ use theater_runtime::core::{Core, Options, PROGRAM_GRACE};
 use theater_runtime::error::Error;
 use theater_runtime::executor::{self, Either};
 use theater_runtime::manifest::Manifest;
+use theater_runtime::seal::Sealer;
 use theater_runtime::{data, engine};
 
 use super::commands::{Asked, plain};
@@ -47,6 +48,9 @@ pub struct Run {
     /// Ceilings of the actors by handler type, a TOML file [default: everything their manifests name]
     #[arg(long, value_name = "FILE")]
     permissions: Option<PathBuf>,
+    /// Key that signs chains at snapshots and ends: a file that `theater chain key` wrote
+    #[arg(long, value_name = "FILE")]
+    seal: Option<PathBuf>,
     /// Third party's plugin that may attach itself to every actor that imports it
     #[arg(long, value_name = "NAME")]
     allow_ambient: Vec<String>,
@@ -80,6 +84,7 @@ impl Run {
             self.permissions.as_deref().map(theater_runtime::manifest::read_permissions).transpose()?;
         options.allow_ambient.clone_from(&self.allow_ambient);
         options.segment_size = self.segment_size;
+        options.seal = self.seal.as_deref().map(Sealer::read).transpose()?.map(Arc::new);
         options.log_calls = matches!(common.log.as_str(), "debug" | "trace");
         let core = Core::open(options)?;
         for problem in core.plugins().problems.iter().filter(|problem| problem.is_plugin()) {

@@ -20,6 +20,7 @@ mod readme;
 mod replay;
 mod resume;
 mod scale;
+mod seals;
 mod seed;
 mod stores;
 mod supervision;
