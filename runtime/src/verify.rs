@@ -302,8 +302,13 @@ impl Contents {
 /// The outcome of a verification, as sentences.
 #[must_use]
 pub fn sentence(id: &Id, end: &End) -> String {
-    let mut text =
-        format!("{} {}: {} events, complete up to {}", uuid_text(id), end.name, end.chain.len(), hex(&end.chain.head()));
+    let mut text = format!(
+        "{} {}: {} events, complete up to {}",
+        uuid_text(id),
+        end.name,
+        end.chain.len(),
+        hex(&end.chain.head())
+    );
     if let Some((sequence, key)) = &end.sealed {
         text.push_str(&format!(", sealed up to event {sequence} by ed25519:{}", hex(key)));
     }

@@ -142,12 +142,7 @@ fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
     )
 }
 
-fn verify(
-    common: &Common,
-    data: &Path,
-    chain: Option<&str>,
-    (head, key): (Option<&str>, Option<&str>),
-) -> Done {
+fn verify(common: &Common, data: &Path, chain: Option<&str>, (head, key): (Option<&str>, Option<&str>)) -> Done {
     let (path, wanted) = chain.map_or_else(|| (data.to_owned(), None), |chain| source(data, chain));
     let (contents, causes) = verify::read_with_causes(&path)?;
     let chosen: Vec<_> = match &wanted {

@@ -33,7 +33,9 @@ pub fn check_key(path: &Path, chosen: &[(Id, &End)], key: &str) -> Result<(), Er
     let key = key.strip_prefix("ed25519:").unwrap_or(key).to_ascii_lowercase();
     let by = |end: &End| end.sealed.as_ref().is_some_and(|(_, by)| hex(by) == key);
     let what = match chosen.iter().find(|(_, end)| !by(end)) {
-        _ if key.len() != 64 => "--key takes the 64 hex digits of a public key, as `theater chain key` prints them".to_owned(),
+        _ if key.len() != 64 => {
+            "--key takes the 64 hex digits of a public key, as `theater chain key` prints them".to_owned()
+        }
         None => return Ok(()),
         Some((id, end)) => format!(
             "a chain is not sealed by {key}: it was written anew, cut off before its first seal, or run without `--seal`; there is {}",

@@ -93,3 +93,13 @@ fn programs_are_killed_and_their_actors_go_on() {
         assert!(soak(CRASH, &[sync, "4"]).contains("\"kills\":4"));
     }
 }
+
+const JOURNAL: &str = env!("CARGO_BIN_EXE_journal_soak");
+
+/// Whether its bars are held is the machine's; that every row is there is checked on the way.
+#[test]
+fn of_many_events_those_that_are_meant_are_found() {
+    let output = Command::new(JOURNAL).arg("500000").output().expect("the soak program runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("\"rows\":2,"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}

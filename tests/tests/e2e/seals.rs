@@ -64,7 +64,10 @@ fn a_chain_that_is_written_anew_does_not_fit_its_seals() {
     let path = scratch.write("forged.chain", forged).display().to_string();
     let output = theater(&["chain", "verify", &path]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("its signature is none over the event before"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("its signature is none over the event before"),
+        "{output:?}"
+    );
 }
 
 #[test]
