@@ -251,8 +251,8 @@ impl Core {
         let setup = end.setups.last().copied();
         let folder = self.data().join("journal");
         let read = executor::blocking(move || {
-            let setup = setup.ok_or_else(|| std::io::Error::other("it does not begin with a start"))?;
-            Ok::<_, std::io::Error>(past_at(&folder, id, setup)?)
+            let setup: Place = setup.ok_or_else(|| std::io::Error::other("it does not begin with a start"))?;
+            past_at(&folder, id, setup)
         });
         let unreadable = |source| Error::ChainRead { path: self.data().join("journal"), source };
         let setup = read.await.map_err(unreadable)?;
@@ -652,7 +652,8 @@ fn read_past((folder, actor): (&Path, Id), newest: Place, setups: &[Place]) -> s
             }
             // What waited then was turned away for good.
             Some(Kind::Released | Kind::Stopped) if named.is_none() => {
-                if is_for_good(&past_of(event)?) {
+                let end = past_of(event)?;
+                if is_for_good(&end) {
                     break;
                 }
             }

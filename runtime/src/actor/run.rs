@@ -1,0 +1,556 @@
+//! The task of an actor: runs one call at a time, keeps the instance, and ends the actor.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use theater_plugin_api::abi::{Answer, CallContext, HeldContext, OK, PANIC};
+use theater_plugin_api::encoding::encode;
+use theater_plugin_api::{Bytes, FailureKind};
+use wasmtime::{Store, UpdateDeadline};
+
+use super::{Call, CallOutcome, End, Shared, Wake, lock};
+use crate::chain::EventRef;
+use crate::executor::{self, Either};
+use crate::journal::JournalError;
+use crate::limiter::Limiter;
+use crate::linker::{Attached, Calls, Clock, Guest, OutOfTime, PluginFault};
+use crate::mailbox::Message;
+use crate::manifest::{InstanceMode, OnError};
+use crate::pool::Place;
+use crate::record::{Kind, Outcome, Renewed, Return};
+use crate::state::{Change, State};
+use crate::values::{Returned, call_export};
+
+/// The side of an actor that runs: one task, one call at a time.
+pub struct Actor {
+    shared: Arc<Shared>,
+    handlers: Arc<Vec<Attached>>,
+    state: State,
+    instance: Option<Instance>,
+    instances: u64,
+    // Why the next instance is needed.
+    renewal: &'static str,
+    // It stands in the chain already.
+    is_announced: bool,
+    // From this sequence on a snapshot is due.
+    snapshot_due: u64,
+    // Of a call whose end could not be recorded: export, sequence and host calls.
+    owed: Option<(u32, u64, u64)>,
+}
+
+struct Instance {
+    store: Store<Guest>,
+    instance: wasmtime::component::Instance,
+    // Given back when the instance goes.
+    _place: Option<Place>,
+}
+
+/// How a call ended, for the actor itself.
+struct Ran {
+    outcome: Outcome,
+    state: Option<Vec<u8>>,
+    host_calls: u64,
+    // What kind of failure a trap or an interruption is.
+    kind: FailureKind,
+    // Something of it could not be recorded.
+    unrecorded: Option<JournalError>,
+}
+
+impl Ran {
+    /// A call that did not come to run.
+    fn not(outcome: Outcome, kind: FailureKind) -> Self {
+        Self { outcome, state: None, host_calls: 0, kind, unrecorded: None }
+    }
+}
+
+impl Actor {
+    /// An actor whose handlers are attached.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, handlers: Arc<Vec<Attached>>) -> Self {
+        let state = State::new(shared.state());
+        let snapshot_due = shared.head().1.saturating_add(shared.settings.snapshot_every);
+        Self {
+            shared,
+            handlers,
+            state,
+            instance: None,
+            instances: 0,
+            renewal: "start",
+            is_announced: false,
+            snapshot_due,
+            owed: None,
+        }
+    }
+
+    /// The actor goes on in this program: its next instance, which the chain tells of now.
+    ///
+    /// # Errors
+    /// As [`Shared::record`].
+    pub(crate) fn announce(&mut self) -> Result<(), JournalError> {
+        self.renewal = "resume";
+        self.record_instance()?;
+        self.is_announced = true;
+        Ok(())
+    }
+
+    fn record_instance(&mut self) -> Result<(), JournalError> {
+        if std::mem::take(&mut self.is_announced) {
+            return Ok(());
+        }
+        self.instances += 1;
+        let renewed = Renewed { number: self.instances, reason: self.renewal.to_owned() };
+        self.shared.record_encoded(Kind::Instance, &renewed).map(|_| ())
+    }
+
+    /// Keeps all that another life can begin with, once enough events are behind the last time.
+    fn keep_snapshot(&mut self, newest: u64) {
+        let settings = &self.shared.settings;
+        let is_stopping = || lock(&self.shared.stop).is_some();
+        if newest < self.snapshot_due || settings.instance == InstanceMode::Kept || is_stopping() {
+            return;
+        }
+        self.snapshot_due = newest.saturating_add(settings.snapshot_every);
+        self.renew("snapshot");
+        let mut exported = Vec::with_capacity(self.handlers.len());
+        for attached in self.handlers.iter() {
+            let answer = {
+                let _watched = self.shared.core.watch.enter(self.shared.id(), &attached.plugin);
+                attached.handler.get().export_state()
+            };
+            if answer.status != OK {
+                let sentence = format!("no snapshot: its state could not be exported: {}", answer.sentence());
+                self.shared.report_fault(&attached.plugin, "P0112", &sentence);
+                return;
+            }
+            exported.push(Bytes::from(answer.bytes.to_vec()));
+        }
+        if let Err(error) = self.shared.record_snapshot(self.state.get(), &exported) {
+            tracing::error!(actor = self.shared.short_id(), "a snapshot could not be recorded: {error}");
+        }
+    }
+
+    /// Calls `init`, then drops the instance unless it is kept.
+    ///
+    /// # Errors
+    /// `A0001` to `A0004`.
+    pub async fn init(&mut self) -> Result<(), (crate::error::ActorProblem, FailureKind)> {
+        use crate::error::ActorProblem as Problem;
+        let failed = |error: JournalError| (Problem::InitFailed(error.to_string()), FailureKind::Internal);
+        let export = self.shared.linked.init as u32;
+        let params = encode(&self.shared.id_text).unwrap_or_default();
+        let queued = {
+            let mut record = lock(&self.shared.chain);
+            self.shared.record_queued(&mut record, export, &params, "start".to_owned(), None).map_err(failed)?
+        };
+        self.run_init(Call { export, params, queued, cause: None, reply: None, begun: None }).await
+    }
+
+    /// Runs a call of `init`, as [`Actor::init`].
+    pub(crate) async fn run_init(&mut self, call: Call) -> Result<(), (crate::error::ActorProblem, FailureKind)> {
+        use crate::error::ActorProblem as Problem;
+        let failed = |error: JournalError| (Problem::InitFailed(error.to_string()), FailureKind::Internal);
+        let (outcome, kind) = self.run(call).await.map_err(failed)?;
+        self.renew("init");
+        if lock(&self.shared.stop).is_some() {
+            return Err((Problem::InitShutdown, FailureKind::ShuttingDown));
+        }
+        match outcome {
+            Outcome::Ok(_) => Ok(()),
+            Outcome::Err(text) => Err((Problem::InitErr(text), FailureKind::Internal)),
+            Outcome::Trap(text) => Err((Problem::InitFailed(format!("trapped: {text}")), kind)),
+            Outcome::Interrupted(text) => Err((Problem::InitFailed(format!("was interrupted: {text}")), kind)),
+        }
+    }
+
+    /// Tells each handler that the actor is ready, and collects the addresses.
+    ///
+    /// # Errors
+    /// The handler that refused, with its sentence.
+    pub async fn started(&self, resumed: bool) -> Result<(), (String, String)> {
+        let mut addresses = Vec::new();
+        for attached in self.handlers.iter() {
+            let refused = |sentence: String| (attached.handler_type.clone(), sentence);
+            let shared = &self.shared;
+            let started =
+                shared.core.watch.polls(shared.id(), &attached.plugin, attached.handler.get().started(resumed));
+            let answer = Self::bounded(shared, started, 0).await.map_err(refused)?;
+            match answer.status {
+                OK => {
+                    let more: Vec<String> = theater_plugin_api::encoding::decode(&answer.bytes)
+                        .map_err(|error| refused(format!("its addresses do not decode: {error}")))?;
+                    addresses.extend(more);
+                }
+                _ => return Err(refused(answer.sentence())),
+            }
+        }
+        self.shared.addresses.get_or_init(|| addresses);
+        Ok(())
+    }
+
+    /// Runs calls until the actor ends.
+    pub async fn live(mut self) {
+        match self.serve().await {
+            Some(end) => self.finish(end).await,
+            // It was abandoned: its end is recorded, and its mailbox may be that of its next life.
+            None => {
+                self.instance = None;
+                detach(&self.shared, self.handlers).await;
+            }
+        }
+    }
+
+    /// The actor's end; none when it has ended already.
+    async fn serve(&mut self) -> Option<End> {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let next = match executor::either(self.next(), shared.ended.wait()).await {
+                Either::First(next) => next,
+                Either::Second(()) => return None,
+            };
+            if shared.end.get().is_some() {
+                // What came is for the life that follows.
+                if let Some(Message::Call(call) | Message::Signal(Wake::First(call))) = next {
+                    shared.mailbox.signal(Wake::First(call));
+                }
+                return None;
+            }
+            match next {
+                Some(Message::Signal(Wake::Stop)) => {
+                    // None: the signal was for a life before this one.
+                    if let Some(request) = lock(&self.shared.stop).clone() {
+                        return Some(request.into());
+                    }
+                }
+                Some(Message::Signal(Wake::Passivate)) | None => self.renew("idle"),
+                Some(Message::Call(call) | Message::Signal(Wake::First(call))) => {
+                    if let Some(end) = self.answer(call).await {
+                        return Some(end);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next message; nothing when the actor has been idle long enough to lose its instance.
+    async fn next(&mut self) -> Option<Message<Call, Wake>> {
+        let mailbox = Arc::clone(&self.shared.mailbox);
+        if self.instance.is_none() || self.shared.settings.instance == InstanceMode::Kept {
+            return Some(mailbox.next().await);
+        }
+        self.shared.core.pool.mark_idle(&self.shared);
+        let idle = Duration::from_millis(self.shared.limits().idle_ms);
+        let message = executor::timeout(idle, mailbox.next()).await;
+        self.shared.idle.fetch_add(1, Ordering::SeqCst);
+        message
+    }
+
+    /// Runs one call and answers it; the actor's end, when the call ends it.
+    async fn answer(&mut self, mut call: Call) -> Option<End> {
+        *lock(&self.shared.running) = call.reply.take();
+        let room = self.shared.core.journal.room();
+        // One that is to end does not wait for the disk.
+        let (Either::First(()) | Either::Second(())) = executor::either(room, self.shared.interrupted.wait()).await;
+        let (export, sequence) = (call.export, call.queued.sequence);
+        let mut outcome = self.run(call).await;
+        if let Err(error) = self.shared.durable().await {
+            outcome = outcome.and(Err(error));
+        }
+        let reply = lock(&self.shared.running).take();
+        let function = self.shared.export_label(export).to_owned();
+        let (answer, kind, reason) = match outcome {
+            // Nothing happened that is not recorded: the state is the old one, the actor goes on.
+            Err(error) => (CallOutcome::Gone(error.to_string()), FailureKind::Internal, None),
+            Ok((outcome, kind)) => {
+                let (answer, reason) = self.meaning(outcome);
+                (answer, kind, reason)
+            }
+        };
+        if self.shared.repeats.any.load(Ordering::Relaxed) {
+            self.shared.repeat_ended(sequence, &answer);
+        }
+        if let Some(reply) = reply {
+            // Whoever asked may have gone.
+            drop(reply.try_send(answer));
+        }
+        reason.map(|reason| End::Failed { function, kind, reason })
+    }
+
+    /// What an outcome is for whoever called, and why it ends the actor, if it does.
+    fn meaning(&self, outcome: Outcome) -> (CallOutcome, Option<String>) {
+        let reason = match &outcome {
+            Outcome::Ok(_) => None,
+            Outcome::Err(text) => {
+                let fails = self.shared.settings.on_error == OnError::Fail;
+                fails.then(|| format!("it returned err: {text}"))
+            }
+            // What goes wrong because the actor is being stopped is no failure of its own.
+            Outcome::Trap(text) | Outcome::Interrupted(text) => lock(&self.shared.stop).is_none().then(|| text.clone()),
+        };
+        (CallOutcome::of(outcome), reason)
+    }
+
+    /// Drops the instance, unless it is kept, so that the next call makes a new one.
+    fn renew(&mut self, reason: &'static str) {
+        if self.shared.settings.instance != InstanceMode::Kept {
+            self.drop_instance(reason);
+        }
+    }
+
+    fn drop_instance(&mut self, reason: &'static str) {
+        self.instance = None;
+        self.renewal = reason;
+    }
+
+    /// Runs an export: state and params in, new state and values out, recorded.
+    ///
+    /// # Errors
+    /// When the end of the call cannot be recorded: then the state is still the old one, and the instance is gone.
+    async fn run(&mut self, call: Call) -> Result<(Outcome, FailureKind), JournalError> {
+        let (export, queued) = (call.export, call.queued);
+        if let Some((export, sequence, host_calls)) = self.owed {
+            let outcome = Outcome::Interrupted("its end could not be recorded".to_owned());
+            self.shared.record_return(export, sequence, &Return { outcome, host_calls, state: None })?;
+            self.owed = None;
+        }
+        *lock(&self.shared.calling) = Some(queued);
+        let ran = self.attempt(call).await;
+        *lock(&self.shared.calling) = None;
+        // What a host call left that did not come to its end.
+        drop(self.shared.take_staged());
+        if let Some(error) = ran.unrecorded {
+            self.drop_instance("failed call");
+            self.owed = Some((export, queued.sequence, ran.host_calls));
+            return Err(error);
+        }
+        let change = match (&ran.outcome, ran.state) {
+            (Outcome::Ok(_), Some(state)) => self.state.change(state),
+            _ => None,
+        };
+        match ran.outcome {
+            Outcome::Trap(_) | Outcome::Interrupted(_) => self.drop_instance("failed call"),
+            Outcome::Err(_) => self.renew("failed call"),
+            Outcome::Ok(_) if self.shared.settings.instance == InstanceMode::Fresh => self.renew("fresh"),
+            Outcome::Ok(_) => {}
+        }
+        if let Outcome::Interrupted(_) = ran.outcome
+            && self.shared.is_left_to_resume(export, queued.sequence)
+        {
+            return Ok((ran.outcome, ran.kind));
+        }
+        let digest = change.as_ref().map(Change::digest);
+        let event = Return { outcome: ran.outcome, host_calls: ran.host_calls, state: digest };
+        let returned = match self.shared.record_return(export, queued.sequence, &event) {
+            Ok(returned) => returned,
+            Err(error) => {
+                self.drop_instance("failed call");
+                self.owed = Some((export, queued.sequence, event.host_calls));
+                return Err(error);
+            }
+        };
+        if let Some(change) = change {
+            self.state.commit(change);
+            *lock(&self.shared.committed) = self.state.share();
+        }
+        if export != self.shared.linked.init as u32 {
+            self.keep_snapshot(returned.sequence);
+        }
+        Ok((event.outcome, ran.kind))
+    }
+
+    async fn attempt(&mut self, call: Call) -> Ran {
+        let Call { export, params, queued, cause, begun, .. } = call;
+        let trapped = |text: String| Ran::not(Outcome::Trap(text), FailureKind::Internal);
+        let shared = Arc::clone(&self.shared);
+        let timeout_ms = shared.limits().call_timeout_ms;
+        let context = context(&shared, queued, cause, timeout_ms);
+        match Self::bounded(&shared, self.instantiate(context), timeout_ms).await {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => return trapped(problem),
+            Err(why) => return Ran::not(Outcome::Interrupted(why), FailureKind::Timeout),
+        }
+        let (Some(instance), Some(target)) = (&mut self.instance, self.shared.linked.exports.get(export as usize))
+        else {
+            return trapped("there is no such export".to_owned());
+        };
+        let limits = self.shared.limits();
+        let Instance { store, instance, .. } = instance;
+        let data = store.data_mut();
+        *data.context.change() = context;
+        data.begun = begun;
+        data.clock.start(Duration::from_millis(limits.run_timeout_ms));
+        store.set_epoch_deadline(1);
+        let Some(function) = instance.get_func(&mut *store, target.index) else {
+            return trapped(format!("{} is not there any more", target.label));
+        };
+        let state = self.state.get();
+        let running = self.shared.core.engines.ticker().running();
+        let call = call_export(&mut *store, function, target.flat, state, &params);
+        let ended = Self::bounded(&self.shared, call, limits.call_timeout_ms).await;
+        drop(running);
+        let host_calls = store.data().context.get().host_call;
+        let internal = FailureKind::Internal;
+        let left = store.data_mut().begun.take().map_or(0, |begun| begun.hosts.len());
+        if left > 0 && ended.is_ok() {
+            return trapped(format!("{left} host calls that a program before had made for it were not made again"));
+        }
+        let unrecorded = match &ended {
+            Ok(Err(error)) => error.downcast_ref::<JournalError>().cloned(),
+            _ => None,
+        };
+        let (outcome, state, kind) = match ended {
+            Ok(Ok(Returned::Ok(state, values))) => (Outcome::Ok(values.into()), state, internal),
+            Ok(Ok(Returned::Err(text))) => (Outcome::Err(text), None, internal),
+            Ok(Err(error)) => (Outcome::Trap(trap_text(&error)), None, failure_kind(&error)),
+            Err(interruption) => (Outcome::Interrupted(interruption), None, FailureKind::Timeout),
+        };
+        Ran { outcome, state, host_calls, kind, unrecorded }
+    }
+
+    /// The call, unless it is interrupted or takes longer than the wall clock allows.
+    pub(crate) async fn bounded<T>(
+        shared: &Shared,
+        call: impl Future<Output = T>,
+        timeout_ms: u64,
+    ) -> Result<T, String> {
+        let interruption = async {
+            if timeout_ms == 0 {
+                shared.interrupted.wait().await;
+                return "the actor was stopped".to_owned();
+            }
+            match executor::timeout(Duration::from_millis(timeout_ms), shared.interrupted.wait()).await {
+                Some(()) => "the actor was stopped".to_owned(),
+                None => format!("the call took longer than call_timeout_ms = {timeout_ms}"),
+            }
+        };
+        match executor::either(call, interruption).await {
+            Either::First(value) => Ok(value),
+            Either::Second(why) => Err(why),
+        }
+    }
+
+    async fn instantiate(&mut self, call: CallContext) -> Result<(), String> {
+        if self.instance.is_some() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let place = if shared.settings.pooled { Some(shared.core.pool.place().await) } else { None };
+        let engine = if shared.settings.pooled { &shared.core.engines.pooled } else { &shared.core.engines.on_demand };
+        let limits = shared.limits();
+        let guest = Guest {
+            actor: Arc::clone(&shared),
+            handlers: Arc::clone(&self.handlers),
+            limits: Limiter::new(limits),
+            context: HeldContext::new(call),
+            clock: Clock::default(),
+            calls: Calls::of(&shared),
+            begun: None,
+            unwritten: false,
+        };
+        self.record_instance().map_err(|error| error.to_string())?;
+        let mut store = Store::new(engine, guest);
+        store.limiter(|guest| &mut guest.limits);
+        store.set_hostcall_fuel(usize::try_from(limits.value_bytes).unwrap_or(usize::MAX));
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| {
+            let guest = context.data();
+            if guest.clock.is_over() {
+                return Err(OutOfTime { limit_ms: guest.actor.limits().run_timeout_ms }.into());
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(guest.clock.while_others_run(executor::yield_now()))))
+        });
+        store.data_mut().clock.start(Duration::from_millis(limits.run_timeout_ms));
+        let _running = shared.core.engines.ticker().running();
+        let instance = shared
+            .linked
+            .pre
+            .instantiate_async(&mut store)
+            .await
+            .map_err(|error| format!("could not be instantiated: {}", trap_text(&error)))?;
+        self.instance = Some(Instance { store, instance, _place: place });
+        Ok(())
+    }
+
+    /// Ends the actor: its handlers in reverse, then its chain.
+    pub async fn finish(mut self, end: End) {
+        self.shared.cancelled.set();
+        if !self.shared.keeps_mailbox(&end) {
+            self.shared.turn_away(&end);
+        }
+        self.instance = None;
+        self.shared.end_family().await;
+        detach(&self.shared, self.handlers).await;
+        // One that failed may still be resumed; what a parent knows of a child it may ask for as long as it lives.
+        if self.shared.parent().is_none() && matches!(end, End::Stopped { .. }) {
+            self.shared.core.forget(&self.shared).await;
+        }
+        self.shared.finish(end, false);
+    }
+}
+
+/// Stops and releases handlers, the last one first.
+pub async fn detach(shared: &Arc<Shared>, handlers: Arc<Vec<Attached>>) {
+    // A program that was told to end is gone within a second; else what runs may finish.
+    let patience = shared.core.grace(10_000);
+    // A call that was interrupted has dropped its store, so this is the last owner; if not, handlers end with it.
+    let Ok(mut handlers) = Arc::try_unwrap(handlers) else {
+        tracing::error!(actor = shared.short_id(), "handlers are still in use at the actor's end");
+        return;
+    };
+    while let Some(attached) = handlers.pop() {
+        let Attached { plugin, handler, host, .. } = attached;
+        let stopped = shared.core.watch.polls(shared.id(), &plugin, handler.get().stopped());
+        match executor::timeout(patience, stopped).await {
+            Some(answer) if answer.status == OK => {}
+            Some(answer) => shared.report_fault(&plugin, "P0108", &format!("stopped panicked: {}", answer.sentence())),
+            None => shared.report_fault(&plugin, "P0109", &format!("stopped did not end within {patience:?}")),
+        }
+        if executor::timeout(patience, host.end()).await.is_none() {
+            shared.report_fault(&plugin, "P0109", &format!("a task it spawned did not end within {patience:?}"));
+        }
+        let answer: Answer = {
+            let _watched = shared.core.watch.enter(shared.id(), &plugin);
+            handler.release()
+        };
+        if answer.status == PANIC {
+            shared.report_fault(&plugin, "P0106", &format!("the handler's drop panicked: {}", answer.sentence()));
+        }
+    }
+}
+
+fn context(shared: &Shared, queued: EventRef, cause: Option<EventRef>, timeout_ms: u64) -> CallContext {
+    let deadline_ms = if timeout_ms == 0 { 0 } else { crate::journal::now_ms().saturating_add(timeout_ms) };
+    let mut trace = [0; 16];
+    trace.copy_from_slice(queued.hash.first_chunk::<16>().unwrap_or(&[0; 16]));
+    CallContext {
+        actor: shared.id(),
+        call: queued.sequence,
+        host_call: 0,
+        cause_actor: cause.map_or([0; 16], |cause| cause.actor),
+        cause_sequence: cause.map_or(0, |cause| cause.sequence),
+        deadline_ms,
+        trace,
+        cancelled: u32::from(shared.cancelled.is_set()),
+        reserved: 0,
+    }
+}
+
+/// A trap's own words, without the frames.
+pub(crate) fn trap_text(error: &wasmtime::Error) -> String {
+    let text = match error.downcast_ref::<wasmtime::Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// What kind of failure a trap is.
+fn failure_kind(error: &wasmtime::Error) -> FailureKind {
+    if error.is::<OutOfTime>() {
+        FailureKind::Timeout
+    } else if error.downcast_ref::<PluginFault>().is_some_and(|fault| fault.code == "P0102") {
+        FailureKind::Serialization
+    } else {
+        FailureKind::Internal
+    }
+}
