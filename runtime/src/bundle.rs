@@ -1,6 +1,6 @@
 //! `chain export --bundle`: a data folder with one chain and all objects that it names, which needs no other folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
@@ -56,7 +56,10 @@ pub fn bundle(path: &Path, actor: Id, objects: &Path, to: &Path) -> Result<Bundl
                 bundle.objects += 1;
                 bundle.bytes += bytes.len() as u64;
             }
-            Err(error) => bundle.missing.push(Missing { digest, what, reason: error.to_string() }),
+            Err(error) => {
+                let what = what.into_iter().collect::<Vec<_>>().join(" and ");
+                bundle.missing.push(Missing { digest, what, reason: error.to_string() });
+            }
         }
     }
     write_private(&to.join("journal/00000001.log"), &journal).map_err(unwritable)?;
@@ -65,12 +68,14 @@ pub fn bundle(path: &Path, actor: Id, objects: &Path, to: &Path) -> Result<Bundl
 }
 
 /// How many events the chain has, and the objects that it names, each with what it is.
-fn named(path: &Path, actor: Id) -> Result<(u64, BTreeMap<String, String>), Error> {
-    let (mut events, mut named) = (0, BTreeMap::new());
+fn named(path: &Path, actor: Id) -> Result<(u64, BTreeMap<String, BTreeSet<String>>), Error> {
+    let (mut events, mut named) = (0, BTreeMap::<_, BTreeSet<_>>::new());
     verify::read(path, |event| {
         if event.header.actor == actor {
             events += 1;
-            named.extend(created(event).into_iter().flat_map(|created| of_start(&created)));
+            for (digest, what) in created(event).iter().flat_map(of_start) {
+                named.entry(digest).or_default().insert(what);
+            }
         }
     })?;
     Ok((events, named))
