@@ -65,10 +65,18 @@ pub enum ChainCommand {
         to: Option<PathBuf>,
     },
     /// Compares two chains and tells the first event that differs
+    ///
+    /// Exit code 1 when there is one; 0 when both are the same, or one is the beginning of the other.
     Diff(Diff),
     /// Makes a new actor with the state that another one had behind an event; the program must not be running
+    ///
+    /// Its chain begins with that event as its cause. `theater run --resume` starts it: its init gets that state. Of several
+    /// top-level actors of one name the newest goes on, so give the fork a name of its own in its manifest where both shall.
     Fork(Fork),
     /// Writes a chain to a file of its own: as it is, as JSON or WAVE lines, or in a folder with all that it needs
+    ///
+    /// With -o json its events are written as JSON lines, with -o wave as the lines of `chain show`: to stdout, or to the file
+    /// of --to. Without, the file is a chain that `chain verify`, `chain show` and `replay` read.
     Export(Export),
     /// Removes a chain for good; the program must not be running
     Rm {

@@ -15,23 +15,22 @@ use super::replay::one;
 use super::{Common, Done};
 
 const EXAMPLES: &str = "Compared are, event by event:
-  all events    type, function by name, call, and whether there is a cause
-  starts        manifest, component, handlers, functions, limits, first state, engine; not name and parent
-  queued        params; not the words on where the call comes from
-  host          arguments and result
-  return        how the call ended, its number of host calls, and the new state
-  snapshot      state and which calls wait; not what handlers keep for themselves
-  others        data
-Never compared are ids, hashes and times of events. An actor's own id in data is the same as the other's.
+  all events   type, function by name, call, and whether there is a cause
+  starts       all but the name, the parent, and where the manifest was read
+  queued       params, not the words on where the call comes from
+  host         arguments and result
+  return       how the call ended, its number of host calls, and the new state
+  snapshot     state and which calls wait, not what handlers keep for themselves
+  others       data
+Ids, hashes and times of events are not compared. An actor's own id in data
+is the same as the other actor's.
 
 Examples:
   theater chain diff counter counter.chain
   theater chain diff 3f9a1c 71d2e0
   theater -o json chain diff monday.chain tuesday.chain";
 
-/// Compares two chains and tells the first event that differs; exit code 1 when there is one.
-///
-/// Exit code 0 when both are the same, or one is the beginning of the other.
+/// Which chains are compared.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Diff {

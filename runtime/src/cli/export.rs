@@ -26,10 +26,7 @@ const EXAMPLES: &str = "Examples:
   theater chain export counter --bundle --to counter.bundle
   theater --data counter.bundle replay counter";
 
-/// Writes a chain to a file of its own: as it is, as JSON or WAVE lines, or in a folder with all that it needs.
-///
-/// With -o json its events are JSON lines, with -o wave the lines of `chain show`: on stdout, or in the file of --to.
-/// Without, the file is a chain that `chain verify`, `chain show` and `replay` read.
+/// Which chain is exported, and where to.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Export {

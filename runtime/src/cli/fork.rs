@@ -23,10 +23,7 @@ const EXAMPLES: &str = "Examples:
   theater chain fork counter.chain --at 120 --manifest other.toml --set port=9000
   theater run --resume";
 
-/// Makes a new actor with the state that another one had behind an event; the program must not be running.
-///
-/// Its chain begins with that event as its cause. `theater run --resume` starts it: its init gets that state. Of several
-/// top-level actors of one name the newest goes on, so give the fork's manifest a name of its own where both shall.
+/// Which state a new actor begins with, and its manifest.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Fork {

@@ -140,6 +140,11 @@ fn a_chain_that_goes_on_begins_with_what_was_exported_of_it() {
     }
     assert!(refused(&data, &["chain", "diff", &id, "nobody"]).contains("error[J0003]"));
     assert_eq!(run(&data, &["chain", "diff", &id]).status.code(), Some(2));
+    // What is compared is told by the help.
+    assert!(
+        said(&data, &["chain", "diff", "--help"])
+            .contains("how the call ended, its number of host calls, and the new state")
+    );
 }
 
 #[test]
