@@ -14,8 +14,11 @@ use theater_runtime::plugins::abi_text;
 
 mod chain;
 mod commands;
+mod diff;
 mod events;
+mod export;
 mod filter;
+mod fork;
 mod inspect;
 mod log;
 mod plugin;
@@ -73,6 +76,8 @@ enum Output {
     Text,
     /// One JSON object per line
     Json,
+    /// Events as lines with values in WAVE, for `chain export`; elsewhere as text
+    Wave,
 }
 
 #[derive(Subcommand)]
@@ -175,6 +180,11 @@ impl Common {
     /// Whether answers are JSON.
     pub fn is_json(&self) -> bool {
         self.output == Output::Json
+    }
+
+    /// Whether what is exported is lines of WAVE.
+    pub fn is_wave(&self) -> bool {
+        self.output == Output::Wave
     }
 
     /// Prints one answer: the object, or the text.

@@ -35,9 +35,11 @@ use crate::timer;
 use crate::waits::WaitGraph;
 use crate::watch::{Stuck, Watch};
 
+mod fork;
 mod prepare;
 mod resume;
 
+pub use fork::Forked;
 use prepare::{Known, handler_error};
 pub use prepare::{Prepared, PreparedHandler};
 pub use resume::Resumed;
@@ -571,12 +573,17 @@ impl Core {
 
     /// The data of `created`, `restarted` and `swapped`.
     fn created_data(&self, shared: &Shared) -> Result<Vec<u8>, Error> {
-        let Origin { manifest, prepared, state } = shared.origin();
-        let init_state = state.as_deref().map(|state| self.keep(state)).transpose()?;
         let parent = shared.parent().map(|parent| parent.id_text());
+        self.start_data(shared.name(), parent, shared.origin())
+    }
+
+    /// The data of the start of an actor of that name and parent, with all that it names kept in `objects/`.
+    fn start_data(&self, name: &str, parent: Option<&str>, origin: &Origin) -> Result<Vec<u8>, Error> {
+        let Origin { manifest, prepared, state } = origin;
+        let init_state = state.as_deref().map(|state| self.keep(state)).transpose()?;
         let engine = format!("theater {}, {}", env!("CARGO_PKG_VERSION"), crate::engine::VERSION);
         let setup = self.setup(manifest, prepared)?;
-        Ok(created(shared.name(), parent, setup, init_state.as_deref(), &engine).unwrap_or_default())
+        Ok(created(name, parent, setup, init_state.as_deref(), &engine).unwrap_or_default())
     }
 
     /// Records `created` or `restarted`.

@@ -56,7 +56,8 @@ impl DataFolder {
     }
 }
 
-fn check_format(path: &Path) -> Result<(), Error> {
+/// Checks the folder's file `FORMAT`, or makes it.
+pub(crate) fn check_format(path: &Path) -> Result<(), Error> {
     let file = path.join("FORMAT");
     match std::fs::read_to_string(&file) {
         Ok(text) if text.trim() == FORMAT.to_string() => Ok(()),

@@ -90,11 +90,14 @@ impl Describer {
         let function = self.function(&event.header).map(str::to_owned);
         let signature = index.and_then(|index| functions?.signatures.get(index)?.as_ref());
         let kind = Kind::from_number(event.header.kind);
-        let text = match (kind, event.data) {
+        let mut text = match (kind, event.data) {
             (_, None) => format!("{} bytes of data were dropped", event.header.length),
             (Some(kind), Some(data)) => said(kind, data, signature).unwrap_or_else(|| wave::bytes(data)),
             (None, Some(data)) => wave::bytes(data),
         };
+        if let (Some(Kind::Created), Some(origin)) = (kind, event.header.cause) {
+            text.push_str(&format!(", forked from event {} of {}", origin.sequence, uuid_text(&origin.actor)));
+        }
         Described { kind: kind.map_or_else(|| event.header.kind.to_string(), |kind| kind.to_string()), function, text }
     }
 

@@ -185,6 +185,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The folder that a chain is exported to could not be written.
+    #[error("the bundle {} cannot be written: {source}", path.display())]
+    Bundle {
+        /// The folder.
+        path: PathBuf,
+        /// The system's words, or that something is there.
+        source: io::Error,
+    },
     /// A chain cannot be replayed as far as is wanted.
     #[error("event {sequence} cannot be replayed: {what}")]
     Replay {
@@ -554,6 +562,7 @@ impl Error {
             Self::NoSuchEvent { .. } => "J0005",
             Self::Chain(_) => "J0004",
             Self::Replay { .. } => "J0006",
+            Self::Bundle { .. } => "J0007",
         }
     }
 
@@ -601,6 +610,7 @@ impl Error {
             }
             Self::SealKey { .. } => "`theater chain key FILE` makes a new one".to_owned(),
             Self::Chain(_) => return None,
+            Self::Bundle { .. } => "name a folder that is not there yet with --to FOLDER".to_owned(),
             Self::Replay { is_missing: false, .. } => return None,
             Self::Replay { .. } => {
                 "components, manifests and first states are read from the data folder's `objects/`: name it with --data DIR, \

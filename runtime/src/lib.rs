@@ -18,6 +18,7 @@
 compile_error!("Theater runs on Linux on x86-64 and arm64");
 
 pub mod actor;
+pub mod bundle;
 pub mod chain;
 pub mod children;
 pub mod component;
@@ -25,6 +26,7 @@ pub mod config;
 pub mod core;
 pub mod data;
 pub mod describe;
+pub mod diff;
 pub mod engine;
 pub mod error;
 pub mod executor;

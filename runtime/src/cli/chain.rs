@@ -17,7 +17,10 @@ use theater_runtime::record::Kind;
 use theater_runtime::remove;
 use theater_runtime::verify::{self, End, Finding};
 
+use super::diff::Diff;
 use super::events::{line, time};
+use super::export::Export;
+use super::fork::Fork;
 use super::{Common, Done, print_line};
 
 const EXAMPLES: &str = "Examples:
@@ -29,10 +32,14 @@ const EXAMPLES: &str = "Examples:
   theater chain verify counter.chain
   theater chain key seal.key && theater run --seal seal.key manifests/counter.toml
   theater chain verify --key PUBLIC_KEY
+  theater chain export counter -o json | jq .type
+  theater chain export counter --bundle --to counter.bundle
+  theater chain diff counter counter.chain
+  theater chain fork counter --at 120 --manifest counter.toml
   theater chain prove counter 120 --to counter.proof
   theater chain rm counter && theater chain gc";
 
-/// Lists, shows, verifies, exports and removes chains.
+/// Lists, shows, verifies, compares, forks, exports and removes chains.
 #[derive(Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum ChainCommand {
@@ -69,14 +76,20 @@ pub enum ChainCommand {
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
-    /// Writes a chain to a file of its own
-    Export {
-        /// Id, unique start of an id, or name of the actor (its newest chain)
-        chain: String,
-        /// The file [default: <id>.chain]
-        #[arg(long, value_name = "FILE")]
-        to: Option<PathBuf>,
-    },
+    /// Compares two chains and tells the first event that differs
+    ///
+    /// Exit code 1 when there is one; 0 when both are the same, or one is the beginning of the other.
+    Diff(Diff),
+    /// Makes a new actor with the state that another one had behind an event; the program must not be running
+    ///
+    /// Its chain begins with that event as its cause. `theater run --resume` starts it: its init gets that state. Of several
+    /// top-level actors of one name the newest goes on, so give the fork a name of its own in its manifest where both shall.
+    Fork(Fork),
+    /// Writes a chain to a file of its own: as it is, as JSON or WAVE lines, or in a folder with all that it needs
+    ///
+    /// With -o json its events are written as JSON lines, with -o wave as the lines of `chain show`: to stdout, or to the file
+    /// of --to. Without, the file is a chain that `chain verify`, `chain show` and `replay` read.
+    Export(Export),
     /// Removes a chain for good; the program must not be running
     Rm {
         /// Id, unique start of an id, or name of the actor (its newest chain)
@@ -98,7 +111,9 @@ impl ChainCommand {
             }
             Self::Key { file } => super::seal::make(common, &file)?,
             Self::Prove { chain, sequence, to } => super::proof::prove(common, &data, &chain, sequence, to)?,
-            Self::Export { chain, to } => export(common, &data, &chain, to)?,
+            Self::Diff(command) => return command.run(common),
+            Self::Fork(command) => command.run(common)?,
+            Self::Export(command) => command.run(common)?,
             Self::Rm { chain } => rm(common, &data, &chain)?,
             Self::Gc => gc(common, &data)?,
         }
@@ -119,6 +134,11 @@ fn list(common: &Common, data: &Path) -> Result<(), Error> {
         });
     }
     Ok(())
+}
+
+/// The folder whose objects a chain of this file or data folder names.
+pub fn objects(data: &Path, path: &Path) -> PathBuf {
+    if path.is_dir() { path.to_owned() } else { data.to_owned() }
 }
 
 /// A file where one is named, else the data folder and the actor in it.
@@ -196,16 +216,6 @@ fn check_head(path: &Path, chosen: &[([u8; 16], &End)], head: &str) -> Result<()
         )
     };
     Err(Error::Chain(Box::new(Finding { path: path.to_owned(), offset: None, event: None, what })))
-}
-
-fn export(common: &Common, data: &Path, chain: &str, to: Option<PathBuf>) -> Result<(), Error> {
-    let id = find(data, chain)?;
-    let bytes = remove::export(data, id)?;
-    let to = to.unwrap_or_else(|| PathBuf::from(format!("{}.chain", uuid_text(&id))));
-    std::fs::write(&to, &bytes).map_err(|source| Error::ChainRead { path: to.clone(), source })?;
-    let object = json!({"id": uuid_text(&id), "path": to.display().to_string(), "bytes": bytes.len()});
-    common.say(&object, || format!("{}: {} bytes", to.display(), bytes.len()));
-    Ok(())
 }
 
 fn rm(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {

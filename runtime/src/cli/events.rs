@@ -97,7 +97,8 @@ pub fn line(common: &Common, describer: &mut Describer, event: &Event<'_>) -> St
     shown(common, event, described)
 }
 
-fn shown(common: &Common, event: &Event<'_>, described: Described) -> String {
+/// An event that is described already on one line.
+pub fn shown(common: &Common, event: &Event<'_>, described: Described) -> String {
     if common.is_json() {
         return described.json(event).to_string();
     }

@@ -76,7 +76,7 @@ pub fn one(data: &Path, chain: &str) -> Result<(PathBuf, [u8; 16]), Error> {
     Ok((path, actor))
 }
 
-/// The one chain of an exported file.
+/// The one chain of an exported file or of a bundle.
 fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
     let catalog = Catalog::read(path)?;
     let mut ids = catalog.chains.keys();

@@ -1,12 +1,13 @@
 //! `theater state`.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 use theater_plugin_api::uuid_text;
-use theater_runtime::chain::hex;
+use theater_runtime::chain::{Id, hex};
 use theater_runtime::error::Error;
 use theater_runtime::replay::{self, StateAt};
 
@@ -35,12 +36,7 @@ impl State {
         let data = common.data();
         let (path, actor) = one(&data, &self.chain)?;
         let id = uuid_text(&actor);
-        let found = replay::state(&path, actor, &data, self.at)?;
-        let StateAt { sequence, state } = found.map_err(|difference| Error::Replay {
-            sequence: difference.sequence,
-            what: format!("it does not give again what it gave: {}; `theater replay` shows both", difference.what),
-            is_missing: false,
-        })?;
+        let StateAt { sequence, state } = state_at(&path, actor, &data, self.at)?;
         if common.is_json() {
             let text = state.as_deref().and_then(|state| std::str::from_utf8(state).ok());
             let hex = state.as_deref().filter(|_| text.is_none()).map(hex);
@@ -53,4 +49,17 @@ impl State {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The state of an actor behind event `at`, or at the end of its chain.
+///
+/// # Errors
+/// As [`replay::state`], and `J0006` with the first thing that differs.
+pub fn state_at(path: &Path, actor: Id, data: &Path, at: Option<u64>) -> Result<StateAt, Error> {
+    let found = replay::state(path, actor, data, at)?;
+    found.map_err(|difference| Error::Replay {
+        sequence: difference.sequence,
+        what: format!("it does not give again what it gave: {}; `theater replay` shows both", difference.what),
+        is_missing: false,
+    })
 }

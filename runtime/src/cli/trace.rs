@@ -1,7 +1,7 @@
 //! `theater trace`: a message from end to end, over all chains of a data folder.
 //!
 //! An event leads to others in two ways: a `queued` event to what its call did (`call` names its sequence), and any event
-//! to the `queued` events that name it as their cause. The trace is the tree of both, from the outermost cause down.
+//! to the `queued` events, and the `created` ones of forks, that name it as their cause. The trace is the tree of both, from the outermost cause down.
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
@@ -47,7 +47,7 @@ impl Links {
         let header = &event.header;
         let key = (header.actor, header.sequence);
         let above = match Kind::from_number(header.kind) {
-            Some(Kind::Queued) => header.cause.map(|cause| (cause.actor, cause.sequence)),
+            Some(Kind::Queued | Kind::Created) => header.cause.map(|cause| (cause.actor, cause.sequence)),
             _ => header.call.map(|call| (header.actor, call)),
         };
         if let Some(above) = above {

@@ -183,14 +183,7 @@ impl Core {
     /// # Errors
     /// The journal cannot be read, or is damaged.
     pub async fn resume(self: &Arc<Self>) -> Result<Resumed, Error> {
-        let data = self.data().to_owned();
-        let (contents, between) = executor::blocking(move || {
-            let mut between = Between::default();
-            verify::read(&data, |event| between.see(event)).map(|contents| (contents, between))
-        })
-        .await?;
-        let mut ends: Vec<_> = contents.chains.into_iter().collect();
-        ends.sort_by_key(|(_, end)| end.first);
+        let (ends, between) = self.ends().await?;
         let parts = Arc::new(Parts::new(Arc::clone(&self.engines), self.data()));
         let mut resumed = Resumed::default();
         let mut chosen = Vec::new();
@@ -244,6 +237,38 @@ impl Core {
         self.expect_repeats(&revived, between);
         self.tell_all(revived, &mut resumed).await;
         Ok(resumed)
+    }
+
+    /// The end of each chain in the order of their beginnings, and what the order of all events tells.
+    async fn ends(&self) -> Result<(Vec<(Id, verify::End)>, Between), Error> {
+        let data = self.data().to_owned();
+        let (contents, between) = executor::blocking(move || {
+            let mut between = Between::default();
+            verify::read(&data, |event| between.see(event)).map(|contents| (contents, between))
+        })
+        .await?;
+        let mut ends: Vec<_> = contents.chains.into_iter().collect();
+        ends.sort_by_key(|(_, end)| end.first);
+        Ok((ends, between))
+    }
+
+    /// The top-level actor of that name that [`Core::resume`] would let go on, if it can.
+    ///
+    /// # Errors
+    /// As [`Core::resume`].
+    pub(super) async fn would_go_on(self: &Arc<Self>, name: &str) -> Result<Option<Id>, Error> {
+        let (ends, between) = self.ends().await?;
+        let mut newest = None;
+        for (id, end) in ends {
+            // A chain that tells nothing of its actor is not resumed.
+            if let Ok((created, fate)) = self.fate(id, &end, &between).await
+                && created.parent.is_none()
+                && created.name == name
+            {
+                newest = matches!(fate, Fate::Goes).then_some(id);
+            }
+        }
+        Ok(newest)
     }
 
     /// What the chain says of the actor, and what becomes of it.

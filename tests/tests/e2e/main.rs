@@ -4,6 +4,7 @@ mod abuse;
 mod acme;
 mod bad_plugins;
 mod faults;
+mod forks;
 mod framework;
 mod guests;
 mod history;

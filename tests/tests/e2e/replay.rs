@@ -15,12 +15,12 @@ use theater_tests::{HTTP, Running, Scratch, component, get, json_lines, manifest
 /// An event, to be recorded again.
 #[derive(Clone)]
 pub struct Recorded {
-    kind: Kind,
+    pub kind: Kind,
     function: Option<u32>,
     cause: Option<EventRef>,
     /// The sequence that the call's `queued` event had.
     call: Option<u64>,
-    data: Vec<u8>,
+    pub data: Vec<u8>,
     /// The sequence that it had.
     sequence: u64,
 }

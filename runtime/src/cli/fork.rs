@@ -1,0 +1,108 @@
+//! `theater chain fork`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use theater_plugin_api::uuid_text;
+use theater_runtime::chain::{EventRef, Id, hex};
+use theater_runtime::core::{Core, Forked, Options};
+use theater_runtime::error::Error;
+use theater_runtime::executor;
+use theater_runtime::manifest::{Manifest, read_permissions};
+use theater_runtime::replay::StateAt;
+use theater_runtime::verify;
+
+use super::chain::objects;
+use super::replay::one;
+use super::state::state_at;
+use super::{Common, Settings};
+
+const EXAMPLES: &str = "Examples:
+  theater chain fork counter --at 120 --manifest counter.toml
+  theater chain fork counter.chain --at 120 --manifest other.toml --set port=9000
+  theater run --resume";
+
+/// Which state a new actor begins with, and its manifest.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Fork {
+    /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+    chain: String,
+    /// The event behind which the state is taken
+    #[arg(long, value_name = "SEQUENCE")]
+    at: u64,
+    /// The manifest of the new actor
+    #[arg(long, value_name = "FILE")]
+    manifest: PathBuf,
+    #[command(flatten)]
+    settings: Settings,
+    /// Ceilings of the actor by handler type, a TOML file [default: everything its manifest names]
+    #[arg(long, value_name = "FILE")]
+    permissions: Option<PathBuf>,
+    /// Third party's plugin that may attach itself to every actor that imports it
+    #[arg(long, value_name = "NAME")]
+    allow_ambient: Vec<String>,
+}
+
+impl Fork {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Those of the manifest and its parts, of reading, `J0005`, `J0006`, and `S0002` while the program runs.
+    pub fn run(self, common: &Common) -> Result<(), Error> {
+        let data = common.data();
+        let manifest = Manifest::read(&self.manifest, &self.settings.values())?;
+        self.settings.tell_unused(&[&self.manifest]);
+        // Before the folder is opened: that makes one where there is none.
+        let (path, actor) = one(&data, &self.chain)?;
+        let from = event_at(&path, actor, self.at)?;
+        let mut options = Options::new(common.plugins(), &data);
+        options.permissions = self.permissions.as_deref().map(read_permissions).transpose()?;
+        options.allow_ambient.clone_from(&self.allow_ambient);
+        executor::init(2);
+        let core = Core::open(options)?;
+        let StateAt { state, .. } = state_at(&path, actor, &objects(&data, &path), Some(self.at))?;
+        let bytes = state.as_ref().map(Vec::len);
+        let forked = executor::block_on(core.fork(&manifest, state, from));
+        core.journal.close();
+        told(common, &forked?, &from, bytes);
+        Ok(())
+    }
+}
+
+/// The event of a chain at a place.
+fn event_at(path: &Path, actor: Id, sequence: u64) -> Result<EventRef, Error> {
+    let mut found = None;
+    verify::read(path, |event| {
+        if event.header.actor == actor && event.header.sequence == sequence {
+            found = Some(EventRef { actor, sequence, hash: event.hash });
+        }
+    })?;
+    found.ok_or_else(|| Error::NoSuchEvent { id: sequence.to_string(), path: path.to_owned() })
+}
+
+fn told(common: &Common, forked: &Forked, from: &EventRef, bytes: Option<usize>) {
+    let Forked { id, name, in_place_of } = forked;
+    let [id, origin] = [id, &from.actor].map(uuid_text);
+    let in_place_of = in_place_of.as_ref().map(uuid_text);
+    let object = json!({
+        "event": "forked", "id": id, "name": name, "bytes": bytes, "in_place_of": in_place_of,
+        "cause": {"actor": origin, "sequence": from.sequence, "hash": hex(&from.hash)},
+    });
+    common.say(&object, || {
+        let state = bytes.map_or_else(|| "no state".to_owned(), |bytes| format!("a state of {bytes} bytes"));
+        let mut text = format!(
+            "actor {id} {name} forked from event {} of {origin} with {state}\n`theater run --resume` starts it: its init \
+             gets that state",
+            from.sequence
+        );
+        if let Some(before) = in_place_of {
+            text.push_str(&format!(
+                "\nactor {before} of that name does not go on any more: of one name the newest does, and that is the \
+                 fork; for both to go on, `theater chain rm {id}` and fork with another name in the manifest"
+            ));
+        }
+        text
+    });
+}
