@@ -93,3 +93,10 @@ fn programs_are_killed_and_their_actors_go_on() {
         assert!(soak(CRASH, &[sync, "4"]).contains("\"kills\":4"));
     }
 }
+
+const HISTORIES: &str = env!("CARGO_BIN_EXE_histories");
+
+#[test]
+fn histories_of_every_function_replay() {
+    assert!(soak(HISTORIES, &["1"]).contains("\"functions\":89"));
+}
