@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use theater_tests::browser::{Browser, Tab};
+use theater_tests::talk::{TALK, ask, start, try_ask};
 use theater_tests::{Running, Scratch, chain, component, exchange, get, repository, texts, wait_until, wrk};
 use tungstenite::{Message, WebSocket};
 
@@ -190,6 +191,43 @@ fn jobs_stream_their_output_and_end_with_their_client() {
     for recorded in ["websocket 1 from 127.0.0.1:", "echo odd >&2; exit 3", "line 2"] {
         assert!(queued.contains(recorded), "{recorded} in {queued}");
     }
+}
+
+#[test]
+fn a_server_changes_while_it_runs() {
+    let scratch = Scratch::new();
+    let handlers = format!("{TALK}[[handlers]]\ntype = \"http-framework\"\n[[handlers]]\ntype = \"store\"\n");
+    let (mut running, at) = start(&scratch, &[("switchboard", &handlers)]);
+    let ok = |kind: &str, payload: Value| ask(at[0], kind, payload)["ok"].clone();
+    let (server, handler) = (ok("create-server", json!({})), ok("register-handler", json!({ "name": "any" })));
+    let of = |path: &str| json!({ "server": server, "handler": handler, "path": path, "method": "GET" });
+    let route = ok("add-route", of("/a"));
+    ok("enable-websocket", of("/ws"));
+    let port = ok("start-server", of("")).as_u64().unwrap() as u16;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let info = |running: bool, middleware: u32| json!({ "port": port, "running": running, "routes": 1, "middleware": middleware, "websockets": true });
+    assert_eq!(get(address, "/a").text(), handler.to_string());
+    let middleware = ok("add-middleware", of("/"));
+    assert_eq!((get(address, "/a").status, ok("get-server-info", of(""))), (403, info(true, 1)));
+    ok("remove-middleware", json!({ "middleware": middleware }));
+    assert_eq!((get(address, "/a").status, ok("get-server-info", of(""))), (200, info(true, 0)));
+    let mut client = open(address, "/ws");
+    client.send(Message::text("which?")).unwrap();
+    let to = json!({ "server": server, "connection": heard(&mut client), "content": "1" });
+    ok("send-websocket-message", to.clone());
+    assert_eq!(heard(&mut client), 1);
+    ok("close-websocket", to);
+    assert!(client.read().unwrap().is_close());
+    ok("stop-server", of(""));
+    assert!(TcpStream::connect(address).is_err());
+    assert_eq!(ok("get-server-info", of("")), info(false, 0));
+    assert_eq!(ok("start-server", of("")), port);
+    ok("remove-route", json!({ "route": route }));
+    assert_eq!(get(address, "/a").status, 404);
+    ok("destroy-server", of(""));
+    assert!(try_ask(at[0], "get-server-info", of("")).is_err());
+    assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
 }
 
 #[test]

@@ -160,6 +160,30 @@ required = ["type"]
 }
 
 #[test]
+fn a_request_waits_until_another_call_answers_or_cancels_it() {
+    let scratch = Scratch::new();
+    let handlers = format!("{TALK}[[handlers]]\ntype = \"http-framework\"\n[[handlers]]\ntype = \"store\"\n");
+    let (mut running, at) = start(&scratch, &[("switchboard", &handlers)]);
+    for (kind, status, text) in [("respond-to-request", 200, "later"), ("cancel-request", 500, "")] {
+        let waiting = std::thread::spawn({
+            let address = at[0];
+            move || post(address, "/request", br#"{"type":"wait"}"#)
+        });
+        ask_until(at[0], "list-outstanding-requests", |listed| {
+            (listed["ok"].as_array().unwrap().len() == 2).then_some(())
+        });
+        // The one that asks now comes behind the one that waits.
+        let listed = ask(at[0], "list-outstanding-requests", json!({}))["ok"].clone();
+        let _ = ask(at[0], kind, json!({"request": listed[0], "content": text}));
+        let answer = waiting.join().unwrap();
+        assert_eq!((answer.status, answer.text() == text), (status, status == 200), "{}", answer.text());
+        assert!(try_ask(at[0], kind, json!({"request": listed[0]})).is_err(), "once");
+    }
+    assert!(running.stop().0.success());
+    theater_tests::replays(&running.data);
+}
+
+#[test]
 fn chatters_lose_and_double_nothing() {
     let scratch = Scratch::new();
     let paths = manifests(&scratch, &[("chatter", TALK)]);

@@ -103,3 +103,10 @@ fn of_many_events_those_that_are_meant_are_found() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("\"rows\":2,"), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }
+
+const HISTORIES: &str = env!("CARGO_BIN_EXE_histories");
+
+#[test]
+fn histories_of_every_function_replay() {
+    assert!(soak(HISTORIES, &["1"]).contains("\"functions\":89"));
+}

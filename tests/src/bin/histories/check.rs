@@ -1,0 +1,154 @@
+//! What the chains of a data folder have, and whether they replay.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use theater_plugin_api::encoding::decode;
+use theater_runtime::chain::Id;
+use theater_runtime::record::{Created, FunctionRecord, Kind, Outcome, Renewed, Return};
+use theater_runtime::replay::{Options, Report, replay};
+use theater_runtime::verify::{self, Event};
+use theater_tests::repository;
+
+use crate::stage::EVENTS;
+
+const PACKAGE: &str = "theater:simple/";
+/// Histories come from so many different actors at least.
+const ACTORS: usize = 20;
+
+/// What all chains have.
+#[derive(Default)]
+pub struct Totals {
+    /// Chains with [`EVENTS`] or more.
+    pub histories: u64,
+    /// Components of histories, by digest.
+    pub actors: BTreeSet<String>,
+    pub chains: u64,
+    pub events: u64,
+    /// Calls that came to the same end, and their host calls.
+    pub calls: u64,
+    pub host_calls: u64,
+    /// Functions that were called, by interface and name.
+    pub called: BTreeSet<(String, String)>,
+    pub failures: u64,
+    pub restarts: u64,
+    /// Actors that went on in another program.
+    pub resumed: u64,
+    /// Calls that the core ended, or the end of the program.
+    pub interrupted: u64,
+}
+
+impl Totals {
+    /// What should be there and is not.
+    pub fn missing(&self) -> Vec<String> {
+        let mut missing: Vec<_> = functions()
+            .into_iter()
+            .filter(|function| !self.called.contains(function))
+            .map(|(interface, function)| format!("{interface} {function}"))
+            .collect();
+        let counts = [
+            ("failures", self.failures),
+            ("restarts", self.restarts),
+            ("resumed actors", self.resumed),
+            ("interrupted calls", self.interrupted),
+        ];
+        missing.extend(counts.iter().filter(|(_, count)| *count == 0).map(|(what, _)| (*what).to_owned()));
+        if self.actors.len() < ACTORS {
+            missing.push(format!("{ACTORS} actors: there are {}", self.actors.len()));
+        }
+        missing
+    }
+}
+
+/// Those that there are.
+fn functions() -> Vec<(String, String)> {
+    let path = repository().join("tests/golden/functions.tsv");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let functions = text.lines().filter_map(|line| {
+        let mut columns = line.split('\t');
+        Some((columns.next()?.to_owned(), columns.next()?.to_owned()))
+    });
+    functions.collect()
+}
+
+/// Adds the chains of a data folder: those that replay otherwise than recorded, or not at all.
+///
+/// # Panics
+/// When one does not verify.
+pub fn all(data: &Path, totals: &mut Totals) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut tallies: HashMap<Id, Tally> = HashMap::new();
+    let contents = verify::read(data, |event| tallies.entry(event.header.actor).or_default().see(event, totals));
+    let contents = contents.expect("every chain verifies");
+    for (id, end) in &contents.chains {
+        let (events, tally) = (end.chain.len(), tallies.remove(id).unwrap_or_default());
+        totals.chains += 1;
+        totals.events += events;
+        totals.interrupted += tally.begun.len() as u64;
+        if events >= EVENTS {
+            totals.histories += 1;
+            totals.actors.insert(tally.component);
+        }
+        match replay(data, *id, data, &Options::default()) {
+            Ok(Report { difference: None, calls, host_calls, .. }) => {
+                totals.calls += calls;
+                totals.host_calls += host_calls;
+            }
+            Ok(Report { difference, .. }) => wrong.push(format!("{}: {difference:#?}", end.name)),
+            Err(error) => wrong.push(format!("{}: {error}", end.name)),
+        }
+    }
+    wrong
+}
+
+/// One chain, as it is read.
+#[derive(Default)]
+struct Tally {
+    component: String,
+    functions: Vec<FunctionRecord>,
+    /// Calls that were queued, with the number of their export.
+    queued: HashMap<u64, u32>,
+    /// Calls that have made host calls and have not ended.
+    begun: HashSet<u64>,
+}
+
+impl Tally {
+    fn see(&mut self, event: &Event<'_>, totals: &mut Totals) {
+        let header = &event.header;
+        let (data, call) = (event.data.unwrap_or_default(), header.call.unwrap_or(u64::MAX));
+        match Kind::from_number(header.kind) {
+            Some(kind @ (Kind::Created | Kind::Restarted | Kind::Swapped)) => {
+                let created: Created = decode(data).expect("a start decodes");
+                (self.component, self.functions) = (created.setup.component, created.setup.functions);
+                totals.restarts += u64::from(kind == Kind::Restarted);
+            }
+            Some(Kind::Instance) => {
+                let renewed: Renewed = decode(data).expect("a renewal decodes");
+                totals.resumed += u64::from(renewed.reason == "resume");
+            }
+            Some(Kind::Queued) => drop(self.queued.insert(header.sequence, header.function.unwrap_or(u32::MAX))),
+            Some(Kind::Intent) => drop(self.begun.insert(call)),
+            Some(Kind::Host) => {
+                self.begun.insert(call);
+                totals.called.extend(self.name(header.function));
+            }
+            Some(Kind::Return) => {
+                self.begun.remove(&call);
+                let export = self.queued.remove(&call);
+                let returned: Return = decode(data).expect("an end decodes");
+                match returned.outcome {
+                    Outcome::Interrupted(_) => totals.interrupted += 1,
+                    _ => totals.called.extend(self.name(export)),
+                }
+            }
+            Some(Kind::Failed) => totals.failures += 1,
+            _ => {}
+        }
+    }
+
+    /// Interface and name of a function of ours.
+    fn name(&self, index: Option<u32>) -> Option<(String, String)> {
+        let FunctionRecord { interface, function, .. } = self.functions.get(index? as usize)?;
+        Some((interface.strip_prefix(PACKAGE)?.to_owned(), function.clone()))
+    }
+}
