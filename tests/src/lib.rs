@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod browser;
 pub mod memory;
+pub mod plot;
 pub mod talk;
 
 use std::io::{BufRead, BufReader, Read, Write};

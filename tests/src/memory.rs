@@ -39,7 +39,7 @@ impl Memory {
         Self { ended, watching }
     }
 
-    /// The last PSS in KiB, and the growth as a share of the mean (a line of least squares).
+    /// The last PSS in KiB, and its [`growth`].
     ///
     /// # Panics
     /// When the process had gone before.
@@ -47,13 +47,33 @@ impl Memory {
     pub fn end(self) -> (u64, f64) {
         self.ended.store(true, Ordering::Relaxed);
         let samples = self.watching.join().expect("the samples");
-        let count = samples.len() as f64;
-        let mean = |of: fn(&(f64, f64)) -> f64| samples.iter().map(of).sum::<f64>() / count;
-        let (time, size) = (mean(|sample| sample.0), mean(|sample| sample.1));
-        let over: f64 = samples.iter().map(|sample| (sample.0 - time) * (sample.1 - size)).sum();
-        let under: f64 = samples.iter().map(|sample| (sample.0 - time).powi(2)).sum();
-        let length = samples.last().zip(samples.first()).map_or(0.0, |(last, first)| last.0 - first.0);
-        let slope = if under > 0.0 { over / under * length / size } else { 0.0 };
-        (samples.last().map_or(0, |sample| sample.1 as u64), slope)
+        (samples.last().map_or(0, |sample| sample.1 as u64), growth(&samples))
+    }
+}
+
+/// The growth over samples of (when, how much), from the first to the last, as a share of their mean: along a line of least
+/// squares.
+#[must_use]
+pub fn growth(samples: &[(f64, f64)]) -> f64 {
+    let count = samples.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| samples.iter().map(of).sum::<f64>() / count;
+    let (time, size) = (mean(|sample| sample.0), mean(|sample| sample.1));
+    let over: f64 = samples.iter().map(|sample| (sample.0 - time) * (sample.1 - size)).sum();
+    let under: f64 = samples.iter().map(|sample| (sample.0 - time).powi(2)).sum();
+    let length = samples.last().zip(samples.first()).map_or(0.0, |(last, first)| last.0 - first.0);
+    if under > 0.0 { over / under * length / size } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::growth;
+
+    #[test]
+    fn growth_is_the_line_through_all_samples_not_the_way_from_the_first_to_the_last() {
+        let line = [(3.0, 90.0), (4.0, 100.0), (5.0, 110.0)];
+        assert!((growth(&line) - 0.2).abs() < 1e-9);
+        let peak_at_the_end = [(0.0, 100.0), (1.0, 100.0), (2.0, 100.0), (3.0, 100.0), (4.0, 105.0)];
+        assert!((growth(&peak_at_the_end) - 4.0 / 101.0).abs() < 1e-9);
+        assert_eq!([growth(&[]), growth(&line[..1])], [0.0; 2]);
     }
 }

@@ -22,15 +22,16 @@ use theater_plugin_api::testing::Seeded;
 use theater_runtime::chain::Id;
 use theater_runtime::record::{HostCall, HostResult, Kind};
 use theater_runtime::verify::{self, Event};
-use theater_tests::memory::Memory;
 use theater_tests::talk::{TALK, ask, manifests, tell, try_ask};
-use theater_tests::{Running, Scratch, wait_until};
+use theater_tests::{Running, Scratch, memory, wait_until};
 
 /// Parents of the chatting actors.
 const PARENTS: usize = 10;
 /// To how many others each sends.
 const PEERS: usize = 16;
 const SUPERVISOR: &str = "[[handlers]]\ntype = \"supervisor\"\n";
+/// Equal parts of the second half.
+const PARTS: usize = 5;
 /// From so many messages on the memory bar counts.
 const LONG: usize = 500_000;
 /// Nothing takes longer than this, or it hangs.
@@ -76,9 +77,6 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     let begun = Instant::now();
     let scratch = Scratch::new();
     let (mut running, chatters) = grown(&scratch, count);
-    // In each half.
-    let each = messages.div_ceil(2 * count);
-    // The memory that an answer takes is not what talking takes.
     for chatter in &chatters {
         assert_eq!(chatter.report()["sent"], 0);
     }
@@ -91,39 +89,45 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     // Stopped actors answer nothing, restarted ones forget what they counted.
     let mut steady = vec![true; count];
     let (mut stopped, mut restarted) = (0, 0);
-    let mut memory = None;
-    for half in 1..=2 {
-        // By the second half each has done all it does.
-        memory = (half == 2).then(|| Memory::watch(running.pid()));
+    let (mut sent, mut turn) = (0, 0);
+    // PSS after the first half, by which each has done all it does, and after each part of the second one. Always when
+    // all have just answered: what a guest's heap takes grows while its instance lives and goes with it, so memory moves
+    // up and down with what is asked of them.
+    let mut marks = Vec::new();
+    for share in [PARTS].into_iter().chain([1; PARTS]) {
+        let each = (messages * share).div_ceil(2 * PARTS * count);
+        sent += each;
         for (number, chatter) in chatters.iter().enumerate() {
             if steady[number] {
                 let payload = json!({ "to": peers[number], "count": each, "seed": number, "batch": 16 });
                 chatter.tell("go", &payload);
             }
             // One in forty and one in twenty, while the others talk.
-            if number % 80 == 79 {
+            turn += share;
+            if turn.is_multiple_of(80 * PARTS) {
                 let other = any();
                 stopped += usize::from(chatters[other].ends("stop", &mut steady[other]));
             }
-            if number % 40 == 39 {
+            if turn.is_multiple_of(40 * PARTS) {
                 let other = any();
                 restarted += usize::from(chatters[other].ends("restart", &mut steady[other]));
             }
         }
         for number in (0..count).filter(|number| steady[*number]) {
-            while chatters[number].report()["sent"].as_u64() != Some((half * each) as u64) {
+            while chatters[number].report()["sent"].as_u64() != Some(sent as u64) {
                 assert!(talking.elapsed() < PATIENCE, "actor {} does not come to its end", chatters[number].id);
                 thread::sleep(Duration::from_millis(50));
             }
         }
+        marks.push((marks.len() as f64, memory::of(&running.pid().to_string(), "Pss:") as f64));
     }
-    let memory = memory.expect("a second half");
     let living: Vec<usize> = (0..count).filter(|number| steady[*number]).collect();
     // A report waits behind what its actor was sent before.
     let reports: HashMap<&str, Json> =
         living.iter().map(|number| (chatters[*number].id.as_str(), chatters[*number].report())).collect();
     let talking = talking.elapsed();
-    let (pss, slope) = memory.end();
+    let slope = memory::growth(&marks);
+    let marks: Vec<u64> = marks.iter().map(|mark| mark.1 as u64 >> 10).collect();
     let unequal = unequal(&reports);
     running.stop();
 
@@ -141,7 +145,7 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
         "events": contents.chains.values().map(|end| end.chain.len()).sum::<u64>(),
         "lost": lost, "doubled": doubled, "unasked": ledger.unasked, "out_of_order": ledger.disordered,
         "unequal_pairs": unequal, "grow_s": growing.as_secs_f64(), "talk_s": talking.as_secs_f64(),
-        "check_s": checking.elapsed().as_secs_f64(), "pss_mb": pss >> 10, "pss_slope_second_half": slope,
+        "check_s": checking.elapsed().as_secs_f64(), "pss_mb": marks, "pss_slope_second_half": slope,
     });
     (figures, held)
 }
