@@ -214,12 +214,14 @@ fn said(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String
     })
 }
 
-fn arguments(bytes: &[u8], signature: Option<&Signature>) -> String {
+/// Encoded arguments as text.
+pub(crate) fn arguments(bytes: &[u8], signature: Option<&Signature>) -> String {
     let shapes = signature.map(|signature| signature.params.iter().map(|(_, shape)| shape));
     shapes.and_then(|shapes| wave::row(shapes, bytes).ok()).unwrap_or_else(|| wave::bytes(bytes))
 }
 
-fn result(result: &HostResult, signature: Option<&Signature>) -> String {
+/// What a host call gave as text.
+pub(crate) fn result(result: &HostResult, signature: Option<&Signature>) -> String {
     match result {
         HostResult::Value(bytes) => {
             let shape: Option<&Shape> = signature.and_then(|signature| signature.result.as_ref());

@@ -91,6 +91,16 @@ pub enum Error {
         /// The name that was probably meant, or all there are.
         suggestion: String,
     },
+    /// A plugin offers nothing that a chain calls.
+    #[error("plugin {plugin:?} ({}) offers nothing that the chain calls: {}", path.display(), listed(called))]
+    NothingToAsk {
+        /// The plugin's name.
+        plugin: String,
+        /// Its file.
+        path: PathBuf,
+        /// The host functions that the chain calls.
+        called: Vec<String>,
+    },
     /// An actor's start or life.
     #[error("actor {name:?} {what}")]
     Actor {
@@ -489,6 +499,10 @@ pub enum ActorProblem {
     },
 }
 
+fn listed(called: &[String]) -> String {
+    if called.is_empty() { "it calls no host function".to_owned() } else { format!("it calls {}", called.join(", ")) }
+}
+
 fn list_help(list: &str) -> String {
     format!("known are {list}")
 }
@@ -539,6 +553,7 @@ impl Error {
             },
             Self::PluginFolder { .. } => "P0001",
             Self::NoSuchPlugin { .. } => "P0022",
+            Self::NothingToAsk { .. } => "P0024",
             Self::Plugin { what } => what.code(),
             Self::Actor { what, .. } => match what {
                 ActorProblem::InitErr(_) => "A0001",
@@ -590,6 +605,11 @@ impl Error {
                 "name the folder with --plugins DIR; without it the folder `plugins` beside the program is used, else the program's own".to_owned()
             }
             Self::NoSuchPlugin { suggestion, .. } => suggestion.clone(),
+            Self::NothingToAsk { called, .. } if called.is_empty() => return None,
+            Self::NothingToAsk { .. } => {
+                "name the file of a plugin that offers one of them; `theater plugin inspect FILE` shows what a plugin offers"
+                    .to_owned()
+            }
             Self::Plugin { what } => return what.help(),
             Self::Actor { name, what } => return what.help(name),
             Self::NoSuchActor(_) => "name an actor by its id, a unique start of the id, or its name".to_owned(),

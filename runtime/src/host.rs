@@ -40,7 +40,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Tasks that a plugin spawned, until they end.
-struct Tasks {
+pub(crate) struct Tasks {
     next: AtomicU64,
     // None once the owner has ended: nothing is spawned any more.
     running: Mutex<Option<HashMap<u64, Task<()>>>>,
@@ -58,7 +58,7 @@ impl Tasks {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spawn(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) -> u64 {
+    pub(crate) fn spawn(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) -> u64 {
         let number = 1 + self.next.fetch_add(1, Ordering::Relaxed);
         let tasks = Arc::clone(self);
         // Under the lock, so that a task that ends at once removes its entry after it was made.
@@ -76,7 +76,13 @@ impl Tasks {
         self.lock().as_mut()?.remove(&number)
     }
 
-    async fn end(&self) {
+    pub(crate) fn abort(&self, number: u64) {
+        if let Some(task) = self.take(number) {
+            executor::spawn(executor::cancel(task));
+        }
+    }
+
+    pub(crate) async fn end(&self) {
         let all = self.lock().take().unwrap_or_default();
         for task in all.into_values() {
             executor::cancel(task).await;
@@ -171,7 +177,7 @@ async fn called(actor: Arc<Shared>, incoming: Result<Incoming, Answer>) -> Answe
     }
 }
 
-fn level_of(level: u32) -> tracing::Level {
+pub(crate) fn level_of(level: u32) -> tracing::Level {
     match level {
         1 => tracing::Level::ERROR,
         2 => tracing::Level::WARN,
@@ -183,7 +189,7 @@ fn level_of(level: u32) -> tracing::Level {
 
 macro_rules! log_at {
     ($level:expr, $($rest:tt)*) => {
-        match level_of($level) {
+        match $crate::host::level_of($level) {
             tracing::Level::ERROR => tracing::error!($($rest)*),
             tracing::Level::WARN => tracing::warn!($($rest)*),
             tracing::Level::INFO => tracing::info!($($rest)*),
@@ -192,6 +198,65 @@ macro_rules! log_at {
         }
     };
 }
+pub(crate) use log_at;
+
+/// What a host that has no actor answers to what only an actor can do, with that sentence.
+macro_rules! without_actor {
+    ($sentence:expr) => {
+        fn call(&self, _: u32, _: &[u8], _: String) -> impl Future<Output = Answer> + Send + 'static {
+            std::future::ready(Answer::with(ABSENT, $sentence))
+        }
+        fn call_from(&self, _: Message<'_>) -> impl Future<Output = Answer> + Send + 'static {
+            std::future::ready(Answer::with(ABSENT, $sentence))
+        }
+        fn post(&self, _: Message<'_>, _: bool) -> impl Future<Output = Answer> + Send + 'static {
+            std::future::ready(Answer::with(ABSENT, $sentence))
+        }
+        fn stage(&self, _: Message<'_>, _: &[u8]) -> impl Future<Output = Answer> + Send + 'static {
+            std::future::ready(Answer::with(ABSENT, $sentence))
+        }
+        fn spawn_child(
+            &self,
+            _: String,
+            _: Option<Vec<u8>>,
+        ) -> impl Future<Output = Result<String, String>> + Send + 'static {
+            std::future::ready(Err($sentence.to_owned()))
+        }
+        fn resume_child(
+            &self,
+            _: String,
+            _: Option<Vec<u8>>,
+        ) -> impl Future<Output = Result<String, String>> + Send + 'static {
+            std::future::ready(Err($sentence.to_owned()))
+        }
+        fn restart_child(&self, _: String, _: bool) -> impl Future<Output = Result<(), String>> + Send + 'static {
+            std::future::ready(Err($sentence.to_owned()))
+        }
+        fn stop_child(&self, _: String) -> impl Future<Output = Result<(), String>> + Send + 'static {
+            std::future::ready(Err($sentence.to_owned()))
+        }
+        fn release_child(&self, _: &str) -> Result<(), String> {
+            Err($sentence.to_owned())
+        }
+        fn children(&self) -> Vec<String> {
+            Vec::new()
+        }
+        fn child_state(&self, _: &str) -> Result<Option<Bytes>, String> {
+            Err($sentence.to_owned())
+        }
+        fn child_events(&self, _: String) -> impl Future<Output = Result<Vec<ChainEvent>, String>> + Send + 'static {
+            std::future::ready(Err($sentence.to_owned()))
+        }
+        fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static {
+            std::future::ready(Err($sentence.to_owned()))
+        }
+        fn fail(&self, _: String) {}
+        fn note(&self, _: &str, _: &[u8]) -> Result<(), String> {
+            Err($sentence.to_owned())
+        }
+    };
+}
+pub(crate) use without_actor;
 
 impl HostSide for ActorHost {
     fn about(&self) -> About {
@@ -217,9 +282,7 @@ impl HostSide for ActorHost {
     }
 
     fn abort(&self, task: u64) {
-        if let Some(task) = self.tasks.take(task) {
-            executor::spawn(executor::cancel(task));
-        }
+        self.tasks.abort(task);
     }
 
     fn sleep(&self, microseconds: u64) -> impl Future<Output = ()> + Send + 'static {
@@ -387,7 +450,7 @@ impl HostSide for ActorHost {
     }
 }
 
-fn make_folder(folder: PathBuf) -> Result<String, String> {
+pub(crate) fn make_folder(folder: PathBuf) -> Result<String, String> {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder.display().to_string())
 }
@@ -411,11 +474,9 @@ impl PluginHost {
 }
 
 impl HostSide for PluginHost {
+    without_actor!(NO_ACTOR);
     fn about(&self) -> About {
         About::plugin(&self.name)
-    }
-    fn call(&self, _: u32, _: &[u8], _: String) -> impl Future<Output = Answer> + Send + 'static {
-        std::future::ready(Answer::with(ABSENT, NO_ACTOR))
     }
     fn has_export(&self, _: u32) -> bool {
         false
@@ -430,9 +491,7 @@ impl HostSide for PluginHost {
         })
     }
     fn abort(&self, task: u64) {
-        if let Some(task) = self.tasks.take(task) {
-            executor::spawn(executor::cancel(task));
-        }
+        self.tasks.abort(task);
     }
     fn sleep(&self, microseconds: u64) -> impl Future<Output = ()> + Send + 'static {
         executor::sleep(Duration::from_micros(microseconds))
@@ -467,54 +526,6 @@ impl HostSide for PluginHost {
     fn find(&self, wanted: &str) -> Result<String, String> {
         let core = self.core.upgrade().ok_or("the program is ending")?;
         core.registry().find(wanted).map(|actor| actor.id_text().to_owned())
-    }
-    fn call_from(&self, _: Message<'_>) -> impl Future<Output = Answer> + Send + 'static {
-        std::future::ready(Answer::with(ABSENT, NO_ACTOR))
-    }
-    fn post(&self, _: Message<'_>, _: bool) -> impl Future<Output = Answer> + Send + 'static {
-        std::future::ready(Answer::with(ABSENT, NO_ACTOR))
-    }
-    fn stage(&self, _: Message<'_>, _: &[u8]) -> impl Future<Output = Answer> + Send + 'static {
-        std::future::ready(Answer::with(ABSENT, NO_ACTOR))
-    }
-    fn spawn_child(
-        &self,
-        _: String,
-        _: Option<Vec<u8>>,
-    ) -> impl Future<Output = Result<String, String>> + Send + 'static {
-        std::future::ready(Err(NO_ACTOR.to_owned()))
-    }
-    fn resume_child(
-        &self,
-        _: String,
-        _: Option<Vec<u8>>,
-    ) -> impl Future<Output = Result<String, String>> + Send + 'static {
-        std::future::ready(Err(NO_ACTOR.to_owned()))
-    }
-    fn restart_child(&self, _: String, _: bool) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        std::future::ready(Err(NO_ACTOR.to_owned()))
-    }
-    fn stop_child(&self, _: String) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        std::future::ready(Err(NO_ACTOR.to_owned()))
-    }
-    fn release_child(&self, _: &str) -> Result<(), String> {
-        Err(NO_ACTOR.to_owned())
-    }
-    fn children(&self) -> Vec<String> {
-        Vec::new()
-    }
-    fn child_state(&self, _: &str) -> Result<Option<Bytes>, String> {
-        Err(NO_ACTOR.to_owned())
-    }
-    fn child_events(&self, _: String) -> impl Future<Output = Result<Vec<ChainEvent>, String>> + Send + 'static {
-        std::future::ready(Err(NO_ACTOR.to_owned()))
-    }
-    fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static {
-        std::future::ready(Err(NO_ACTOR.to_owned()))
-    }
-    fn fail(&self, _: String) {}
-    fn note(&self, _: &str, _: &[u8]) -> Result<(), String> {
-        Err(NO_ACTOR.to_owned())
     }
     fn offers(&self, id: &str, minimum_minor: u32) -> bool {
         id == SERVICE_MESSAGES && minimum_minor == 0

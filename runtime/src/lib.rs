@@ -18,6 +18,7 @@
 compile_error!("Theater runs on Linux on x86-64 and arm64");
 
 pub mod actor;
+pub mod ask;
 pub mod bundle;
 pub mod chain;
 pub mod children;

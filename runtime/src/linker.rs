@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use theater_plugin_api::abi::{Called, ERROR, HeldContext, OK, OwnedHandler, PANIC, Waits};
+use theater_plugin_api::abi::{CallContext, Called, ERROR, HeldContext, OK, OwnedHandler, PANIC, Waits};
 use theater_plugin_api::copy;
 use theater_plugin_api::descriptor::Effect;
 use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_bytes, write_varint};
@@ -19,6 +19,7 @@ use crate::actor::{Shared, Staged};
 use crate::chain::{NewEvent, sha3};
 use crate::component::Component;
 use crate::error::{ComponentProblem, Error};
+use crate::executor;
 use crate::host::ActorHost;
 use crate::journal::{JournalError, Sync};
 use crate::limiter::Limiter;
@@ -213,17 +214,8 @@ fn link(engine: &Engine, component: &Arc<Component>, plugins: &[Arc<Plugin>]) ->
                     function: function.name.clone(),
                     handler: Some(slot as u32),
                 });
-                let import = Import {
-                    slot,
-                    number,
-                    record,
-                    label: format!("{interface}/{}", function.name),
-                    result: function.signature.result.clone(),
-                    result_number: function.signature.result.as_ref().and_then(Shape::number),
-                    effect: function.effect,
-                    is_async: function.is_async,
-                };
-                let live = Live { instance: &mut instance, name: &function.name, import: Arc::new(import) };
+                let import = Arc::new(Import { slot, record, ..Import::of(number, function) });
+                let live = Live { instance: &mut instance, name: &function.name, import };
                 define(&function.signature, live).map_err(failed)?;
             }
         }
@@ -328,7 +320,7 @@ fn link_exports(
 }
 
 /// A host function, as its calls need it.
-struct Import {
+pub(crate) struct Import {
     slot: usize,
     number: u32,
     record: u32,
@@ -341,6 +333,28 @@ struct Import {
 }
 
 impl Import {
+    /// Function number `number` of a plugin, of the first handler and the first in its chain.
+    pub(crate) fn of(number: u32, function: &PluginFunction) -> Self {
+        Self {
+            slot: 0,
+            number,
+            record: 0,
+            label: format!("{}/{}", function.interface, function.name),
+            result: function.signature.result.clone(),
+            result_number: function.signature.result.as_ref().and_then(Shape::number),
+            effect: function.effect,
+            is_async: function.is_async,
+        }
+    }
+
+    /// A sentence as the function's own `err`, if it has one for text.
+    fn err(&self, sentence: &str) -> Option<Vec<u8>> {
+        self.result.as_ref().filter(|result| result.has_string_error())?;
+        let mut bytes = vec![1];
+        write_bytes(&mut bytes, sentence.as_bytes());
+        Some(bytes)
+    }
+
     /// Whether an encoded result is the `err` case of a function that has one.
     fn is_err(&self, bytes: &[u8]) -> bool {
         self.result.as_ref().is_some_and(Shape::has_string_error) && bytes.first() != Some(&0)
@@ -509,13 +523,11 @@ fn once_more(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> was
         return Ok(false);
     }
     guest.context.change().host_call += 1;
-    if !import.result.as_ref().is_some_and(Shape::has_string_error) {
+    let Some(bytes) = import.err(IN_DOUBT) else {
         let sentence = format!("{}: {IN_DOUBT}", import.label);
         record_data(guest, import, &owned_data(exchange, HostResult::Fault(sentence.clone()))?)?;
         return Err(format_err!("{sentence}"));
-    }
-    let mut bytes = vec![1];
-    write_bytes(&mut bytes, IN_DOUBT.as_bytes());
+    };
     exchange.replaced(bytes);
     record_data(guest, import, &value_data(exchange.arguments(), exchange.result()))?;
     exchange.release();
@@ -851,13 +863,74 @@ fn faulted(
     let plugin = guest.handlers.get(import.slot).map(|attached| attached.plugin.descriptor.name.clone());
     let plugin = plugin.unwrap_or_default();
     guest.actor.record_fault(&Fault { plugin: plugin.clone(), code: code.to_owned(), message: message.clone() })?;
-    let sentence = format!("[{code}] plugin {plugin:?}: {message}");
-    if import.result.as_ref().is_some_and(Shape::has_string_error) {
-        let mut bytes = vec![1];
-        write_bytes(&mut bytes, sentence.as_bytes());
+    let sentence = fault_sentence(code, &plugin, &message);
+    if let Some(bytes) = import.err(&sentence) {
         exchange.replaced(bytes);
         return record_data(guest, import, &value_data(exchange.arguments(), exchange.result()));
     }
     record_data(guest, import, &owned_data(exchange, HostResult::Fault(sentence.clone()))?)?;
     Err(PluginFault { code: code.to_owned(), sentence }.into())
+}
+
+fn fault_sentence(code: &str, plugin: &str, message: &str) -> String {
+    format!("[{code}] plugin {plugin:?}: {message}")
+}
+
+/// A call of a host function that no guest makes.
+pub(crate) struct Ask {
+    /// Its handler.
+    pub(crate) handler: Arc<OwnedHandler>,
+    /// The name of its plugin.
+    pub(crate) plugin: String,
+    /// The function.
+    pub(crate) import: Arc<Import>,
+    /// On whose behalf.
+    pub(crate) context: CallContext,
+    /// The encoded arguments.
+    pub(crate) arguments: Vec<u8>,
+    /// Largest result, in bytes.
+    pub(crate) value_bytes: u64,
+}
+
+/// What a call gave that no guest made.
+pub(crate) struct Told {
+    /// As a guest's call would be recorded.
+    pub(crate) result: HostResult,
+    /// Whether that is a failure of the plugin's.
+    pub(crate) is_fault: bool,
+}
+
+impl Ask {
+    /// Makes the call; nothing when it waits for longer than `patience`.
+    pub(crate) async fn tell(self, patience: Duration) -> Option<Told> {
+        let Self { handler, plugin, import, context, arguments, value_bytes } = self;
+        let (mut exchange, context) = (Exchange::of(arguments), HeldContext::new(context));
+        let (arguments, room, answer) = exchange.ask();
+        let given = match import.is_async {
+            false => match handler.get().call_sync(context.get(), import.number, arguments, room, answer) {
+                Called::Room(length) => in_room(&mut exchange, length),
+                _ => answered(&mut exchange),
+            },
+            true => match handler.call(&context, import.number, arguments, room, answer) {
+                Called::Room(length) => in_room(&mut exchange, length),
+                Called::Elsewhere => answered(&mut exchange),
+                Called::Waits(future) => {
+                    let late = executor::timeout(patience, future).await?;
+                    *exchange.ask().2 = Some(late);
+                    answered(&mut exchange)
+                }
+            },
+        };
+        let given = given.and_then(|()| check(&import, &mut exchange, value_bytes));
+        let is_fault = given.is_err();
+        let result = match given {
+            Ok(()) => HostResult::Value(exchange.result().concat().into()),
+            Err(fault) => {
+                let sentence = fault_sentence(fault.0, &plugin, &format!("{} {}", import.label, fault.1));
+                let err = import.err(&sentence).map(|bytes| HostResult::Value(bytes.into()));
+                err.unwrap_or(HostResult::Fault(sentence))
+            }
+        };
+        Some(Told { result, is_fault })
+    }
 }

@@ -152,7 +152,7 @@ impl PluginProblem {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         Some(match &self.what {
-            Problem::Read(_) => "check the file's permissions".to_owned(),
+            Problem::Read(_) => "check the path and the file's permissions".to_owned(),
             Problem::NotLibrary(_) | Problem::NoDescriptor => {
                 "build the plugin as crate-type = [\"cdylib\"] with theater_plugin_api::bindings!".to_owned()
             }
@@ -171,7 +171,9 @@ impl PluginProblem {
             Problem::NameTwice(_) | Problem::HandlerTwice { .. } => {
                 "keep one of the two in the plugin folder".to_owned()
             }
-            Problem::Copy { .. } => "name a folder that can be written with --data DIR".to_owned(),
+            Problem::Copy { .. } => {
+                "name a folder that can be written with --data DIR, for `theater replay` with TMPDIR".to_owned()
+            }
             Problem::Ambient => match &self.name {
                 Some((name, _)) => format!("allow it with --allow-ambient {name}"),
                 None => return None,

@@ -4,6 +4,9 @@
 //! call's arguments, each call's result and each new state is compared with what was recorded, and the first that differs is
 //! told. Timestamps are not compared. A call that was interrupted is replayed as far as its recorded host calls go.
 //!
+//! There it ends, since the recorded component does the same or something is wrong. Another component in its place goes on
+//! behind a difference, with the state that it came to itself until the chain has the recorded one, and its calls are counted.
+//!
 //! Events are read one by one, so memory is that of one call and of the calls that wait.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -11,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::{decode, encode};
@@ -59,6 +63,8 @@ pub struct Options {
 pub struct Report {
     /// Calls that ended as recorded.
     pub calls: u64,
+    /// Calls that did not; more than one of a component in place of the recorded one only.
+    pub differing: u64,
     /// Their host calls.
     pub host_calls: u64,
     /// Calls that were interrupted, and are the same as far as they were recorded.
@@ -78,6 +84,8 @@ pub struct Difference {
     pub sequence: u64,
     /// In words.
     pub what: String,
+    /// Calls before it that ended as recorded.
+    pub before: u64,
     /// Sequence of the call that it belongs to, and the call.
     pub call: (u64, Described),
     /// What the chain has; none where it has nothing.
@@ -96,7 +104,7 @@ pub fn replay(path: &Path, actor: Id, objects: &Path, options: &Options) -> Resu
     let mut ended = Ok(());
     verify::read(path, |event| {
         let wanted = event.header.actor == actor && options.until.is_none_or(|until| event.header.sequence <= until);
-        if wanted && ended.is_ok() && replay.report.difference.is_none() {
+        if wanted && ended.is_ok() && !replay.is_over() {
             ended = replay.see(event);
         }
     })?;
@@ -104,7 +112,7 @@ pub fn replay(path: &Path, actor: Id, objects: &Path, options: &Options) -> Resu
     if let Some(sequence) = replay.dropped {
         return Err(cannot(sequence, DROPPED));
     }
-    if replay.report.difference.is_none() && options.until.is_none() {
+    if !replay.is_over() && options.until.is_none() {
         replay.unended()?;
     }
     replay.report.unfinished = replay.waiting.len() as u64;
@@ -508,6 +516,28 @@ impl<'a> Replay<'a> {
         }
     }
 
+    /// Whether what differs ends it.
+    fn is_over(&self) -> bool {
+        self.report.difference.is_some() && self.options.component.is_none()
+    }
+
+    /// Something differs: the first of all is told.
+    fn differs(&mut self, tell: impl FnOnce(&mut Self) -> Difference) {
+        if self.report.difference.is_none() {
+            let difference = tell(self);
+            self.report.difference = Some(difference);
+        }
+    }
+
+    /// A call differs. What its instance keeps in memory is that of no call that was recorded.
+    fn call_differs(&mut self, tell: impl FnOnce(&mut Self) -> Difference) {
+        self.differs(tell);
+        self.report.differing += 1;
+        if let Some(life) = &mut self.life {
+            life.instance = None;
+        }
+    }
+
     fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let header = &event.header;
         if event.data.is_none() && is_of_calls(header.kind) {
@@ -549,7 +579,7 @@ impl<'a> Replay<'a> {
                         || !meets(&intent.interface, &interface)
                         || call.arguments.as_ref() != intent.arguments.as_slice())
                 {
-                    return self.intended_otherwise(event, &intent);
+                    self.intended_otherwise(event, &intent)?;
                 }
                 self.hosts.push_back(Recorded { header: header.clone(), interface, function, call });
             }
@@ -622,7 +652,7 @@ impl<'a> Replay<'a> {
         self.unended()?;
         self.hosts.clear();
         self.intent = None;
-        if self.report.difference.is_some() {
+        if self.is_over() {
             return Ok(());
         }
         let created: Created = data_of(event)?;
@@ -679,20 +709,23 @@ impl<'a> Replay<'a> {
         let life = self.life.as_mut();
         let life = life.ok_or_else(|| cannot(event.header.sequence, "the chain does not begin with a start"))?;
         life.instance = None;
-        if snapshot.state.as_ref().map(|state| state.as_ref()) != life.state.get() {
-            let replayed = Snapshot { state: life.state.get().map(Bytes::from), ..snapshot };
-            let data = encode(&replayed).unwrap_or_default();
-            let recorded = self.describer.describe(event);
-            let replayed =
-                self.describer.describe(&Event { data: Some(&data), header: event.header.clone(), ..*event });
-            self.report.difference = Some(Difference {
+        if snapshot.state.as_ref().map(|state| state.as_ref()) == life.state.get() {
+            return Ok(());
+        }
+        let recorded = State::new(snapshot.state.as_ref().map(|state| Arc::new(state.to_vec())));
+        let replayed = std::mem::replace(&mut life.state, recorded);
+        self.differs(|replay| {
+            let replayed = Snapshot { state: replayed.get().map(Bytes::from), ..snapshot };
+            let [recorded, replayed] = replay.both(event, &replayed);
+            Difference {
                 sequence: event.header.sequence,
                 what: "the snapshot has another state".to_owned(),
+                before: replay.report.calls,
                 call: (event.header.sequence, recorded.clone()),
                 recorded: Some(recorded),
                 replayed: Some(replayed),
-            });
-        }
+            }
+        });
         Ok(())
     }
 
@@ -752,8 +785,7 @@ impl<'a> Replay<'a> {
         };
         let ran = self.run(sequence, call, &waiting, interrupted)?;
         if let Some(differs) = ran.differs {
-            let waiting = self.describer.describe(&waiting.event.event());
-            self.report.difference = Some(self.host_difference(&event.header, (call, waiting), differs));
+            self.call_differs(|replay| replay.host_difference(&event.header, (call, &waiting), differs));
             return Ok(());
         }
         let change = match (&ran.outcome, ran.state, &self.life) {
@@ -771,29 +803,34 @@ impl<'a> Replay<'a> {
             false => Return { outcome: ran.outcome, host_calls: ran.made, state: digest },
         };
         if let Some(what) = what_differs(&returned, &now) {
-            let recorded = self.describer.describe(event);
-            let data = encode(&now).unwrap_or_default();
-            let replayed =
-                self.describer.describe(&Event { data: Some(&data), header: event.header.clone(), ..*event });
-            self.report.difference = Some(Difference {
-                sequence,
-                what: what.to_owned(),
-                call: (call, self.describer.describe(&waiting.event.event())),
-                recorded: Some(recorded),
-                replayed: Some(replayed),
+            self.call_differs(|replay| {
+                let [recorded, replayed] = replay.both(event, &now);
+                Difference {
+                    sequence,
+                    what: what.to_owned(),
+                    before: replay.report.calls,
+                    call: (call, replay.describer.describe(&waiting.event.event())),
+                    recorded: Some(recorded),
+                    replayed: Some(replayed),
+                }
             });
-            return Ok(());
-        }
-        if interrupted {
+        } else if interrupted {
             self.report.interrupted += 1;
-            return Ok(());
+        } else {
+            self.report.calls += 1;
+            self.report.host_calls += now.host_calls;
         }
-        if let (Some(change), Some(life)) = (change, &mut self.life) {
+        if let (false, Some(change), Some(life)) = (interrupted, change, &mut self.life) {
             life.state.commit(change);
         }
-        self.report.calls += 1;
-        self.report.host_calls += now.host_calls;
         Ok(())
+    }
+
+    /// An event as text, and the same one with the data that it has now.
+    fn both(&mut self, event: &Event<'_>, now: &impl Serialize) -> [Described; 2] {
+        let data = encode(now).unwrap_or_default();
+        let now = Event { data: Some(&data), header: event.header.clone(), ..*event };
+        [self.describer.describe(event), self.describer.describe(&now)]
     }
 
     /// A call that never ended, since the program did: the same as far as it went?
@@ -808,8 +845,7 @@ impl<'a> Replay<'a> {
         };
         let ran = self.run(header.sequence, call, &waiting, true)?;
         if let Some(differs) = ran.differs {
-            let waiting = self.describer.describe(&waiting.event.event());
-            self.report.difference = Some(self.host_difference(&header, (call, waiting), differs));
+            self.call_differs(|replay| replay.host_difference(&header, (call, &waiting), differs));
         }
         self.waiting.insert(call, waiting);
         Ok(())
@@ -843,24 +879,33 @@ impl<'a> Replay<'a> {
     /// What was about to be done is not what was done.
     fn intended_otherwise(&mut self, event: &Event<'_>, intent: &Intent) -> Result<(), Error> {
         let call = event.header.call.unwrap_or(u64::MAX);
-        let waiting = self.waiting.remove(&call);
+        let waiting = self.waiting.get(&call).map(|waiting| waiting.event.clone());
         let waiting =
             waiting.ok_or_else(|| cannot(event.header.sequence, "the call that it belongs to was not queued"))?;
-        let data = Some(intent.arguments.as_slice());
-        let recorded = self.describer.describe(&Event { header: intent.header.clone(), hash: event.hash, data });
-        let replayed = self.describer.describe(event);
-        self.report.difference = Some(Difference {
-            sequence: intent.header.sequence,
-            what: "the host call behind an intent is not the one that was intended".to_owned(),
-            call: (call, self.describer.describe(&waiting.event.event())),
-            recorded: Some(recorded),
-            replayed: Some(replayed),
+        self.differs(|replay| {
+            let data = Some(intent.arguments.as_slice());
+            let recorded = replay.describer.describe(&Event { header: intent.header.clone(), hash: event.hash, data });
+            let replayed = replay.describer.describe(event);
+            Difference {
+                sequence: intent.header.sequence,
+                what: "the host call behind an intent is not the one that was intended".to_owned(),
+                before: replay.report.calls,
+                call: (call, replay.describer.describe(&waiting.event())),
+                recorded: Some(recorded),
+                replayed: Some(replayed),
+            }
         });
         Ok(())
     }
 
-    fn host_difference(&mut self, at: &Header, call: (u64, Described), differs: HostDifference) -> Difference {
+    fn host_difference(
+        &mut self,
+        at: &Header,
+        (call, waiting): (u64, &Waiting),
+        differs: HostDifference,
+    ) -> Difference {
         let HostDifference { what, recorded, made } = differs;
+        let call = (call, self.describer.describe(&waiting.event.event()));
         let sequence = recorded.as_ref().map_or(at.sequence, |recorded| recorded.header.sequence);
         let mut described = |header: &Header, function: Option<u32>, kind: Kind, data: &[u8]| {
             let header = Header { kind: kind as u8, function, ..header.clone() };
@@ -877,7 +922,7 @@ impl<'a> Replay<'a> {
             let data = encode(&recorded.call).unwrap_or_default();
             described(&recorded.header, recorded.header.function, Kind::Host, &data)
         });
-        Difference { sequence, what: what.to_owned(), call, recorded, replayed }
+        Difference { sequence, what: what.to_owned(), before: self.report.calls, call, recorded, replayed }
     }
 
     /// What a host call read of a chain is not recorded twice: here it is read once more.
@@ -905,11 +950,11 @@ fn missing(sequence: u64, what: String) -> Error {
     Error::Replay { sequence, what, is_missing: true }
 }
 
-fn cannot(sequence: u64, what: &str) -> Error {
+pub(crate) fn cannot(sequence: u64, what: &str) -> Error {
     Error::Replay { sequence, what: what.to_owned(), is_missing: false }
 }
 
-fn data_of<T: DeserializeOwned>(event: &Event<'_>) -> Result<T, Error> {
+pub(crate) fn data_of<T: DeserializeOwned>(event: &Event<'_>) -> Result<T, Error> {
     let data = event.data.ok_or_else(|| cannot(event.header.sequence, DROPPED))?;
     decode(data).map_err(|error| cannot(event.header.sequence, &format!("its data does not decode: {error}")))
 }
