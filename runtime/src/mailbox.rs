@@ -9,6 +9,9 @@ use std::task::{Poll, Waker};
 
 use crate::executor;
 
+/// Calls that an empty mailbox keeps room for: a burst is over, and each of many actors has had one.
+const KEPT: usize = 4;
+
 /// A mailbox of calls `C` and signals `S`.
 pub struct Mailbox<C, S> {
     inner: Mutex<Inner<C, S>>,
@@ -113,6 +116,9 @@ impl<C, S> Mailbox<C, S> {
             if let Some(call) = inner.calls.pop_front() {
                 inner.give_back();
                 return Poll::Ready(Message::Call(call));
+            }
+            if inner.calls.capacity() > KEPT {
+                inner.calls = VecDeque::new();
             }
             inner.receiver = Some(context.waker().clone());
             Poll::Pending
@@ -227,6 +233,21 @@ mod tests {
             waiting.await;
             assert!(matches!(mailbox.next().await, Message::Call(2)));
         });
+    }
+
+    #[test]
+    fn a_burst_that_is_over_takes_no_memory() {
+        let mailbox = Arc::new(Mailbox::<u32, ()>::new(1_000));
+        block_on(async {
+            for number in 0..1_000 {
+                mailbox.reserve().await.unwrap().send(number).unwrap();
+            }
+            for number in 0..1_000 {
+                assert!(matches!(mailbox.next().await, Message::Call(n) if n == number));
+            }
+            assert!(futures_lite::future::poll_once(mailbox.next()).await.is_none());
+        });
+        assert!(mailbox.lock().calls.capacity() <= KEPT);
     }
 
     #[test]
