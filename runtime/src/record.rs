@@ -16,7 +16,7 @@ use crate::manifest::is_init;
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The actor exists: [`Created`]. Always the first event.
+    /// The actor exists: [`Created`]. Always the first event; of a fork, its cause is the event behind which it begins.
     Created = 1,
     /// The instance is a new one: [`Renewed`]. Replay can begin here.
     Instance = 2,
