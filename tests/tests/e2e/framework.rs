@@ -196,9 +196,7 @@ fn jobs_stream_their_output_and_end_with_their_client() {
 #[test]
 fn a_server_changes_while_it_runs() {
     let scratch = Scratch::new();
-    let handlers = format!(
-        "{TALK}[[handlers]]\ntype = \"http-framework\"\n[[handlers]]\ntype = \"store\"\n"
-    );
+    let handlers = format!("{TALK}[[handlers]]\ntype = \"http-framework\"\n[[handlers]]\ntype = \"store\"\n");
     let (mut running, at) = start(&scratch, &[("switchboard", &handlers)]);
     let ok = |kind: &str, payload: Value| ask(at[0], kind, payload)["ok"].clone();
     let (server, handler) = (ok("create-server", json!({})), ok("register-handler", json!({ "name": "any" })));
@@ -207,9 +205,7 @@ fn a_server_changes_while_it_runs() {
     ok("enable-websocket", of("/ws"));
     let port = ok("start-server", of("")).as_u64().unwrap() as u16;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let info = |running: bool, middleware: u32| {
-        json!({ "port": port, "running": running, "routes": 1, "middleware": middleware, "websockets": true })
-    };
+    let info = |running: bool, middleware: u32| json!({ "port": port, "running": running, "routes": 1, "middleware": middleware, "websockets": true });
     assert_eq!(get(address, "/a").text(), handler.to_string());
     let middleware = ok("add-middleware", of("/"));
     assert_eq!((get(address, "/a").status, ok("get-server-info", of(""))), (403, info(true, 1)));
