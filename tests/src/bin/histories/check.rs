@@ -1,13 +1,16 @@
 //! What the chains of a data folder have, and whether they replay.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
 
 use theater_plugin_api::encoding::decode;
 use theater_runtime::chain::Id;
+use theater_runtime::error::Error;
 use theater_runtime::record::{Created, FunctionRecord, Kind, Outcome, Renewed, Return};
 use theater_runtime::replay::{Options, Report, replay};
-use theater_runtime::verify::{self, Event};
+use theater_runtime::verify::{self, End, Event};
 use theater_tests::repository;
 
 use crate::stage::EVENTS;
@@ -76,11 +79,10 @@ fn functions() -> Vec<(String, String)> {
 /// # Panics
 /// When one does not verify.
 pub fn all(data: &Path, totals: &mut Totals) -> Vec<String> {
-    let mut wrong = Vec::new();
     let mut tallies: HashMap<Id, Tally> = HashMap::new();
     let contents = verify::read(data, |event| tallies.entry(event.header.actor).or_default().see(event, totals));
-    let contents = contents.expect("every chain verifies");
-    for (id, end) in &contents.chains {
+    let chains = contents.expect("every chain verifies").chains;
+    for (id, end) in &chains {
         let (events, tally) = (end.chain.len(), tallies.remove(id).unwrap_or_default());
         totals.chains += 1;
         totals.events += events;
@@ -89,16 +91,40 @@ pub fn all(data: &Path, totals: &mut Totals) -> Vec<String> {
             totals.histories += 1;
             totals.actors.insert(tally.component);
         }
-        match replay(data, *id, data, &Options::default()) {
+    }
+    let mut wrong = Vec::new();
+    for (name, replayed) in replays(data, &chains) {
+        match replayed {
             Ok(Report { difference: None, calls, host_calls, .. }) => {
                 totals.calls += calls;
                 totals.host_calls += host_calls;
             }
-            Ok(Report { difference, .. }) => wrong.push(format!("{}: {difference:#?}", end.name)),
-            Err(error) => wrong.push(format!("{}: {error}", end.name)),
+            Ok(Report { difference, .. }) => wrong.push(format!("{name}: {difference:#?}")),
+            Err(error) => wrong.push(format!("{name}: {error}")),
         }
     }
     wrong
+}
+
+/// Replays each chain from its start, as many at a time as there are cores.
+fn replays<'a>(data: &Path, chains: &'a BTreeMap<Id, End>) -> Vec<(&'a str, Result<Report, Error>)> {
+    let at_a_time = thread::available_parallelism().map_or(1, usize::from);
+    let next = Mutex::new(chains.iter());
+    let replayed = Mutex::new(Vec::new());
+    let one = || {
+        let next = next.lock().expect("no panic while locked").next();
+        next.map(|(id, end)| (end.name.as_str(), replay(data, *id, data, &Options::default())))
+    };
+    thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            scope.spawn(|| {
+                while let Some(report) = one() {
+                    replayed.lock().expect("no panic while locked").push(report);
+                }
+            });
+        }
+    });
+    replayed.into_inner().expect("no panic while locked")
 }
 
 /// One chain, as it is read.

@@ -66,7 +66,7 @@ pub fn env(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
 
 pub fn big_state(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     visit(stage, "big-state", chance, 2, |chance| match chance.below(10) {
-        0 => format!("/set/{}", chance.below(200_000)),
+        0 => format!("/set/{}", chance.below(30_000)),
         1..6 => "/touch".to_owned(),
         _ => "/read".to_owned(),
     })
