@@ -96,13 +96,14 @@ pub fn ask(path: &Path, actor: Id, plugin: &Path, until: Option<u64>) -> Result<
     let loaded = load(found, &folder.0)?;
     let mut asking = Asking::new(&folder.0, loaded, actor);
     let mut seen = Ok(());
-    verify::read(path, |event| {
+    let read = verify::read(path, |event| {
         let wanted = event.header.actor == actor && until.is_none_or(|until| event.header.sequence <= until);
         if wanted && seen.is_ok() {
             seen = asking.see(event);
         }
-    })?;
+    });
     asking.end();
+    read?;
     seen?;
     if !asking.is_called {
         let Plugin { descriptor, .. } = &*asking.plugin;
@@ -234,7 +235,6 @@ impl<'a> Asking<'a> {
 
     /// Ends the handlers of the life.
     fn end(&mut self) {
-        self.calls.clear();
         for attached in self.life.take().into_iter().flat_map(|life| life.attached.into_values()) {
             attached.end();
         }

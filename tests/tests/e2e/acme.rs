@@ -29,7 +29,8 @@ fn start(scratch: &Scratch, manifests: &[String]) -> Running {
     Running::start(&scratch.path().join("data"), &arguments)
 }
 
-fn one(scratch: &Scratch, config: &str) -> (Running, SocketAddr) {
+/// The program with one greeter; its plugins are in the folder `plugins`.
+pub fn one(scratch: &Scratch, config: &str) -> (Running, SocketAddr) {
     let running = start(scratch, &[greeter(config)]);
     let address = running.address(0);
     (running, address)
