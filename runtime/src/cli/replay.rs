@@ -12,6 +12,7 @@ use theater_runtime::error::Error;
 use theater_runtime::executor;
 use theater_runtime::reader::{Catalog, find};
 use theater_runtime::replay::{Difference, Options, Report, replay};
+use theater_runtime::verify;
 
 use super::chain::source;
 use super::{Common, Done, short};
@@ -155,6 +156,10 @@ pub fn one(data: &Path, chain: &str) -> Result<(PathBuf, [u8; 16]), Error> {
 /// The one chain of an exported file or of a bundle.
 fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
     let catalog = Catalog::read(path)?;
+    if catalog.chains.is_empty() {
+        // What is wrong with it: it may be cut off.
+        verify::read(path, |_| {})?;
+    }
     let mut ids = catalog.chains.keys();
     match (ids.next(), ids.next()) {
         (Some(id), None) => Ok(*id),
