@@ -469,6 +469,10 @@ impl Shared {
     pub fn retries_effects(&self) -> bool {
         self.settings.retry_effects
     }
+    /// Whether nothing of its chain is dropped.
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.settings.keep == Keep::All
+    }
     /// Set when it is asked to stop.
     #[must_use]
     pub fn cancelled(&self) -> &Signal {
@@ -594,14 +598,18 @@ impl Shared {
         if self.settings.keep == Keep::Snapshots {
             self.core.journal.may_drop(self.id(), Base { below: snapshot.sequence, waiting });
         }
-        self.seal(&mut record, &snapshot)
+        self.seal(&mut record, &snapshot);
+        Ok(())
     }
 
     /// Seals what was just recorded, where the operator wants it.
-    fn seal(&self, record: &mut Record, newest: &EventRef) -> Result<(), JournalError> {
-        let Some(sealer) = self.core.sealer() else { return Ok(()) };
+    fn seal(&self, record: &mut Record, newest: &EventRef) {
+        let Some(sealer) = self.core.sealer() else { return };
         let data = encode(&sealer.seal(newest)).unwrap_or_default();
-        self.record_in(record, &NewEvent::plain(Kind::Sealed, &data)).map(|_| ())
+        if let Err(error) = self.record_in(record, &NewEvent::plain(Kind::Sealed, &data)) {
+            let sequence = newest.sequence;
+            tracing::error!(actor = self.short_id(), "the seal over event {sequence} could not be recorded: {error}");
+        }
     }
 
     /// Records what came from outside and no export takes.
@@ -923,9 +931,9 @@ impl Shared {
             }
             let event = NewEvent::plain(kind, data.as_deref().unwrap_or_default());
             let recorded = self.record_in(&mut record, &event);
-            let sealed = recorded.as_ref().map_or(Ok(()), |end| self.seal(&mut record, end));
-            if let Some(error) = recorded.as_ref().err().or(sealed.as_ref().err()) {
-                tracing::error!(actor = self.short_id(), "the end could not be recorded: {error}");
+            match &recorded {
+                Ok(end) => self.seal(&mut record, end),
+                Err(error) => tracing::error!(actor = self.short_id(), "the end could not be recorded: {error}"),
             }
             let ending = if quiet { None } else { end.told() };
             let hold = !quiet && end.is_held();
@@ -1213,7 +1221,7 @@ fn read_back(
         if events.len() as u64 >= most {
             break;
         }
-        let segment::Placed { header, hash, data, before } = segment::read_event(folder, actor, at, sequences)?;
+        let segment::Placed { header, hash, data, before, .. } = segment::read_event(folder, actor, at, sequences)?;
         place = before;
         let next = header.sequence.saturating_sub(1);
         sequences = next..=next;

@@ -144,9 +144,7 @@ impl Index {
     pub fn write(&self, segment: &Path) -> io::Result<()> {
         let mut bytes = [MAGIC.as_slice(), &encode(self).map_err(io::Error::other)?].concat();
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        let draft = segment.with_extension("index-draft");
-        segment::write_private(&draft, &bytes)?;
-        std::fs::rename(&draft, segment.with_extension("index"))
+        segment::replace(&segment.with_extension("index"), &segment.with_extension("index-draft"), &bytes)
     }
 
     /// The part of an actor.

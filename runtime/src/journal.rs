@@ -110,6 +110,8 @@ struct Bases {
     sealed: Option<Base>,
     // The newest one, and how many events were appended when it was.
     newest: Option<(u64, Base)>,
+    // None will follow.
+    ended: bool,
 }
 
 impl Bases {
@@ -236,6 +238,7 @@ impl Journal {
         let mut queue = lock(&self.shared);
         let (appended, rotated) = (queue.appended, queue.rotated);
         let bases = queue.bases.entry(actor).or_default();
+        bases.ended = false;
         let before = bases.newest.replace((appended, base)).filter(|(appended, _)| *appended <= rotated);
         bases.sealed = before.map(|(_, base)| base).or(bases.sealed.take());
     }
@@ -243,7 +246,11 @@ impl Journal {
     /// Forgets an actor that has ended: its next event, if there is one, starts a new list of places.
     pub fn forget(&self, actor: Id) {
         if self.shared.folder.is_some() {
-            lock(&self.shared).forget.push(actor);
+            let mut queue = lock(&self.shared);
+            queue.forget.push(actor);
+            if let Some(bases) = queue.bases.get_mut(&actor) {
+                bases.ended = true;
+            }
         }
     }
 
@@ -331,8 +338,10 @@ impl Queue {
         self.appended += 1;
     }
 
-    /// The last events of these actors in these segments are elsewhere now.
-    fn follow(&mut self, moved: &keep::Moved) {
+    /// The last events of these actors in these segments are elsewhere now, and of actors that have ended all is dropped
+    /// that may be, among the first so many events.
+    fn follow(&mut self, moved: &keep::Moved, rotated: u64) {
+        self.bases.retain(|_, bases| !(bases.ended && bases.newest.as_ref().is_none_or(|(at, _)| *at <= rotated)));
         for ((actor, segment), offset) in moved {
             if let Some(place) = self.places.get_mut(actor).filter(|place| (**place >> 32) as u32 == *segment) {
                 *place = Place { segment: *segment, offset: *offset }.number();
@@ -353,15 +362,22 @@ fn linger(awaited: &AtomicBool) {
 
 /// Each time a segment has ended: writes its index, and drops what may go from all that have.
 fn keep_segments(shared: &Shared, folder: &Path, rotations: &mpsc::Receiver<u32>) {
+    let mut indexed = 1;
     while let Ok(current) = rotations.recv() {
-        let bases = {
+        let current = rotations.try_iter().last().unwrap_or(current);
+        let (bases, rotated) = {
             let queue = lock(shared);
             let of = |(id, bases): (&Id, &Bases)| Some((*id, bases.within(queue.rotated)?.clone()));
-            queue.bases.iter().filter_map(of).collect()
+            // A program that ends leaves what may go to the next one.
+            let bases = if queue.stop { HashMap::new() } else { queue.bases.iter().filter_map(of).collect() };
+            (bases, queue.rotated)
         };
-        let kept = keep::write_indices(folder, current).and_then(|()| keep::drop_data(folder, current, &bases));
+        let kept = keep::write_indices(folder, indexed, current).and_then(|()| {
+            indexed = current;
+            keep::drop_data(folder, current, &bases)
+        });
         match kept {
-            Ok(moved) => lock(shared).follow(&moved),
+            Ok(moved) => lock(shared).follow(&moved, rotated),
             Err(error) => tracing::warn!("{}: what may go was not dropped: {error}", folder.display()),
         }
     }

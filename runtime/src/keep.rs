@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use crate::chain::{Header, Id};
-use crate::index::{Index, is_of_calls};
+use crate::index::{Index, Part, is_of_calls};
 use crate::remove::{Stays, rewritten};
 use crate::segment;
 
@@ -27,6 +27,12 @@ pub struct Base {
 }
 
 impl Base {
+    /// Whether it covers every event of calls in a part of a segment.
+    fn covers_all(&self, part: &Part) -> bool {
+        let here = part.first_sequence..=part.last_sequence();
+        part.last_sequence() < self.below && !self.waiting.iter().any(|waiting| here.contains(waiting))
+    }
+
     fn covers(&self, header: &Header) -> bool {
         header.sequence < self.below
             && is_of_calls(header.kind)
@@ -43,10 +49,13 @@ pub type Moved = BTreeMap<(Id, u32), u32>;
 /// What the system says; a segment that is damaged is left as it is.
 pub fn drop_data(folder: &Path, current: u32, bases: &HashMap<Id, Base>) -> io::Result<Moved> {
     let mut moved = Moved::new();
+    if bases.is_empty() {
+        return Ok(moved);
+    }
     for (number, path) in segment::list(folder)?.into_iter().filter(|(number, _)| *number < current) {
         let Ok(index) = Index::of(&path) else { continue };
-        let covered = |id: Id, last: u64| bases.get(&id).is_some_and(|base| last < base.below);
-        let parts = index.parts.iter().filter(|part| covered(part.actor(), part.last_sequence()));
+        let may_go = |part: &&Part| bases.get(&part.actor()).is_some_and(|base| base.covers_all(part));
+        let parts = index.parts.iter().filter(may_go);
         if parts.map(|part| part.data).sum::<u64>() < index.length / WORTH {
             continue;
         }
@@ -65,9 +74,7 @@ fn write_anew(number: u32, path: &Path, bases: &HashMap<Id, Base>) -> io::Result
         _ => Stays::Whole,
     };
     let Ok(written) = rewritten(&bytes, number, &mut places, stays) else { return Ok(Vec::new()) };
-    let draft = path.with_extension("draft");
-    segment::write_private(&draft, &written)?;
-    std::fs::rename(&draft, path)?;
+    segment::replace(path, &path.with_extension("draft"), &written)?;
     if let Some(folder) = path.parent() {
         std::fs::File::open(folder)?.sync_all()?;
     }
@@ -77,12 +84,12 @@ fn write_anew(number: u32, path: &Path, bases: &HashMap<Id, Base>) -> io::Result
     Ok(index.parts.iter().map(|part| (part.actor(), part.newest)).collect())
 }
 
-/// Writes the indices that are missing of segments before `current`.
+/// Writes the indices that are missing of segments from `first` on and before `current`.
 ///
 /// # Errors
 /// What the system says.
-pub fn write_indices(folder: &Path, current: u32) -> io::Result<()> {
-    for (_, path) in segment::list(folder)?.into_iter().filter(|(number, _)| *number < current) {
+pub fn write_indices(folder: &Path, first: u32, current: u32) -> io::Result<()> {
+    for (_, path) in segment::list(folder)?.into_iter().filter(|(number, _)| (first..current).contains(number)) {
         if Index::is_beside(&path)? {
             continue;
         }
@@ -121,7 +128,7 @@ mod tests {
             }
             if round % 10 == 9 {
                 snapshot = push(&mut kept, Kind::Snapshot).sequence;
-                journal.may_drop([1; 16], Base { below: snapshot, waiting: vec![snapshot - 2] });
+                journal.may_drop([1; 16], Base { below: snapshot, waiting: vec![1] });
             }
             crate::executor::block_on(journal.written()).unwrap();
         }
@@ -135,8 +142,9 @@ mod tests {
         let contents = contents.unwrap();
         assert_eq!((contents.chains[&[1; 16]].chain.len(), contents.chains[&[2; 16]].chain.len()), (311, 301));
         assert_eq!(newest, snapshot);
-        // Its first event, a start, stays; so does what a snapshot that counts names.
+        // Its first event, a start, stays; so does the call that waited at each snapshot, and nothing beside it.
         assert!(dropped.len() > 150 && !dropped.contains(&0), "{dropped:?}");
+        assert!(!dropped.contains(&1), "{dropped:?}");
         assert!(dropped.iter().all(|sequence| *sequence < snapshot));
         // Every event is found from the one behind it, wherever segments were written anew between.
         for (actor, end) in &contents.chains {

@@ -788,7 +788,9 @@ fn fits(result: Option<&Shape>, reader: &mut Reader<'_>) -> Result<(), EncodingE
 /// Records a host call with its result. What a function of effect `chain` read stands in the chain already: its event says
 /// where, in place of a copy.
 fn record_call(guest: &Guest, import: &Import, exchange: &Exchange) -> wasmtime::Result<()> {
-    let read = if import.effect == Effect::Chain { guest.actor.take_chain_read() } else { None };
+    // A part of a chain that may lose its data is copied: it could not be read again.
+    let refers = import.effect == Effect::Chain && guest.actor.keeps_all();
+    let read = if refers { guest.actor.take_chain_read() } else { None };
     if !guest.calls.recorded {
         return Ok(());
     }

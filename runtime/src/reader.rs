@@ -12,6 +12,7 @@ use theater_plugin_api::uuid_text;
 use crate::chain::{Hash, Header, Id, event_hash};
 use crate::error::Error;
 use crate::index::{Index, IndexError};
+use crate::record::Kind;
 use crate::segment::{self, Damage, End, Frame, Frames};
 use crate::verify::{Event, Finding, segments};
 
@@ -22,7 +23,7 @@ pub struct Entry {
     pub name: String,
     /// How many events there are.
     pub events: u64,
-    /// Type of the last one.
+    /// Type of the last one that is no seal.
     pub last: u8,
     /// Time of the first one, ms since the epoch.
     pub first_ms: u64,
@@ -38,7 +39,7 @@ impl Entry {
     /// `J0002`.
     pub fn head(&self, actor: Id) -> Result<Hash, Error> {
         let (path, offset) = &self.newest;
-        let event = segment::read_event_of(path, actor, *offset);
+        let event = segment::read_event_of(path, actor, *offset, self.events.saturating_sub(1)..);
         event.map(|event| event.hash).map_err(|source| Error::ChainRead { path: path.clone(), source })
     }
 }
@@ -69,7 +70,10 @@ impl Catalog {
                     newest: (PathBuf::new(), 0),
                 });
                 entry.events += part.count;
-                (entry.last, entry.last_ms) = (part.last, part.last_ms);
+                entry.last_ms = part.last_ms;
+                if part.last != Kind::Sealed as u8 || entry.last == 0 {
+                    entry.last = part.last;
+                }
                 entry.newest = (segment.clone(), part.newest);
                 entry.name = part.name.unwrap_or(std::mem::take(&mut entry.name));
             }
@@ -172,21 +176,33 @@ fn read_segment(
 ) -> Result<ControlFlow<()>, Error> {
     let unreadable = |source| Error::ChainRead { path: path.to_owned(), source };
     let known = position.at.as_ref().filter(|(at, _)| at == path).map(|(_, end)| *end);
-    let bytes;
-    let mut frames = match known {
-        // Only the segment that is written on is as it was: from any other, data may have been dropped.
-        Some(end) if is_last => {
-            bytes = segment::read_from(path, end.offset).map_err(unreadable)?;
-            Frames::behind(&end, &bytes)
-        }
-        _ => {
-            bytes = segment::read_all(path).map_err(unreadable)?;
-            Frames::new(&bytes).map_err(|damage| damaged(path, damage))?
-        }
-    };
     let first = known.map_or(0, |end| end.next_group);
+    // Only the segment that is written on is as it was: from any other, data may have been dropped, maybe just now.
+    if let Some(end) = known.filter(|_| is_last) {
+        let bytes = segment::read_from(path, end.offset).map_err(unreadable)?;
+        let mut frames = Frames::behind(&end, &bytes);
+        if let Ok(flow) = show_frames(&mut frames, first, wanted, show) {
+            position.at = Some((path.to_owned(), frames.end()));
+            return Ok(flow);
+        }
+    }
+    let bytes = segment::read_all(path).map_err(unreadable)?;
+    let damaged = |damage| damaged(path, damage);
+    let mut frames = Frames::new(&bytes).map_err(damaged)?;
+    let flow = show_frames(&mut frames, first, wanted, show).map_err(damaged)?;
+    position.at = Some((path.to_owned(), frames.end()));
+    Ok(flow)
+}
+
+/// Shows the wanted events of the groups from `first` on.
+fn show_frames(
+    frames: &mut Frames<'_>,
+    first: u64,
+    wanted: &mut Wanted<impl FnMut(&Header) -> bool>,
+    show: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Damage> {
     let mut group = Vec::new();
-    while let Some(frame) = frames.next_frame().map_err(|damage| damaged(path, damage))? {
+    while let Some(frame) = frames.next_frame()? {
         match frame {
             Frame::Event { header, event, data, .. } => {
                 if wanted.only.is_none_or(|only| only == header.actor) {
@@ -209,7 +225,6 @@ fn read_segment(
             Frame::Torn { .. } => {}
         }
     }
-    position.at = Some((path.to_owned(), frames.end()));
     Ok(ControlFlow::Continue(()))
 }
 

@@ -36,6 +36,10 @@ pub fn export(path: &Path, actor: Id) -> Result<Vec<u8>, Error> {
         events += 1;
         bytes.extend_from_slice(&frame);
     })?;
+    if bytes.len() > u32::MAX as usize {
+        let source = io::Error::other("the chain has more than 4 GiB, which no export can: copy the data folder");
+        return Err(Error::ChainRead { path: path.to_owned(), source });
+    }
     let commit = segment::commit(1, events, bytes.get(start..).unwrap_or_default());
     bytes.extend_from_slice(&commit);
     Ok(bytes)

@@ -318,7 +318,10 @@ impl Tail {
                 let snapshot: Snapshot = data_of(event)?;
                 self.waiting.retain(|queued, _| snapshot.waiting.contains(queued));
                 self.setup = self.swapped.take().or(self.setup.take());
+                // A call that waited and is not known is one whose data was dropped.
+                let is_whole = snapshot.waiting.len() == self.waiting.len();
                 self.begin(Some(snapshot));
+                self.dropped = (!is_whole).then_some(sequence);
                 return Ok(());
             }
             Some(Kind::Swapped) => {
@@ -609,6 +612,10 @@ impl<'a> Replay<'a> {
             }
             Some(Kind::Snapshot) if event.data.is_some() => {
                 let snapshot: Snapshot = data_of(event)?;
+                if !snapshot.waiting.iter().all(|queued| self.waiting.contains_key(queued)) {
+                    // A later one stands for this one too.
+                    return Ok(());
+                }
                 self.waiting.retain(|queued, _| snapshot.waiting.contains(queued));
                 if let Some(life) = &mut self.life {
                     life.state = State::new(snapshot.state.map(|state| Arc::new(state.into_vec())));

@@ -366,6 +366,14 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Puts bytes in the place of a file, whole or not at all, by way of a draft beside it.
+pub(crate) fn replace(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A draft that stayed on a full disk would keep it full.
+    write_private(draft, bytes)
+        .and_then(|()| std::fs::rename(draft, path))
+        .inspect_err(|_| drop(std::fs::remove_file(draft)))
+}
+
 /// Whether any later bytes are a commit frame.
 fn commit_follows(bytes: &[u8], frames: &Frames<'_>) -> bool {
     let rest = bytes.get(frames.committed() as usize..).unwrap_or_default();
@@ -386,8 +394,10 @@ pub struct Placed {
     pub hash: Hash,
     /// Its data; none when it was dropped.
     pub data: Option<Vec<u8>>,
-    /// The place of the actor's event before.
+    /// The place of the actor's event before, as it was when this one was written.
     pub before: Option<Place>,
+    /// Where it starts in its segment.
+    pub offset: u32,
 }
 
 /// The file of a segment.
@@ -397,32 +407,47 @@ pub fn file_of(folder: &Path, number: u32) -> PathBuf {
 }
 
 /// Reads an actor's event at a place, whose sequence is one of `sequences`. Where data was dropped from the segment since
-/// the place was noted, its last event of the actor is meant.
-///
-/// # Errors
-/// What the system says, or that the frame is damaged.
-pub fn read_event(folder: &Path, actor: Id, place: Place, sequences: impl RangeBounds<u64>) -> io::Result<Placed> {
-    let is_it = |event: &Placed| event.header.actor == actor && sequences.contains(&event.header.sequence);
-    let path = file_of(folder, place.segment);
-    match read_frame(&path, place.offset) {
-        Ok(event) if is_it(&event) => return Ok(event),
-        Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
-            return Err(error);
-        }
-        _ => {}
-    }
-    let index = Index::of(&path).map_err(|error| bad(&error.to_string()))?;
-    let event = index.part(actor).map(|part| read_frame(&path, part.newest)).transpose()?;
-    event.filter(is_it).ok_or_else(|| bad("a frame names a place before where its actor has no event"))
-}
-
-/// Reads an actor's event at an offset of a segment's file.
+/// the place was noted, its last such event of the actor is meant.
 ///
 /// # Errors
 /// What the system says, or that there is none.
-pub fn read_event_of(path: &Path, actor: Id, offset: u32) -> io::Result<Placed> {
-    let event = read_frame(path, offset)?;
-    if event.header.actor == actor { Ok(event) } else { Err(bad("another actor's event is there")) }
+pub fn read_event(folder: &Path, actor: Id, place: Place, sequences: impl RangeBounds<u64>) -> io::Result<Placed> {
+    read_event_of(&file_of(folder, place.segment), actor, place.offset, sequences)
+}
+
+/// As [`read_event`], of a segment's file.
+///
+/// # Errors
+/// As [`read_event`].
+pub fn read_event_of(path: &Path, actor: Id, offset: u32, sequences: impl RangeBounds<u64>) -> io::Result<Placed> {
+    let is_it = |event: &Placed| event.header.actor == actor && sequences.contains(&event.header.sequence);
+    let there = |offset| match read_frame(path, offset) {
+        Ok(event) => Ok(Some(event).filter(is_it)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Ok(None),
+        Err(error) => Err(error),
+    };
+    if let Some(event) = there(offset)? {
+        return Ok(event);
+    }
+    let index = Index::of(path).map_err(|error| bad(&error.to_string()))?;
+    let newest = index.part(actor).map(|part| part.newest).filter(|newest| *newest != offset);
+    if let Some(event) = newest.map(there).transpose()?.flatten() {
+        return Ok(event);
+    }
+    // Neither: the segment is being written anew, and was read twice. Once is enough to look at all of it.
+    let bytes = read_all(path)?;
+    let mut frames = Frames::new(&bytes).map_err(|damage| bad(&damage.to_string()))?;
+    let mut found = None;
+    while let Some(frame) = frames.next_frame().map_err(|damage| bad(&damage.to_string()))? {
+        if let Frame::Event { offset, header, event, data, before } = frame
+            && header.actor == actor
+            && sequences.contains(&header.sequence)
+        {
+            let data = data.map(<[u8]>::to_vec);
+            found = Some(Placed { header: *header, hash: event_hash(event), data, before, offset: offset as u32 });
+        }
+    }
+    found.ok_or_else(|| bad("a frame names a place before where its actor has no event"))
 }
 
 fn bad(what: &str) -> io::Error {
@@ -446,7 +471,8 @@ fn read_frame(path: &Path, offset: u32) -> io::Result<Placed> {
         EVENT_WITHOUT_DATA => None,
         _ => Some(rest.to_vec()),
     };
-    Ok(Placed { hash: event_hash(event), header, data, before: Place::from_number(number_u64(&head, 8)) })
+    let before = Place::from_number(number_u64(&head, 8));
+    Ok(Placed { hash: event_hash(event), header, data, before, offset })
 }
 
 /// The whole of a file.

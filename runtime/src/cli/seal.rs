@@ -36,9 +36,11 @@ pub fn check_key(path: &Path, chosen: &[(Id, &End)], key: &str) -> Result<(), Er
         _ if key.len() != 64 => {
             "--key takes the 64 hex digits of a public key, as `theater chain key` prints them".to_owned()
         }
+        None if chosen.is_empty() => "there is no chain, so none is sealed".to_owned(),
         None => return Ok(()),
         Some((id, end)) => format!(
-            "a chain is not sealed by {key}: it was written anew, cut off before its first seal, or run without `--seal`; there is {}",
+            "a chain is not sealed by {key}: it was written anew, cut off before its first seal, run without `--seal`, or has \
+             not come to its first snapshot or end; there is {}",
             sentence(id, end)
         ),
     };

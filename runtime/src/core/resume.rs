@@ -134,8 +134,10 @@ impl Between {
                 let key = (header.actor, header.call.unwrap_or_default());
                 let asked = self.askers.get(&key).and_then(|asker| self.asked.get_mut(asker));
                 let asked = asked.and_then(|all| all.iter_mut().find(|asked| (asked.of, asked.sequence) == key));
-                if let (Some(asked), Some(data)) = (asked, event.data) {
-                    asked.outcome = decode::<Return>(data).ok().map(|returned| returned.outcome);
+                let dropped = || Outcome::Interrupted("how it ended was dropped from the chain".to_owned());
+                if let Some(asked) = asked {
+                    let returned = event.data.map(|data| decode::<Return>(data).ok().map(|returned| returned.outcome));
+                    asked.outcome = returned.unwrap_or_else(|| Some(dropped()));
                 }
             }
             _ => {}
@@ -644,6 +646,7 @@ fn read_past((folder, actor): (&Path, Id), newest: Place, setups: &[Place]) -> s
         let place = at.ok_or_else(none)?;
         let event = segment::read_event(folder, actor, place, sequences)?;
         (sequences, at) = (before_it(&event), event.before);
+        let place = Place { offset: event.offset, ..place };
         let event = past_of(event)?;
         match Kind::from_number(event.header.kind) {
             Some(Kind::Host) => last_host = last_host.or(Some(place)),
