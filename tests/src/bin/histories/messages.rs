@@ -83,6 +83,8 @@ pub fn steps(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
 /// By requests, each of which is one call of ping's and many of pong's; and by messages that go back and forth.
 pub fn ping(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     let to = stage.id("pong");
+    // What a program before began comes to its end first.
+    stage.ask_until("ping", "report", &json!({}), |report| report["done"] == true)?;
     for _ in 0..4 {
         let report = stage.ask("ping", "start", json!({ "to": to, "count": 10 + chance.below(20) }))?;
         if report["wrong"] != 0 {
