@@ -103,22 +103,32 @@ struct Queue {
     stop: bool,
 }
 
-/// What may be dropped of an actor's chain.
+/// What may be dropped of an actor's chain: of snapshots, each with how many events were appended when it was.
 #[derive(Default)]
 struct Bases {
-    // A snapshot that stands in a segment behind which another one has begun.
-    sealed: Option<Base>,
-    // The newest one, and how many events were appended when it was.
+    // The newest that stands in a segment behind which another one has begun ...
+    sealed: Option<(u64, Base)>,
+    // ... the newest that was written when one came behind it, which the next segment makes such a one, ...
+    written: Option<(u64, Base)>,
+    // ... and the newest.
     newest: Option<(u64, Base)>,
     // None will follow.
     ended: bool,
 }
 
 impl Bases {
+    fn push(&mut self, appended: u64, base: Base, written: u64, rotated: u64) {
+        let before = self.newest.replace((appended, base)).filter(|(appended, _)| *appended <= written);
+        if let Some(before) = before {
+            let older = self.written.replace(before).filter(|(appended, _)| *appended <= rotated);
+            self.sealed = older.or(self.sealed.take());
+        }
+    }
+
     /// The newest base among the first so many events of the journal.
-    fn within(&self, written: u64) -> Option<&Base> {
-        let newest = self.newest.as_ref().filter(|(appended, _)| *appended <= written);
-        newest.map(|(_, base)| base).or(self.sealed.as_ref())
+    fn within(&self, rotated: u64) -> Option<&Base> {
+        let mut all = [&self.newest, &self.written, &self.sealed].into_iter().flatten();
+        all.find(|(appended, _)| *appended <= rotated).map(|(_, base)| base)
     }
 }
 
@@ -236,11 +246,10 @@ impl Journal {
             return;
         }
         let mut queue = lock(&self.shared);
-        let (appended, rotated) = (queue.appended, queue.rotated);
+        let (appended, written, rotated) = (queue.appended, queue.written, queue.rotated);
         let bases = queue.bases.entry(actor).or_default();
         bases.ended = false;
-        let before = bases.newest.replace((appended, base)).filter(|(appended, _)| *appended <= rotated);
-        bases.sealed = before.map(|(_, base)| base).or(bases.sealed.take());
+        bases.push(appended, base, written, rotated);
     }
 
     /// Forgets an actor that has ended: its next event, if there is one, starts a new list of places.
@@ -588,3 +597,27 @@ impl Batch {
 }
 
 const _: () = assert!(FORMAT == 1, "the writer writes format 1");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_often_snapshots_come_one_of_those_in_ended_segments_is_known() {
+        let base = |below| Base { below, waiting: Vec::new() };
+        let mut bases = Bases::default();
+        // One snapshot a group: at each rotation the newest is in the group that is about to be written.
+        let (mut written, mut rotated) = (0, 0);
+        for appended in 1..100_u64 {
+            bases.push(appended, base(appended), written, rotated);
+            if appended % 10 == 0 {
+                rotated = written;
+                let known = bases.within(rotated).map(|base| base.below);
+                assert_eq!(known, (rotated > 0).then_some(rotated));
+            }
+            assert!(bases.within(rotated).is_none_or(|base| base.below <= rotated));
+            assert_eq!(bases.within(rotated).is_some(), rotated > 0);
+            written = appended;
+        }
+    }
+}

@@ -9,7 +9,9 @@ use std::thread;
 use serde_json::{Value as Json, json};
 use theater_runtime::verify;
 use theater_tests::talk::{TALK, manifests, tell};
-use theater_tests::{HTTP, Running, Scratch, build_folder, chain, get, manifest, repository, theater, wait_until};
+use theater_tests::{
+    HTTP, Running, Scratch, build_folder, chain, get, manifest, repository, texts, theater, wait_until,
+};
 
 const KEEP: &str = "[chain]\nsync = \"always\"\nkeep = \"snapshots\"\nsnapshot_every = 20\n";
 const SMALL: [&str; 2] = ["--segment-size", "16KiB"];
@@ -143,15 +145,19 @@ fn what_waits_at_a_snapshot_is_kept_and_done_by_the_next_program() {
     let at = running.address(0);
     // Notes that do not stand in headers.
     let notes: Vec<String> = (0..4).map(|number| format!("{number}{}", "n".repeat(100))).collect();
-    tell(at, "step", json!({ "note": notes[0] }));
+    // Others end segments meanwhile.
+    let path = format!("/?{}", "q".repeat(400));
+    let visit = || assert_eq!(get(running.address(1), &path).status, 200);
+    (0..30).for_each(|_| visit());
+    // The snapshot behind the first call names the others.
+    tell(at, "step", json!({ "note": notes[0], "sleep": 1_500 }));
     tell(at, "step", json!({ "note": notes[1], "sleep": 3_600_000 }));
     for note in &notes[2..] {
         tell(at, "step", json!({ "note": note }));
     }
-    // Others end segments meanwhile, and so do snapshots of this one, behind which the last two wait.
-    let path = format!("/?{}", "q".repeat(400));
+    wait_until("a snapshot", || (!texts(&chain(&data, "steps"), "snapshot").is_empty()).then_some(()));
     let gone = wait_until("data that is dropped", || {
-        assert_eq!(get(running.address(1), &path).status, 200);
+        visit();
         Some(dropped_of(&data, "steps")).filter(|gone| !gone.is_empty())
     });
     let waiting: Vec<u64> = chain(&data, "steps")
