@@ -67,8 +67,6 @@ fn config(pool: Option<usize>) -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(FIBER_STACK)
-        // A stack of the pool that is not zeroed keeps the pages of the deepest call it ever had.
-        .async_stack_zeroing(true)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     if let Some(instances) = pool {
         let most = u32::try_from(instances).unwrap_or(u32::MAX);

@@ -12,7 +12,6 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,9 +25,6 @@ use crate::segment::{self, EVENT, End, FRAME, NO_PLACE, Place};
 pub const GROUP_WINDOW: Duration = Duration::from_millis(5);
 /// Size at which the next segment begins.
 pub const SEGMENT_SIZE: u64 = 64 * 1024 * 1024;
-/// How long the writer looks for more before it sleeps, when somebody waited for what it wrote: whoever makes one event
-/// after the other and waits for each has the next one by then, and a thread that sleeps is woken as late.
-const LINGER: Duration = Duration::from_micros(80);
 /// Bytes that may wait for the writer before calls have to.
 const HIGH_WATER: usize = 32 * 1024 * 1024;
 /// Most bytes of memory that are kept for a later batch.
@@ -74,8 +70,6 @@ pub struct Made {
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
-    /// Somebody waits for what was appended.
-    awaited: AtomicBool,
     /// None: events are dropped.
     folder: Option<PathBuf>,
     hashed: bool,
@@ -156,7 +150,6 @@ impl Journal {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Condvar::new(),
-            awaited: AtomicBool::new(false),
             folder: Some(folder.to_owned()),
             hashed: true,
         });
@@ -171,8 +164,7 @@ impl Journal {
     /// A journal that drops events, hashed or not: for benches that leave the disk or the chain out.
     #[must_use]
     pub fn discarding(hashed: bool) -> Self {
-        let (queue, work, awaited) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
-        let shared = Arc::new(Shared { queue, work, awaited, folder: None, hashed });
+        let shared = Arc::new(Shared { queue: Mutex::default(), work: Condvar::new(), folder: None, hashed });
         Self { shared, threads: Mutex::default() }
     }
 
@@ -299,7 +291,6 @@ impl Journal {
                 let (sender, receiver) = executor::bounded(1);
                 queue.waiters.push((until, sender));
                 queue.urgent = true;
-                self.shared.awaited.store(true, Ordering::Release);
                 self.shared.work.notify_one();
                 receiver
             };
@@ -355,16 +346,6 @@ impl Queue {
             if let Some(place) = self.places.get_mut(actor).filter(|place| (**place >> 32) as u32 == *segment) {
                 *place = Place { segment: *segment, offset: *offset }.number();
             }
-        }
-    }
-}
-
-/// Looks for a while whether somebody waits again.
-fn linger(awaited: &AtomicBool) {
-    let begun = Instant::now();
-    while !awaited.load(Ordering::Acquire) && begun.elapsed() < LINGER {
-        for _ in 0..16 {
-            std::hint::spin_loop();
         }
     }
 }
@@ -462,7 +443,6 @@ impl Writer {
             let written = queue.written;
             queue.waiters.retain(|(until, _)| *until > written);
             queue.room.clear();
-            let lingers = batch.urgent && queue.frames.is_empty() && !queue.stop;
             queue.places.extend(batch.places.drain());
             // The memory of this batch serves the one after the next: large ones would be mapped and unmapped each time.
             if batch.bytes.capacity() <= KEPT {
@@ -472,10 +452,6 @@ impl Writer {
             // Only now: what an actor wrote last is in this batch or an earlier one.
             for actor in &batch.forget {
                 queue.places.remove(actor);
-            }
-            drop(queue);
-            if lingers {
-                linger(&shared.awaited);
             }
         }
     }
@@ -504,8 +480,7 @@ impl Writer {
             }
         }
         *last = Instant::now();
-        let urgent = std::mem::take(&mut queue.urgent);
-        shared.awaited.store(false, Ordering::Relaxed);
+        queue.urgent = false;
         let frames = std::mem::take(&mut queue.frames);
         let spare = std::mem::take(&mut queue.spare);
         let mut places = HashMap::with_capacity(frames.len().min(64));
@@ -517,7 +492,6 @@ impl Writer {
         Some(Batch {
             bytes: std::mem::replace(&mut queue.bytes, spare),
             frames,
-            urgent,
             sync: std::mem::take(&mut queue.sync),
             forget: std::mem::take(&mut queue.forget),
             places,
@@ -575,8 +549,6 @@ impl Writer {
 struct Batch {
     bytes: Vec<u8>,
     frames: Vec<(Id, usize)>,
-    // Somebody waits for it.
-    urgent: bool,
     sync: bool,
     forget: Vec<Id>,
     places: HashMap<Id, u64>,
