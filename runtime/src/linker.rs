@@ -513,6 +513,9 @@ fn once_more(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> was
             }
         };
     }
+    if begun.has_ended {
+        return Err(format_err!("a program before called nothing more here, and the actor now calls {}", import.label));
+    }
     let intent = begun.intent.take();
     guest.begun = None;
     let Some(intent) = intent else { return Ok(false) };

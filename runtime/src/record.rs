@@ -192,6 +192,9 @@ impl FunctionRecord {
     }
 }
 
+/// Why there is a new instance: the actor goes on in another program. One that is kept has its memory again.
+pub const RESUMED: &str = "resume";
+
 /// Data of `instance`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renewed {

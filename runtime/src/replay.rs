@@ -31,11 +31,12 @@ use crate::executor::block_on;
 use crate::index::is_of_calls;
 use crate::limiter::Limiter;
 use crate::linker::{Define, Defined, OutOfTime, define};
-use crate::manifest::{Limits, is_init};
+use crate::manifest::{InstanceMode, Limits, is_init};
 use crate::objects::Objects;
 use crate::plugins::meets;
 use crate::record::{
-    Created, FunctionRecord, HandlerRecord, HostCall, HostResult, Kind, Outcome, Queued, Return, Snapshot, Stopped,
+    Created, FunctionRecord, HandlerRecord, HostCall, HostResult, Kind, Outcome, Queued, RESUMED, Renewed, Return,
+    Snapshot, Stopped,
 };
 use crate::shape::Signature;
 use crate::state::{Change, State};
@@ -169,6 +170,17 @@ pub(crate) struct Left {
     pub(crate) waiting: Vec<LeftCall>,
     /// Every call, of host functions and of exports, in order.
     pub(crate) calls: Vec<PastCall>,
+    /// The calls that a kept instance has in its memory.
+    pub(crate) made: Vec<MadeCall>,
+}
+
+/// A call that has ended and is made once more, for what it leaves in the memory of the instance.
+pub(crate) struct MadeCall {
+    pub(crate) call: LeftCall,
+    /// The state that it was given.
+    pub(crate) state: Option<Arc<Vec<u8>>>,
+    /// How it ended.
+    pub(crate) returned: Return,
 }
 
 /// A call of an export that has not ended.
@@ -203,6 +215,8 @@ pub(crate) struct Unfinished {
     pub(crate) hosts: VecDeque<Recorded>,
     /// The effect that it was about to have.
     pub(crate) intent: Option<Intent>,
+    /// It made no other ones.
+    pub(crate) has_ended: bool,
 }
 
 /// One of an actor's handlers.
@@ -393,6 +407,7 @@ pub(crate) fn resume(
         life.state = State::new(snapshot.state.as_ref().map(|state| Arc::new(state.to_vec())));
     }
     replay.calls = Some(Vec::new());
+    replay.made = Some(Vec::new());
     for Queue { event, function } in queued {
         replay.queue(&event.event(), function.clone())?;
     }
@@ -420,6 +435,8 @@ struct Replay<'a> {
     report: Report,
     /// Every call, when they are wanted.
     calls: Option<Vec<PastCall>>,
+    /// Those that a kept instance has in its memory, when they are wanted.
+    made: Option<Vec<MadeCall>>,
     /// An event whose data was dropped, until a snapshot stands for it.
     dropped: Option<u64>,
 }
@@ -449,9 +466,12 @@ struct Life {
     handlers: Vec<HandlerRecord>,
     limits: Limits,
     state: State,
+    /// Its instance lasts, also where another program goes on.
+    is_kept: bool,
     instance: Option<(Store<Guest>, Instance)>,
 }
 
+#[derive(Clone)]
 struct Waiting {
     queued: EventRef,
     cause: Option<EventRef>,
@@ -515,6 +535,7 @@ impl<'a> Replay<'a> {
             intent: None,
             report: Report::default(),
             calls: None,
+            made: None,
             dropped: None,
         }
     }
@@ -532,13 +553,20 @@ impl<'a> Replay<'a> {
         }
     }
 
+    fn drop_instance(&mut self) {
+        if let Some(life) = &mut self.life {
+            life.instance = None;
+        }
+        if let Some(made) = &mut self.made {
+            made.clear();
+        }
+    }
+
     /// A call differs. What its instance keeps in memory is that of no call that was recorded.
     fn call_differs(&mut self, tell: impl FnOnce(&mut Self) -> Difference) {
         self.differs(tell);
         self.report.differing += 1;
-        if let Some(life) = &mut self.life {
-            life.instance = None;
-        }
+        self.drop_instance();
     }
 
     fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
@@ -554,8 +582,9 @@ impl<'a> Replay<'a> {
             Some(Kind::Swapped) => self.swap(event)?,
             Some(Kind::Snapshot) => self.snapshot(event)?,
             Some(Kind::Instance) => {
-                if let Some(life) = &mut self.life {
-                    life.instance = None;
+                let is_kept = self.life.as_ref().is_some_and(|life| life.is_kept);
+                if !is_kept || data_of::<Renewed>(event)?.reason != RESUMED {
+                    self.drop_instance();
                 }
             }
             Some(Kind::Queued) => {
@@ -659,6 +688,7 @@ impl<'a> Replay<'a> {
         self.unended()?;
         self.hosts.clear();
         self.intent = None;
+        self.drop_instance();
         if self.is_over() {
             return Ok(());
         }
@@ -670,8 +700,12 @@ impl<'a> Replay<'a> {
     /// The actor goes on with other parts.
     fn swap(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let life = self.life.take();
-        let state = life.ok_or_else(|| cannot(event.header.sequence, "the chain does not begin with a start"))?.state;
-        self.live(event, data_of(event)?, state)
+        let before = life.ok_or_else(|| cannot(event.header.sequence, "the chain does not begin with a start"))?;
+        self.live(event, data_of(event)?, before.state)?;
+        if let Some(life) = self.life.as_mut().filter(|life| life.is_kept && before.is_kept) {
+            life.instance = before.instance;
+        }
+        Ok(())
     }
 
     fn live(&mut self, event: &Event<'_>, created: Created, state: State) -> Result<(), Error> {
@@ -686,6 +720,7 @@ impl<'a> Replay<'a> {
             handlers: created.setup.handlers,
             limits: Limits::of_list(&created.setup.limits),
             state,
+            is_kept: created.setup.instance == InstanceMode::Kept.name(),
             instance: None,
         });
         Ok(())
@@ -760,7 +795,7 @@ impl<'a> Replay<'a> {
         });
         let waiting = waiting.collect();
         let state = self.life.map(|life| life.state).unwrap_or_default();
-        Ok(Left { state, waiting, calls: self.calls.unwrap_or_default() })
+        Ok(Left { state, waiting, calls: self.calls.unwrap_or_default(), made: self.made.unwrap_or_default() })
     }
 
     /// A call has ended: once more, and the same?
@@ -790,10 +825,16 @@ impl<'a> Replay<'a> {
             Outcome::Trap(text) => text.contains(OutOfTime::BEGINNING),
             _ => false,
         };
+        let made = self.to_be_made(&waiting, &returned)?;
         let ran = self.run(sequence, call, &waiting, interrupted)?;
         if let Some(differs) = ran.differs {
             self.call_differs(|replay| replay.host_difference(&event.header, (call, &waiting), differs));
             return Ok(());
+        }
+        match (made, &mut self.made) {
+            (Some(made), Some(all)) => all.push(made),
+            _ if matches!(returned.outcome, Outcome::Trap(_) | Outcome::Interrupted(_)) => self.drop_instance(),
+            _ => {}
         }
         let change = match (&ran.outcome, ran.state, &self.life) {
             (Outcome::Ok(_), Some(state), Some(life)) => life.state.change(state),
@@ -831,6 +872,22 @@ impl<'a> Replay<'a> {
             life.state.commit(change);
         }
         Ok(())
+    }
+
+    /// A call that a kept instance will have in its memory, if those are wanted.
+    fn to_be_made(&self, waiting: &Waiting, returned: &Return) -> Result<Option<MadeCall>, Error> {
+        let is_lost = matches!(returned.outcome, Outcome::Trap(_) | Outcome::Interrupted(_));
+        let life = self.life.as_ref().filter(|life| life.is_kept && self.made.is_some() && !is_lost);
+        let Some(life) = life else { return Ok(None) };
+        let Waiting { queued, cause, interface, function, params, .. } = waiting.clone();
+        let is_of_it = |host: &&Recorded| host.header.call == Some(queued.sequence);
+        let mut hosts: VecDeque<_> = self.hosts.iter().filter(is_of_it).cloned().collect();
+        for host in &mut hosts {
+            self.read_again(host)?;
+        }
+        let begun = Some(Unfinished { hosts, intent: None, has_ended: true });
+        let call = LeftCall { queued, cause, interface, function, params, begun };
+        Ok(Some(MadeCall { call, state: life.state.share(), returned: returned.clone() }))
     }
 
     /// An event as text, and the same one with the data that it has now.

@@ -18,7 +18,8 @@ use crate::linker::{Attached, Calls, Clock, Guest, OutOfTime, PluginFault};
 use crate::mailbox::Message;
 use crate::manifest::{InstanceMode, OnError};
 use crate::pool::Place;
-use crate::record::{Kind, Outcome, Renewed, Return};
+use crate::record::{Kind, Outcome, RESUMED, Renewed, Return};
+use crate::replay::MadeCall;
 use crate::state::{Change, State};
 use crate::values::{Returned, call_export};
 
@@ -88,9 +89,25 @@ impl Actor {
     /// # Errors
     /// As [`Shared::record`].
     pub(crate) fn announce(&mut self) -> Result<(), JournalError> {
-        self.renewal = "resume";
+        self.renewal = RESUMED;
         self.record_instance()?;
         self.is_announced = true;
+        Ok(())
+    }
+
+    /// Gives a kept instance the memory that it had: makes the calls once more that were made on it.
+    ///
+    /// # Errors
+    /// What one of them does that it did not do before.
+    pub(crate) async fn remember(&mut self, made: Vec<MadeCall>) -> Result<(), String> {
+        for MadeCall { call, state, returned } in made {
+            let sequence = call.queued.sequence;
+            let call = self.shared.left_call(call)?;
+            let ran = self.attempt(call, state).await;
+            if ran.outcome != returned.outcome || ran.host_calls != returned.host_calls {
+                return Err(format!("the call of event {sequence}, once more, does not end as it did"));
+            }
+        }
         Ok(())
     }
 
@@ -314,7 +331,7 @@ impl Actor {
             self.owed = None;
         }
         *lock(&self.shared.calling) = Some(queued);
-        let ran = self.attempt(call).await;
+        let ran = self.attempt(call, self.state.share()).await;
         *lock(&self.shared.calling) = None;
         // What a host call left that did not come to its end.
         drop(self.shared.take_staged());
@@ -358,7 +375,7 @@ impl Actor {
         Ok((event.outcome, ran.kind))
     }
 
-    async fn attempt(&mut self, call: Call) -> Ran {
+    async fn attempt(&mut self, call: Call, state: Option<Arc<Vec<u8>>>) -> Ran {
         let Call { export, params, queued, cause, begun, .. } = call;
         let trapped = |text: String| Ran::not(Outcome::Trap(text), FailureKind::Internal);
         let shared = Arc::clone(&self.shared);
@@ -383,16 +400,23 @@ impl Actor {
         let Some(function) = instance.get_func(&mut *store, target.index) else {
             return trapped(format!("{} is not there any more", target.label));
         };
-        let state = self.state.get();
+        let state = state.as_deref().map(Vec::as_slice);
         let running = self.shared.core.engines.ticker().running();
         let call = call_export(&mut *store, function, target.flat, state, &params);
         let ended = Self::bounded(&self.shared, call, limits.call_timeout_ms).await;
         drop(running);
-        let host_calls = store.data().context.get().host_call;
+        // What a program before had recorded of it stands in the chain, also where this time did not do for all of it.
+        let left = store.data_mut().begun.take().map_or(0, |begun| begun.hosts.len() as u64);
+        let host_calls = store.data().context.get().host_call + left;
         let internal = FailureKind::Internal;
-        let left = store.data_mut().begun.take().map_or(0, |begun| begun.hosts.len());
-        if left > 0 && ended.is_ok() {
-            return trapped(format!("{left} host calls that a program before had made for it were not made again"));
+        let out_of_time = match &ended {
+            Ok(Err(error)) => error.is::<OutOfTime>(),
+            Ok(Ok(_)) => false,
+            Err(_) => true,
+        };
+        if left > 0 && !out_of_time {
+            let text = format!("{left} host calls that a program before had made for it were not made again");
+            return Ran { outcome: Outcome::Trap(text), state: None, host_calls, kind: internal, unrecorded: None };
         }
         let unrecorded = match &ended {
             Ok(Err(error)) => error.downcast_ref::<JournalError>().cloned(),

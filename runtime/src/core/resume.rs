@@ -413,7 +413,7 @@ impl Core {
     ) -> Result<Role, Error> {
         let refused =
             |what: String| Error::Actor { name: shared.name().to_owned(), what: ActorProblem::NotResumed(what) };
-        let Left { waiting, calls, .. } = left;
+        let Left { waiting, calls, made, .. } = left;
         let (mut init, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(LeftCall::is_init);
         let is_started =
             read.base.is_some() || calls.iter().any(|call| call.is_init() && call.result.starts_with(replay::ENDED_OK));
@@ -437,6 +437,10 @@ impl Core {
             actor.announce()?;
             Ok(Box::new(actor))
         });
+        let recovered = match recovered {
+            Ok(mut actor) => actor.remember(made).await.map(|()| actor).map_err(refused),
+            Err(error) => Err(error),
+        };
         match recovered {
             Ok(actor) => Ok(Role::Runs { actor, handlers, init: (!is_started).then(|| init.pop().map(Box::new)) }),
             Err(error) => Err(undone(StartFailure::internal(error, handlers)).await),

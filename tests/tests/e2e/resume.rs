@@ -64,6 +64,26 @@ fn an_actor_goes_on_with_its_id_its_state_and_its_chain() {
 }
 
 #[test]
+fn a_kept_instance_has_its_memory_again() {
+    let scratch = Scratch::new();
+    let text = format!("instance = \"kept\"\n{HTTP}{ALWAYS}");
+    let (running, address) = Running::actor(&scratch, &manifest("hidden-global", &text));
+    let data = running.data.clone();
+    let count = |at| get(at, "/").text().trim_end().to_owned();
+    assert_eq!((count(address), count(address)), ("1".to_owned(), "2".to_owned()));
+    kill(running);
+    let running = resume(&data, &[]);
+    assert_eq!((count(running.address(0)), count(running.address(0))), ("3".to_owned(), "4".to_owned()));
+    kill(running);
+    // Its next call is remembered over the one before.
+    let mut running = resume(&data, &[]);
+    assert_eq!(count(running.address(0)), "5");
+    assert!(running.stop().0.success());
+    assert_eq!(texts(&chain(&data, "hidden-global"), "instance"), ["1 (start)", "1 (resume)", "1 (resume)"]);
+    assert_eq!(replays(&data), 6);
+}
+
+#[test]
 fn of_actors_of_one_name_the_newest_goes_on_and_manifests_of_others_start() {
     let scratch = Scratch::new();
     let text = format!("{HTTP}{ALWAYS}");
