@@ -283,7 +283,7 @@ impl Actor {
                 (answer, kind, reason)
             }
         };
-        if self.shared.repeats.any.load(Ordering::Relaxed) {
+        if self.shared.repeats.is_any() {
             self.shared.repeat_ended(sequence, &answer);
         }
         if let Some(reply) = reply {
