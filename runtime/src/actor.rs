@@ -1,5 +1,5 @@
-//! An actor as others see it: its mailbox, its chain, its state. What comes to it is in `queue`, what it records in `record`, its end in
-//! `end`; the task that runs its calls is [`run`].
+//! An actor as others see it: its mailbox, its chain, its state. What comes to it is in `queue`, what it records in
+//! `record`, its end in `end`; the task that runs its calls is [`run`].
 //!
 //! **An actor's state is `state` and nothing else; its instance is a cache.** The instance is dropped right after `init`,
 //! after every failed call and when the actor is idle; the next call makes a new one, without calling `init` again.
