@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use rayon::iter::{ParallelDrainRange, ParallelIterator};
 use theater_plugin_api::encoding::decode;
 use theater_plugin_api::uuid_text;
 
@@ -117,6 +118,28 @@ pub fn read(path: &Path, mut each: impl FnMut(&Event<'_>)) -> Result<Contents, E
     Ok(reading.contents)
 }
 
+/// How many events are hashed at once, and how few are not worth the hand-over to other threads.
+const BATCH: usize = 16 * 1024;
+const FEW: usize = 256;
+
+/// An event of a group that is whole.
+struct Unhashed<'a> {
+    offset: u32,
+    header: Box<Header>,
+    event: &'a [u8],
+    data: Option<&'a [u8]>,
+}
+
+impl<'a> Unhashed<'a> {
+    /// The event with its hash, and whether its data is what the header's digest says.
+    fn hash(self) -> (u32, Event<'a>, bool) {
+        let Self { offset, header, event, data } = self;
+        let outside = data.filter(|_| header.length > INLINE as u64);
+        let is_data_whole = outside.is_none_or(|data| data_digest(data)[..] == header.tail[..]);
+        (offset, Event { header: *header, hash: event_hash(event), data }, is_data_whole)
+    }
+}
+
 #[derive(Default)]
 struct Reading {
     contents: Contents,
@@ -150,34 +173,58 @@ impl Reading {
             }
         }
         // Events count once their group has its commit.
-        let mut group = Vec::new();
-        while let Some(frame) = frames.next_frame().map_err(damaged)? {
-            match frame {
-                Frame::Event { offset, header, event, data, .. } => {
-                    group.push((offset as u32, Event { header: *header, hash: event_hash(event), data }));
+        let (mut group, mut whole) = (Vec::new(), Vec::new());
+        let ended = loop {
+            match frames.next_frame().map_err(damaged) {
+                Ok(Some(Frame::Event { offset, header, event, data, .. })) => {
+                    group.push(Unhashed { offset: offset as u32, header, event, data });
                 }
-                Frame::Commit { .. } => {
-                    for (offset, event) in group.drain(..) {
-                        self.event(path, Place { segment: frames.number(), offset }, &event)?;
-                        each(&event);
+                Ok(Some(Frame::Commit { .. })) => {
+                    whole.append(&mut group);
+                    if whole.len() >= BATCH {
+                        self.events(path, frames.number(), &mut whole, each)?;
                     }
                 }
                 // An export is written whole, and a journal is read with its folder.
-                Frame::Torn { offset } if self.before.is_none() => {
+                Ok(Some(Frame::Torn { offset })) if self.before.is_none() => {
                     let what = "it is cut off here: export the chain again, or name the data folder of the journal";
-                    return Err(at(Some(offset), what.to_owned()));
+                    break Err(at(Some(offset), what.to_owned()));
                 }
-                Frame::Torn { offset } if is_last => self.contents.torn = Some((path.to_owned(), offset)),
-                Frame::Torn { offset } => {
-                    return Err(at(Some(offset), "its group is cut off, and another segment follows".to_owned()));
+                Ok(Some(Frame::Torn { offset })) if is_last => self.contents.torn = Some((path.to_owned(), offset)),
+                Ok(Some(Frame::Torn { offset })) => {
+                    break Err(at(Some(offset), "its group is cut off, and another segment follows".to_owned()));
                 }
+                Ok(None) => break Ok(()),
+                Err(finding) => break Err(finding),
             }
-        }
+        };
+        // What is wrong before that is found first.
+        self.events(path, frames.number(), &mut whole, each)?;
+        ended?;
         self.before = Some((frames.number(), frames.next_group()));
         Ok(())
     }
 
-    fn event(&mut self, path: &Path, place: Place, event: &Event<'_>) -> Result<(), Finding> {
+    /// Events of a segment in their order: hashed on all cores, then linked one after the other.
+    fn events(
+        &mut self,
+        path: &Path,
+        segment: u32,
+        events: &mut Vec<Unhashed<'_>>,
+        each: &mut impl FnMut(&Event<'_>),
+    ) -> Result<(), Finding> {
+        let hashed: Vec<_> = match events.len() {
+            0..FEW => events.drain(..).map(Unhashed::hash).collect(),
+            _ => events.par_drain(..).map(Unhashed::hash).collect(),
+        };
+        for (offset, event, is_data_whole) in hashed {
+            self.event(path, Place { segment, offset }, &event, is_data_whole)?;
+            each(&event);
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, path: &Path, place: Place, event: &Event<'_>, is_data_whole: bool) -> Result<(), Finding> {
         let header = &event.header;
         let wrong = |what: &str| Finding {
             path: path.to_owned(),
@@ -197,9 +244,7 @@ impl Reading {
             last_ms: header.timestamp,
         });
         end.chain.check(header).map_err(wrong)?;
-        if let Some(data) = event.data.filter(|_| header.length > INLINE as u64)
-            && data_digest(data)[..] != header.tail[..]
-        {
+        if !is_data_whole {
             return Err(wrong("its data is not what the header's digest says"));
         }
         let kind = Kind::from_number(header.kind).ok_or_else(|| wrong("it is of no known type"))?;
