@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use theater_plugin_api::uuid_text;
-
 use crate::chain::{Hash, Header, Id, event_hash};
 use crate::error::Error;
 use crate::index::{Index, IndexError};
 use crate::record::Kind;
 use crate::segment::{self, Damage, End, Frame, Frames};
-use crate::verify::{Event, Finding, segments};
+use crate::verify::{Event, Finding, meant, segments};
 
 /// What is known of a chain without reading its events.
 #[derive(Debug, Clone)]
@@ -84,13 +82,7 @@ impl Catalog {
     /// The chain with that id, name (the newest of several), or unique start of an id.
     #[must_use]
     pub fn find(&self, wanted: &str) -> Option<(Id, &Entry)> {
-        let chains = || self.chains.iter().map(|(id, entry)| (*id, entry));
-        let named = || chains().filter(|(_, entry)| entry.name == wanted).max_by_key(|(_, entry)| entry.first_ms);
-        let started = || {
-            let mut found = chains().filter(|(id, _)| wanted.len() >= 4 && uuid_text(id).starts_with(wanted));
-            found.next().filter(|_| found.next().is_none())
-        };
-        chains().find(|(id, _)| uuid_text(id) == wanted).or_else(named).or_else(started)
+        meant(&self.chains, wanted, |entry| (&entry.name, entry.first_ms))
     }
 }
 

@@ -334,14 +334,24 @@ impl Contents {
     /// The chain with that id, name (the newest of several), or unique start of an id.
     #[must_use]
     pub fn find(&self, wanted: &str) -> Option<(Id, &End)> {
-        let chains = || self.chains.iter().map(|(id, end)| (*id, end));
-        let named = || chains().filter(|(_, end)| end.name == wanted).max_by_key(|(_, end)| end.first_ms);
-        let started = || {
-            let mut found = chains().filter(|(id, _)| wanted.len() >= 4 && uuid_text(id).starts_with(wanted));
-            found.next().filter(|_| found.next().is_none())
-        };
-        chains().find(|(id, _)| uuid_text(id) == wanted).or_else(named).or_else(started)
+        meant(&self.chains, wanted, |end| (&end.name, end.first_ms))
     }
+}
+
+/// The chain that somebody means by an id, a name (the newest of several) or the unique start of an id; `of` tells the name
+/// and the time of the first event.
+pub(crate) fn meant<'a, E>(
+    chains: &'a BTreeMap<Id, E>,
+    wanted: &str,
+    of: impl Fn(&'a E) -> (&'a str, u64),
+) -> Option<(Id, &'a E)> {
+    let all = || chains.iter().map(|(id, entry)| (*id, entry));
+    let named = || all().filter(|(_, entry)| of(entry).0 == wanted).max_by_key(|(_, entry)| of(entry).1);
+    let started = || {
+        let mut found = all().filter(|(id, _)| wanted.len() >= 4 && uuid_text(id).starts_with(wanted));
+        found.next().filter(|_| found.next().is_none())
+    };
+    all().find(|(id, _)| uuid_text(id) == wanted).or_else(named).or_else(started)
 }
 
 /// The outcome of a verification, as sentences.
