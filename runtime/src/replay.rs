@@ -9,19 +9,16 @@
 //!
 //! Events are read one by one, so memory is that of one call and of the calls that wait.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::{decode, encode};
-use wasmtime::component::{Instance, InstancePre, Linker, LinkerInstance};
-use wasmtime::{Store, StoreContextMut, UpdateDeadline, format_err};
+use wasmtime::component::InstancePre;
 
-use crate::actor::{BY_ITSELF, BY_PROGRAM, TO_RESTART, event_type, trap_text};
 use crate::chain::{EventRef, Hash, Header, Id, sha3};
 use crate::component::{Component, Components};
 use crate::describe::{Described, Describer};
@@ -29,24 +26,29 @@ use crate::engine::Engines;
 use crate::error::Error;
 use crate::executor::block_on;
 use crate::index::is_of_calls;
-use crate::limiter::Limiter;
-use crate::linker::{Define, Defined, OutOfTime, define};
-use crate::manifest::{InstanceMode, Limits, is_init};
+use crate::linker::OutOfTime;
+use crate::manifest::{InstanceMode, Limits};
 use crate::objects::Objects;
 use crate::plugins::meets;
 use crate::record::{
-    Created, FunctionRecord, HandlerRecord, HostCall, HostResult, Kind, Outcome, Queued, RESUMED, Renewed, Return,
-    Snapshot, Stopped,
+    Created, FunctionRecord, HostCall, HostResult, Kind, Outcome, Queued, RESUMED, Renewed, Return, Snapshot,
 };
-use crate::shape::Signature;
 use crate::state::{Change, State};
-use crate::values::{Args, Exchange, Ret, Returned, call_export};
 use crate::verify::{self, Event};
+
+mod guest;
+mod past;
+mod reread;
+mod tail;
+
+use guest::{Answers, Guest, HostDifference, Life, Ran, link};
+pub(crate) use past::{Intent, Left, LeftCall, MadeCall, Past, PastCall, Queue, Recorded, Slot, Unfinished};
+use reread::{part_of, tellings};
+pub(crate) use tail::is_for_good;
+pub use tail::{StateAt, state};
 
 /// Memory that the engine is sized by: one instance runs at a time.
 const MEMORY: u64 = 64 << 20;
-/// For how long a call that was interrupted may run once more.
-const INTERRUPTED: Duration = Duration::from_secs(1);
 
 /// What is wanted of a replay.
 #[derive(Debug, Clone, Default)]
@@ -148,245 +150,6 @@ impl Parts {
     }
 }
 
-/// An event of a chain that is resumed.
-#[derive(Clone)]
-pub(crate) struct Past {
-    pub(crate) header: Header,
-    pub(crate) hash: Hash,
-    pub(crate) data: Vec<u8>,
-}
-
-impl Past {
-    fn event(&self) -> Event<'_> {
-        Event { header: self.header.clone(), hash: self.hash, data: Some(&self.data) }
-    }
-}
-
-/// What a chain that breaks off leaves.
-pub(crate) struct Left {
-    /// The state after the last call that ended.
-    pub(crate) state: State,
-    /// Calls that wait or had not ended, in order.
-    pub(crate) waiting: Vec<LeftCall>,
-    /// Every call, of host functions and of exports, in order.
-    pub(crate) calls: Vec<PastCall>,
-    /// The calls that a kept instance has in its memory.
-    pub(crate) made: Vec<MadeCall>,
-}
-
-/// A call that has ended and is made once more, for what it leaves in the memory of the instance.
-pub(crate) struct MadeCall {
-    pub(crate) call: LeftCall,
-    /// The state that it was given.
-    pub(crate) state: Option<Arc<Vec<u8>>>,
-    /// How it ended.
-    pub(crate) returned: Return,
-}
-
-/// A call of an export that has not ended.
-pub(crate) struct LeftCall {
-    /// Its `queued` event.
-    pub(crate) queued: EventRef,
-    /// What led to it.
-    pub(crate) cause: Option<EventRef>,
-    pub(crate) interface: String,
-    pub(crate) function: String,
-    pub(crate) params: Bytes,
-    /// What it did, if it had begun.
-    pub(crate) begun: Option<Unfinished>,
-}
-
-impl LeftCall {
-    pub(crate) fn is_init(&self) -> bool {
-        is_init(&self.interface, &self.function)
-    }
-}
-
-impl PastCall {
-    pub(crate) fn is_init(&self) -> bool {
-        self.handler.is_none() && is_init(&self.interface, &self.function)
-    }
-}
-
-/// As far as a call had come.
-#[derive(Default)]
-pub(crate) struct Unfinished {
-    /// Its host calls, oldest first.
-    pub(crate) hosts: VecDeque<Recorded>,
-    /// The effect that it was about to have.
-    pub(crate) intent: Option<Intent>,
-    /// It made no other ones.
-    pub(crate) has_ended: bool,
-}
-
-/// One of an actor's handlers.
-pub(crate) struct Slot {
-    pub(crate) handler_type: String,
-    /// Counts those of its type.
-    pub(crate) number: usize,
-}
-
-impl Slot {
-    /// The one at `index` of all.
-    pub(crate) fn of(handlers: &[HandlerRecord], index: usize) -> Option<Self> {
-        let handler_type = handlers.get(index)?.handler_type.clone();
-        let number = handlers.iter().take(index).filter(|handler| handler.handler_type == handler_type).count();
-        Some(Self { handler_type, number })
-    }
-}
-
-/// A call that was made.
-pub(crate) struct PastCall {
-    /// The handler whose host function it is; none for an export.
-    pub(crate) handler: Option<Slot>,
-    pub(crate) interface: String,
-    pub(crate) function: String,
-    pub(crate) arguments: Bytes,
-    /// The encoded result, of an export as plugins are told of it.
-    pub(crate) result: Bytes,
-}
-
-/// The state of an actor at some time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateAt {
-    /// The event behind which it is.
-    pub sequence: u64,
-    /// The state.
-    pub state: Option<Vec<u8>>,
-}
-
-/// The state of an actor behind event `at`, or at the end of its chain: that of the last snapshot before, and the calls behind
-/// it once more.
-///
-/// # Errors
-/// As [`replay`], and `J0005` when there is no such event; inside, the first thing that differs.
-pub fn state(
-    path: &Path,
-    actor: Id,
-    objects: &Path,
-    at: Option<u64>,
-) -> Result<Result<StateAt, Box<Difference>>, Error> {
-    let parts = Parts::new(Arc::new(Engines::new(MEMORY)?), objects);
-    let mut tail = Tail::default();
-    let mut failed = None;
-    verify::read(path, |event| {
-        let is_wanted = event.header.actor == actor && at.is_none_or(|at| event.header.sequence <= at);
-        if is_wanted && failed.is_none() {
-            failed = tail.see(event).err();
-        }
-    })?;
-    if let Some(failed) = failed {
-        return Err(failed);
-    }
-    let missing =
-        || Error::NoSuchEvent { id: at.map_or_else(|| "0".to_owned(), |at| at.to_string()), path: path.to_owned() };
-    let newest = tail.newest.filter(|newest| at.is_none_or(|at| at == *newest)).ok_or_else(missing)?;
-    let setup = tail.setup.ok_or_else(|| cannot(0, "the chain does not begin with a start"))?;
-    if let Some(sequence) = tail.dropped {
-        return Err(cannot(sequence, DROPPED));
-    }
-    let left = resume(path, &parts, &setup, tail.base.as_ref(), &tail.queued, &tail.past)?;
-    Ok(left.map(|left| StateAt { sequence: newest, state: left.state.get().map(<[u8]>::to_vec) }))
-}
-
-/// What an actor goes on from, as its chain is read: the last start or snapshot, what waited then, and all behind it.
-#[derive(Default)]
-struct Tail {
-    newest: Option<u64>,
-    setup: Option<Past>,
-    /// Of the events behind the base.
-    swapped: Option<Past>,
-    functions: Vec<FunctionRecord>,
-    base: Option<Snapshot>,
-    queued: Vec<Queue>,
-    past: Vec<Past>,
-    /// Calls that have not ended, and those of them that have begun.
-    waiting: BTreeMap<u64, Queue>,
-    begun: HashSet<u64>,
-    /// An event behind the base whose data is not there.
-    dropped: Option<u64>,
-}
-
-impl Tail {
-    fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
-        let header = &event.header;
-        let (sequence, call) = (header.sequence, header.call.unwrap_or(u64::MAX));
-        self.newest = Some(sequence);
-        let Some(data) = event.data else {
-            // Only what is behind the base is needed.
-            self.dropped = Some(sequence);
-            return Ok(());
-        };
-        let past = Past { header: header.clone(), hash: event.hash, data: data.to_vec() };
-        match Kind::from_number(header.kind) {
-            Some(Kind::Created | Kind::Restarted) => {
-                self.functions = data_of::<Created>(event)?.setup.functions;
-                // A call that had begun ended with its life, and so did its start.
-                let begun = std::mem::take(&mut self.begun);
-                self.waiting.retain(|queued, queue| !begun.contains(queued) && !queue.function.is_init());
-                (self.setup, self.swapped) = (Some(past), None);
-                self.begin(None);
-                return Ok(());
-            }
-            Some(Kind::Snapshot) => {
-                let snapshot: Snapshot = data_of(event)?;
-                self.waiting.retain(|queued, _| snapshot.waiting.contains(queued));
-                self.setup = self.swapped.take().or(self.setup.take());
-                // A call that waited and is not known is one whose data was dropped.
-                let is_whole = snapshot.waiting.len() == self.waiting.len();
-                self.begin(Some(snapshot));
-                self.dropped = (!is_whole).then_some(sequence);
-                return Ok(());
-            }
-            Some(Kind::Swapped) => {
-                self.functions = data_of::<Created>(event)?.setup.functions;
-                self.swapped = Some(past.clone());
-            }
-            Some(Kind::Queued) => {
-                let function = self.functions.get(header.function.unwrap_or(u32::MAX) as usize).cloned();
-                let function =
-                    function.ok_or_else(|| cannot(sequence, "it names a function that the chain does not list"))?;
-                self.waiting.insert(sequence, Queue { event: past.clone(), function });
-            }
-            Some(Kind::Host | Kind::Intent) => {
-                self.begun.insert(call);
-            }
-            Some(Kind::Return) => {
-                self.begun.remove(&call);
-                self.waiting.remove(&call);
-            }
-            Some(Kind::Released | Kind::Stopped) if is_for_good(&past) => self.waiting.clear(),
-            _ => {}
-        }
-        self.past.push(past);
-        Ok(())
-    }
-
-    fn begin(&mut self, base: Option<Snapshot>) {
-        self.base = base;
-        self.queued = self.waiting.values().cloned().collect();
-        self.past.clear();
-        self.dropped = None;
-    }
-}
-
-/// Whether an end, or what follows it, is one that leaves nothing waiting: the actor begins anew if it is started again.
-pub(crate) fn is_for_good(event: &Past) -> bool {
-    match decode::<Stopped>(&event.data) {
-        Ok(stopped) if event.header.kind == Kind::Stopped as u8 => {
-            ![BY_ITSELF, TO_RESTART, BY_PROGRAM].contains(&stopped.reason.as_str())
-        }
-        _ => event.header.kind == Kind::Released as u8,
-    }
-}
-
-/// A call that was queued before the events that are replayed, and the export it is of.
-#[derive(Clone)]
-pub(crate) struct Queue {
-    pub(crate) event: Past,
-    pub(crate) function: FunctionRecord,
-}
-
 /// Replays `past`: what a chain has behind `base`, or behind the start that `setup` is, where `queued` waited.
 ///
 /// # Errors
@@ -441,36 +204,6 @@ struct Replay<'a> {
     dropped: Option<u64>,
 }
 
-/// A host call that was about to be made.
-#[derive(Clone)]
-pub(crate) struct Intent {
-    header: Header,
-    pub(crate) interface: String,
-    pub(crate) function: String,
-    pub(crate) arguments: Vec<u8>,
-}
-
-/// Of a call: what its host calls gave, and what it was about to do at its end.
-struct Answers {
-    hosts: VecDeque<Recorded>,
-    intent: Option<Intent>,
-    /// The call was interrupted behind them.
-    interrupted: bool,
-}
-
-/// What is the same from one `created` or `restarted` event to the next.
-struct Life {
-    component: Arc<Component>,
-    pre: InstancePre<Guest>,
-    functions: Vec<FunctionRecord>,
-    handlers: Vec<HandlerRecord>,
-    limits: Limits,
-    state: State,
-    /// Its instance lasts, also where another program goes on.
-    is_kept: bool,
-    instance: Option<(Store<Guest>, Instance)>,
-}
-
 #[derive(Clone)]
 struct Waiting {
     queued: EventRef,
@@ -481,45 +214,6 @@ struct Waiting {
     event: Past,
     /// Where it stands among the calls, when they are wanted.
     place: usize,
-}
-
-/// A host call as it was recorded.
-#[derive(Clone)]
-pub(crate) struct Recorded {
-    header: Header,
-    pub(crate) interface: String,
-    pub(crate) function: String,
-    pub(crate) call: HostCall,
-}
-
-/// What the store of an instance holds.
-struct Guest {
-    limiter: Limiter,
-    limit_ms: u64,
-    deadline: Instant,
-    /// What the running call's host calls give, in order.
-    answers: Answers,
-    made: u64,
-    differs: Option<HostDifference>,
-}
-
-/// A host call that is not the recorded one.
-struct HostDifference {
-    what: &'static str,
-    recorded: Option<Recorded>,
-    /// Interface and function, and the arguments.
-    made: Option<(String, String, Vec<u8>)>,
-}
-
-/// How a call ended now.
-struct Ran {
-    outcome: Outcome,
-    state: Option<Vec<u8>>,
-    made: u64,
-    left: VecDeque<Recorded>,
-    differs: Option<HostDifference>,
-    /// It was interrupted, and had no time to come as far as it was recorded.
-    is_cut: bool,
 }
 
 impl<'a> Replay<'a> {
@@ -1032,225 +726,5 @@ fn what_differs(recorded: &Return, now: &Return) -> Option<&'static str> {
         Some("the call leaves another state")
     } else {
         None
-    }
-}
-
-/// An event of a chain, as a reader of it is told.
-struct Told {
-    header: Header,
-    hash: Hash,
-    kind: String,
-    data: Vec<u8>,
-}
-
-/// The events from `from` until before `to` of the chain that has an event of this hash.
-fn part_of(path: &Path, newest: &Hash, from: u64, to: u64) -> Result<Vec<Told>, Error> {
-    let mut owner = None;
-    verify::read(path, |event| {
-        if event.hash == *newest {
-            owner = Some(event.header.actor);
-        }
-    })?;
-    let (mut names, mut part) = (Vec::new(), Vec::new());
-    verify::read(path, |event| {
-        if Some(event.header.actor) != owner || event.header.sequence >= to {
-            return;
-        }
-        if let Some(created) = verify::created(event) {
-            let label = |function: &FunctionRecord| format!("{}/{}", function.interface, function.function);
-            names = created.setup.functions.iter().map(label).collect();
-        }
-        if event.header.sequence >= from {
-            let data = event.data.unwrap_or_default().to_vec();
-            part.push(Told { header: event.header.clone(), hash: event.hash, kind: String::new(), data });
-        }
-    })?;
-    // Named as the life that reads them names functions, whichever life they are of.
-    for told in &mut part {
-        told.kind = event_type(told.header.kind, told.header.function, &names);
-    }
-    Ok(part)
-}
-
-/// The encodings in which actors are told of a chain: with labels (`chain` of the package's types) and with whole hashes
-/// (a list of its `chain-event`), that one as a `result` too.
-fn tellings(part: &[Told]) -> Vec<Vec<u8>> {
-    let label = |hash: &[u8]| u64::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 8]));
-    let parent = |told: &Told| (told.header.sequence > 0).then_some(told.header.parent);
-    let labelled: Vec<_> = part
-        .iter()
-        .map(|told| {
-            let data = Bytes::from(told.data.as_slice());
-            (label(&told.hash), (told.kind.as_str(), parent(told).map(|hash| label(&hash)), data))
-        })
-        .collect();
-    let whole: Vec<_> = part
-        .iter()
-        .map(|told| {
-            let bytes = |bytes: &[u8]| Bytes::from(bytes);
-            let parent = parent(told).map(|hash| bytes(&hash));
-            (bytes(&told.hash), parent, told.kind.as_str(), bytes(&told.data), told.header.timestamp)
-        })
-        .collect();
-    [encode(&labelled), encode(&whole), encode(&Ok::<_, String>(&whole))].into_iter().flatten().collect()
-}
-
-impl Life {
-    async fn run(&mut self, engines: &Engines, waiting: &Waiting, answers: Answers, fresh: bool) -> Ran {
-        if fresh {
-            self.instance = None;
-        }
-        let interrupted = answers.interrupted;
-        let limit = Duration::from_millis(self.limits.run_timeout_ms);
-        // Four times: this machine may be slower than the one that recorded.
-        let time = if interrupted { INTERRUPTED.min(limit) } else { limit * 4 };
-        let (mut store, instance) = match self.instance.take() {
-            Some((mut store, instance)) => {
-                store.data_mut().answers = answers;
-                (store, instance)
-            }
-            None => {
-                let mut store = self.store(engines, answers, time);
-                match self.pre.instantiate_async(&mut store).await {
-                    Ok(instance) => (store, instance),
-                    Err(error) => {
-                        let text = format!("could not be instantiated: {}", trap_text(&error));
-                        return store.data_mut().ran(Outcome::Trap(text), None);
-                    }
-                }
-            }
-        };
-        let guest = store.data_mut();
-        // As a live call counts: what start functions call is none of the export's.
-        (guest.made, guest.deadline) = (0, Instant::now() + time);
-        store.set_epoch_deadline(1);
-        let export = self.component.export(&waiting.interface, &waiting.function);
-        let target = export.and_then(|export| {
-            instance.get_func(&mut store, export.index).map(|function| (function, export.signature.flat_params()))
-        });
-        let Some((function, flat)) = target else {
-            return store.data_mut().ran(Outcome::Trap("the component has no such export".to_owned()), None);
-        };
-        let (outcome, state) = match call_export(&mut store, function, flat, self.state.get(), &waiting.params).await {
-            Ok(Returned::Ok(state, values)) => (Outcome::Ok(values.into()), state),
-            Ok(Returned::Err(text)) => (Outcome::Err(text), None),
-            Err(error) => (Outcome::Trap(trap_text(&error)), None),
-        };
-        let ran = store.data_mut().ran(outcome, state);
-        self.instance = Some((store, instance));
-        ran
-    }
-
-    fn store(&self, engines: &Engines, answers: Answers, time: Duration) -> Store<Guest> {
-        let guest = Guest {
-            limiter: Limiter::new(&self.limits),
-            limit_ms: self.limits.run_timeout_ms,
-            deadline: Instant::now() + time,
-            answers,
-            made: 0,
-            differs: None,
-        };
-        let mut store = Store::new(&engines.on_demand, guest);
-        store.limiter(|guest| &mut guest.limiter);
-        store.set_hostcall_fuel(usize::try_from(self.limits.value_bytes).unwrap_or(usize::MAX));
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|context| {
-            let guest = context.data();
-            if guest.deadline <= Instant::now() {
-                return Err(OutOfTime { limit_ms: guest.limit_ms }.into());
-            }
-            Ok(UpdateDeadline::Continue(1))
-        });
-        store
-    }
-}
-
-fn link(engines: &Engines, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
-    let mut linker = Linker::<Guest>::new(&engines.on_demand);
-    for (interface, functions) in component.imports.iter().filter(|(_, functions)| !functions.is_empty()) {
-        let mut instance = linker.instance(interface)?;
-        for (name, signature) in functions {
-            define(signature, FromChain { instance: &mut instance, interface, name, signature })?;
-        }
-    }
-    linker.instantiate_pre(&component.compiled)
-}
-
-/// A host function that answers from the chain, to be defined.
-struct FromChain<'a, 'b> {
-    instance: &'a mut LinkerInstance<'b, Guest>,
-    interface: &'a str,
-    name: &'a str,
-    signature: &'a Signature,
-}
-
-impl Define for FromChain<'_, '_> {
-    fn define<const N: usize, const R: usize>(self) -> Defined {
-        let (interface, name) = (self.interface.to_owned(), self.name.to_owned());
-        let result = self.signature.result.clone();
-        self.instance.func_wrap(self.name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
-            let mut exchange = args.0;
-            let arguments = exchange.arguments().concat();
-            exchange.release();
-            let answer = store.data_mut().answer(&interface, &name, arguments)?;
-            // A component of another version may take results otherwise.
-            let mut reader = theater_plugin_api::encoding::Reader::new(&answer);
-            if let Some(result) = &result {
-                result.validate(&mut reader)?;
-            }
-            reader.finish()?;
-            exchange.replaced(answer);
-            Ok(Ret::<Exchange, R>(exchange))
-        })
-    }
-}
-
-impl Guest {
-    /// How the running call ended.
-    fn ran(&mut self, outcome: Outcome, state: Option<Vec<u8>>) -> Ran {
-        let left = std::mem::take(&mut self.answers.hosts);
-        let out_of_time = matches!(&outcome, Outcome::Trap(text) if text.contains(OutOfTime::BEGINNING));
-        let is_cut = self.answers.interrupted && out_of_time;
-        Ran { outcome, state, made: self.made, left, differs: self.differs.take(), is_cut }
-    }
-
-    /// What the recorded call gave, if this is that call.
-    fn answer(&mut self, interface: &str, function: &str, arguments: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
-        let is_it = |of: &str, name: &str| name == function && meets(of, interface);
-        let Some(recorded) = self.answers.hosts.pop_front() else {
-            let what = match self.answers.intent.take() {
-                Some(intent) if !is_it(&intent.interface, &intent.function) || intent.arguments != arguments => {
-                    "a host call is made that is not the one that was intended"
-                }
-                _ if self.answers.interrupted => return Err(format_err!("the call was interrupted here")),
-                _ => "a host call is made that was not recorded",
-            };
-            return self.differs(what, None, (interface, function, arguments));
-        };
-        if !is_it(&recorded.interface, &recorded.function) {
-            return self.differs("another host call is made", Some(recorded), (interface, function, arguments));
-        }
-        if recorded.call.arguments.as_ref() != arguments.as_slice() {
-            let what = "a host call is made with other arguments";
-            return self.differs(what, Some(recorded), (interface, function, arguments));
-        }
-        self.made += 1;
-        match recorded.call.result {
-            HostResult::Value(bytes) => Ok(bytes.into_vec()),
-            HostResult::Fault(text) => Err(format_err!("{text}")),
-            HostResult::Chain { .. } => Err(format_err!("a part of a chain was not read")),
-        }
-    }
-
-    /// Ends the call: it does not do what was recorded.
-    fn differs<T>(
-        &mut self,
-        what: &'static str,
-        recorded: Option<Recorded>,
-        (interface, function, arguments): (&str, &str, Vec<u8>),
-    ) -> wasmtime::Result<T> {
-        let made = Some((interface.to_owned(), function.to_owned(), arguments));
-        self.differs = Some(HostDifference { what, recorded, made });
-        Err(format_err!("the replay ends here"))
     }
 }

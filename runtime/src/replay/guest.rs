@@ -1,0 +1,236 @@
+//! The instance of a replay: its host functions answer from the chain.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{Instance, InstancePre, Linker, LinkerInstance};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline, format_err};
+
+use super::Waiting;
+use super::past::{Intent, Recorded};
+use crate::actor::trap_text;
+use crate::component::Component;
+use crate::engine::Engines;
+use crate::limiter::Limiter;
+use crate::linker::{Define, Defined, OutOfTime, define};
+use crate::manifest::Limits;
+use crate::plugins::meets;
+use crate::record::{FunctionRecord, HandlerRecord, HostResult, Outcome};
+use crate::shape::Signature;
+use crate::state::State;
+use crate::values::{Args, Exchange, Ret, Returned, call_export};
+
+/// For how long a call that was interrupted may run once more.
+const INTERRUPTED: Duration = Duration::from_secs(1);
+
+/// Of a call: what its host calls gave, and what it was about to do at its end.
+pub(super) struct Answers {
+    pub(super) hosts: VecDeque<Recorded>,
+    pub(super) intent: Option<Intent>,
+    /// The call was interrupted behind them.
+    pub(super) interrupted: bool,
+}
+
+/// What is the same from one `created` or `restarted` event to the next.
+pub(super) struct Life {
+    pub(super) component: Arc<Component>,
+    pub(super) pre: InstancePre<Guest>,
+    pub(super) functions: Vec<FunctionRecord>,
+    pub(super) handlers: Vec<HandlerRecord>,
+    pub(super) limits: Limits,
+    pub(super) state: State,
+    /// Its instance lasts, also where another program goes on.
+    pub(super) is_kept: bool,
+    pub(super) instance: Option<(Store<Guest>, Instance)>,
+}
+
+/// What the store of an instance holds.
+pub(super) struct Guest {
+    limiter: Limiter,
+    limit_ms: u64,
+    deadline: Instant,
+    /// What the running call's host calls give, in order.
+    answers: Answers,
+    made: u64,
+    differs: Option<HostDifference>,
+}
+
+/// A host call that is not the recorded one.
+pub(super) struct HostDifference {
+    pub(super) what: &'static str,
+    pub(super) recorded: Option<Recorded>,
+    /// Interface and function, and the arguments.
+    pub(super) made: Option<(String, String, Vec<u8>)>,
+}
+
+/// How a call ended now.
+pub(super) struct Ran {
+    pub(super) outcome: Outcome,
+    pub(super) state: Option<Vec<u8>>,
+    pub(super) made: u64,
+    pub(super) left: VecDeque<Recorded>,
+    pub(super) differs: Option<HostDifference>,
+    /// It was interrupted, and had no time to come as far as it was recorded.
+    pub(super) is_cut: bool,
+}
+
+impl Life {
+    pub(super) async fn run(&mut self, engines: &Engines, waiting: &Waiting, answers: Answers, fresh: bool) -> Ran {
+        if fresh {
+            self.instance = None;
+        }
+        let interrupted = answers.interrupted;
+        let limit = Duration::from_millis(self.limits.run_timeout_ms);
+        // Four times: this machine may be slower than the one that recorded.
+        let time = if interrupted { INTERRUPTED.min(limit) } else { limit * 4 };
+        let (mut store, instance) = match self.instance.take() {
+            Some((mut store, instance)) => {
+                store.data_mut().answers = answers;
+                (store, instance)
+            }
+            None => {
+                let mut store = self.store(engines, answers, time);
+                match self.pre.instantiate_async(&mut store).await {
+                    Ok(instance) => (store, instance),
+                    Err(error) => {
+                        let text = format!("could not be instantiated: {}", trap_text(&error));
+                        return store.data_mut().ran(Outcome::Trap(text), None);
+                    }
+                }
+            }
+        };
+        let guest = store.data_mut();
+        // As a live call counts: what start functions call is none of the export's.
+        (guest.made, guest.deadline) = (0, Instant::now() + time);
+        store.set_epoch_deadline(1);
+        let export = self.component.export(&waiting.interface, &waiting.function);
+        let target = export.and_then(|export| {
+            instance.get_func(&mut store, export.index).map(|function| (function, export.signature.flat_params()))
+        });
+        let Some((function, flat)) = target else {
+            return store.data_mut().ran(Outcome::Trap("the component has no such export".to_owned()), None);
+        };
+        let (outcome, state) = match call_export(&mut store, function, flat, self.state.get(), &waiting.params).await {
+            Ok(Returned::Ok(state, values)) => (Outcome::Ok(values.into()), state),
+            Ok(Returned::Err(text)) => (Outcome::Err(text), None),
+            Err(error) => (Outcome::Trap(trap_text(&error)), None),
+        };
+        let ran = store.data_mut().ran(outcome, state);
+        self.instance = Some((store, instance));
+        ran
+    }
+
+    pub(super) fn store(&self, engines: &Engines, answers: Answers, time: Duration) -> Store<Guest> {
+        let guest = Guest {
+            limiter: Limiter::new(&self.limits),
+            limit_ms: self.limits.run_timeout_ms,
+            deadline: Instant::now() + time,
+            answers,
+            made: 0,
+            differs: None,
+        };
+        let mut store = Store::new(&engines.on_demand, guest);
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_hostcall_fuel(usize::try_from(self.limits.value_bytes).unwrap_or(usize::MAX));
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|context| {
+            let guest = context.data();
+            if guest.deadline <= Instant::now() {
+                return Err(OutOfTime { limit_ms: guest.limit_ms }.into());
+            }
+            Ok(UpdateDeadline::Continue(1))
+        });
+        store
+    }
+}
+
+pub(super) fn link(engines: &Engines, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
+    let mut linker = Linker::<Guest>::new(&engines.on_demand);
+    for (interface, functions) in component.imports.iter().filter(|(_, functions)| !functions.is_empty()) {
+        let mut instance = linker.instance(interface)?;
+        for (name, signature) in functions {
+            define(signature, FromChain { instance: &mut instance, interface, name, signature })?;
+        }
+    }
+    linker.instantiate_pre(&component.compiled)
+}
+
+/// A host function that answers from the chain, to be defined.
+struct FromChain<'a, 'b> {
+    instance: &'a mut LinkerInstance<'b, Guest>,
+    interface: &'a str,
+    name: &'a str,
+    signature: &'a Signature,
+}
+
+impl Define for FromChain<'_, '_> {
+    fn define<const N: usize, const R: usize>(self) -> Defined {
+        let (interface, name) = (self.interface.to_owned(), self.name.to_owned());
+        let result = self.signature.result.clone();
+        self.instance.func_wrap(self.name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
+            let mut exchange = args.0;
+            let arguments = exchange.arguments().concat();
+            exchange.release();
+            let answer = store.data_mut().answer(&interface, &name, arguments)?;
+            // A component of another version may take results otherwise.
+            let mut reader = theater_plugin_api::encoding::Reader::new(&answer);
+            if let Some(result) = &result {
+                result.validate(&mut reader)?;
+            }
+            reader.finish()?;
+            exchange.replaced(answer);
+            Ok(Ret::<Exchange, R>(exchange))
+        })
+    }
+}
+
+impl Guest {
+    /// How the running call ended.
+    pub(super) fn ran(&mut self, outcome: Outcome, state: Option<Vec<u8>>) -> Ran {
+        let left = std::mem::take(&mut self.answers.hosts);
+        let out_of_time = matches!(&outcome, Outcome::Trap(text) if text.contains(OutOfTime::BEGINNING));
+        let is_cut = self.answers.interrupted && out_of_time;
+        Ran { outcome, state, made: self.made, left, differs: self.differs.take(), is_cut }
+    }
+
+    /// What the recorded call gave, if this is that call.
+    pub(super) fn answer(&mut self, interface: &str, function: &str, arguments: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+        let is_it = |of: &str, name: &str| name == function && meets(of, interface);
+        let Some(recorded) = self.answers.hosts.pop_front() else {
+            let what = match self.answers.intent.take() {
+                Some(intent) if !is_it(&intent.interface, &intent.function) || intent.arguments != arguments => {
+                    "a host call is made that is not the one that was intended"
+                }
+                _ if self.answers.interrupted => return Err(format_err!("the call was interrupted here")),
+                _ => "a host call is made that was not recorded",
+            };
+            return self.differs(what, None, (interface, function, arguments));
+        };
+        if !is_it(&recorded.interface, &recorded.function) {
+            return self.differs("another host call is made", Some(recorded), (interface, function, arguments));
+        }
+        if recorded.call.arguments.as_ref() != arguments.as_slice() {
+            let what = "a host call is made with other arguments";
+            return self.differs(what, Some(recorded), (interface, function, arguments));
+        }
+        self.made += 1;
+        match recorded.call.result {
+            HostResult::Value(bytes) => Ok(bytes.into_vec()),
+            HostResult::Fault(text) => Err(format_err!("{text}")),
+            HostResult::Chain { .. } => Err(format_err!("a part of a chain was not read")),
+        }
+    }
+
+    /// Ends the call: it does not do what was recorded.
+    pub(super) fn differs<T>(
+        &mut self,
+        what: &'static str,
+        recorded: Option<Recorded>,
+        (interface, function, arguments): (&str, &str, Vec<u8>),
+    ) -> wasmtime::Result<T> {
+        let made = Some((interface.to_owned(), function.to_owned(), arguments));
+        self.differs = Some(HostDifference { what, recorded, made });
+        Err(format_err!("the replay ends here"))
+    }
+}

@@ -1,0 +1,135 @@
+//! What a chain that breaks off leaves for the actor to go on from.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use theater_plugin_api::Bytes;
+
+use crate::chain::{EventRef, Hash, Header};
+use crate::manifest::is_init;
+use crate::record::{FunctionRecord, HandlerRecord, HostCall, Return};
+use crate::state::State;
+use crate::verify::Event;
+
+/// An event of a chain that is resumed.
+#[derive(Clone)]
+pub(crate) struct Past {
+    pub(crate) header: Header,
+    pub(crate) hash: Hash,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Past {
+    pub(super) fn event(&self) -> Event<'_> {
+        Event { header: self.header.clone(), hash: self.hash, data: Some(&self.data) }
+    }
+}
+
+/// What a chain that breaks off leaves.
+pub(crate) struct Left {
+    /// The state after the last call that ended.
+    pub(crate) state: State,
+    /// Calls that wait or had not ended, in order.
+    pub(crate) waiting: Vec<LeftCall>,
+    /// Every call, of host functions and of exports, in order.
+    pub(crate) calls: Vec<PastCall>,
+    /// The calls that a kept instance has in its memory.
+    pub(crate) made: Vec<MadeCall>,
+}
+
+/// A call that has ended and is made once more, for what it leaves in the memory of the instance.
+pub(crate) struct MadeCall {
+    pub(crate) call: LeftCall,
+    /// The state that it was given.
+    pub(crate) state: Option<Arc<Vec<u8>>>,
+    /// How it ended.
+    pub(crate) returned: Return,
+}
+
+/// A call of an export that has not ended.
+pub(crate) struct LeftCall {
+    /// Its `queued` event.
+    pub(crate) queued: EventRef,
+    /// What led to it.
+    pub(crate) cause: Option<EventRef>,
+    pub(crate) interface: String,
+    pub(crate) function: String,
+    pub(crate) params: Bytes,
+    /// What it did, if it had begun.
+    pub(crate) begun: Option<Unfinished>,
+}
+
+impl LeftCall {
+    pub(crate) fn is_init(&self) -> bool {
+        is_init(&self.interface, &self.function)
+    }
+}
+
+impl PastCall {
+    pub(crate) fn is_init(&self) -> bool {
+        self.handler.is_none() && is_init(&self.interface, &self.function)
+    }
+}
+
+/// As far as a call had come.
+#[derive(Default)]
+pub(crate) struct Unfinished {
+    /// Its host calls, oldest first.
+    pub(crate) hosts: VecDeque<Recorded>,
+    /// The effect that it was about to have.
+    pub(crate) intent: Option<Intent>,
+    /// It made no other ones.
+    pub(crate) has_ended: bool,
+}
+
+/// One of an actor's handlers.
+pub(crate) struct Slot {
+    pub(crate) handler_type: String,
+    /// Counts those of its type.
+    pub(crate) number: usize,
+}
+
+impl Slot {
+    /// The one at `index` of all.
+    pub(crate) fn of(handlers: &[HandlerRecord], index: usize) -> Option<Self> {
+        let handler_type = handlers.get(index)?.handler_type.clone();
+        let number = handlers.iter().take(index).filter(|handler| handler.handler_type == handler_type).count();
+        Some(Self { handler_type, number })
+    }
+}
+
+/// A call that was made.
+pub(crate) struct PastCall {
+    /// The handler whose host function it is; none for an export.
+    pub(crate) handler: Option<Slot>,
+    pub(crate) interface: String,
+    pub(crate) function: String,
+    pub(crate) arguments: Bytes,
+    /// The encoded result, of an export as plugins are told of it.
+    pub(crate) result: Bytes,
+}
+
+/// A call that was queued before the events that are replayed, and the export it is of.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    pub(crate) event: Past,
+    pub(crate) function: FunctionRecord,
+}
+
+/// A host call that was about to be made.
+#[derive(Clone)]
+pub(crate) struct Intent {
+    pub(super) header: Header,
+    pub(crate) interface: String,
+    pub(crate) function: String,
+    pub(crate) arguments: Vec<u8>,
+}
+
+/// A host call as it was recorded.
+#[derive(Clone)]
+pub(crate) struct Recorded {
+    pub(super) header: Header,
+    pub(crate) interface: String,
+    pub(crate) function: String,
+    pub(crate) call: HostCall,
+}

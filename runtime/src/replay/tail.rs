@@ -1,0 +1,150 @@
+//! The state of an actor at some time, from the nearest snapshot before.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use theater_plugin_api::encoding::decode;
+
+use super::past::{Past, Queue};
+use super::{DROPPED, Difference, MEMORY, Parts, cannot, data_of, resume};
+use crate::actor::{BY_ITSELF, BY_PROGRAM, TO_RESTART};
+use crate::chain::Id;
+use crate::engine::Engines;
+use crate::error::Error;
+use crate::record::{Created, FunctionRecord, Kind, Snapshot, Stopped};
+use crate::verify::{self, Event};
+
+/// The state of an actor at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateAt {
+    /// The event behind which it is.
+    pub sequence: u64,
+    /// The state.
+    pub state: Option<Vec<u8>>,
+}
+
+/// The state of an actor behind event `at`, or at the end of its chain: that of the last snapshot before, and the calls behind
+/// it once more.
+///
+/// # Errors
+/// As [`replay`], and `J0005` when there is no such event; inside, the first thing that differs.
+pub fn state(
+    path: &Path,
+    actor: Id,
+    objects: &Path,
+    at: Option<u64>,
+) -> Result<Result<StateAt, Box<Difference>>, Error> {
+    let parts = Parts::new(Arc::new(Engines::new(MEMORY)?), objects);
+    let mut tail = Tail::default();
+    let mut failed = None;
+    verify::read(path, |event| {
+        let is_wanted = event.header.actor == actor && at.is_none_or(|at| event.header.sequence <= at);
+        if is_wanted && failed.is_none() {
+            failed = tail.see(event).err();
+        }
+    })?;
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
+    let missing =
+        || Error::NoSuchEvent { id: at.map_or_else(|| "0".to_owned(), |at| at.to_string()), path: path.to_owned() };
+    let newest = tail.newest.filter(|newest| at.is_none_or(|at| at == *newest)).ok_or_else(missing)?;
+    let setup = tail.setup.ok_or_else(|| cannot(0, "the chain does not begin with a start"))?;
+    if let Some(sequence) = tail.dropped {
+        return Err(cannot(sequence, DROPPED));
+    }
+    let left = resume(path, &parts, &setup, tail.base.as_ref(), &tail.queued, &tail.past)?;
+    Ok(left.map(|left| StateAt { sequence: newest, state: left.state.get().map(<[u8]>::to_vec) }))
+}
+
+/// What an actor goes on from, as its chain is read: the last start or snapshot, what waited then, and all behind it.
+#[derive(Default)]
+pub(super) struct Tail {
+    newest: Option<u64>,
+    setup: Option<Past>,
+    /// Of the events behind the base.
+    swapped: Option<Past>,
+    functions: Vec<FunctionRecord>,
+    base: Option<Snapshot>,
+    queued: Vec<Queue>,
+    past: Vec<Past>,
+    /// Calls that have not ended, and those of them that have begun.
+    waiting: BTreeMap<u64, Queue>,
+    begun: HashSet<u64>,
+    /// An event behind the base whose data is not there.
+    dropped: Option<u64>,
+}
+
+impl Tail {
+    pub(super) fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        let header = &event.header;
+        let (sequence, call) = (header.sequence, header.call.unwrap_or(u64::MAX));
+        self.newest = Some(sequence);
+        let Some(data) = event.data else {
+            // Only what is behind the base is needed.
+            self.dropped = Some(sequence);
+            return Ok(());
+        };
+        let past = Past { header: header.clone(), hash: event.hash, data: data.to_vec() };
+        match Kind::from_number(header.kind) {
+            Some(Kind::Created | Kind::Restarted) => {
+                self.functions = data_of::<Created>(event)?.setup.functions;
+                // A call that had begun ended with its life, and so did its start.
+                let begun = std::mem::take(&mut self.begun);
+                self.waiting.retain(|queued, queue| !begun.contains(queued) && !queue.function.is_init());
+                (self.setup, self.swapped) = (Some(past), None);
+                self.begin(None);
+                return Ok(());
+            }
+            Some(Kind::Snapshot) => {
+                let snapshot: Snapshot = data_of(event)?;
+                self.waiting.retain(|queued, _| snapshot.waiting.contains(queued));
+                self.setup = self.swapped.take().or(self.setup.take());
+                // A call that waited and is not known is one whose data was dropped.
+                let is_whole = snapshot.waiting.len() == self.waiting.len();
+                self.begin(Some(snapshot));
+                self.dropped = (!is_whole).then_some(sequence);
+                return Ok(());
+            }
+            Some(Kind::Swapped) => {
+                self.functions = data_of::<Created>(event)?.setup.functions;
+                self.swapped = Some(past.clone());
+            }
+            Some(Kind::Queued) => {
+                let function = self.functions.get(header.function.unwrap_or(u32::MAX) as usize).cloned();
+                let function =
+                    function.ok_or_else(|| cannot(sequence, "it names a function that the chain does not list"))?;
+                self.waiting.insert(sequence, Queue { event: past.clone(), function });
+            }
+            Some(Kind::Host | Kind::Intent) => {
+                self.begun.insert(call);
+            }
+            Some(Kind::Return) => {
+                self.begun.remove(&call);
+                self.waiting.remove(&call);
+            }
+            Some(Kind::Released | Kind::Stopped) if is_for_good(&past) => self.waiting.clear(),
+            _ => {}
+        }
+        self.past.push(past);
+        Ok(())
+    }
+
+    pub(super) fn begin(&mut self, base: Option<Snapshot>) {
+        self.base = base;
+        self.queued = self.waiting.values().cloned().collect();
+        self.past.clear();
+        self.dropped = None;
+    }
+}
+
+/// Whether an end, or what follows it, is one that leaves nothing waiting: the actor begins anew if it is started again.
+pub(crate) fn is_for_good(event: &Past) -> bool {
+    match decode::<Stopped>(&event.data) {
+        Ok(stopped) if event.header.kind == Kind::Stopped as u8 => {
+            ![BY_ITSELF, TO_RESTART, BY_PROGRAM].contains(&stopped.reason.as_str())
+        }
+        _ => event.header.kind == Kind::Released as u8,
+    }
+}
