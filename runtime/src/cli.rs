@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
+use theater_runtime::core::Options;
 use theater_runtime::error::{Error, chain_of};
-use theater_runtime::manifest::{Values, setting};
+use theater_runtime::manifest::{Values, read_permissions, setting};
 use theater_runtime::plugins::abi_text;
 
 mod chain;
@@ -242,6 +243,29 @@ impl Settings {
                 tracing::warn!("--set {name}=..: no manifest has a place ${{{name}}}");
             }
         }
+    }
+}
+
+/// What actors may have, beside what their manifests say.
+#[derive(Args)]
+pub struct Grants {
+    /// Ceilings by handler type, a TOML file [default: everything a manifest names]
+    #[arg(long, value_name = "FILE")]
+    permissions: Option<PathBuf>,
+    /// Third party's plugin that may attach itself to every actor that imports it
+    #[arg(long, value_name = "NAME")]
+    allow_ambient: Vec<String>,
+}
+
+impl Grants {
+    /// Puts them among the options of a core.
+    ///
+    /// # Errors
+    /// Those of the file with the ceilings.
+    pub fn put(&self, options: &mut Options) -> Result<(), Error> {
+        options.permissions = self.permissions.as_deref().map(read_permissions).transpose()?;
+        options.allow_ambient.clone_from(&self.allow_ambient);
+        Ok(())
     }
 }
 

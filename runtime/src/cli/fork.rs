@@ -9,14 +9,14 @@ use theater_runtime::chain::{EventRef, Id, hex};
 use theater_runtime::core::{Core, Forked, Options};
 use theater_runtime::error::Error;
 use theater_runtime::executor;
-use theater_runtime::manifest::{Manifest, read_permissions};
+use theater_runtime::manifest::Manifest;
 use theater_runtime::replay::StateAt;
 use theater_runtime::verify;
 
 use super::chain::objects;
 use super::replay::one;
 use super::state::state_at;
-use super::{Common, Settings};
+use super::{Common, Grants, Settings};
 
 const EXAMPLES: &str = "Examples:
   theater chain fork counter --at 120 --manifest counter.toml
@@ -37,12 +37,8 @@ pub struct Fork {
     manifest: PathBuf,
     #[command(flatten)]
     settings: Settings,
-    /// Ceilings of the actor by handler type, a TOML file [default: everything its manifest names]
-    #[arg(long, value_name = "FILE")]
-    permissions: Option<PathBuf>,
-    /// Third party's plugin that may attach itself to every actor that imports it
-    #[arg(long, value_name = "NAME")]
-    allow_ambient: Vec<String>,
+    #[command(flatten)]
+    grants: Grants,
 }
 
 impl Fork {
@@ -58,8 +54,7 @@ impl Fork {
         let (path, actor) = one(&data, &self.chain)?;
         let from = event_at(&path, actor, self.at)?;
         let mut options = Options::new(common.plugins(), &data);
-        options.permissions = self.permissions.as_deref().map(read_permissions).transpose()?;
-        options.allow_ambient.clone_from(&self.allow_ambient);
+        self.grants.put(&mut options)?;
         executor::init(2);
         let core = Core::open(options)?;
         let StateAt { state, .. } = state_at(&path, actor, &objects(&data, &path), Some(self.at))?;

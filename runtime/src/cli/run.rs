@@ -18,7 +18,7 @@ use theater_runtime::seal::Sealer;
 use theater_runtime::{data, engine};
 
 use super::commands::{Asked, plain};
-use super::{Common, Done, Settings, shown, size};
+use super::{Common, Done, Grants, Settings, shown, size};
 
 /// Period at which plugin files are looked at.
 const WATCH_FILES: Duration = Duration::from_secs(2);
@@ -45,15 +45,11 @@ pub struct Run {
     /// Memory to size the instance pool by, as 512MiB [default: what the machine has]
     #[arg(long, value_parser = size, value_name = "SIZE")]
     memory: Option<u64>,
-    /// Ceilings of the actors by handler type, a TOML file [default: everything their manifests name]
-    #[arg(long, value_name = "FILE")]
-    permissions: Option<PathBuf>,
+    #[command(flatten)]
+    grants: Grants,
     /// Key that signs chains at snapshots and ends: a file that `theater chain key` wrote
     #[arg(long, value_name = "FILE")]
     seal: Option<PathBuf>,
-    /// Third party's plugin that may attach itself to every actor that imports it
-    #[arg(long, value_name = "NAME")]
-    allow_ambient: Vec<String>,
     /// Size at which a segment of the journal ends, at most 1GiB
     #[arg(long, value_parser = segment_size, value_name = "SIZE", default_value = "64MiB")]
     segment_size: u64,
@@ -80,9 +76,7 @@ impl Run {
         self.settings.tell_unused(&self.manifests.iter().map(PathBuf::as_path).collect::<Vec<_>>());
         let mut options = Options::new(common.plugins(), common.data());
         options.memory = Some(self.memory.unwrap_or_else(engine::machine_memory));
-        options.permissions =
-            self.permissions.as_deref().map(theater_runtime::manifest::read_permissions).transpose()?;
-        options.allow_ambient.clone_from(&self.allow_ambient);
+        self.grants.put(&mut options)?;
         options.segment_size = self.segment_size;
         options.seal = self.seal.as_deref().map(Sealer::read).transpose()?.map(Arc::new);
         options.log_calls = matches!(common.log.as_str(), "debug" | "trace");

@@ -11,7 +11,7 @@ use theater_runtime::error::Error;
 use theater_runtime::executor;
 use theater_runtime::manifest::Manifest;
 
-use super::{Common, Done, Settings, short};
+use super::{Common, Done, Grants, Settings, short};
 
 const EXAMPLES: &str = "Examples:
   theater validate my-actor.toml
@@ -26,12 +26,8 @@ pub struct Validate {
     manifest: PathBuf,
     #[command(flatten)]
     settings: Settings,
-    /// Ceilings by handler type, a TOML file
-    #[arg(long, value_name = "FILE")]
-    permissions: Option<PathBuf>,
-    /// Third party's plugin that may attach itself to every actor that imports it
-    #[arg(long, value_name = "NAME")]
-    allow_ambient: Vec<String>,
+    #[command(flatten)]
+    grants: Grants,
 }
 
 /// What children may have, where there can be any.
@@ -63,9 +59,7 @@ impl Validate {
     fn check(&self, common: &Common, manifest: &Manifest, data: PathBuf) -> Done {
         let mut options = Options::new(common.plugins(), data);
         options.sink = Sink::Hashed;
-        options.permissions =
-            self.permissions.as_deref().map(theater_runtime::manifest::read_permissions).transpose()?;
-        options.allow_ambient.clone_from(&self.allow_ambient);
+        self.grants.put(&mut options)?;
         let core = Core::open(options)?;
         let prepared = executor::block_on(core.prepare(manifest, core.top()))?;
         manifest.initial_state()?;
