@@ -31,6 +31,7 @@ mod record;
 mod repeats;
 pub mod run;
 
+pub(crate) use end::NOT_BEGUN;
 use end::StopRequest;
 pub use end::{BY_ITSELF, BY_PARENT, BY_PROGRAM, End, TO_RESTART};
 pub(crate) use events::event_type;

@@ -17,11 +17,6 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("Theater runs on Linux on x86-64 and arm64");
 
-// Actors are made on one thread and end on another: with the C library's allocator, whose arenas the threads then contend
-// for, the start of an actor takes half as long again (bench B1).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 pub mod actor;
 pub mod ask;
 pub mod bundle;

@@ -497,10 +497,12 @@ fn once_more(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> was
             import.label
         )
     };
+    if let Some(host) = begun.hosts.front()
+        && (host.function != name || !meets(&host.interface, of) || *host.call.arguments != *arguments)
+    {
+        return Err(differs(&format!("{}/{}", host.interface, host.function)));
+    }
     if let Some(host) = begun.hosts.pop_front() {
-        if host.function != name || !meets(&host.interface, of) || *host.call.arguments != *arguments {
-            return Err(differs(&format!("{}/{}", host.interface, host.function)));
-        }
         guest.context.change().host_call += 1;
         exchange.release();
         return match host.call.result {

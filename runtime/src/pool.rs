@@ -36,6 +36,12 @@ impl Pool {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether no place is free now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.lock().free == 0
+    }
+
     /// The actor holds an instance and has nothing to do.
     pub fn mark_idle(&self, actor: &Arc<Shared>) {
         let mark = 1 + actor.idle_mark().fetch_add(1, Ordering::SeqCst);

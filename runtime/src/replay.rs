@@ -7,7 +7,8 @@
 //! There it ends, since the recorded component does the same or something is wrong. Another component in its place goes on
 //! behind a difference, with the state that it came to itself until the chain has the recorded one, and its calls are counted.
 //!
-//! Events are read one by one, so memory is that of one call and of the calls that wait.
+//! Events are read one by one, so memory is that of one call and of the calls that wait. Where an actor goes on it is that of
+//! the chain behind the last snapshot.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::{decode, encode};
 use wasmtime::component::InstancePre;
 
+use crate::actor::NOT_BEGUN;
 use crate::chain::{EventRef, Hash, Header, Id, sha3};
 use crate::component::{Component, Components};
 use crate::describe::{Described, Describer};
@@ -42,7 +44,7 @@ mod reread;
 mod tail;
 
 use guest::{Answers, Guest, HostDifference, Life, Ran, link};
-pub(crate) use past::{Intent, Left, LeftCall, MadeCall, Past, PastCall, Queue, Recorded, Slot, Unfinished};
+pub(crate) use past::{Intent, Left, LeftCall, Made, MadeCall, Past, PastCall, Queue, Recorded, Slot, Unfinished};
 use reread::{part_of, tellings};
 pub(crate) use tail::is_for_good;
 pub use tail::{StateAt, state};
@@ -161,6 +163,7 @@ pub(crate) fn resume(
     base: Option<&Snapshot>,
     queued: &[Queue],
     past: &[Past],
+    wants_made: bool,
 ) -> Result<Result<Left, Box<Difference>>, Error> {
     let options = Options::default();
     let mut replay = Replay::new(path, parts, &options);
@@ -170,7 +173,7 @@ pub(crate) fn resume(
         life.state = State::new(snapshot.state.as_ref().map(|state| Arc::new(state.to_vec())));
     }
     replay.calls = Some(Vec::new());
-    replay.made = Some(Vec::new());
+    replay.made = wants_made.then(Made::default);
     for Queue { event, function } in queued {
         replay.queue(&event.event(), function.clone())?;
     }
@@ -199,12 +202,11 @@ struct Replay<'a> {
     /// Every call, when they are wanted.
     calls: Option<Vec<PastCall>>,
     /// Those that a kept instance has in its memory, when they are wanted.
-    made: Option<Vec<MadeCall>>,
+    made: Option<Made>,
     /// An event whose data was dropped, until a snapshot stands for it.
     dropped: Option<u64>,
 }
 
-#[derive(Clone)]
 struct Waiting {
     queued: EventRef,
     cause: Option<EventRef>,
@@ -252,7 +254,7 @@ impl<'a> Replay<'a> {
             life.instance = None;
         }
         if let Some(made) = &mut self.made {
-            made.clear();
+            *made = Made::default();
         }
     }
 
@@ -340,9 +342,9 @@ impl<'a> Replay<'a> {
                     return Ok(());
                 }
                 self.waiting.retain(|queued, _| snapshot.waiting.contains(queued));
+                self.drop_instance();
                 if let Some(life) = &mut self.life {
                     life.state = State::new(snapshot.state.map(|state| Arc::new(state.into_vec())));
-                    life.instance = None;
                 }
                 self.dropped = None;
                 self.report.begun_at = Some(event.header.sequence);
@@ -442,9 +444,9 @@ impl<'a> Replay<'a> {
     /// The state that was kept is the one that the calls before led to, and the instance is a new one behind it.
     fn snapshot(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let snapshot: Snapshot = data_of(event)?;
+        self.drop_instance();
         let life = self.life.as_mut();
         let life = life.ok_or_else(|| cannot(event.header.sequence, "the chain does not begin with a start"))?;
-        life.instance = None;
         if snapshot.state.as_ref().map(|state| state.as_ref()) == life.state.get() {
             return Ok(());
         }
@@ -511,6 +513,9 @@ impl<'a> Replay<'a> {
             && !self.intent.as_ref().is_some_and(|intent| is_of_it(&intent.header));
         if never_ran && did_nothing {
             // It waited when the program was ended, or did nothing yet that could be compared.
+            if !matches!(&returned.outcome, Outcome::Interrupted(text) if text == NOT_BEGUN) {
+                self.drop_instance();
+            }
             self.report.interrupted += 1;
             return Ok(());
         }
@@ -519,16 +524,20 @@ impl<'a> Replay<'a> {
             Outcome::Trap(text) => text.contains(OutOfTime::BEGINNING),
             _ => false,
         };
-        let made = self.to_be_made(&waiting, &returned)?;
+        let made = self.remembered(&waiting, &returned)?;
+        let before = self.life.as_ref().and_then(|life| life.state.share());
         let ran = self.run(sequence, call, &waiting, interrupted)?;
         if let Some(differs) = ran.differs {
             self.call_differs(|replay| replay.host_difference(&event.header, (call, &waiting), differs));
             return Ok(());
         }
-        match (made, &mut self.made) {
-            (Some(made), Some(all)) => all.push(made),
-            _ if matches!(returned.outcome, Outcome::Trap(_) | Outcome::Interrupted(_)) => self.drop_instance(),
-            _ => {}
+        if matches!(returned.outcome, Outcome::Trap(_) | Outcome::Interrupted(_)) {
+            self.drop_instance();
+        } else if let (Some(made), Some(all)) = (made, &mut self.made) {
+            if all.calls.is_empty() {
+                all.state = before;
+            }
+            all.calls.push(made);
         }
         let change = match (&ran.outcome, ran.state, &self.life) {
             (Outcome::Ok(_), Some(state), Some(life)) => life.state.change(state),
@@ -569,19 +578,27 @@ impl<'a> Replay<'a> {
     }
 
     /// A call that a kept instance will have in its memory, if those are wanted.
-    fn to_be_made(&self, waiting: &Waiting, returned: &Return) -> Result<Option<MadeCall>, Error> {
-        let is_lost = matches!(returned.outcome, Outcome::Trap(_) | Outcome::Interrupted(_));
-        let life = self.life.as_ref().filter(|life| life.is_kept && self.made.is_some() && !is_lost);
-        let Some(life) = life else { return Ok(None) };
-        let Waiting { queued, cause, interface, function, params, .. } = waiting.clone();
-        let is_of_it = |host: &&Recorded| host.header.call == Some(queued.sequence);
-        let mut hosts: VecDeque<_> = self.hosts.iter().filter(is_of_it).cloned().collect();
+    fn remembered(&mut self, waiting: &Waiting, returned: &Return) -> Result<Option<MadeCall>, Error> {
+        if self.made.is_none() || !self.life.as_ref().is_some_and(|life| life.is_kept) {
+            return Ok(None);
+        }
+        let Waiting { queued, cause, interface, function, params, .. } = waiting;
+        let mut hosts = std::mem::take(&mut self.hosts);
         for host in &mut hosts {
             self.read_again(host)?;
         }
-        let begun = Some(Unfinished { hosts, intent: None, has_ended: true });
-        let call = LeftCall { queued, cause, interface, function, params, begun };
-        Ok(Some(MadeCall { call, state: life.state.share(), returned: returned.clone() }))
+        self.hosts = hosts;
+        let of_it = self.hosts.iter().filter(|host| host.header.call == Some(queued.sequence));
+        let begun = Unfinished { hosts: of_it.cloned().collect(), intent: None, has_ended: true };
+        let call = LeftCall {
+            queued: *queued,
+            cause: *cause,
+            interface: interface.clone(),
+            function: function.clone(),
+            params: params.clone(),
+            begun: Some(begun),
+        };
+        Ok(Some(MadeCall { call, returned: returned.clone() }))
     }
 
     /// An event as text, and the same one with the data that it has now.

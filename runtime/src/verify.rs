@@ -122,7 +122,7 @@ pub fn read(path: &Path, mut each: impl FnMut(&Event<'_>)) -> Result<Contents, E
 const BATCH: usize = 16 * 1024;
 const FEW: usize = 256;
 
-/// An event of a group that is whole.
+/// An event as its frame has it.
 struct Unhashed<'a> {
     offset: u32,
     header: Box<Header>,

@@ -26,6 +26,10 @@ use theater_tests::{Scratch, build_folder, component};
 const SEND: &str = "theater:simple/message-server-client/handle-send";
 const DATA: [u8; 256] = [7; 256];
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let only = Only::asked();
     executor::init(std::thread::available_parallelism().map_or(2, usize::from));

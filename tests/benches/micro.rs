@@ -215,6 +215,10 @@ fn with_state(scratch: &Scratch, plugins: &std::path::Path, size: usize) -> (Arc
     (core, actor)
 }
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let only = Only::asked();
     let built = build_outside(&repository().join("tests/bench-plugin"), &["--release"]);

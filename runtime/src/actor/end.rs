@@ -67,6 +67,9 @@ pub const BY_PROGRAM: &str = "program";
 /// Why a stop was asked for: the parent ends, or stops it.
 pub const BY_PARENT: &str = "parent";
 
+/// Why a call was interrupted that waited still: no instance knows of it.
+pub(crate) const NOT_BEGUN: &str = "the actor ended before it began";
+
 impl End {
     /// What the parent is told: nothing of a stop that only leads to the next start.
     fn told(&self) -> Option<Ending> {
@@ -235,7 +238,7 @@ impl Shared {
     fn turn_away_in(&self, record: &mut Record, resumable: bool) {
         let waiting = self.mailbox.close();
         for call in waiting.iter().filter(|call| resumable && self.is_awaited(call)) {
-            let outcome = Outcome::Interrupted("the actor ended before it began".to_owned());
+            let outcome = Outcome::Interrupted(NOT_BEGUN.to_owned());
             let event = Return { outcome, host_calls: 0, state: None };
             if let Err(error) = self.record_return_in(record, call.export, call.queued.sequence, &event) {
                 tracing::error!(actor = self.short_id(), "a call that did not run could not be recorded: {error}");

@@ -222,8 +222,8 @@ impl Shared {
         let is_it =
             |label: &str| label.rsplit_once('/').is_some_and(|(of, name)| name == function && meets(of, &interface));
         let export = self.linked.exports.iter().position(|export| is_it(&export.label));
-        let export =
-            export.ok_or_else(|| format!("a call of {interface}/{function} waits, which nothing calls any more"))?;
+        let export = export
+            .ok_or_else(|| format!("its chain has a call of {interface}/{function}, which nothing calls any more"))?;
         let begun = begun.map(Box::new);
         Ok(Call { export: export as u32, params: params.into_vec(), queued, cause, reply: None, begun })
     }

@@ -19,9 +19,12 @@ use crate::mailbox::Message;
 use crate::manifest::{InstanceMode, OnError};
 use crate::pool::Place;
 use crate::record::{Kind, Outcome, RESUMED, Renewed, Return};
-use crate::replay::MadeCall;
+use crate::replay::{MadeCall, Unfinished};
 use crate::state::{Change, State};
 use crate::values::{Returned, call_export};
+
+/// How much longer a call may take that is made again.
+const AGAIN: u64 = 4;
 
 /// The side of an actor that runs: one task, one call at a time.
 pub struct Actor {
@@ -95,17 +98,35 @@ impl Actor {
         Ok(())
     }
 
-    /// Gives a kept instance the memory that it had: makes the calls once more that were made on it.
+    /// Gives a kept instance the memory that it had: makes the calls once more that were made on it, the first one with
+    /// `state`.
     ///
     /// # Errors
-    /// What one of them does that it did not do before.
-    pub(crate) async fn remember(&mut self, made: Vec<MadeCall>) -> Result<(), String> {
-        for MadeCall { call, state, returned } in made {
+    /// What one of them does that it did not do before; there is no place for an instance, or no time any more.
+    pub(crate) async fn remember(&mut self, state: Option<Arc<Vec<u8>>>, made: Vec<MadeCall>) -> Result<(), String> {
+        // Others that are kept give none back.
+        if !made.is_empty() && self.shared.settings.pooled && self.shared.core.pool.is_full() {
+            return Err("no place is left in the pool for its kept instance; a larger --memory has more".to_owned());
+        }
+        let mut state = State::new(state);
+        for MadeCall { call, returned } in made {
+            if self.shared.core.stopped.is_set() {
+                return Err("the program was told to end".to_owned());
+            }
             let sequence = call.queued.sequence;
             let call = self.shared.left_call(call)?;
-            let ran = self.attempt(call, state).await;
-            if ran.outcome != returned.outcome || ran.host_calls != returned.host_calls {
-                return Err(format!("the call of event {sequence}, once more, does not end as it did"));
+            let Ran { outcome, state: new, host_calls, .. } = self.attempt(call, state.share()).await;
+            let change = new.filter(|_| matches!(outcome, Outcome::Ok(_))).and_then(|new| state.change(new));
+            let now = Return { outcome, host_calls, state: change.as_ref().map(Change::digest) };
+            if now != returned {
+                let how = match now.outcome {
+                    Outcome::Trap(text) | Outcome::Interrupted(text) => format!("ends so: {text}"),
+                    Outcome::Ok(_) | Outcome::Err(_) => "does not end as it did".to_owned(),
+                };
+                return Err(format!("the call of event {sequence}, once more, {how}"));
+            }
+            if let Some(change) = change {
+                state.commit(change);
             }
         }
         Ok(())
@@ -376,26 +397,30 @@ impl Actor {
     }
 
     async fn attempt(&mut self, call: Call, state: Option<Arc<Vec<u8>>>) -> Ran {
-        let Call { export, params, queued, cause, begun, .. } = call;
-        let trapped = |text: String| Ran::not(Outcome::Trap(text), FailureKind::Internal);
+        let Call { export, params, queued, cause, mut begun, .. } = call;
+        let known = begun.as_ref().map_or(0, |begun| begun.hosts.len() as u64);
+        let not = |outcome, kind| Ran { host_calls: known, ..Ran::not(outcome, kind) };
+        let trapped = |text: String| not(Outcome::Trap(text), FailureKind::Internal);
         let shared = Arc::clone(&self.shared);
-        let timeout_ms = shared.limits().call_timeout_ms;
+        // One that is made again had the time it needed, maybe on a faster machine.
+        let ended = begun.take_if(|begun| begun.has_ended);
+        let times = if ended.is_some() { AGAIN } else { 1 };
+        let (run_ms, timeout_ms) = (shared.limits().run_timeout_ms * times, shared.limits().call_timeout_ms * times);
         let context = context(&shared, queued, cause, timeout_ms);
-        match Self::bounded(&shared, self.instantiate(context), timeout_ms).await {
+        match Self::bounded(&shared, self.instantiate(context, ended), timeout_ms).await {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => return trapped(problem),
-            Err(why) => return Ran::not(Outcome::Interrupted(why), FailureKind::Timeout),
+            Err(why) => return not(Outcome::Interrupted(why), FailureKind::Timeout),
         }
         let (Some(instance), Some(target)) = (&mut self.instance, self.shared.linked.exports.get(export as usize))
         else {
             return trapped("there is no such export".to_owned());
         };
-        let limits = self.shared.limits();
         let Instance { store, instance, .. } = instance;
         let data = store.data_mut();
         *data.context.change() = context;
-        data.begun = begun;
-        data.clock.start(Duration::from_millis(limits.run_timeout_ms));
+        data.begun = data.begun.take().or(begun);
+        data.clock.start(Duration::from_millis(run_ms));
         store.set_epoch_deadline(1);
         let Some(function) = instance.get_func(&mut *store, target.index) else {
             return trapped(format!("{} is not there any more", target.label));
@@ -403,20 +428,15 @@ impl Actor {
         let state = state.as_deref().map(Vec::as_slice);
         let running = self.shared.core.engines.ticker().running();
         let call = call_export(&mut *store, function, target.flat, state, &params);
-        let ended = Self::bounded(&self.shared, call, limits.call_timeout_ms).await;
+        let ended = Self::bounded(&self.shared, call, timeout_ms).await;
         drop(running);
         // What a program before had recorded of it stands in the chain, also where this time did not do for all of it.
         let left = store.data_mut().begun.take().map_or(0, |begun| begun.hosts.len() as u64);
         let host_calls = store.data().context.get().host_call + left;
         let internal = FailureKind::Internal;
-        let out_of_time = match &ended {
-            Ok(Err(error)) => error.is::<OutOfTime>(),
-            Ok(Ok(_)) => false,
-            Err(_) => true,
-        };
-        if left > 0 && !out_of_time {
+        if left > 0 && matches!(ended, Ok(Ok(_))) {
             let text = format!("{left} host calls that a program before had made for it were not made again");
-            return Ran { outcome: Outcome::Trap(text), state: None, host_calls, kind: internal, unrecorded: None };
+            return Ran { host_calls, ..trapped(text) };
         }
         let unrecorded = match &ended {
             Ok(Err(error)) => error.downcast_ref::<JournalError>().cloned(),
@@ -453,8 +473,11 @@ impl Actor {
         }
     }
 
-    async fn instantiate(&mut self, call: CallContext) -> Result<(), String> {
-        if self.instance.is_some() {
+    /// Makes an instance unless there is one. A guest that makes its first call once more has what its host calls gave from the
+    /// start: start functions may have made some of them.
+    async fn instantiate(&mut self, call: CallContext, ended: Option<Box<Unfinished>>) -> Result<(), String> {
+        if let Some(instance) = &mut self.instance {
+            instance.store.data_mut().begun = ended;
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
@@ -468,7 +491,7 @@ impl Actor {
             context: HeldContext::new(call),
             clock: Clock::default(),
             calls: Calls::of(&shared),
-            begun: None,
+            begun: ended,
             unwritten: false,
         };
         self.record_instance().map_err(|error| error.to_string())?;

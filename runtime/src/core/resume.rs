@@ -339,10 +339,12 @@ impl Core {
         let origin = self.origin_again(parent, &created).await?;
         let (folder, data, parts) = (self.data().join("journal"), self.data().to_owned(), Arc::clone(parts));
         let (id, newest, setups) = (end.chain.actor(), end.newest, end.setups);
+        let goes_on = matches!(fate, Fate::Goes);
         let replayed = executor::blocking(move || {
             let read = read_past((&folder, id), newest, &setups)
                 .map_err(|source| Error::ChainRead { path: folder.clone(), source })?;
-            let left = replay::resume(&data, &parts, &read.setup, read.base.as_ref(), &read.queued, &read.past)?;
+            let Read { setup, base, queued, past, .. } = &read;
+            let left = replay::resume(&data, &parts, setup, base.as_ref(), queued, past, goes_on)?;
             Ok::<_, Error>((read, left))
         });
         let refused = |what: String| Error::Actor { name: created.name.clone(), what: ActorProblem::NotResumed(what) };
@@ -352,7 +354,7 @@ impl Core {
             refused(format!("its calls do not give again what they gave: event {at}, {}", difference.what))
         })?;
         let mut inits = left.calls.iter().filter(|call| call.is_init());
-        if matches!(fate, Fate::Goes) && inits.any(|init| init.result.as_ref() == replay::ENDED_OTHERWISE) {
+        if goes_on && inits.any(|init| init.result.as_ref() == replay::ENDED_OTHERWISE) {
             self.end_start(end.chain, end.newest, "its init had failed when the program ended")?;
             return Err(refused("its init had failed when the program ended".to_owned()));
         }
@@ -438,7 +440,7 @@ impl Core {
             Ok(Box::new(actor))
         });
         let recovered = match recovered {
-            Ok(mut actor) => actor.remember(made).await.map(|()| actor).map_err(refused),
+            Ok(mut actor) => actor.remember(made.state, made.calls).await.map(|()| actor).map_err(refused),
             Err(error) => Err(error),
         };
         match recovered {

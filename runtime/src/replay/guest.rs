@@ -121,7 +121,7 @@ impl Life {
         ran
     }
 
-    pub(super) fn store(&self, engines: &Engines, answers: Answers, time: Duration) -> Store<Guest> {
+    fn store(&self, engines: &Engines, answers: Answers, time: Duration) -> Store<Guest> {
         let guest = Guest {
             limiter: Limiter::new(&self.limits),
             limit_ms: self.limits.run_timeout_ms,
@@ -187,7 +187,7 @@ impl Define for FromChain<'_, '_> {
 
 impl Guest {
     /// How the running call ended.
-    pub(super) fn ran(&mut self, outcome: Outcome, state: Option<Vec<u8>>) -> Ran {
+    fn ran(&mut self, outcome: Outcome, state: Option<Vec<u8>>) -> Ran {
         let left = std::mem::take(&mut self.answers.hosts);
         let out_of_time = matches!(&outcome, Outcome::Trap(text) if text.contains(OutOfTime::BEGINNING));
         let is_cut = self.answers.interrupted && out_of_time;
@@ -195,7 +195,7 @@ impl Guest {
     }
 
     /// What the recorded call gave, if this is that call.
-    pub(super) fn answer(&mut self, interface: &str, function: &str, arguments: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
+    fn answer(&mut self, interface: &str, function: &str, arguments: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
         let is_it = |of: &str, name: &str| name == function && meets(of, interface);
         let Some(recorded) = self.answers.hosts.pop_front() else {
             let what = match self.answers.intent.take() {
@@ -223,7 +223,7 @@ impl Guest {
     }
 
     /// Ends the call: it does not do what was recorded.
-    pub(super) fn differs<T>(
+    fn differs<T>(
         &mut self,
         what: &'static str,
         recorded: Option<Recorded>,

@@ -33,15 +33,22 @@ pub(crate) struct Left {
     pub(crate) waiting: Vec<LeftCall>,
     /// Every call, of host functions and of exports, in order.
     pub(crate) calls: Vec<PastCall>,
-    /// The calls that a kept instance has in its memory.
-    pub(crate) made: Vec<MadeCall>,
+    /// What a kept instance has in its memory.
+    pub(crate) made: Made,
+}
+
+/// The calls that a kept instance has in its memory.
+#[derive(Default)]
+pub(crate) struct Made {
+    /// The state that the first of them was given.
+    pub(crate) state: Option<Arc<Vec<u8>>>,
+    /// All of them, in order.
+    pub(crate) calls: Vec<MadeCall>,
 }
 
 /// A call that has ended and is made once more, for what it leaves in the memory of the instance.
 pub(crate) struct MadeCall {
     pub(crate) call: LeftCall,
-    /// The state that it was given.
-    pub(crate) state: Option<Arc<Vec<u8>>>,
     /// How it ended.
     pub(crate) returned: Return,
 }
@@ -62,12 +69,6 @@ pub(crate) struct LeftCall {
 impl LeftCall {
     pub(crate) fn is_init(&self) -> bool {
         is_init(&self.interface, &self.function)
-    }
-}
-
-impl PastCall {
-    pub(crate) fn is_init(&self) -> bool {
-        self.handler.is_none() && is_init(&self.interface, &self.function)
     }
 }
 
@@ -107,6 +108,12 @@ pub(crate) struct PastCall {
     pub(crate) arguments: Bytes,
     /// The encoded result, of an export as plugins are told of it.
     pub(crate) result: Bytes,
+}
+
+impl PastCall {
+    pub(crate) fn is_init(&self) -> bool {
+        self.handler.is_none() && is_init(&self.interface, &self.function)
+    }
 }
 
 /// A call that was queued before the events that are replayed, and the export it is of.

@@ -28,7 +28,7 @@ pub struct StateAt {
 /// it once more.
 ///
 /// # Errors
-/// As [`replay`], and `J0005` when there is no such event; inside, the first thing that differs.
+/// As [`replay`](super::replay()), and `J0005` when there is no such event; inside, the first thing that differs.
 pub fn state(
     path: &Path,
     actor: Id,
@@ -54,13 +54,13 @@ pub fn state(
     if let Some(sequence) = tail.dropped {
         return Err(cannot(sequence, DROPPED));
     }
-    let left = resume(path, &parts, &setup, tail.base.as_ref(), &tail.queued, &tail.past)?;
+    let left = resume(path, &parts, &setup, tail.base.as_ref(), &tail.queued, &tail.past, false)?;
     Ok(left.map(|left| StateAt { sequence: newest, state: left.state.get().map(<[u8]>::to_vec) }))
 }
 
 /// What an actor goes on from, as its chain is read: the last start or snapshot, what waited then, and all behind it.
 #[derive(Default)]
-pub(super) struct Tail {
+struct Tail {
     newest: Option<u64>,
     setup: Option<Past>,
     /// Of the events behind the base.
@@ -77,7 +77,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
+    fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let header = &event.header;
         let (sequence, call) = (header.sequence, header.call.unwrap_or(u64::MAX));
         self.newest = Some(sequence);
@@ -131,7 +131,7 @@ impl Tail {
         Ok(())
     }
 
-    pub(super) fn begin(&mut self, base: Option<Snapshot>) {
+    fn begin(&mut self, base: Option<Snapshot>) {
         self.base = base;
         self.queued = self.waiting.values().cloned().collect();
         self.past.clear();

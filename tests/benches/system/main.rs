@@ -19,6 +19,10 @@ use std::process::{Command, ExitCode};
 use serde_json::{Value as Json, json};
 use theater_tests::bench::{Only, report};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some("--part") {

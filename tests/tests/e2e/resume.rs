@@ -84,6 +84,27 @@ fn a_kept_instance_has_its_memory_again() {
 }
 
 #[test]
+fn what_a_kept_instance_had_from_the_host_comes_from_the_chain() {
+    let scratch = Scratch::new();
+    let text = format!("instance = \"kept\"\n{HTTP}[[handlers]]\ntype = \"random\"\n{ALWAYS}");
+    let (running, address) = Running::actor(&scratch, &manifest("dice", &text));
+    let data = running.data.clone();
+    for _ in 0..3 {
+        assert_eq!(get(address, "/range/1/6").status, 200);
+    }
+    kill(running);
+    let drawn = || texts(&chain(&data, "dice"), "host").len();
+    let before = drawn();
+    assert!(before >= 3, "{before}");
+    let mut running = resume(&data, &[]);
+    assert_eq!(drawn(), before, "nothing was drawn once more");
+    assert_eq!(get(running.address(0), "/range/1/6").status, 200);
+    assert!(running.stop().0.success());
+    assert_eq!(drawn(), before + before / 3);
+    assert_eq!(replays(&data), 5);
+}
+
+#[test]
 fn of_actors_of_one_name_the_newest_goes_on_and_manifests_of_others_start() {
     let scratch = Scratch::new();
     let text = format!("{HTTP}{ALWAYS}");
