@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, ReadCache, ReadRef};
 use sha2::{Digest, Sha256};
 use theater_plugin_api::abi::{ABI_MAJOR, ABI_MINOR, HostObject, PluginObject, loading};
 use theater_plugin_api::descriptor::{self, Descriptor, Effect, SECTION, SectionError};
@@ -396,9 +397,9 @@ const THIS_MACHINE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "
 /// Everything that keeps it from being used, as far as can be seen from outside.
 pub fn read(path: &Path) -> Result<Found, PluginProblem> {
     let nameless = |what| PluginProblem { name: None, path: path.to_owned(), what };
-    let bytes = std::fs::read(path).map_err(|error| nameless(Problem::Read(error)))?;
-    let digest = hex(&Sha256::digest(&bytes));
-    let section = section_of(&bytes).map_err(nameless)?;
+    let digest = digest_of(path, &mut io::sink()).map_err(|error| nameless(Problem::Read(error)))?;
+    let file = File::open(path).map_err(|error| nameless(Problem::Read(error)))?;
+    let section = section_of(&ReadCache::new(file)).map_err(nameless)?;
     // The name helps in every message, whatever the ABI; it is read loosely.
     let loose: Option<serde_json::Value> = serde_json::from_str(&section.json).ok();
     let word = |key: &str| loose.as_ref()?.get(key)?.as_str().map(ToOwned::to_owned);
@@ -428,8 +429,22 @@ pub fn read(path: &Path) -> Result<Found, PluginProblem> {
     })
 }
 
-fn section_of(bytes: &[u8]) -> Result<descriptor::Section, Problem> {
-    let file = object::File::parse(bytes).map_err(|error| Problem::NotLibrary(error.to_string()))?;
+/// SHA-256 of a file, as hex, which is written to `copy` on the way: files are large, and memory that was used once stays.
+fn digest_of(path: &Path, copy: &mut impl Write) -> io::Result<String> {
+    let (mut file, mut digest, mut piece) = (File::open(path)?, Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        let length = file.read(&mut piece)?;
+        let read = piece.get(..length).unwrap_or_default();
+        if read.is_empty() {
+            return Ok(hex(&digest.finalize()));
+        }
+        digest.update(read);
+        copy.write_all(read)?;
+    }
+}
+
+fn section_of<'a>(file: impl ReadRef<'a>) -> Result<descriptor::Section, Problem> {
+    let file = object::File::parse(file).map_err(|error| Problem::NotLibrary(error.to_string()))?;
     if file.kind() != object::ObjectKind::Dynamic {
         return Err(Problem::NotLibrary(format!("it is of kind {:?}", file.kind()).to_lowercase()));
     }
@@ -566,13 +581,8 @@ impl Found {
     fn copy(&self, copies: &Path) -> Result<PathBuf, Problem> {
         let to = copies.join(format!("{}.so", self.digest));
         let failed = |source| Problem::Copy { to: to.clone(), source };
-        if std::fs::read(&to).is_ok_and(|bytes| hex(&Sha256::digest(&bytes)) == self.digest) {
+        if digest_of(&to, &mut io::sink()).is_ok_and(|digest| digest == self.digest) {
             return Ok(to);
-        }
-        let bytes = std::fs::read(&self.path).map_err(Problem::Read)?;
-        if hex(&Sha256::digest(&bytes)) != self.digest {
-            let changed = io::Error::other("the file was replaced while the program started");
-            return Err(Problem::Read(changed));
         }
         std::fs::create_dir_all(copies).map_err(failed)?;
         let draft = copies.join(format!("{}.{}", self.digest, std::process::id()));
@@ -583,7 +593,13 @@ impl Found {
             .mode(0o600)
             .open(&draft)
             .map_err(failed)?;
-        io::Write::write_all(&mut file, &bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+        let digest = digest_of(&self.path, &mut file).map_err(failed)?;
+        if digest != self.digest {
+            drop(std::fs::remove_file(&draft));
+            let changed = io::Error::other("the file was replaced while the program started");
+            return Err(Problem::Read(changed));
+        }
+        file.sync_all().map_err(failed)?;
         std::fs::rename(&draft, &to).map_err(failed)?;
         Ok(to)
     }
@@ -591,8 +607,7 @@ impl Found {
     /// The digest of the file as it is on disk now, when it is another than the one that was read.
     #[must_use]
     pub fn replaced_on_disk(&self) -> Option<String> {
-        let bytes = std::fs::read(&self.path).ok()?;
-        let digest = hex(&Sha256::digest(&bytes));
+        let digest = digest_of(&self.path, &mut io::sink()).ok()?;
         (digest != self.digest).then_some(digest)
     }
 }
