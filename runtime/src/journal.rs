@@ -4,6 +4,9 @@
 //! writer takes the whole buffer at once, so events appended under one lock are in one group: after a crash nobody has
 //! received what nobody sent.
 //!
+//! Where nobody else waits for the disk, and it is quick, who waits writes the group on its own thread: two changes of
+//! thread would take as long as the flush.
+//!
 //! A write that fails is tried again at the same place until it succeeds; meanwhile nothing can be appended, so a call
 //! that cannot be recorded fails and nothing wrong is recorded.
 
@@ -29,6 +32,10 @@ pub const SEGMENT_SIZE: u64 = 64 * 1024 * 1024;
 const HIGH_WATER: usize = 32 * 1024 * 1024;
 /// Most bytes of memory that are kept for a later batch.
 const KEPT: usize = 1024 * 1024;
+/// Longest mean flush for which a thread of the executor is held ...
+const QUICK: Duration = Duration::from_micros(500);
+/// ... and most bytes.
+const SMALL: usize = 64 * 1024;
 
 /// How durable an actor's events are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +77,8 @@ pub struct Made {
 struct Shared {
     queue: Mutex<Queue>,
     work: Condvar,
+    // Locked before the queue by who takes a batch from it: batches are written in their order. None: at the end.
+    writer: Mutex<Option<Writer>>,
     /// None: events are dropped.
     folder: Option<PathBuf>,
     hashed: bool,
@@ -82,10 +91,15 @@ struct Queue {
     // The memory of a batch that is written.
     spare: Vec<u8>,
     frames: Vec<(Id, usize)>,
+    // When the first of them was appended.
+    since: Option<Instant>,
     sync: bool,
     appended: u64,
     written: u64,
     waiters: Vec<(u64, executor::Sender<()>)>,
+    // How many waited for the newest batch, and how long a flush takes: the mean of the newest ones.
+    crowd: usize,
+    flush: Option<Duration>,
     room: Vec<executor::Sender<()>>,
     places: HashMap<Id, u64>,
     // What may be dropped, and how many events were written when the newest segment began.
@@ -93,6 +107,8 @@ struct Queue {
     rotated: u64,
     forget: Vec<Id>,
     failed: Option<JournalError>,
+    // The writer's thread sleeps until it is told; otherwise it looks at the end of the group window.
+    sleeps: bool,
     urgent: bool,
     stop: bool,
 }
@@ -150,11 +166,12 @@ impl Journal {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Condvar::new(),
+            writer: Mutex::new(Some(writer)),
             folder: Some(folder.to_owned()),
             hashed: true,
         });
         let of_thread = Arc::clone(&shared);
-        let writer = thread::Builder::new().name("theater-journal".to_owned()).spawn(move || writer.run(&of_thread))?;
+        let writer = thread::Builder::new().name("theater-journal".to_owned()).spawn(move || of_thread.write_all())?;
         let (of_thread, folder) = (Arc::clone(&shared), folder.to_owned());
         let keeper = thread::Builder::new().name("theater-keeper".to_owned());
         let keeper = keeper.spawn(move || keep_segments(&of_thread, &folder, &rotations))?;
@@ -164,7 +181,13 @@ impl Journal {
     /// A journal that drops events, hashed or not: for benches that leave the disk or the chain out.
     #[must_use]
     pub fn discarding(hashed: bool) -> Self {
-        let shared = Arc::new(Shared { queue: Mutex::default(), work: Condvar::new(), folder: None, hashed });
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            writer: Mutex::default(),
+            folder: None,
+            hashed,
+        });
         Self { shared, threads: Mutex::default() }
     }
 
@@ -223,11 +246,11 @@ impl Journal {
             return;
         }
         let mut queue = lock(&self.shared);
-        let idle = queue.frames.is_empty();
+        queue.since.get_or_insert_with(Instant::now);
         for Made { actor, frame, sync } in &made {
             queue.push(*actor, frame, *sync);
         }
-        if idle {
+        if queue.sleeps {
             self.shared.work.notify_one();
         }
     }
@@ -278,6 +301,7 @@ impl Journal {
             return Ok(());
         }
         let mut wanted = None;
+        let mut may_write = true;
         loop {
             let waiter = {
                 let mut queue = lock(&self.shared);
@@ -287,6 +311,12 @@ impl Journal {
                 }
                 if let Some(failed) = &queue.failed {
                     return Err(failed.clone());
+                }
+                if may_write && queue.is_for_who_waits() {
+                    drop(queue);
+                    self.shared.write_here();
+                    may_write = false;
+                    continue;
                 }
                 let (sender, receiver) = executor::bounded(1);
                 queue.waiters.push((until, sender));
@@ -338,6 +368,62 @@ impl Queue {
         self.appended += 1;
     }
 
+    /// Whether who waits may as well write: nobody else waits, and it does not hold its thread for long.
+    fn is_for_who_waits(&self) -> bool {
+        let is_quick = self.flush.is_some_and(|flush| flush < QUICK);
+        is_quick && self.crowd <= 1 && self.waiters.is_empty() && self.bytes.len() < SMALL
+    }
+
+    /// What waits to be written; nothing where nothing does.
+    fn take(&mut self) -> Option<Batch> {
+        self.since.take()?;
+        self.urgent = false;
+        let frames = std::mem::take(&mut self.frames);
+        let spare = std::mem::take(&mut self.spare);
+        let mut places = HashMap::with_capacity(frames.len().min(64));
+        for (actor, _) in &frames {
+            if let Some(place) = self.places.get(actor) {
+                places.insert(*actor, *place);
+            }
+        }
+        Some(Batch {
+            bytes: std::mem::replace(&mut self.bytes, spare),
+            frames,
+            sync: std::mem::take(&mut self.sync),
+            forget: std::mem::take(&mut self.forget),
+            places,
+        })
+    }
+
+    /// A batch is written, and flushed in this time where it had to be: who waited for it is told.
+    fn settle(&mut self, mut batch: Batch, flush: Option<Duration>, waits: Waits) {
+        self.failed = None;
+        self.written += batch.frames.len() as u64;
+        let (written, waited) = (self.written, self.waiters.len());
+        self.waiters.retain(|(until, _)| *until > written);
+        self.crowd = waited - self.waiters.len() + usize::from(waits == Waits::Here);
+        self.urgent = !self.waiters.is_empty();
+        self.flush = flush.map(|flush| self.flush.map_or(flush, |mean| (mean * 7 + flush) / 8)).or(self.flush);
+        self.room.clear();
+        self.places.extend(batch.places.drain());
+        // The memory of this batch serves the one after the next: large ones would be mapped and unmapped each time.
+        if batch.bytes.capacity() <= KEPT {
+            batch.bytes.clear();
+            self.spare = batch.bytes;
+        }
+        // Only now: what an actor wrote last is in this batch or an earlier one.
+        for actor in &batch.forget {
+            self.places.remove(actor);
+        }
+    }
+
+    /// Nothing can be appended until the disk takes what was before.
+    fn fail(&mut self, failed: JournalError) {
+        self.failed = Some(failed);
+        self.waiters.clear();
+        self.room.clear();
+    }
+
     /// The last events of these actors in these segments are elsewhere now, and of actors that have ended all is dropped
     /// that may be, among the first so many events.
     fn follow(&mut self, moved: &keep::Moved, rotated: u64) {
@@ -346,6 +432,74 @@ impl Queue {
             if let Some(place) = self.places.get_mut(actor).filter(|place| (**place >> 32) as u32 == *segment) {
                 *place = Place { segment: *segment, offset: *offset }.number();
             }
+        }
+    }
+}
+
+impl Shared {
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        // A panic while it is locked leaves the batch where it is: it is written again.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer's thread.
+    fn write_all(&self) {
+        let mut written = Ok(());
+        while written.is_ok() && self.is_due() {
+            let mut writer = self.writer();
+            let Some(writer) = writer.as_mut() else { return };
+            loop {
+                written = writer.write_next(self, Waits::Others);
+                if written.is_ok() || lock(self).stop {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(200));
+            }
+        }
+        // Who keeps the segments ends with it.
+        *self.writer() = None;
+    }
+
+    /// Waits until there is something to write: at once when somebody waits for it, else when the group window ends. False:
+    /// the journal is closed and all is written.
+    fn is_due(&self) -> bool {
+        let mut queue = lock(self);
+        let mut seen = None;
+        loop {
+            if queue.failed.is_some() {
+                return true;
+            }
+            let rest = match queue.since {
+                Some(since) => {
+                    let rest = GROUP_WINDOW.saturating_sub(since.elapsed());
+                    if queue.urgent || queue.stop || rest.is_zero() || queue.bytes.len() > HIGH_WATER / 2 {
+                        return true;
+                    }
+                    rest
+                }
+                None if queue.stop => return false,
+                // Nothing since the last look: what is idle needs no memory.
+                None if seen == Some(queue.appended) => {
+                    (queue.bytes, queue.spare) = (Vec::new(), Vec::new());
+                    queue.sleeps = true;
+                    queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    queue.sleeps = false;
+                    continue;
+                }
+                None => GROUP_WINDOW,
+            };
+            seen = Some(queue.appended);
+            queue = self.work.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Writes what waits on the caller's thread, unless the writer's own is at work or has more to do than that.
+    fn write_here(&self) {
+        let Ok(mut writer) = self.writer.try_lock() else { return };
+        if let Some(writer) = writer.as_mut().filter(|writer| writer.batch.is_none() && !writer.is_full())
+            && writer.write_next(self, Waits::Here).is_err()
+        {
+            self.work.notify_one();
         }
     }
 }
@@ -383,6 +537,17 @@ struct Writer {
     path: PathBuf,
     offset: u64,
     group: u64,
+    // What is being written: where that fails it comes before anything else, at the same place.
+    batch: Option<Batch>,
+}
+
+/// Who waits for a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// Who writes it.
+    Here,
+    /// Only others, or nobody.
+    Others,
 }
 
 impl Writer {
@@ -393,7 +558,7 @@ impl Writer {
             Some((number, path)) => {
                 let End { offset, next_group: group, .. } = segment::repair(&path)?;
                 let file = OpenOptions::new().read(true).write(true).open(&path)?;
-                let writer = Self { folder, rotated, segment_size, number, file, path, offset, group };
+                let writer = Self { folder, rotated, segment_size, number, file, path, offset, group, batch: None };
                 writer.tell_keeper();
                 Ok(writer)
             }
@@ -416,96 +581,23 @@ impl Writer {
         // A segment has its whole header from the start: a crash before this line leaves a draft that nothing reads.
         std::fs::rename(&draft, &path)?;
         File::open(&folder)?.sync_all()?;
-        Ok(Self { folder, rotated, segment_size, number, file, path, offset: header.len() as u64, group })
+        let offset = header.len() as u64;
+        Ok(Self { folder, rotated, segment_size, number, file, path, offset, group, batch: None })
     }
 
-    fn run(mut self, shared: &Shared) {
-        let mut last_flush = Instant::now();
-        loop {
-            let Some(mut batch) = Self::wait(shared, &mut last_flush) else { return };
-            while let Err(error) = self.rotate(shared).and_then(|()| self.write(&mut batch)) {
-                let failed = JournalError { path: self.path.clone(), reason: error.to_string() };
-                tracing::error!("{failed}; trying again, calls fail meanwhile");
-                let mut queue = lock(shared);
-                queue.failed = Some(failed);
-                queue.waiters.clear();
-                queue.room.clear();
-                let stop = queue.stop;
-                drop(queue);
-                if stop {
-                    return;
-                }
-                thread::sleep(Duration::from_millis(200));
-            }
-            let mut queue = lock(shared);
-            queue.failed = None;
-            queue.written += batch.frames.len() as u64;
-            let written = queue.written;
-            queue.waiters.retain(|(until, _)| *until > written);
-            queue.room.clear();
-            queue.places.extend(batch.places.drain());
-            // The memory of this batch serves the one after the next: large ones would be mapped and unmapped each time.
-            if batch.bytes.capacity() <= KEPT {
-                batch.bytes.clear();
-                queue.spare = std::mem::take(&mut batch.bytes);
-            }
-            // Only now: what an actor wrote last is in this batch or an earlier one.
-            for actor in &batch.forget {
-                queue.places.remove(actor);
-            }
-        }
-    }
-
-    /// The next batch: at once when somebody waits for it, else when the group window ends; nothing at the end.
-    fn wait(shared: &Shared, last: &mut Instant) -> Option<Batch> {
-        let mut queue = lock(shared);
-        loop {
-            if !queue.frames.is_empty() {
-                let rest = GROUP_WINDOW.saturating_sub(last.elapsed());
-                if queue.urgent || queue.stop || rest.is_zero() || queue.bytes.len() > HIGH_WATER / 2 {
-                    break;
-                }
-                queue = shared.work.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
-            } else if queue.stop {
-                return None;
-            } else {
-                // Nobody can wait for what is not there.
-                queue.waiters.clear();
-                // Nor does what is idle need memory.
-                (queue.bytes, queue.spare) = (Vec::new(), Vec::new());
-                queue = shared.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                if !queue.frames.is_empty() && !queue.urgent && last.elapsed() > GROUP_WINDOW {
-                    *last = Instant::now();
-                }
-            }
-        }
-        *last = Instant::now();
-        queue.urgent = false;
-        let frames = std::mem::take(&mut queue.frames);
-        let spare = std::mem::take(&mut queue.spare);
-        let mut places = HashMap::with_capacity(frames.len().min(64));
-        for (actor, _) in &frames {
-            if let Some(place) = queue.places.get(actor) {
-                places.insert(*actor, *place);
-            }
-        }
-        Some(Batch {
-            bytes: std::mem::replace(&mut queue.bytes, spare),
-            frames,
-            sync: std::mem::take(&mut queue.sync),
-            forget: std::mem::take(&mut queue.forget),
-            places,
-        })
+    fn is_full(&self) -> bool {
+        self.offset >= self.segment_size
     }
 
     /// Begins the next segment where this one is full; all that was written is on the disk then.
     fn rotate(&mut self, shared: &Shared) -> io::Result<()> {
-        if self.offset < self.segment_size {
+        if !self.is_full() {
             return Ok(());
         }
         self.file.sync_data()?;
         let rotated = self.rotated.clone();
-        *self = Self::start(self.folder.clone(), self.segment_size, self.number + 1, self.group, rotated)?;
+        let next = Self::start(self.folder.clone(), self.segment_size, self.number + 1, self.group, rotated)?;
+        *self = Self { batch: self.batch.take(), ..next };
         let mut queue = lock(shared);
         queue.rotated = queue.written;
         drop(queue);
@@ -520,28 +612,50 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: &mut Batch) -> io::Result<()> {
-        let places = batch.places.clone();
-        let events = batch.bytes.len();
-        let commit = batch.seal(self.number, self.offset, self.group);
-        // All of a group in one write: each one more is felt where the disk is waited for.
-        batch.bytes.extend_from_slice(&commit);
-        let written = self
-            .file
-            .write_all_at(&batch.bytes, self.offset)
-            .and_then(|()| if batch.sync { self.file.sync_data() } else { Ok(()) });
-        match written {
-            Ok(()) => {
-                self.offset += batch.bytes.len() as u64;
-                self.group += 1;
+    /// Writes what waits, beginning with what could not be written before.
+    fn write_next(&mut self, shared: &Shared, waits: Waits) -> Result<(), JournalError> {
+        if self.batch.is_none() {
+            self.batch = lock(shared).take();
+        }
+        // Somebody who waited may have written what was due.
+        if self.batch.is_none() {
+            return Ok(());
+        }
+        match self.rotate(shared).and_then(|()| self.write()) {
+            Ok(flush) => {
+                if let Some(batch) = self.batch.take() {
+                    lock(shared).settle(batch, flush, waits);
+                }
                 Ok(())
             }
             Err(error) => {
-                batch.bytes.truncate(events);
-                batch.places = places;
-                Err(error)
+                let failed = JournalError { path: self.path.clone(), reason: error.to_string() };
+                tracing::error!("{failed}; trying again, calls fail meanwhile");
+                lock(shared).fail(failed.clone());
+                Err(failed)
             }
         }
+    }
+
+    /// How long the flush took, where there was one.
+    fn write(&mut self) -> io::Result<Option<Duration>> {
+        let Some(batch) = &mut self.batch else { return Ok(None) };
+        let (commit, places) = batch.seal(self.number, self.offset, self.group);
+        let events = batch.bytes.len();
+        // All of a group in one write: each one more is felt where the disk is waited for.
+        batch.bytes.extend_from_slice(&commit);
+        let written = self.file.write_all_at(&batch.bytes, self.offset).and_then(|()| {
+            let begun = Instant::now();
+            if batch.sync { self.file.sync_data().map(|()| Some(begun.elapsed())) } else { Ok(None) }
+        });
+        if written.is_ok() {
+            self.offset += batch.bytes.len() as u64;
+            self.group += 1;
+            batch.places = places;
+        } else {
+            batch.bytes.truncate(events);
+        }
+        written
     }
 }
 
@@ -555,16 +669,18 @@ struct Batch {
 }
 
 impl Batch {
-    /// Fills in the heads of the group's frames, as they will stand from `offset` of segment `number` on: its commit frame.
-    fn seal(&mut self, number: u32, offset: u64, group: u64) -> Vec<u8> {
+    /// Fills in the heads of the group's frames, as they will stand from `offset` of segment `number` on: its commit frame,
+    /// and where the actors' last events are then.
+    fn seal(&mut self, number: u32, offset: u64, group: u64) -> (Vec<u8>, HashMap<Id, u64>) {
+        let mut places = self.places.clone();
         let ends = self.frames.iter().skip(1).map(|(_, start)| *start).chain([self.bytes.len()]).collect::<Vec<_>>();
         for ((actor, start), end) in self.frames.iter().zip(ends) {
-            let before = self.places.insert(*actor, u64::from(number) << 32 | (offset + *start as u64));
+            let before = places.insert(*actor, u64::from(number) << 32 | (offset + *start as u64));
             if let Some(frame) = self.bytes.get_mut(*start..end) {
                 segment::seal(frame, EVENT, before.unwrap_or(NO_PLACE));
             }
         }
-        segment::commit(group, self.frames.len() as u32, &self.bytes)
+        (segment::commit(group, self.frames.len() as u32, &self.bytes), places)
     }
 }
 
@@ -573,6 +689,92 @@ const _: () = assert!(FORMAT == 1, "the writer writes format 1");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chain::event_hash;
+    use crate::executor::{block_on, spawn};
+    use crate::record::Kind;
+    use crate::verify;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("theater-{name}-{}", std::process::id()));
+            drop(std::fs::remove_dir_all(&folder));
+            Self(folder)
+        }
+
+        fn journal(&self, segment_size: u64) -> Arc<Journal> {
+            Arc::new(Journal::open(&self.0.join("journal"), segment_size).unwrap())
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
+    }
+
+    fn push(journal: &Journal, chain: &mut Chain, sync: Sync) -> EventRef {
+        journal.append(chain, &NewEvent::plain(Kind::Queued, &[5; 300]), sync).unwrap()
+    }
+
+    #[test]
+    fn who_waits_alone_writes_itself_and_one_of_many_does_not() {
+        let folder = Folder::new("alone");
+        let journal = folder.journal(SEGMENT_SIZE);
+        let mut chain = Chain::new([1; 16]);
+        push(&journal, &mut chain, Sync::Always);
+        block_on(journal.written()).unwrap();
+        assert!(lock(&journal.shared).flush.is_some(), "it was flushed");
+        // However slow this disk is.
+        let is_for_who_waits = |flush, crowd| {
+            let mut queue = lock(&journal.shared);
+            (queue.flush, queue.crowd) = (Some(flush), crowd);
+            queue.is_for_who_waits()
+        };
+        assert!(
+            !is_for_who_waits(QUICK, 1) && !is_for_who_waits(Duration::ZERO, 2) && is_for_who_waits(Duration::ZERO, 1)
+        );
+        // The writer's thread answers to nobody here, who waits to itself; now and then that thread is the first.
+        let here = (2..100).any(|count| {
+            push(&journal, &mut chain, Sync::Always);
+            journal.shared.write_here();
+            block_on(journal.written()).unwrap();
+            let queue = lock(&journal.shared);
+            assert_eq!(queue.written, count);
+            queue.crowd == 1
+        });
+        assert!(here);
+    }
+
+    #[test]
+    fn whoever_writes_it_an_event_that_was_waited_for_is_at_its_place_and_groups_are_in_order() {
+        const EACH: u64 = 300;
+        let folder = Folder::new("whoever");
+        let journal = folder.journal(20_000);
+        let tasks = [(1, Sync::Always), (2, Sync::Always), (3, Sync::Batch), (4, Sync::None)].map(|(number, sync)| {
+            let (journal, path) = (Arc::clone(&journal), folder.0.join("journal"));
+            spawn(async move {
+                let mut chain = Chain::new([number; 16]);
+                for sequence in 0..EACH {
+                    let made = push(&journal, &mut chain, sync);
+                    if sync == Sync::Always {
+                        journal.written().await.unwrap();
+                        let place = journal.place(chain.actor()).expect("it is written");
+                        let event = segment::read_event(&path, chain.actor(), place, sequence..=sequence).unwrap();
+                        assert_eq!(event_hash(&event.header.bytes()), made.hash);
+                    } else {
+                        executor::yield_now().await;
+                    }
+                }
+            })
+        });
+        tasks.into_iter().for_each(block_on);
+        journal.close();
+        let contents = verify::read(&folder.0, |_| {}).unwrap();
+        assert_eq!(contents.chains.values().map(|end| end.chain.len()).collect::<Vec<_>>(), [EACH; 4]);
+        assert!(segment::list(&folder.0.join("journal")).unwrap().len() > 10);
+    }
 
     #[test]
     fn however_often_snapshots_come_one_of_those_in_ended_segments_is_known() {
