@@ -584,3 +584,28 @@ fn a_program_of_before_is_told_to_have_been_lost() {
     assert_eq!(case.status(3).unwrap().exit_code, Some(-9));
     assert_eq!(case.run("true"), 4);
 }
+
+/// What a resume tells a handler: the state at a snapshot, and what the actor asked for and was told behind it.
+#[test]
+fn ends_of_programs_of_before_are_told_unless_the_actor_heard_of_them() {
+    let before = case(json!({}));
+    assert_eq!((before.run("exit 7"), before.next()), (1, Told::Exit(1, 7)));
+    let waits = before.run("sleep 1000");
+    let state = before.shell.export_state().unwrap();
+    let case = case(json!({}));
+    case.shell.import_state(&state).unwrap();
+    assert!(case.shell.import_state(b"no state").is_err());
+    let ends = [(3, Some(Ok(()))), (4, Some(Err(()))), (5, None::<Result<(), ()>>)];
+    for (id, heard) in ends {
+        case.host.recover(&case.shell, "os-spawn", &(script("exit 1"),), &Ok::<u64, String>(id)).unwrap();
+        case.host.recover(&case.shell, "handle-exit", &(id, 1_i32), &heard).unwrap();
+    }
+    block_on(case.shell.started(true)).unwrap();
+    let mut told = [case.next(), case.next()];
+    told.sort_by_key(|told| format!("{told:?}"));
+    // One that came to nothing is told again, one that waits is heard of when it runs.
+    assert_eq!(told, [Told::Exit(waits, -9), Told::Exit(4, 1)]);
+    let codes = (1..=5).map(|id| case.status(id).unwrap().exit_code.unwrap()).collect::<Vec<_>>();
+    assert_eq!(codes, [7, -9, 1, 1, 1]);
+    assert_eq!((case.run("true"), case.next()), (6, Told::Exit(6, 0)), "and nobody else");
+}

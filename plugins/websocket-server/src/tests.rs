@@ -201,14 +201,18 @@ fn every_event_is_told_and_answered_to_the_client_that_caused_it() {
     assert_eq!(case.told(), of(MessageType::Pong, b"2"));
     one.close(None).unwrap();
     assert!(matches!(next(&mut one), Message::Close(_)));
-    assert_eq!(case.told(), WebsocketMessage { ty: MessageType::Close, data: None, text: Some("1".to_owned()) });
+    assert_eq!(case.told(), close(1));
     // One that is gone without a word has ended too.
     drop(other);
-    assert_eq!(case.told(), WebsocketMessage { ty: MessageType::Close, data: None, text: Some("2".to_owned()) });
+    assert_eq!(case.told(), close(2));
 }
 
 fn connect(number: u64) -> WebsocketMessage {
     WebsocketMessage { ty: MessageType::Connect, data: None, text: Some(number.to_string()) }
+}
+
+fn close(number: u64) -> WebsocketMessage {
+    WebsocketMessage { ty: MessageType::Close, data: None, text: Some(number.to_string()) }
 }
 
 /// [websocket-server-9]
@@ -466,4 +470,39 @@ fn bytes_behind_the_handshake_are_the_first_message() {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).unwrap();
     assert!(String::from_utf8_lossy(&all).contains("early"));
+}
+
+/// What a resume tells a server of the connections of the program before: a state, and what the actor was told behind it.
+#[test]
+fn connections_that_were_open_when_the_program_before_ended_are_told_to_have_ended() {
+    let case = start(json!({}));
+    let (mut one, mut other) = (case.open(), case.open());
+    assert_eq!((next(&mut one), next(&mut other)), (Message::text("welcome 1"), Message::text("welcome 2")));
+    let state = case.server.export_state().unwrap();
+    let host = FakeHost::new();
+    host.set_exports(&[0], |_, params| {
+        let (message,): (WebsocketMessage,) = decode(params).unwrap();
+        encoded(&(WebsocketResponse { messages: answers(message) },))
+    });
+    let server = block_on(attach::<WebsocketServer>(&host, "websocket-server", json!({}))).unwrap();
+    server.import_state(&state).unwrap();
+    for message in [connect(3), text("4"), close(1), connect(5), close(3)] {
+        let answered = Some(Ok::<_, ()>((WebsocketResponse { messages: Vec::new() },)));
+        host.recover(&server, "handle-message", &(message,), &answered).unwrap();
+    }
+    assert!(server.import_state(b"no state").is_err());
+    let url = block_on(server.started(true)).unwrap().remove(0);
+    let mut case = Case { host, server, url };
+    let mut ended = [case.told(), case.told()];
+    ended.sort_by_key(|message| message.text.clone());
+    assert_eq!(ended, [close(2), close(5)]);
+    // No number is given twice.
+    assert_eq!((next(&mut case.open()), case.told()), (Message::text("welcome 6"), connect(6)));
+    // A server that is gone listens no more.
+    case.server = start(json!({})).server;
+    let start = Instant::now();
+    while TcpStream::connect(case.address()).is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        std::thread::yield_now();
+    }
 }
