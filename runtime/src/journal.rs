@@ -97,7 +97,8 @@ struct Queue {
     appended: u64,
     written: u64,
     waiters: Vec<(u64, executor::Sender<()>)>,
-    // How many waited for the newest batch, and how long a flush takes: the mean of the newest ones.
+    // How many wait for a batch, at most: forgotten by and by, since one of many is often the first. And how long a flush
+    // takes: the mean of the newest ones.
     crowd: usize,
     flush: Option<Duration>,
     room: Vec<executor::Sender<()>>,
@@ -401,7 +402,8 @@ impl Queue {
         self.written += batch.frames.len() as u64;
         let (written, waited) = (self.written, self.waiters.len());
         self.waiters.retain(|(until, _)| *until > written);
-        self.crowd = waited - self.waiters.len() + usize::from(waits == Waits::Here);
+        let waited = waited - self.waiters.len() + usize::from(waits == Waits::Here);
+        self.crowd = waited.max(self.crowd - self.crowd.div_ceil(8));
         self.urgent = !self.waiters.is_empty();
         self.flush = flush.map(|flush| self.flush.map_or(flush, |mean| (mean * 7 + flush) / 8)).or(self.flush);
         self.room.clear();
