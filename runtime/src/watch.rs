@@ -63,6 +63,11 @@ thread_local! {
     static SLOT: OnceCell<&'static Slot> = const { OnceCell::new() };
 }
 
+/// Whether this thread is in a call or poll of a plugin.
+pub fn is_inside() -> bool {
+    SLOT.with(|slot| slot.get().is_some_and(|slot| slot.turn.load(Ordering::Relaxed) % 2 == 1))
+}
+
 /// Inside a plugin, until dropped.
 pub struct Inside(&'static Slot);
 
