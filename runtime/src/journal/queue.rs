@@ -16,6 +16,9 @@ pub(super) const QUICK: Duration = Duration::from_micros(500);
 /// ... and most bytes.
 const SMALL: usize = 64 * 1024;
 
+/// Who waits until so many events are written, and is told when the sender is dropped.
+pub(super) type Waiter = (u64, executor::Sender<()>);
+
 #[derive(Default)]
 pub(super) struct Queue {
     // Frames without checksums and places, and where each starts.
@@ -28,7 +31,7 @@ pub(super) struct Queue {
     sync: bool,
     pub appended: u64,
     pub written: u64,
-    pub waiters: Vec<(u64, executor::Sender<()>)>,
+    pub waiters: Vec<Waiter>,
     // How many waited for each of the newest batches: the most of them, less for each batch since, as one of many is often
     // the first.
     pub crowd: usize,
@@ -128,14 +131,15 @@ impl Queue {
         })
     }
 
-    /// A batch is written, in this time where it was flushed too: who waited for it is told. What is left of it is freed by
-    /// the caller, when nothing is locked.
-    pub fn settle(&mut self, mut batch: Batch, took: Option<Duration>, by: By) -> Batch {
+    /// A batch is written, in this time where it was flushed too: who waited for it is told, and its memory is freed, when the
+    /// caller drops what this gives, with nothing locked.
+    #[must_use]
+    pub fn settle(&mut self, mut batch: Batch, took: Option<Duration>, by: By) -> (Batch, Vec<Waiter>) {
         self.failed = None;
         self.written += batch.frames.len() as u64;
-        let (written, waited) = (self.written, self.waiters.len());
-        self.waiters.retain(|(until, _)| *until > written);
-        let answered = waited - self.waiters.len() + usize::from(by == By::Waiter);
+        let written = self.written;
+        let told: Vec<_> = self.waiters.extract_if(.., |(until, _)| *until <= written).collect();
+        let answered = told.len() + usize::from(by == By::Waiter);
         self.crowd = answered.max(self.crowd - self.crowd.div_ceil(8));
         self.urgent = !self.waiters.is_empty();
         self.pace = took.map(|took| self.pace.map_or(took, |mean| (mean * 7 + took) / 8)).or(self.pace);
@@ -150,7 +154,7 @@ impl Queue {
         for actor in &batch.forget {
             self.places.remove(actor);
         }
-        batch
+        (batch, told)
     }
 
     /// Nothing can be appended until the disk takes what was before.

@@ -200,8 +200,8 @@ impl Writer {
         match self.rotate(shared).and_then(|()| self.write()) {
             Ok(took) => {
                 if let Some(batch) = self.batch.take() {
-                    let rest = lock(shared).settle(batch, took, by);
-                    drop(rest);
+                    let told = lock(shared).settle(batch, took, by);
+                    drop(told);
                 }
                 Ok(())
             }
