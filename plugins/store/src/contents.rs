@@ -8,11 +8,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{Advice, fadvise};
+
 use crate::error::Error;
-use crate::names::Hash;
+use crate::names::{Hash, Hashed};
 
 /// The bytes compared at a time.
 const PIECE: usize = 64 << 10;
+/// The bytes read and hashed at a time.
+const READ: u64 = 32 << 10;
 
 /// The folders of contents. One process has them open at a time, the one that has the index.
 pub struct Contents {
@@ -85,10 +89,21 @@ impl Contents {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::Lost { hash: *hash, path }),
             opened => opened.map_err(Error::file("open", &path))?,
         };
+        // All of it is on its way from the disk while the first pieces are hashed. A hint: what reads tell is what counts.
+        let _ = fadvise(&file, 0, None, Advice::WillNeed);
         let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
         // One byte more would be damage, and more than one need not be read to see it.
-        file.take(size.saturating_add(1)).read_to_end(&mut content).map_err(Error::file("read", &path))?;
-        if Hash::of(&content) == *hash { Ok(content) } else { Err(Error::Damaged { hash: *hash, path }) }
+        let mut file = file.take(size.saturating_add(1));
+        let mut hashed = Hashed::default();
+        loop {
+            let before = content.len();
+            file.by_ref().take(READ).read_to_end(&mut content).map_err(Error::file("read", &path))?;
+            match content.get(before..) {
+                None | Some([]) => break,
+                Some(piece) => hashed.add(piece),
+            }
+        }
+        if hashed.hash() == *hash { Ok(content) } else { Err(Error::Damaged { hash: *hash, path }) }
     }
 
     /// Removes a content; nothing when it is not there.

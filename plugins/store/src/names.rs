@@ -15,6 +15,22 @@ const LABEL: usize = 512;
 /// The most bytes of a store's name.
 const NAME: usize = 64;
 
+/// The part of a content that was hashed.
+#[derive(Default)]
+pub struct Hashed(Sha256);
+
+impl Hashed {
+    /// The next bytes.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all of them.
+    pub fn hash(self) -> Hash {
+        Hash(self.0.finalize().into())
+    }
+}
+
 /// A content's name: the SHA-256 of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
@@ -22,7 +38,9 @@ pub struct Hash([u8; 32]);
 impl Hash {
     /// The hash of `content`.
     pub fn of(content: &[u8]) -> Self {
-        Self(Sha256::digest(content).into())
+        let mut hashed = Hashed::default();
+        hashed.add(content);
+        hashed.hash()
     }
 
     /// The hash that `text` writes: 64 hexadecimal digits in lower case.
