@@ -220,3 +220,37 @@ fn written(target: &Target, wanted: &Wanted) -> Vec<u8> {
     head.push_str("\r\n");
     head.into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use theater_plugin_api::testing::block_on;
+
+    use super::*;
+    use crate::tests::{Server, ok};
+
+    #[test]
+    fn one_looks_after_idle_connections_until_the_last_is_closed() {
+        let server = Server::start((0..4).map(|_| ok("x")).collect());
+        let target = Target::parse(&server.url("/")).unwrap();
+        let wanted = Wanted { method: "GET".to_owned(), headers: Vec::new(), body: None };
+        let exchange = Exchange::new(Dialler::new(true), Vec::new(), 1 << 20);
+        let ask = || block_on(exchange.0.exchange(&target, &wanted)).unwrap();
+        let grow_old = || exchange.0.idle().iter_mut().for_each(|kept| kept.since -= IDLE);
+        assert!(!exchange.begins_to_keep(), "nothing is kept");
+        ask();
+        assert!(exchange.begins_to_keep());
+        assert!(!exchange.begins_to_keep(), "somebody does already");
+        assert!(exchange.prune(), "it is not old yet");
+        assert!(!exchange.begins_to_keep());
+        grow_old();
+        assert!(!exchange.prune());
+        assert!(exchange.0.idle().is_empty());
+        assert!(!exchange.begins_to_keep(), "nothing is kept");
+        ask();
+        assert!(exchange.begins_to_keep(), "who did before has ended");
+        // Where nobody has pruned yet, one that is too old is not used either.
+        grow_old();
+        ask();
+        assert_eq!((server.connections(), exchange.0.idle().len()), (3, 1));
+    }
+}

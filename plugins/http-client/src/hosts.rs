@@ -102,6 +102,14 @@ mod tests {
         Pattern::parse(pattern).unwrap().covers(&name, port)
     }
 
+    #[test]
+    fn a_pattern_names_one_host_and_none_that_is_below_it() {
+        let named = |pattern: &str, name: &str| Pattern::parse(pattern).unwrap().names(&Name::Domain(name.to_owned()));
+        assert!(named("example.com", "example.com") && named("example.com:80", "example.com"));
+        assert!(!named("*.example.com", "a.example.com") && !named("*.example.com", "example.com"));
+        assert!(!named("example.com", "example.org"));
+    }
+
     /// [http-client-1] [http-client-2] [http-client-3]
     #[test]
     fn a_host_is_named_exactly_or_from_above_with_its_port_or_all() {

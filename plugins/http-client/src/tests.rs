@@ -66,6 +66,10 @@ impl Server {
         self.address.to_string()
     }
 
+    pub(crate) fn connections(&self) -> u32 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// The requests that came, each with its body.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
@@ -439,16 +443,41 @@ fn connections_are_kept_and_a_closed_one_is_made_again() {
     for number in 0..5 {
         assert_eq!(keeping.body(&server.url("/")), number.to_string());
     }
-    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    assert_eq!(server.connections(), 1);
     let closing =
         Server::start((0..3).map(|_| Says::Last("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx".into())).collect());
     for _ in 0..3 {
         assert_eq!(keeping.body(&closing.url("/")), "x");
     }
-    assert_eq!(closing.connections.load(Ordering::SeqCst), 3);
+    assert_eq!(closing.connections(), 3);
     let said = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close\r\n\r\nx";
     let server = Server::start(vec![raw(said), raw(said)]);
     assert_eq!(keeping.body(&server.url("/")) + &keeping.body(&server.url("/")), "xx");
+}
+
+#[test]
+fn what_a_kept_connection_lost_is_sent_again_only_where_twice_is_as_once() {
+    // The second request is read, and the connection closed.
+    let server = || Server::start(vec![ok("1"), raw(""), ok("2")]);
+    let actor = actor(json!({}));
+    for (method, again) in [("GET", true), ("PUT", true), ("DELETE", true), ("POST", false), ("PATCH", false)] {
+        let server = server();
+        assert_eq!(actor.body(&server.url("/")), "1");
+        let answer = actor.send(request(method, &server.url("/")));
+        assert_eq!(answer.is_ok(), again, "{method}: {answer:?}");
+        assert_eq!((server.seen().len(), server.connections()), if again { (3, 2) } else { (2, 1) }, "{method}");
+    }
+}
+
+#[test]
+fn what_is_denied_and_what_fails_is_counted() {
+    let actor = actor(json!({}));
+    assert!(actor.get("http://example.com/").is_err());
+    assert_eq!((actor.host.metric("denied"), actor.host.metric("failed")), (Some(1.0), None));
+    let server = Server::start(vec![raw("no response")]);
+    assert!(actor.get(&server.url("/")).is_err());
+    assert_eq!((actor.host.metric("denied"), actor.host.metric("failed")), (Some(1.0), Some(1.0)));
+    assert_eq!(actor.host.metric("requests"), Some(2.0));
 }
 
 /// [http-client-31]
