@@ -90,7 +90,7 @@ impl Contents {
             opened => opened.map_err(Error::file("open", &path))?,
         };
         // All of it is on its way from the disk while the first pieces are hashed. A hint: what reads tell is what counts.
-        let _ = fadvise(&file, 0, None, Advice::WillNeed);
+        fadvise(&file, 0, None, Advice::WillNeed).unwrap_or_default();
         let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
         // One byte more would be damage, and more than one need not be read to see it.
         let mut file = file.take(size.saturating_add(1));
