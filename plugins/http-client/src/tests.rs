@@ -470,6 +470,19 @@ fn what_a_kept_connection_lost_is_sent_again_only_where_twice_is_as_once() {
 }
 
 #[test]
+fn interim_responses_are_so_many_and_what_nobody_asked_for_answers_no_other_request() {
+    let (early, last) = ("HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx");
+    let actor = actor(json!({}));
+    let server = Server::start([16, 17].map(|count| raw(&(early.repeat(count) + last))).to_vec());
+    assert_eq!(actor.body(&server.url("/")), "x");
+    assert!(actor.get(&server.url("/")).unwrap_err().contains("its answer does not come"));
+    // Another response stands behind the first one, as after a smuggled request.
+    let server = Server::start(vec![Says::Then(last.repeat(2)), ok("y")]);
+    assert_eq!((actor.body(&server.url("/")), actor.body(&server.url("/"))), ("x".to_owned(), "y".to_owned()));
+    assert_eq!(server.connections(), 2);
+}
+
+#[test]
 fn what_is_denied_and_what_fails_is_counted() {
     let actor = actor(json!({}));
     assert!(actor.get("http://example.com/").is_err());

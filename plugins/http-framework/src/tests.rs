@@ -1053,6 +1053,8 @@ fn an_actor_makes_only_so_much() {
     let enable =
         |number| case.call("enable-websocket", &(case.server, format!("/w{number}"), none, case.handler, none));
     more(&enable, 0);
+    let error = case.call::<u64>("register-handler", &("x".repeat(256),)).unwrap_err();
+    assert!(error.contains("max_routes"), "the name is not too long: {error}");
     let error = case.call::<u64>("register-handler", &("x".repeat(257),)).unwrap_err();
     assert!(error.contains("has 257 bytes, and may have 256"), "{error}");
 }
