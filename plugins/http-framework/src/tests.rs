@@ -1241,6 +1241,14 @@ fn recorded_calls_make_the_servers_again() {
     recorded!("destroy-server", (6_u64,), done());
     // Its port is taken by the other life of the actor; since any port was asked for, it gets another.
     recorded!("start-server", (3_u64,), Ok::<u16, String>(case.port));
+    // What was refused changed nothing.
+    let not_done = || Err::<(), String>("no".to_owned());
+    recorded!("stop-server", (3_u64,), not_done());
+    recorded!("destroy-server", (4_u64,), not_done());
+    recorded!("remove-route", (7_u64,), not_done());
+    recorded!("remove-middleware", (2_u64,), not_done());
+    recorded!("enable-websocket", (3_u64, "/no", none, 5_u64, none), not_done());
+    assert_eq!(again.table.server(3).unwrap().routing().websockets().len(), 1);
     let urls = block_on(again.started(true)).unwrap();
     let port: u16 = urls[0].rsplit(':').next().unwrap().parse().unwrap();
     assert!(urls.len() == 1 && port != case.port, "{urls:?}");
@@ -1255,6 +1263,70 @@ fn recorded_calls_make_the_servers_again() {
     assert_eq!(created, Ok(7));
     let odd = case.host.recover(&again, "remove-route", &(99_u64,), &done()).unwrap_err();
     assert!(odd.contains("remove-route: this actor has no route 99"), "{odd}");
+}
+
+#[test]
+fn sockets_of_recorded_calls_are_told_to_have_ended_and_their_numbers_are_not_given_again() {
+    let mut case = start(json!({}));
+    case.sockets();
+    let handler = case.handler;
+    let again = resumed(&case);
+    let recovered = |function: &str, arguments: &dyn Fn(&str) -> Result<(), String>| arguments(function).unwrap();
+    macro_rules! recorded {
+        ($function:literal, $arguments:expr, $result:expr) => {
+            recovered($function, &|function| case.host.recover(&again, function, &$arguments, &$result))
+        };
+    }
+    let (some, none, other) = (Some(handler), None::<String>, 99_u64);
+    recorded!("create-server", (any_port(),), Ok::<u64, String>(3));
+    recorded!("enable-websocket", (3_u64, "/ws", some, handler, some), Ok::<(), String>(()));
+    recorded!("start-server", (3_u64,), Ok::<u16, String>(case.port));
+    // One that the actor took, one that it refused, one that it was still to be asked for.
+    for (connection, answer) in [(1_u64, Some(Ok(()))), (2, Some(Err(()))), (3, None)] {
+        recorded!("handle-websocket-connect", (handler, connection, "/ws", &none), answer);
+    }
+    recorded!("handle-websocket-disconnect", (handler, 1_u64), Some(Ok::<(), ()>(())));
+    // One of which the beginning stands before a snapshot; two of handlers that no websocket has.
+    recorded!("handle-websocket-message", (handler, 4_u64, text("a")), Some(Ok::<(), ()>(())));
+    recorded!("handle-websocket-message", (other, 5_u64, text("a")), Some(Ok::<(), ()>(())));
+    recorded!("handle-websocket-connect", (other, 6_u64, "/ws", &none), Some(Ok::<(), ()>(())));
+    let url = block_on(again.started(true)).unwrap().remove(0);
+    let mut ended = [case.told_of(DISCONNECT), case.told_of(DISCONNECT)];
+    ended.sort_unstable();
+    assert_eq!(ended, [3, 4]);
+    case.port = url.rsplit(':').next().unwrap().parse().unwrap();
+    let _client = case.open("/ws");
+    assert_eq!(case.told_of(CONNECT), 7, "and of no other end");
+}
+
+#[test]
+fn numbers_of_sockets_that_were_only_sent_to_or_closed_are_not_given_again() {
+    for (function, number) in [("send-websocket-message", 10_u64), ("close-websocket", 20)] {
+        let case = start(json!({}));
+        case.sockets();
+        let arguments = (case.server, number, text("a"));
+        let done = Ok::<(), String>(());
+        match function {
+            "close-websocket" => case.host.recover(&case.framework, function, &(case.server, number), &done),
+            _ => case.host.recover(&case.framework, function, &arguments, &done),
+        }
+        .unwrap();
+        let _client = case.open("/ws");
+        assert_eq!(case.told_of(CONNECT), number + 1);
+    }
+}
+
+#[test]
+fn a_handler_that_is_dropped_listens_no_more() {
+    let case = start(json!({}));
+    let port = case.port;
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+    drop(case);
+    let start = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// [http-framework-60] [http-framework-61] [http-framework-62]
