@@ -22,6 +22,7 @@ use crate::theater::simple::http_types::{
 use crate::theater::simple::websocket_types::{MessageType, WebsocketMessage};
 use crate::{
     Config, Framework, HttpFramework, MAX_ROUTES, MAX_SERVERS, MAX_WEBSOCKET_QUEUE_BYTES, WEBSOCKET_SEND_TIMEOUT_MS,
+    whole,
 };
 
 const REQUEST: u32 = 0;
@@ -1314,6 +1315,42 @@ fn numbers_of_sockets_that_were_only_sent_to_or_closed_are_not_given_again() {
         let _client = case.open("/ws");
         assert_eq!(case.told_of(CONNECT), number + 1);
     }
+}
+
+#[test]
+fn a_path_may_have_routes_beside_its_websocket() {
+    let case = start(json!({}));
+    case.sockets();
+    for method in ["GET", "POST"] {
+        case.route("/ws", method).unwrap();
+    }
+    let upgrade = "upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    assert_eq!(case.status("GET", "/ws"), 200);
+    // Only a GET asks for a websocket (RFC 6455, section 4.1).
+    let asked = format!("{upgrade}connection: upgrade\r\ncontent-length: 0\r\n");
+    assert_eq!(status(&case.ask_with("POST", "/ws", &asked)), 200);
+    let _client = case.open("/ws");
+}
+
+#[test]
+fn a_tls_file_is_meant_by_the_end_of_its_path() {
+    let files = |paths: &[&str]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let allowed = files(&["/a/cert.pem", "/b/cert.pem", "/b/key.pem"]);
+    for (asked, meant) in [
+        ("key.pem", "/b/key.pem"),
+        ("b/cert.pem", "/b/cert.pem"),
+        ("./b/cert.pem", "/b/cert.pem"),
+        ("/a/cert.pem", "/a/cert.pem"),
+        ("other.pem", "other.pem"),
+    ] {
+        assert_eq!(whole(&allowed, asked).unwrap(), meant);
+    }
+    assert!(whole(&allowed, "cert.pem").unwrap_err().to_string().contains("may be several"));
+    assert!(whole(&allowed, ".").unwrap_err().to_string().contains("need a file"));
+    // A whole path leaves no doubt, also where it is named twice.
+    let twice = files(&["/a/cert.pem", "/a/cert.pem"]);
+    assert_eq!(whole(&twice, "/a/cert.pem").unwrap(), "/a/cert.pem");
+    assert!(whole(&twice, "cert.pem").is_err());
 }
 
 #[test]
