@@ -293,3 +293,15 @@ fn shown(line: &[u8]) -> String {
     let more = if line.len() > MOST { "..." } else { "" };
     format!("{text:?}{more}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_long_line_is_shown_with_its_beginning() {
+        assert_eq!(shown(b"a\"b"), r#""a\"b""#);
+        assert_eq!(shown(&[b'x'; 200]), format!("\"{}\"", "x".repeat(200)));
+        assert_eq!(shown(&[b'x'; 201]), format!("\"{}\"...", "x".repeat(200)));
+    }
+}

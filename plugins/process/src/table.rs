@@ -207,3 +207,17 @@ fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_are_being_started_have_their_places() {
+        let table = Table::new(Arc::default());
+        let (first, _second) = (table.enter(2).unwrap(), table.enter(2).unwrap());
+        assert!(matches!(table.enter(2), Err(Error::TooMany { most: 2 })));
+        drop(first);
+        assert!(table.enter(2).is_ok());
+    }
+}

@@ -316,14 +316,23 @@ fn a_signal_that_ended_it_is_a_negative_code() {
 #[test]
 fn input_is_written_whole_and_closed_by_nothing() {
     let case = case(json!({}));
-    // More than a pipe holds, to a program that begins to read late.
-    let id = case.run("sleep 0.2; wc -c; sleep 1000");
+    // More than a pipe holds, to a program that begins to read later than a write looks for whom it waits.
+    let id = case.run("sleep 0.7; wc -c; sleep 1000");
     let data = vec![b'x'; 1 << 20];
     assert_eq!(case.write(id, &data), Ok(1 << 20));
     assert_eq!(case.write(id, b""), Ok(0));
     assert!(case.write(id, b"").unwrap_err().contains("is closed"));
     assert!(case.write(id, b"more").unwrap_err().contains("is closed"));
     assert_eq!(case.next(), Told::Out(id, (1 << 20).to_string()));
+}
+
+#[test]
+fn input_that_nobody_will_read_is_refused() {
+    let case = case(json!({}));
+    let id = case.run("exec <&-; echo closed; sleep 1000");
+    assert_eq!(case.next(), Told::Out(id, "closed".to_owned()));
+    let error = case.write(id, b"more").unwrap_err();
+    assert!(error.contains("is closed"), "{error}");
 }
 
 /// [process-27]
