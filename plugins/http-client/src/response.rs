@@ -212,7 +212,8 @@ async fn head(reading: &mut Reading, to_head: bool) -> Result<Head, Error> {
 
 fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head, String> {
     let status = parsed.code.filter(|code| (100..=999).contains(code)).ok_or("it has no status")?;
-    let (mut length, mut chunked, mut keeps) = (None, false, parsed.version == Some(1));
+    let (mut length, mut chunked) = (None, false);
+    let (mut keeps, mut closes) = (parsed.version == Some(1), false);
     let mut headers = Vec::with_capacity(parsed.headers.len());
     for header in parsed.headers.iter() {
         let name = header.name.to_ascii_lowercase();
@@ -232,7 +233,8 @@ fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head
             "transfer-encoding" => chunked = true,
             "connection" => {
                 let says = |option: &str| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(option));
-                keeps = !says("close") && (keeps || says("keep-alive"));
+                keeps |= says("keep-alive");
+                closes |= says("close");
             }
             _ => {}
         }
@@ -246,5 +248,5 @@ fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head
         (Some(length), false) => Framing::Length(length),
         (None, false) => Framing::ToTheEnd,
     };
-    Ok(Head { status, headers, framing, keeps })
+    Ok(Head { status, headers, framing, keeps: keeps && !closes })
 }

@@ -455,6 +455,26 @@ fn connections_are_kept_and_a_closed_one_is_made_again() {
     assert_eq!(keeping.body(&server.url("/")) + &keeping.body(&server.url("/")), "xx");
 }
 
+/// RFC 9112, section 9.3: whoever says `close` means it, also where it does not close at once.
+#[test]
+fn a_connection_is_kept_as_the_response_says() {
+    for (version, says, kept) in [
+        ("1.1", "", true),
+        ("1.1", "connection: close\r\n", false),
+        ("1.1", "connection: Keep-Alive, Close\r\n", false),
+        ("1.1", "connection: close\r\nconnection: keep-alive\r\n", false),
+        ("1.1", "connection: upgrade\r\n", true),
+        ("1.0", "", false),
+        ("1.0", "connection: keep-alive\r\n", true),
+    ] {
+        let first = format!("HTTP/{version} 200 OK\r\n{says}content-length: 1\r\n\r\nx");
+        let server = Server::start(vec![Says::Then(first), ok("y")]);
+        let actor = actor(json!({}));
+        assert_eq!((actor.body(&server.url("/")), actor.body(&server.url("/"))), ("x".to_owned(), "y".to_owned()));
+        assert_eq!(server.connections(), if kept { 1 } else { 2 }, "{version} {says:?}");
+    }
+}
+
 #[test]
 fn what_a_kept_connection_lost_is_sent_again_only_where_twice_is_as_once() {
     // The second request is read, and the connection closed.
