@@ -299,3 +299,72 @@ impl Node {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATHS: [&str; 7] = ["/a/b", "/a/b/c", "/a/:x", "/a/:x/d", "/a/:x/d/*rest", "/e/*rest", "/"];
+
+    fn routing() -> Routing {
+        let mut routing = Routing::default();
+        for (number, path) in PATHS.iter().enumerate() {
+            let route = Route { id: number as u64, path: (*path).to_owned(), method: "GET".to_owned(), handler: 1 };
+            routing.add_route(1, route).unwrap();
+        }
+        routing
+    }
+
+    /// The leaf of a path, where there is one.
+    fn found<'a>(routing: &'a Routing, path: &str) -> Option<&'a Leaf> {
+        let mut node = &routing.tree;
+        for part in &Pattern::parse(path).unwrap().parts {
+            node = match part {
+                Part::Exact(segment) => node.exact.get(segment)?,
+                Part::Capture => node.capture.as_deref()?,
+                Part::Rest => return Some(&node.rest),
+            };
+        }
+        Some(&node.here)
+    }
+
+    #[test]
+    fn a_route_that_is_removed_takes_no_other_along_and_leaves_nothing_behind() {
+        for first in 0..PATHS.len() {
+            let mut routing = routing();
+            let mut left: Vec<_> = (0..PATHS.len()).collect();
+            // In another order each time.
+            while !left.is_empty() {
+                let removed = left.remove(first % left.len());
+                assert!(routing.remove_route(removed as u64) && !routing.remove_route(removed as u64));
+                assert!(found(&routing, PATHS[removed]).is_none_or(|leaf| leaf.methods.is_empty()));
+                for path in left.iter().map(|number| PATHS[*number]) {
+                    assert!(found(&routing, path).is_some_and(|leaf| leaf.methods.contains_key("GET")), "{path}");
+                }
+            }
+            assert!(routing.tree.exact.is_empty() && routing.tree.capture.is_none());
+        }
+    }
+
+    #[test]
+    fn a_websocket_stays_where_the_routes_beside_it_go() {
+        let mut routing = routing();
+        let websocket = Websocket { connect: None, message: 1, disconnect: None };
+        routing.enable_websocket("/a/b".to_owned(), websocket).unwrap();
+        for number in 0..PATHS.len() {
+            routing.remove_route(number as u64);
+        }
+        assert!(found(&routing, "/a/b").is_some_and(|leaf| leaf.websocket.is_some()));
+        assert!(found(&routing, "/a/b/c").is_none() && found(&routing, "/a/:x").is_none());
+    }
+
+    #[test]
+    fn middleware_is_removed_once() {
+        let mut routing = Routing::default();
+        for number in [1, 2] {
+            routing.add_middleware(number, "/".to_owned(), 1).unwrap();
+        }
+        assert!(!routing.remove_middleware(3));
+        assert!(routing.remove_middleware(1) && !routing.remove_middleware(1));
+    }
+}
