@@ -93,13 +93,42 @@ fn is_below(above: &Name, name: &Name) -> bool {
 mod tests {
     use super::*;
 
-    fn covers(pattern: &str, host: &str, port: u16) -> bool {
-        let name = match Host::parse(host).unwrap() {
+    fn name(host: &str) -> Name {
+        match Host::parse(host).unwrap() {
             Host::Domain(name) => Name::Domain(name),
             Host::Ipv4(address) => Name::Address(address.into()),
             Host::Ipv6(address) => Name::Address(address.into()),
-        };
-        Pattern::parse(pattern).unwrap().covers(&name, port)
+        }
+    }
+
+    fn covers(pattern: &str, host: &str, port: u16) -> bool {
+        Pattern::parse(pattern).unwrap().covers(&name(host), port)
+    }
+
+    #[test]
+    fn two_patterns_together_cover_what_each_covers() {
+        let patterns = [
+            "example.com",
+            "a.example.com",
+            "*.example.com",
+            "*.example.com:443",
+            "*.b.example.com",
+            "*.com",
+            "*.example.org",
+            "example.org:80",
+            "127.0.0.1",
+        ];
+        let hosts = ["example.com", "a.example.com", "x.b.example.com", "example.org", "x.example.org", "127.0.0.1"];
+        for one in patterns {
+            for other in patterns {
+                let both = Pattern::parse(one).unwrap().and(&Pattern::parse(other).unwrap());
+                for (host, port) in hosts.iter().flat_map(|host| [80, 443].map(|port| (*host, port))) {
+                    let covered = both.as_ref().is_some_and(|both| both.covers(&name(host), port));
+                    let each = covers(one, host, port) && covers(other, host, port);
+                    assert_eq!(covered, each, "{one} and {other}: {host}:{port}");
+                }
+            }
+        }
     }
 
     #[test]
