@@ -264,6 +264,7 @@ fn what_is_no_response_is_said_to_be_none() {
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "something else than chunked"),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n\r\n", "no length"),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n-1\r\n\r\n", "no length"),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n+1\r\na\r\n0\r\n\r\n", "no length"),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nabcd\r\n0\r\n\r\n", "longer than it says"),
         ("HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\na", "not a number"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\na", "not a number"),
