@@ -35,8 +35,8 @@ use std::cell::UnsafeCell;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use abi_stable::prefix_type::WithMetadata;
@@ -762,18 +762,96 @@ impl From<HostObject> for Host {
     }
 }
 
+/// What the core answers in place of a result when it panics itself: nothing of its own unwinds across the ABI either.
+trait OfPanic {
+    fn of_panic(sentence: String) -> Self;
+}
+
+impl OfPanic for Answer {
+    fn of_panic(sentence: String) -> Self {
+        Answer::error(sentence)
+    }
+}
+impl OfPanic for FfiFuture<Answer> {
+    fn of_panic(sentence: String) -> Self {
+        std::future::ready(Answer::error(sentence)).into_ffi()
+    }
+}
+impl OfPanic for () {
+    fn of_panic(_: String) {}
+}
+impl OfPanic for bool {
+    fn of_panic(_: String) -> Self {
+        false
+    }
+}
+impl OfPanic for u64 {
+    fn of_panic(_: String) -> Self {
+        0
+    }
+}
+impl OfPanic for *const () {
+    fn of_panic(_: String) -> Self {
+        std::ptr::null()
+    }
+}
+
+fn core_panicked(message: &str) -> String {
+    format!("[P0113] the core panicked: {message}; this is a fault of theater, please report it")
+}
+
+/// Runs the core's side of a call from a plugin. A panic in it is logged and answered: below a plugin's call it would
+/// abort the process.
+fn core_guarded<T: OfPanic>(body: impl FnOnce() -> T) -> T {
+    guard::catch(body).unwrap_or_else(|message| {
+        let sentence = core_panicked(&message);
+        report_core_panic(&sentence);
+        T::of_panic(sentence)
+    })
+}
+
+/// As [`core_guarded`], of each poll of a future of the core's.
+fn core_future(future: impl Future<Output = Answer> + Send + 'static) -> FfiFuture<Answer> {
+    let on_panic = |message: String| {
+        let sentence = core_panicked(&message);
+        report_core_panic(&sentence);
+        Answer::error(sentence)
+    };
+    Guarded::new(Box::pin(future), on_panic).into_ffi()
+}
+
+static REPORT: OnceLock<fn(&str)> = OnceLock::new();
+
+/// Says where panics of the core below a plugin's call are logged; the first function stays.
+pub fn report_core_panics_to(report: fn(&str)) {
+    guard::install_hook();
+    REPORT.get_or_init(|| report);
+}
+
+fn report_core_panic(sentence: &str) {
+    if let Some(report) = REPORT.get() {
+        report(sentence);
+    }
+}
+
 unsafe extern "C" fn host_retain<S: HostSide>(this: *const ()) {
-    // SAFETY: this came from Arc::into_raw in host_object and the caller holds a count (all below alike).
-    unsafe { Arc::increment_strong_count(this.cast::<S>()) }
+    core_guarded(|| {
+        // SAFETY: this came from Arc::into_raw in host_object and the caller holds a count (all below alike).
+        unsafe { Arc::increment_strong_count(this.cast::<S>()) }
+    })
 }
 unsafe extern "C" fn host_release<S: HostSide>(this: *const ()) {
-    // SAFETY: gives back a count the caller held.
-    unsafe { Arc::decrement_strong_count(this.cast::<S>()) }
+    core_guarded(|| {
+        // SAFETY: gives back a count the caller held.
+        unsafe { Arc::decrement_strong_count(this.cast::<S>()) }
+    })
 }
 unsafe extern "C" fn host_about<S: HostSide>(this: *const ()) -> Answer {
-    // SAFETY: as in host_retain (all below alike); slices live for the call.
-    let about = unsafe { borrow::<S>(this) }.about();
-    answer_of(serde_json::to_vec(&about).map_err(|error| error.to_string()))
+    core_guarded(|| {
+        // SAFETY: as in host_retain (all below alike); slices live for the call.
+        let about = unsafe { borrow::<S>(this) }.about();
+        answer_of(serde_json::to_vec(&about).map_err(|error| error.to_string()))
+    })
 }
 unsafe extern "C" fn host_call<S: HostSide>(
     this: *const (),
@@ -781,97 +859,126 @@ unsafe extern "C" fn host_call<S: HostSide>(
     params: Slice,
     cause: Slice,
 ) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    let (side, params, cause) = unsafe { (borrow::<S>(this), params.get(), cause.text()) };
-    side.call(export, params, cause).into_ffi()
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, params, cause) = unsafe { (borrow::<S>(this), params.get(), cause.text()) };
+        core_future(side.call(export, params, cause))
+    })
 }
 unsafe extern "C" fn host_has_export<S: HostSide>(this: *const (), export: u32) -> bool {
-    // SAFETY: as above.
-    unsafe { borrow::<S>(this) }.has_export(export)
+    core_guarded(|| {
+        // SAFETY: as above.
+        unsafe { borrow::<S>(this) }.has_export(export)
+    })
 }
 unsafe extern "C" fn host_spawn<S: HostSide>(this: *const (), future: FfiFuture<Answer>) -> u64 {
-    // SAFETY: as above.
-    unsafe { borrow::<S>(this) }.spawn(future)
+    core_guarded(|| {
+        // SAFETY: as above.
+        unsafe { borrow::<S>(this) }.spawn(future)
+    })
 }
 unsafe extern "C" fn host_abort<S: HostSide>(this: *const (), task: u64) {
-    // SAFETY: as above.
-    unsafe { borrow::<S>(this) }.abort(task);
+    core_guarded(|| {
+        // SAFETY: as above.
+        unsafe { borrow::<S>(this) }.abort(task);
+    })
 }
 unsafe extern "C" fn host_sleep<S: HostSide>(this: *const (), microseconds: u64) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    let sleep = unsafe { borrow::<S>(this) }.sleep(microseconds);
-    empty(sleep)
+    core_guarded(|| {
+        // SAFETY: as above.
+        let sleep = unsafe { borrow::<S>(this) }.sleep(microseconds);
+        empty(sleep)
+    })
 }
 unsafe extern "C" fn host_cancelled<S: HostSide>(this: *const ()) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    let cancelled = unsafe { borrow::<S>(this) }.cancelled();
-    empty(cancelled)
+    core_guarded(|| {
+        // SAFETY: as above.
+        let cancelled = unsafe { borrow::<S>(this) }.cancelled();
+        empty(cancelled)
+    })
 }
 fn empty(future: impl Future<Output = ()> + Send + 'static) -> FfiFuture<Answer> {
-    async move {
+    core_future(async move {
         future.await;
         Answer::ok(Vec::new())
-    }
-    .into_ffi()
+    })
 }
 unsafe extern "C" fn host_wait_for<S: HostSide>(this: *const (), other: Slice, why: Slice, edge: *mut u64) -> Answer {
-    // SAFETY: as above.
-    let (side, other, why) = unsafe { (borrow::<S>(this), other.text(), why.text()) };
-    match side.wait_for(&other, &why) {
-        Ok(number) => {
-            // SAFETY: the caller gave a place for one number.
-            unsafe { edge.write(number) };
-            Answer::ok(Vec::new())
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, other, why) = unsafe { (borrow::<S>(this), other.text(), why.text()) };
+        match side.wait_for(&other, &why) {
+            Ok(number) => {
+                // SAFETY: the caller gave a place for one number.
+                unsafe { edge.write(number) };
+                Answer::ok(Vec::new())
+            }
+            Err(sentence) => Answer::error(sentence),
         }
-        Err(sentence) => Answer::error(sentence),
-    }
+    })
 }
 unsafe extern "C" fn host_wait_end<S: HostSide>(this: *const (), edge: u64) {
-    // SAFETY: as above.
-    unsafe { borrow::<S>(this) }.wait_end(edge);
+    core_guarded(|| {
+        // SAFETY: as above.
+        unsafe { borrow::<S>(this) }.wait_end(edge);
+    })
 }
 unsafe extern "C" fn host_log<S: HostSide>(this: *const (), level: u32, target: Slice, message: Slice) {
-    // SAFETY: as above.
-    let (side, target, message) = unsafe { (borrow::<S>(this), target.text(), message.text()) };
-    side.log(level, &target, &message);
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, target, message) = unsafe { (borrow::<S>(this), target.text(), message.text()) };
+        side.log(level, &target, &message);
+    })
 }
 unsafe extern "C" fn host_metric<S: HostSide>(this: *const (), name: Slice, kind: u32, value: f64) {
-    // SAFETY: as above.
-    let (side, name) = unsafe { (borrow::<S>(this), name.text()) };
-    side.metric(&name, kind, value);
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, name) = unsafe { (borrow::<S>(this), name.text()) };
+        side.metric(&name, kind, value);
+    })
 }
 unsafe extern "C" fn host_data_folder<S: HostSide>(this: *const ()) -> Answer {
-    // SAFETY: as above.
-    answer_of(unsafe { borrow::<S>(this) }.data_folder().map(String::into_bytes))
+    core_guarded(|| {
+        // SAFETY: as above.
+        answer_of(unsafe { borrow::<S>(this) }.data_folder().map(String::into_bytes))
+    })
 }
 unsafe extern "C" fn host_service<S: HostSide>(this: *const (), id: Slice, minimum_minor: u32) -> *const () {
-    // SAFETY: as above.
-    let (side, id) = unsafe { (borrow::<S>(this), id.text()) };
-    if !side.offers(&id, minimum_minor) {
-        return std::ptr::null();
-    }
-    match id.as_str() {
-        SERVICE_CHAIN => std::ptr::from_ref(HostTables::<S>::CHAIN).cast(),
-        SERVICE_LIFECYCLE => std::ptr::from_ref(HostTables::<S>::LIFECYCLE).cast(),
-        SERVICE_MESSAGES => std::ptr::from_ref(HostTables::<S>::MESSAGES).cast(),
-        SERVICE_NOTES => std::ptr::from_ref(HostTables::<S>::NOTES).cast(),
-        SERVICE_CHILDREN => std::ptr::from_ref(HostTables::<S>::CHILDREN).cast(),
-        _ => std::ptr::null(),
-    }
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, id) = unsafe { (borrow::<S>(this), id.text()) };
+        if !side.offers(&id, minimum_minor) {
+            return std::ptr::null();
+        }
+        match id.as_str() {
+            SERVICE_CHAIN => std::ptr::from_ref(HostTables::<S>::CHAIN).cast(),
+            SERVICE_LIFECYCLE => std::ptr::from_ref(HostTables::<S>::LIFECYCLE).cast(),
+            SERVICE_MESSAGES => std::ptr::from_ref(HostTables::<S>::MESSAGES).cast(),
+            SERVICE_NOTES => std::ptr::from_ref(HostTables::<S>::NOTES).cast(),
+            SERVICE_CHILDREN => std::ptr::from_ref(HostTables::<S>::CHILDREN).cast(),
+            _ => std::ptr::null(),
+        }
+    })
 }
 unsafe extern "C" fn host_chain_newest<S: HostSide>(this: *const (), most: u64) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    unsafe { borrow::<S>(this) }.chain_newest(most).into_ffi()
+    core_guarded(|| {
+        // SAFETY: as above.
+        core_future(unsafe { borrow::<S>(this) }.chain_newest(most))
+    })
 }
 unsafe extern "C" fn host_note<S: HostSide>(this: *const (), what: Slice, data: Slice) -> Answer {
-    // SAFETY: as above.
-    let (side, what, data) = unsafe { (borrow::<S>(this), what.text(), data.get()) };
-    answer_of(side.note(&what, data).map(|()| Vec::new()))
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, what, data) = unsafe { (borrow::<S>(this), what.text(), data.get()) };
+        answer_of(side.note(&what, data).map(|()| Vec::new()))
+    })
 }
 unsafe extern "C" fn host_shutdown<S: HostSide>(this: *const (), some: bool, data: Slice) -> Answer {
-    // SAFETY: as above.
-    let (side, data) = unsafe { (borrow::<S>(this), data.get()) };
-    answer_of(side.shutdown(some.then(|| data.to_vec())).map(|()| Vec::new()))
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, data) = unsafe { (borrow::<S>(this), data.get()) };
+        answer_of(side.shutdown(some.then(|| data.to_vec())).map(|()| Vec::new()))
+    })
 }
 
 /// # Safety
@@ -881,9 +988,11 @@ unsafe fn message<'a>(export: u32, params: Slice, source: &'a str, context: *con
     unsafe { Message { export, params: params.get(), source, from: context.as_ref() } }
 }
 unsafe extern "C" fn host_find<S: HostSide>(this: *const (), wanted: Slice) -> Answer {
-    // SAFETY: as above.
-    let (side, wanted) = unsafe { (borrow::<S>(this), wanted.text()) };
-    answer_of(side.find(&wanted).map(String::into_bytes))
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, wanted) = unsafe { (borrow::<S>(this), wanted.text()) };
+        answer_of(side.find(&wanted).map(String::into_bytes))
+    })
 }
 unsafe extern "C" fn host_call_from<S: HostSide>(
     this: *const (),
@@ -892,8 +1001,10 @@ unsafe extern "C" fn host_call_from<S: HostSide>(
     source: Slice,
     context: *const CallContext,
 ) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    unsafe { borrow::<S>(this).call_from(message(export, params, &source.text(), context)).into_ffi() }
+    core_guarded(|| {
+        // SAFETY: as above.
+        core_future(unsafe { borrow::<S>(this).call_from(message(export, params, &source.text(), context)) })
+    })
 }
 unsafe extern "C" fn host_post<S: HostSide>(
     this: *const (),
@@ -903,8 +1014,10 @@ unsafe extern "C" fn host_post<S: HostSide>(
     context: *const CallContext,
     first: bool,
 ) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    unsafe { borrow::<S>(this).post(message(export, params, &source.text(), context), first).into_ffi() }
+    core_guarded(|| {
+        // SAFETY: as above.
+        core_future(unsafe { borrow::<S>(this).post(message(export, params, &source.text(), context), first) })
+    })
 }
 unsafe extern "C" fn host_stage<S: HostSide>(
     this: *const (),
@@ -914,11 +1027,15 @@ unsafe extern "C" fn host_stage<S: HostSide>(
     context: *const CallContext,
     otherwise: Slice,
 ) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    unsafe { borrow::<S>(this).stage(message(export, params, &source.text(), context), otherwise.get()).into_ffi() }
+    core_guarded(|| {
+        // SAFETY: as above.
+        core_future(unsafe {
+            borrow::<S>(this).stage(message(export, params, &source.text(), context), otherwise.get())
+        })
+    })
 }
 fn told(future: impl Future<Output = Result<Vec<u8>, String>> + Send + 'static) -> FfiFuture<Answer> {
-    async move { answer_of(future.await) }.into_ffi()
+    core_future(async move { answer_of(future.await) })
 }
 /// # Safety
 /// The slice must live for the call.
@@ -932,10 +1049,12 @@ unsafe extern "C" fn host_spawn_child<S: HostSide>(
     some: bool,
     state: Slice,
 ) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), given(some, state)) };
-    let child = side.spawn_child(manifest, state);
-    told(async move { child.await.map(String::into_bytes) })
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), given(some, state)) };
+        let child = side.spawn_child(manifest, state);
+        told(async move { child.await.map(String::into_bytes) })
+    })
 }
 unsafe extern "C" fn host_resume_child<S: HostSide>(
     this: *const (),
@@ -943,53 +1062,71 @@ unsafe extern "C" fn host_resume_child<S: HostSide>(
     some: bool,
     state: Slice,
 ) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), given(some, state)) };
-    let child = side.resume_child(manifest, state);
-    told(async move { child.await.map(String::into_bytes) })
+    core_guarded(|| {
+        // SAFETY: as above.
+        let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), given(some, state)) };
+        let child = side.resume_child(manifest, state);
+        told(async move { child.await.map(String::into_bytes) })
+    })
 }
 unsafe extern "C" fn host_restart_child<S: HostSide>(
     this: *const (),
     child: Slice,
     only_held: bool,
 ) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    let restarted = unsafe { borrow::<S>(this).restart_child(child.text(), only_held) };
-    told(async move { restarted.await.map(|()| Vec::new()) })
+    core_guarded(|| {
+        // SAFETY: as above.
+        let restarted = unsafe { borrow::<S>(this).restart_child(child.text(), only_held) };
+        told(async move { restarted.await.map(|()| Vec::new()) })
+    })
 }
 unsafe extern "C" fn host_stop_child<S: HostSide>(this: *const (), child: Slice) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    let stopped = unsafe { borrow::<S>(this).stop_child(child.text()) };
-    told(async move { stopped.await.map(|()| Vec::new()) })
+    core_guarded(|| {
+        // SAFETY: as above.
+        let stopped = unsafe { borrow::<S>(this).stop_child(child.text()) };
+        told(async move { stopped.await.map(|()| Vec::new()) })
+    })
 }
 unsafe extern "C" fn host_release_child<S: HostSide>(this: *const (), child: Slice) -> Answer {
-    // SAFETY: as above.
-    answer_of(unsafe { borrow::<S>(this).release_child(&child.text()) }.map(|()| Vec::new()))
+    core_guarded(|| {
+        // SAFETY: as above.
+        answer_of(unsafe { borrow::<S>(this).release_child(&child.text()) }.map(|()| Vec::new()))
+    })
 }
 unsafe extern "C" fn host_children<S: HostSide>(this: *const ()) -> Answer {
-    // SAFETY: as above.
-    encoded(&unsafe { borrow::<S>(this) }.children())
+    core_guarded(|| {
+        // SAFETY: as above.
+        encoded(&unsafe { borrow::<S>(this) }.children())
+    })
 }
 unsafe extern "C" fn host_child_state<S: HostSide>(this: *const (), actor: Slice) -> Answer {
-    // SAFETY: as above.
-    match unsafe { borrow::<S>(this).child_state(&actor.text()) } {
-        Ok(state) => encoded(&state),
-        Err(sentence) => Answer::error(sentence),
-    }
+    core_guarded(|| {
+        // SAFETY: as above.
+        match unsafe { borrow::<S>(this).child_state(&actor.text()) } {
+            Ok(state) => encoded(&state),
+            Err(sentence) => Answer::error(sentence),
+        }
+    })
 }
 unsafe extern "C" fn host_child_events<S: HostSide>(this: *const (), actor: Slice) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    let events = unsafe { borrow::<S>(this).child_events(actor.text()) };
-    async move { events.await.map_or_else(Answer::error, |events| encoded(&events)) }.into_ffi()
+    core_guarded(|| {
+        // SAFETY: as above.
+        let events = unsafe { borrow::<S>(this).child_events(actor.text()) };
+        core_future(async move { events.await.map_or_else(Answer::error, |events| encoded(&events)) })
+    })
 }
 unsafe extern "C" fn host_next_end<S: HostSide>(this: *const ()) -> FfiFuture<Answer> {
-    // SAFETY: as above.
-    let end = unsafe { borrow::<S>(this) }.next_end();
-    async move { end.await.map_or_else(Answer::error, |end| encoded(&end)) }.into_ffi()
+    core_guarded(|| {
+        // SAFETY: as above.
+        let end = unsafe { borrow::<S>(this) }.next_end();
+        core_future(async move { end.await.map_or_else(Answer::error, |end| encoded(&end)) })
+    })
 }
 unsafe extern "C" fn host_fail<S: HostSide>(this: *const (), reason: Slice) {
-    // SAFETY: as above.
-    unsafe { borrow::<S>(this).fail(reason.text()) }
+    core_guarded(|| {
+        // SAFETY: as above.
+        unsafe { borrow::<S>(this).fail(reason.text()) }
+    })
 }
 
 /// A handler the core holds: released once, when it and the futures of its calls are gone.

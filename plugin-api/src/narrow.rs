@@ -2,6 +2,8 @@
 //!
 //! `Null` as ceiling means "everything" (a top-level actor), so the request stands as it is.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 /// The request where there is no ceiling; else only if it equals the ceiling, and nothing (`{}`) if not.
@@ -15,6 +17,9 @@ pub fn equal_only(ceiling: &Value, requested: &Value) -> Value {
 pub enum Rule {
     /// A list of powers: the entries both have; missing on either side grants nothing.
     Powers,
+    /// A list of whole paths, each of which grants what lies below it: what both grant. Missing on either side grants nothing,
+    /// and the result always has the list.
+    Paths,
     /// A list of refusals: the entries either has.
     Refusals,
     /// A number: the smaller one; missing takes the default.
@@ -51,6 +56,10 @@ pub fn object(rules: &[(&str, Rule)], ceiling: &Value, requested: &Value) -> Res
                 (Some(above), Some(below)) => Some(intersection(key, above, below)?),
                 _ => None,
             },
+            Rule::Paths => Some(match (above, below) {
+                (Some(above), Some(below)) => common_paths(key, above, below)?,
+                _ => Value::Array(Vec::new()),
+            }),
             Rule::Refusals => match (above, below) {
                 (None, None) => None,
                 (Some(one), None) | (None, Some(one)) => Some(one.clone()),
@@ -81,6 +90,19 @@ fn list<'a>(key: &str, value: &'a Value) -> Result<&'a Vec<Value>, String> {
 fn intersection(key: &str, above: &Value, below: &Value) -> Result<Value, String> {
     let above = list(key, above)?;
     Ok(list(key, below)?.iter().filter(|item| above.contains(item)).cloned().collect())
+}
+
+fn common_paths(key: &str, above: &Value, below: &Value) -> Result<Value, String> {
+    let paths = |value| -> Result<Vec<&str>, String> {
+        let texts = list(key, value)?.iter().map(|path| path.as_str().ok_or_else(|| format!("{key} has no paths")));
+        texts.collect()
+    };
+    let (above, below) = (paths(above)?, paths(below)?);
+    let is_in = |path: &str, all: &[&str]| all.iter().any(|folder| Path::new(path).starts_with(folder));
+    let mut common: Vec<_> = below.iter().filter(|path| is_in(path, &above)).copied().collect();
+    let more: Vec<_> = above.iter().filter(|path| is_in(path, &below) && !common.contains(path)).copied().collect();
+    common.extend(more);
+    Ok(Value::from(common))
 }
 
 fn union(key: &str, above: &Value, below: &Value) -> Result<Value, String> {
@@ -124,6 +146,12 @@ mod tests {
             json!({"vars": ["B"], "denied": ["X", "Y"], "most": 50, "least": 5, "all": true, "port": 2})
         );
         assert_eq!(object(&rules, &json!({}), &requested).unwrap().get("vars"), None);
+        let paths = [("paths", Rule::Paths)];
+        let ceiling = json!({ "paths": ["/a", "/b/c", "/d"] });
+        let requested = json!({ "paths": ["/a/x", "/ab", "/b", "/e", "/d"] });
+        let narrowed = object(&paths, &ceiling, &requested).unwrap();
+        assert_eq!(narrowed, json!({ "paths": ["/a/x", "/d", "/b/c"] }));
+        assert_eq!(object(&paths, &json!({}), &requested).unwrap(), json!({ "paths": [] }));
         assert!(object(&rules, &json!({"most": "x"}), &requested).unwrap_err().contains("most"));
     }
 }

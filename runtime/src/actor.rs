@@ -4,14 +4,16 @@
 //! **An actor's state is `state` and nothing else; its instance is a cache.** The instance is dropped right after `init`,
 //! after every failed call and when the actor is idle; the next call makes a new one, without calling `init` again.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use theater_plugin_api::encoding::{EncodingError, Reader};
 use theater_plugin_api::uuid_text;
 
+use crate::budget::{ACTOR_BYTES, Account, Charge, Exceeded};
 use crate::chain::{Chain, EventRef, Hash, Id};
 use crate::core::{Core, Prepared};
 use crate::executor::{self, Signal};
@@ -39,6 +41,10 @@ pub(crate) use repeats::Repeat;
 use repeats::Repeats;
 pub(crate) use run::trap_text;
 pub use run::{Actor, detach};
+
+/// Of a wait for a host call: that it was told of, and the bits of its second.
+const TOLD: u64 = 1 << 31;
+const LAST_SECOND: u64 = TOLD - 1;
 
 /// What an actor is made with.
 pub struct Settings {
@@ -139,6 +145,20 @@ pub struct Shared {
     end: OnceLock<End>,
     ended: Signal,
     idle: AtomicU64,
+    // Where its memory counts.
+    account: Arc<Account>,
+    // What this life of it takes beside its instance and its mailbox: itself, and its state.
+    charges: Mutex<Option<(Charge, Charge)>>,
+    // Living actors below it.
+    below: AtomicU64,
+    // The host call that the running call waits for: its function's index and one, and when it began, in seconds of this
+    // life; 0 = none.
+    host_wait: AtomicU64,
+    // When it was started again, where it is a top-level actor.
+    restarts: Arc<Mutex<VecDeque<Instant>>>,
+    // The life after this one, and whether that is known.
+    next_life: Mutex<Option<Arc<Shared>>>,
+    settled: Signal,
     fault_lines: Flood,
     repeats: Arc<Repeats>,
 }
@@ -241,12 +261,25 @@ impl Shared {
     /// An actor without a task yet.
     #[must_use]
     pub fn new(core: Arc<Core>, settings: Settings, origin: Origin, beginning: Beginning<'_>) -> Arc<Self> {
-        let new_mailbox =
-            || Arc::new(Mailbox::new(usize::try_from(settings.limits.mailbox_size).unwrap_or(usize::MAX)));
         let new_chain = |chain| Arc::new(Mutex::new(Record { chain, closed: false }));
+        let restarts = match &beginning {
+            Beginning::Again(before) => Arc::clone(&before.restarts),
+            Beginning::New | Beginning::Resumed(..) => Arc::default(),
+        };
+        let account = match (&beginning, &settings.parent, settings.limits.tree_bytes) {
+            (Beginning::Again(before), ..) => Arc::clone(&before.account),
+            (_, None, tree_bytes) => core.budget.below(&settings.name, tree_bytes),
+            (_, Some(parent), 0) => Arc::clone(&parent.account),
+            (_, Some(parent), tree_bytes) => parent.account.below(&settings.name, tree_bytes),
+        };
         let repeats = match &beginning {
             Beginning::Again(before) => Arc::clone(&before.repeats),
             Beginning::New | Beginning::Resumed(..) => Arc::default(),
+        };
+        let new_mailbox = || {
+            let Limits { mailbox_size, mailbox_bytes, .. } = settings.limits;
+            let calls = usize::try_from(mailbox_size).unwrap_or(usize::MAX);
+            Arc::new(Mailbox::new(calls, mailbox_bytes, Arc::clone(&account)))
         };
         let (chain, mailbox, state) = match beginning {
             Beginning::New => (new_chain(Chain::new(settings.id)), new_mailbox(), origin.state.clone()),
@@ -279,6 +312,13 @@ impl Shared {
             end: OnceLock::new(),
             ended: Signal::default(),
             idle: AtomicU64::new(0),
+            account,
+            charges: Mutex::default(),
+            below: AtomicU64::new(0),
+            host_wait: AtomicU64::new(0),
+            restarts,
+            next_life: Mutex::default(),
+            settled: Signal::default(),
             fault_lines: Flood::default(),
             repeats,
             begun: Instant::now(),
@@ -426,7 +466,54 @@ impl Shared {
         reader.finish()
     }
 
-    /// Gives the instance's place back when the actor is idle.
+    /// The running call waits for a host call of that function.
+    pub(crate) fn waits_in(&self, record: u32) {
+        let second = self.begun.elapsed().as_secs() & LAST_SECOND;
+        self.host_wait.store((u64::from(record) + 1) << 32 | second, Ordering::Relaxed);
+    }
+
+    /// That wait is over.
+    pub(crate) fn waits_no_more(&self) {
+        self.host_wait.store(0, Ordering::Relaxed);
+    }
+
+    /// The host call that it has waited for longer than `patience`, once each: its function's index, and for how long.
+    pub(crate) fn long_wait(&self, patience: Duration) -> Option<(u32, Duration)> {
+        let wait = self.host_wait.load(Ordering::Relaxed);
+        let (record, second) = ((wait >> 32).checked_sub(1)?, wait & LAST_SECOND);
+        let waited = Duration::from_secs(self.begun.elapsed().as_secs().saturating_sub(second));
+        if waited < patience || wait & TOLD != 0 {
+            return None;
+        }
+        let told = self.host_wait.compare_exchange(wait, wait | TOLD, Ordering::Relaxed, Ordering::Relaxed);
+        told.ok().map(|_| (record as u32, waited))
+    }
+
+    /// Where its memory counts.
+    #[must_use]
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Living actors below it.
+    #[must_use]
+    pub fn descendants(&self) -> &AtomicU64 {
+        &self.below
+    }
+
+    /// Charges the actor and the state it starts with.
+    pub(crate) fn charge_start(&self) -> Result<(), Exceeded> {
+        let state = self.state().map_or(0, |state| state.len() as u64);
+        *lock(&self.charges) = Some((self.account.charge(ACTOR_BYTES)?, self.account.charge(state)?));
+        Ok(())
+    }
+
+    /// Charges a new state in place of the old one.
+    fn charge_state(&self, bytes: u64) -> Result<(), Exceeded> {
+        lock(&self.charges).as_mut().map_or(Ok(()), |(_, state)| state.resize(bytes))
+    }
+
+    /// Gives the instance's slot back when the actor is idle.
     pub(crate) fn passivate(&self) {
         self.mailbox.signal(Wake::Passivate);
     }

@@ -2,17 +2,20 @@
 //!
 //! What a death means is the plugin's to say; who is whose child and who still lives is in [`crate::family`].
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use theater_plugin_api::host::ChainEvent;
 
-use crate::actor::{BY_PARENT, Origin, Shared, TO_RESTART};
+use crate::actor::{BY_PARENT, End, Origin, Shared, TO_RESTART};
 use crate::core::Under;
-use crate::error::chain_of;
+use crate::error::{ComponentProblem, Error, chain_of};
+use crate::executor;
 use crate::family::Standing;
-use crate::manifest::{InitState, Manifest, Values};
+use crate::files::{self, Grants, MAX_COMPONENT, MAX_MANIFEST};
+use crate::manifest::{Manifest, Values};
 
 /// What a manifest given as text is called in messages.
 const INLINE: &str = "<the manifest given>";
@@ -21,8 +24,13 @@ const INLINE: &str = "<the manifest given>";
 ///
 /// # Errors
 /// The chain of causes.
-pub async fn spawn(parent: &Arc<Shared>, manifest: &str, state: Option<Vec<u8>>) -> Result<String, String> {
-    let origin = origin(parent, manifest, state).await?;
+pub async fn spawn(
+    parent: &Arc<Shared>,
+    grants: Grants,
+    manifest: String,
+    state: Option<Vec<u8>>,
+) -> Result<String, String> {
+    let origin = origin(parent, grants, manifest, state).await?;
     let core = parent.core();
     let child = core.begin(Some(parent), origin).await.map_err(|error| chain_of(&error))?;
     Ok(child.id_text().to_owned())
@@ -32,56 +40,133 @@ pub async fn spawn(parent: &Arc<Shared>, manifest: &str, state: Option<Vec<u8>>)
 ///
 /// # Errors
 /// There is none, or the chain of causes.
-pub async fn resume(parent: &Arc<Shared>, manifest: &str, state: Option<Vec<u8>>) -> Result<String, String> {
-    let mut origin = origin(parent, manifest, state.clone()).await?;
-    let name = &origin.manifest.name;
-    let family = parent.family();
-    let before = family.last_ended(name).ok_or_else(|| format!("no child of the name {name:?} has ended"))?;
+pub async fn resume(
+    parent: &Arc<Shared>,
+    grants: Grants,
+    manifest: String,
+    state: Option<Vec<u8>>,
+) -> Result<String, String> {
+    let mut origin = origin(parent, grants, manifest, state.clone()).await?;
+    let none = || format!("no child of the name {:?} has ended", origin.manifest.name);
+    let (before, standing) = parent.family().last_ended(&origin.manifest.name).ok_or_else(none)?;
+    // Its last call may still be on its way out.
+    before.wait().await;
+    let name = match standing {
+        // Whoever claims it first decides; what its parent's strategy says of it then comes too late.
+        Standing::Held => match parent.family().claim(before.id()) {
+            Some(held) => held.name().to_owned(),
+            None => return Err(none()),
+        },
+        Standing::Living | Standing::Ended => parent.family().names.take(&origin.manifest.name),
+    };
     if state.is_none() {
         origin.state = before.state();
     }
-    let name = family.names.take(name);
-    // Nobody waits for what has ended: the wait closes no cycle.
-    let _waiting = parent.core().waits.hold(parent.id(), before.id(), "resume");
-    let begun = parent.core().begin_again(&before, name, origin, true).await;
-    begun.map_err(|error| chain_of(&error))?;
+    begin_again(parent, &before, name, origin, "resume", true).await?;
     Ok(before.id_text().to_owned())
 }
 
-async fn origin(parent: &Arc<Shared>, manifest: &str, state: Option<Vec<u8>>) -> Result<Origin, String> {
-    let folder = &parent.manifest().folder;
-    let under = Under { parent: parent.id_text(), ceilings: &parent.origin().prepared.below };
-    let manifest = read(parent, manifest, folder, under).await?;
-    parent.core().origin(&manifest, under, state).await.map_err(|error| chain_of(&error))
+async fn begin_again(
+    parent: &Arc<Shared>,
+    before: &Arc<Shared>,
+    name: String,
+    origin: Origin,
+    why: &str,
+    quiet: bool,
+) -> Result<(), String> {
+    // Nobody waits for what has ended: the wait closes no cycle.
+    let _waiting = parent.core().waits.hold(parent.id(), before.id(), why);
+    let begun = parent.core().begin_again(before, name, origin, quiet).await;
+    begun.map_err(|error| chain_of(&error))
 }
 
-/// TOML when it has a newline or `=`, a URL when it has a scheme, else a path.
-async fn read(parent: &Arc<Shared>, manifest: &str, folder: &Path, under: Under<'_>) -> Result<Manifest, String> {
-    let values = Values::new();
+/// What the children of an actor may name of the host's files, as the config of the handler says that starts them: lists of
+/// folders `paths` (default: the folder of the actor's own manifest) and `state_paths` (default: none), and
+/// `max_component_bytes`.
+#[must_use]
+pub fn grants(parent: &Shared, config: &Json) -> Grants {
+    let list = |key: &str| -> Option<Vec<PathBuf>> {
+        let folders = config.get(key)?.as_array()?.iter().filter_map(Json::as_str);
+        Some(folders.map(PathBuf::from).collect())
+    };
+    let own = || {
+        let folder = &parent.manifest().folder;
+        vec![folder.canonicalize().unwrap_or_else(|_| folder.clone())]
+    };
+    Grants {
+        paths: list("paths").unwrap_or_else(own),
+        state_paths: list("state_paths").unwrap_or_default(),
+        max_component: config.get("max_component_bytes").and_then(Json::as_u64).unwrap_or(MAX_COMPONENT),
+        closed: parent.core().closed_folders(),
+    }
+}
+
+/// What a child is started from. On a task of its own: whoever asks polls as a plugin, whose polls are to be short.
+async fn origin(
+    parent: &Arc<Shared>,
+    grants: Grants,
+    manifest: String,
+    state: Option<Vec<u8>>,
+) -> Result<Origin, String> {
+    let parent = Arc::clone(parent);
+    let work = async move {
+        let under = Under {
+            parent: parent.id_text(),
+            ceilings: &parent.origin().prepared.below,
+            limits: parent.limits().for_children(),
+            files: Some(&grants),
+        };
+        let (manifest, is_file) = read(&parent, &manifest, under).await?;
+        let origin = parent.core().origin(&manifest, under, state).await;
+        origin.map_err(|error| told(&manifest.path.display().to_string(), &error, is_file))
+    };
+    executor::spawn(work).await
+}
+
+/// A manifest that an actor supplies, and whether it is a file: TOML when it has a newline or `=`, a URL when it has a scheme,
+/// else a path.
+async fn read(parent: &Shared, manifest: &str, under: Under<'_>) -> Result<(Manifest, bool), String> {
+    let (values, folder) = (Values::new(), &parent.manifest().folder);
+    let parse = |path: &Path, folder: &Path, text: &str| Manifest::parse(path, folder, text, &values);
     if manifest.contains(['\n', '=']) {
-        return confined(
-            Manifest::parse(Path::new(INLINE), folder, manifest, &values).map_err(|error| chain_of(&error))?,
-        );
+        let parsed = parse(Path::new(INLINE), folder, manifest);
+        return parsed.map(|parsed| (parsed, false)).map_err(|error| chain_of(&error));
     }
     if let Some((scheme, _)) = manifest.split_once("://") {
         let bytes = parent.core().resolve(scheme, manifest, under).await?;
         let text = String::from_utf8(bytes).map_err(|_| format!("{manifest}: a manifest is UTF-8 text"))?;
-        let parsed = Manifest::parse(&PathBuf::from(manifest), folder, &text, &values);
-        return confined(parsed.map_err(|error| chain_of(&error))?);
+        let parsed = parse(Path::new(manifest), folder, &text);
+        return parsed.map(|parsed| (parsed, false)).map_err(|error| chain_of(&error));
     }
-    Manifest::read(&folder.join(manifest), &values).map_err(|error| chain_of(&error))
+    let Some(grants) = under.files.cloned() else { return Err(NO_GRANTS.to_owned()) };
+    let (folder, path) = (folder.clone(), PathBuf::from(manifest));
+    let load = move || grants.read_regular(grants.open(&folder, &path)?, MAX_MANIFEST);
+    let bytes = match files::off_executor(load).await {
+        Some(loaded) => loaded.map_err(|refused| chain_of(&refused.error(manifest, "paths")))?,
+        None => return Err(format!("{manifest:?}: {}", files::TOO_SLOW)),
+    };
+    let path = parent.manifest().folder.join(manifest);
+    let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    let parsed = match String::from_utf8(bytes) {
+        Ok(text) => parse(&path, &folder, &text).map_err(|error| told(manifest, &error, true)),
+        Err(_) => Err(format!("{manifest:?}: a manifest is UTF-8 text")),
+    };
+    parsed.map(|parsed| (parsed, true))
 }
 
-/// A manifest that an actor may have written itself: its child's first state is no file that the actor could not read.
-fn confined(manifest: Manifest) -> Result<Manifest, String> {
-    let inside =
-        |path: &str| Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    match &manifest.init_state {
-        Some(InitState::Path(path)) if !inside(path) => Err(format!(
-            "init_state = {path:?} is outside the folder of the parent's manifest; pass the state to spawn, or write it as \
-             init_state = {{ json = .. }}"
-        )),
-        _ => Ok(manifest),
+const NO_GRANTS: &str = "this actor may name no files";
+
+/// An error as an actor is told it. What stands in files is not quoted: the actor may not be allowed to read them.
+fn told(manifest: &str, error: &Error, is_file: bool) -> String {
+    match error {
+        Error::Manifest { .. } if is_file => {
+            format!("{manifest:?} is not valid as a manifest ({}); `theater validate` says why", error.code())
+        }
+        Error::Component { path, what: ComponentProblem::NotWasm(_) | ComponentProblem::Refused(_) } => {
+            let path = path.display().to_string();
+            format!("{path:?} is not a WebAssembly component that this engine takes; `theater inspect` says why")
+        }
+        _ => chain_of(error),
     }
 }
 
@@ -108,10 +193,27 @@ pub async fn restart(parent: &Arc<Shared>, wanted: &str, only_held: bool) -> Res
     }
     // A held one may still be on its way out.
     living.wait().await;
-    let ended = || format!("child {:?} ({}) has ended; `resume` starts it again", living.name(), living.short_id());
-    let before = parent.family().claim(living.id()).ok_or_else(ended)?;
-    let begun = parent.core().begin_again(&before, before.name().to_owned(), before.origin().clone(), false).await;
-    begun.map_err(|error| chain_of(&error))
+    let (before, name) = match parent.family().claim(living.id()) {
+        Some(held) => {
+            let name = held.name().to_owned();
+            (held, name)
+        }
+        // The strategy was faster than the parent's own handler, and let it go.
+        None => match parent.family().get(living.id()) {
+            Some((ended, Standing::Ended)) if !only_held && ended.end().is_some_and(End::is_own) => {
+                let name = parent.family().names.take(&ended.manifest().name);
+                (ended, name)
+            }
+            // It was started again meanwhile.
+            Some((_, Standing::Living)) => return Ok(()),
+            _ => {
+                let (name, id) = (living.name(), living.short_id());
+                return Err(format!("child {name:?} ({id}) has ended; `resume` starts it again"));
+            }
+        },
+    };
+    let origin = before.origin().clone();
+    begin_again(parent, &before, name, origin, "restart-child", false).await
 }
 
 /// Stops a child and everything below it; nothing when it has ended.

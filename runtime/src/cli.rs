@@ -12,6 +12,7 @@ use theater_runtime::core::Options;
 use theater_runtime::error::{Error, chain_of};
 use theater_runtime::manifest::{Values, read_permissions, setting};
 use theater_runtime::plugins::abi_text;
+use theater_runtime::text;
 
 mod chain;
 mod commands;
@@ -22,6 +23,7 @@ mod filter;
 mod fork;
 mod inspect;
 mod log;
+mod out;
 mod plugin;
 mod proof;
 mod replay;
@@ -30,6 +32,9 @@ mod seal;
 mod state;
 mod trace;
 mod validate;
+
+use out::{Purpose, complain};
+pub use out::{print_json, print_line, print_text};
 
 const EXAMPLES: &str = "Examples:
   theater run manifests/hello-http.toml
@@ -124,11 +129,15 @@ fn long_version() -> String {
 /// Reads the command line, does what it says, and prints what went wrong.
 pub fn main() -> ExitCode {
     let (cli, asked) = commands::parse();
-    if let Err(sentence) = log::start(&cli.common.log, cli.common.log_format) {
-        eprintln!("error: {sentence}");
-        return ExitCode::from(2);
-    }
+    let _talk = match log::start(&cli.common.log, cli.common.log_format) {
+        Ok(talk) => talk,
+        Err(sentence) => {
+            complain(&format!("error: {sentence}"));
+            return ExitCode::from(2);
+        }
+    };
     let common = cli.common;
+    out::is_for(cli.command.purpose());
     let done = match cli.command {
         Command::Run(command) => command.run(&common, &asked),
         Command::Validate(command) => command.run(&common),
@@ -163,6 +172,18 @@ fn default_plugins() -> PathBuf {
     beside().unwrap_or_else(|| PathBuf::from("plugins"))
 }
 
+impl Command {
+    /// What a write to standard output that fails means for the command.
+    fn purpose(&self) -> Purpose {
+        match self {
+            Self::Run(_) => Purpose::Service,
+            Self::Chain(command) if !command.is_listing() => Purpose::Result,
+            Self::State(_) | Self::Replay(_) | Self::VerifyProof(_) | Self::Validate(_) => Purpose::Result,
+            _ => Purpose::Listing,
+        }
+    }
+}
+
 /// What a command gives: an exit code, or what went wrong.
 pub type Done = Result<ExitCode, Error>;
 
@@ -188,35 +209,29 @@ impl Common {
         self.output == Output::Wave
     }
 
-    /// Prints one answer: the object, or the text.
+    /// Prints one answer: the object, or the text, on one line.
     pub fn say(&self, object: &Json, text: impl FnOnce() -> String) {
-        if self.is_json() {
-            print_line(&object.to_string());
-        } else {
-            print_line(&text());
-        }
+        if self.is_json() { print_json(object) } else { print_line(&text()) }
+    }
+
+    /// As [`Common::say`], of text that may have several lines.
+    pub fn say_text(&self, object: &Json, text: impl FnOnce() -> String) {
+        if self.is_json() { print_json(object) } else { print_text(&text()) }
     }
 
     /// Prints what went wrong: on stderr for people, and as an object where objects are asked for.
     pub fn report(&self, error: &Error) {
         let (code, message, help) = (error.code(), chain_of(error), error.help());
         if self.is_json() {
-            print_line(&json!({"event": "error", "code": code, "message": message, "help": help}).to_string());
+            print_json(&json!({"event": "error", "code": code, "message": message, "help": help}));
             return;
         }
-        eprintln!("error[{code}] {message}");
+        let mut lines = format!("error[{code}] {}", text::line(&message));
         if let Some(help) = help {
-            eprintln!("  help: {}", help.trim_end().replace('\n', "\n  "));
+            let help = text::lines(help.trim_end()).replace('\n', "\n  ");
+            lines.push_str(&format!("\n  help: {help}"));
         }
-    }
-}
-
-/// Prints a line; a reader that went away (as `head` does) ends the program quietly.
-pub fn print_line(line: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+        complain(&lines);
     }
 }
 

@@ -1,10 +1,9 @@
 //! Components: compiled once per content, with the signatures of what they import and export.
 
 use std::collections::HashMap;
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
@@ -13,6 +12,8 @@ use wasmtime::component::{Component as Compiled, ComponentExportIndex};
 
 use crate::chain::hex;
 use crate::error::{ComponentProblem, Error};
+use crate::executor;
+use crate::files::Stamp;
 use crate::shape::Signature;
 
 /// A component, compiled and looked through.
@@ -53,39 +54,42 @@ pub fn digest_of(bytes: &[u8]) -> String {
 #[derive(Default)]
 pub struct Components {
     cache: Mutex<HashMap<(bool, String), Arc<Component>>>,
-    files: Mutex<HashMap<(bool, PathBuf), Read>>,
+    // The digest that a file had with that stamp.
+    files: Mutex<HashMap<(bool, PathBuf), (Stamp, String)>>,
 }
 
-/// A component and the stamp its file had.
-type Read = (Stamp, Arc<Component>);
+/// Most files whose digests are kept.
+const FILES: usize = 4_096;
+/// How long a compilation may take before it is announced.
+const ANNOUNCED: Duration = Duration::from_secs(2);
+/// How long whoever asked for it waits for a compilation.
+const DEADLINE: Duration = Duration::from_secs(300);
 
-/// What a file's metadata say of its content: device, inode, length, time of the last change in ns.
-type Stamp = (u64, u64, u64, i128);
-
-fn stamp(path: &Path) -> io::Result<Stamp> {
-    let data = std::fs::metadata(path)?;
-    Ok((data.dev(), data.ino(), data.len(), i128::from(data.ctime()) * 1_000_000_000 + i128::from(data.ctime_nsec())))
+/// For whom a component is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CompileFor {
+    /// An operator.
+    Operator,
+    /// An actor: such compilations run one at a time and at a lower priority than actors' calls.
+    Actor,
 }
 
 impl Components {
-    /// The component of a file, read again only when the file has changed.
-    ///
-    /// # Errors
-    /// What the system says; inside, as [`Components::get`].
-    pub fn of_file(&self, engine: &Engine, pooled: bool, path: &Path) -> io::Result<Result<Arc<Component>, Error>> {
-        let now = stamp(path)?;
-        let key = (pooled, path.to_owned());
-        if let Some((then, known)) = self.files.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-            && *then == now
-        {
-            return Ok(Ok(Arc::clone(known)));
+    /// The component that a file with that stamp was compiled to before.
+    #[must_use]
+    pub fn of_file(&self, pooled: bool, path: &Path, stamp: Stamp) -> Option<Arc<Component>> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let (then, digest) = files.get(&(pooled, path.to_owned()))?;
+        (*then == stamp).then(|| self.known(pooled, digest)).flatten()
+    }
+
+    /// A file with that stamp was compiled to `component`.
+    pub fn remember(&self, pooled: bool, path: &Path, stamp: Stamp, component: &Component) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.len() >= FILES {
+            files.clear();
         }
-        let component = self.get(engine, pooled, path, std::fs::read(path)?);
-        if let Ok(component) = &component {
-            let known = (now, Arc::clone(component));
-            self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(key, known);
-        }
-        Ok(component)
+        files.insert((pooled, path.to_owned()), (stamp, component.digest.clone()));
     }
 
     /// The component of that digest, if it was compiled for that engine before.
@@ -94,10 +98,22 @@ impl Components {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&(pooled, digest.to_owned())).cloned()
     }
 
-    /// The component with these bytes for this engine.
+    /// Bytes of all components that are kept.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).values().map(|component| component.bytes.len()).sum()
+    }
+
+    /// Drops the components that nothing else refers to.
+    pub fn drop_unused(&self) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.retain(|_, component| Arc::strong_count(component) > 1);
+    }
+
+    /// The component with these bytes for this engine, compiled on the calling thread.
     ///
     /// # Errors
-    /// `C0002`, `C0003`, `C0011`.
+    /// `C0002`, `C0003`, `C0011`, `C0016`.
     pub fn get(&self, engine: &Engine, pooled: bool, path: &Path, bytes: Vec<u8>) -> Result<Arc<Component>, Error> {
         let digest = digest_of(&bytes);
         let key = (pooled, digest.clone());
@@ -110,6 +126,85 @@ impl Components {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&component));
         Ok(component)
     }
+
+    /// As [`Components::get`], on a blocking thread. It goes on when nobody waits for it any more: the next start finds its
+    /// result.
+    ///
+    /// # Errors
+    /// As [`Components::get`], and `C0001` when it takes longer than five minutes.
+    pub async fn compile(
+        self: &Arc<Self>,
+        (engine, pooled): (&Engine, bool),
+        path: &Path,
+        bytes: Vec<u8>,
+        whom: CompileFor,
+    ) -> Result<Arc<Component>, Error> {
+        let (this, engine, of_thread, length) = (Arc::clone(self), engine.clone(), path.to_owned(), bytes.len());
+        let work = async move {
+            let turn = match whom {
+                CompileFor::Operator => None,
+                CompileFor::Actor => Some(Turn::wait().await),
+            };
+            executor::blocking(move || {
+                let _turn = turn;
+                let compile = move || this.get(&engine, pooled, &of_thread, bytes);
+                match (whom, background()) {
+                    (CompileFor::Actor, Some(threads)) => threads.install(compile),
+                    _ => compile(),
+                }
+            })
+            .await
+        };
+        let mut work = Box::pin(work);
+        if let Some(compiled) = executor::timeout(ANNOUNCED, &mut work).await {
+            return compiled;
+        }
+        let shown = path.display();
+        tracing::info!("compiling the component {shown} ({} KiB); later starts take it from the cache", length / 1024);
+        executor::timeout(DEADLINE, work).await.unwrap_or_else(|| {
+            let reason = format!("{shown}: it was not compiled within {} s", DEADLINE.as_secs());
+            Err(Error::ComponentRead { place: None, url: shown.to_string(), reason })
+        })
+    }
+}
+
+/// The turn of one actor's compilation, until it is dropped.
+struct Turn;
+
+/// Holds a token while an actor's component is compiled.
+static TURNS: LazyLock<(executor::Sender<()>, executor::Receiver<()>)> = LazyLock::new(|| executor::bounded(1));
+
+impl Turn {
+    async fn wait() -> Self {
+        // Both ends live as long as the program: the channel never closes.
+        let sent = TURNS.0.send(()).await;
+        debug_assert!(sent.is_ok(), "the channel is open");
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let taken = TURNS.1.try_recv();
+        debug_assert!(taken.is_ok(), "there is one token for each turn");
+    }
+}
+
+/// How much nicer than the program its compilations for actors are (`nice(2)`).
+const NICE: i32 = 10;
+
+/// The threads that compile for actors; none when the system has none to give.
+fn background() -> Option<&'static rayon::ThreadPool> {
+    static THREADS: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
+    let lower = |_| {
+        // On Linux the priority is the thread's own.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            tracing::debug!("the threads that compile keep their priority: {error}");
+        }
+    };
+    let name = |number| format!("theater-compile-{number}");
+    let threads = || rayon::ThreadPoolBuilder::new().thread_name(name).start_handler(lower).build().ok();
+    THREADS.get_or_init(threads).as_ref()
 }
 
 /// What the first bytes tell: the rest of a file that is something else would be read as WebAssembly's text format.
@@ -126,22 +221,45 @@ fn check_beginning(bytes: &[u8]) -> Result<(), ComponentProblem> {
     Err(ComponentProblem::NotWasm(format!("it begins with \"{first}\", a component with \"\\0asm\"")))
 }
 
+/// Whether the engine's words are about what it does not offer, and not about damage.
+fn is_refusal(text: &str) -> bool {
+    ["enabled", "requires", "required", "exceeds", "proposal", "support"].iter().any(|word| text.contains(word))
+}
+
+fn has_functions(engine: &Engine, item: &ComponentItem) -> bool {
+    match item {
+        ComponentItem::ComponentInstance(instance) => {
+            instance.exports(engine).any(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+        }
+        _ => false,
+    }
+}
+
 impl Component {
     fn new(engine: &Engine, path: &Path, bytes: Vec<u8>, digest: String) -> Result<Self, ComponentProblem> {
         check_beginning(&bytes)?;
         let compiled = Compiled::new(engine, &bytes).map_err(|error| {
             let text = format!("{error:#}");
+            let words = || text.split_whitespace().collect::<Vec<_>>().join(" ");
             // In the text format only the parser can tell the two apart.
             match text.contains("parse a wasm module with a component parser") {
                 true => ComponentProblem::CoreModule,
-                false => ComponentProblem::NotWasm(text.split_whitespace().collect::<Vec<_>>().join(" ")),
+                false if bytes.starts_with(b"\0asm") && is_refusal(&text) => ComponentProblem::Refused(words()),
+                false => ComponentProblem::NotWasm(words()),
             }
         })?;
         let ty = compiled.component_type();
+        // Types of WASI that no plugin could take are not what is wrong with such a component.
+        let wasi: Vec<_> = ty
+            .imports(engine)
+            .filter(|(name, item)| name.starts_with("wasi:") && has_functions(engine, &item.ty))
+            .map(|(name, _)| name.to_owned())
+            .collect();
         let unsupported = |function: String| {
-            move |error: crate::shape::Unsupported| ComponentProblem::Unsupported {
-                function,
-                reason: error.to_string(),
+            let wasi = &wasi;
+            move |error: crate::shape::Unsupported| match function.starts_with("wasi:") {
+                true => ComponentProblem::Wasi(wasi.clone()),
+                false => ComponentProblem::Unsupported { function, reason: error.to_string() },
             }
         };
         let mut imports = Vec::new();

@@ -46,6 +46,13 @@ pub fn resolve_paths(schema: &Json, config: &mut Json, folder: &Path) {
             *path = known.unwrap_or(whole).display().to_string();
         }
         Json::Object(members) => {
+            let properties = schema.get("properties").and_then(Json::as_object);
+            for (key, schema) in properties.into_iter().flatten().filter(|(_, schema)| is_paths(schema)) {
+                let default = schema.get("default").filter(|default| **default != Json::Array(Vec::new()));
+                if let (false, Some(default)) = (members.contains_key(key), default) {
+                    members.insert(key.clone(), default.clone());
+                }
+            }
             for (key, member) in members {
                 if let Some(schema) = schema.get("properties").and_then(|properties| properties.get(key)) {
                     resolve_paths(schema, member, folder);
@@ -59,6 +66,12 @@ pub fn resolve_paths(schema: &Json, config: &mut Json, folder: &Path) {
         }
         _ => {}
     }
+}
+
+/// Whether it is a path, or a list of some: one that is missing has the schema's default, which depends on the folder.
+fn is_paths(schema: &Json) -> bool {
+    let is_path = |schema: &Json| schema.get("format").and_then(Json::as_str) == Some("path");
+    is_path(schema) || schema.get("items").is_some_and(is_path)
 }
 
 fn keys(schema: &Json) -> Vec<&String> {

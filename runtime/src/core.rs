@@ -6,24 +6,27 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use theater_plugin_api::abi::{OK, OwnedHandler, forget, host_object};
+use theater_plugin_api::abi::{OK, OwnedHandler, forget, host_object, report_core_panics_to};
 use theater_plugin_api::{FailureKind, uuid_text};
 
-use crate::actor::{Actor, Beginning, End, Origin, Settings, Shared, detach};
+use crate::actor::{Actor, BY_PROGRAM, Beginning, End, Origin, Settings, Shared, detach};
+use crate::budget::{Account, available_memory};
 use crate::chain::{Id, NewEvent};
 use crate::component::Components;
 use crate::data::DataFolder;
-use crate::engine::{Engines, machine_memory};
-use crate::error::{Error, HandlerProblem};
+use crate::engine::Engines;
+use crate::error::{ActorProblem, Error, HandlerProblem, ManifestProblem, chain_of};
 use crate::executor::{self, Signal};
+use crate::family::NotBorn;
+use crate::files::{self, Grants};
 use crate::host::{ActorHost, PluginHost};
 use crate::journal::{Journal, SEGMENT_SIZE};
 use crate::linker::{Attached, Links};
-use crate::manifest::Manifest;
+use crate::manifest::{InitState, Limits, Manifest, Permissions};
 use crate::names::Names;
 use crate::objects::Objects;
 use crate::plugins::{Found, Plugin, Plugins};
@@ -32,6 +35,7 @@ use crate::record::{Kind, created};
 use crate::registry::Registry;
 use crate::seal::Sealer;
 use crate::timer;
+use crate::turns::Turns;
 use crate::waits::WaitGraph;
 use crate::watch::{Stuck, Watch};
 
@@ -62,12 +66,12 @@ pub struct Options {
     pub plugins: PathBuf,
     /// The data folder.
     pub data: PathBuf,
-    /// Memory to size the instance pool by, bytes; none = what the machine has.
+    /// Memory for instances, states and mailboxes, bytes; none = three quarters of what this process may use.
     pub memory: Option<u64>,
     /// Plugins that may be ambient beside our own.
     pub allow_ambient: Vec<String>,
-    /// Ceilings of top-level actors by handler type; none = everything.
-    pub permissions: Option<BTreeMap<String, Json>>,
+    /// What top-level actors may have; none = everything.
+    pub permissions: Option<Permissions>,
     /// Size at which a journal segment ends, bytes.
     pub segment_size: u64,
     /// Where events go; only benches say anything but the disk.
@@ -98,6 +102,8 @@ impl Options {
 
 /// What a failed start was doing, in place of an export.
 pub(crate) const START: &str = "start";
+/// After how long a host call that is waited for is logged.
+const LONG_WAIT: Duration = Duration::from_secs(30);
 /// How long a plugin has to remove what an ended actor left, in ms.
 const FORGET_MS: u64 = 10_000;
 /// Time running calls have when the program is told to end: it is gone within a second.
@@ -130,17 +136,27 @@ pub struct Under<'a> {
     pub parent: &'a str,
     /// What it may have.
     pub ceilings: &'a Ceilings,
+    /// Bounds of its limits.
+    pub limits: Limits,
+    /// Which files its manifest may name, where an actor supplies it; none = any.
+    pub files: Option<&'a Grants>,
 }
 
 /// Everything actors share.
 pub struct Core {
     options: Options,
     top: Ceilings,
+    top_limits: Limits,
+    /// The program's memory budget.
+    pub budget: Arc<Account>,
     data: DataFolder,
+    closed: Vec<PathBuf>,
     /// The engines.
     pub engines: Arc<Engines>,
     /// Places for instances.
     pub pool: Arc<Pool>,
+    /// Turns of guests that run long.
+    pub turns: Arc<Turns>,
     /// The journal.
     pub journal: Journal,
     /// The wait graph.
@@ -152,7 +168,7 @@ pub struct Core {
     /// Whether host calls are logged.
     pub log_calls: bool,
     plugins: Plugins,
-    components: Components,
+    components: Arc<Components>,
     links: Links,
     known: Known,
     objects: Objects,
@@ -178,7 +194,7 @@ impl Core {
     /// Everything with an `S` code, `P0001`.
     pub fn open(options: Options) -> Result<Arc<Self>, Error> {
         let plugins = Plugins::find(&options.plugins)?;
-        for handler_type in options.permissions.iter().flat_map(BTreeMap::keys) {
+        for handler_type in options.permissions.iter().flat_map(|permissions| permissions.handlers.keys()) {
             if matches!(plugins.by_handler(handler_type), Ok(None)) {
                 tracing::warn!("the permissions name {handler_type:?}, which no plugin has as a handler type");
             }
@@ -191,23 +207,30 @@ impl Core {
             Sink::Hashed => Journal::discarding(true),
             Sink::Dropped => Journal::discarding(false),
         };
-        let engines = Engines::new(options.memory.unwrap_or_else(machine_memory))?;
+        report_core_panics_to(|sentence| tracing::error!(code = "P0113", "{sentence}"));
+        let memory = options.memory.unwrap_or_else(|| available_memory() / 4 * 3);
+        let engines = Engines::new(memory)?;
         let watch = Arc::new(Watch::default());
-        let top = match &options.permissions {
-            None => Ceilings::Everything,
-            Some(ceilings) => Ceilings::Only(Arc::new(ceilings.clone())),
+        let (top, top_limits) = match &options.permissions {
+            None => (Ceilings::Everything, Limits::unbounded()),
+            Some(Permissions { handlers, limits }) => (Ceilings::Only(Arc::new(handlers.clone())), *limits),
         };
+        let known = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let core = Arc::new(Self {
+            closed: vec![known(data.path()), known(plugins.folder())],
             top,
-            pool: Pool::new(engines.pool_size),
+            top_limits,
+            budget: Account::program(memory),
+            pool: Pool::new(engines.pool_size, engines.overflow),
             engines: Arc::new(engines),
+            turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
             journal,
             waits: WaitGraph::default(),
             watch: Arc::clone(&watch),
             stopped: Signal::default(),
             log_calls: options.log_calls,
             plugins,
-            components: Components::default(),
+            components: Arc::default(),
             links: Links::default(),
             known: Known::default(),
             objects: Objects::new(&options.data),
@@ -218,12 +241,19 @@ impl Core {
             options,
         });
         let weak = Arc::downgrade(&core);
-        Watch::start(&watch, move |stuck| {
+        let of_look = Weak::clone(&weak);
+        let report = move |stuck| {
             if let Some(core) = weak.upgrade() {
                 core.report_stuck(&stuck);
             }
-        })
-        .map_err(|error| Error::Engine(format!("no thread for the watchdog: {error}")))?;
+        };
+        let look = move || {
+            if let Some(core) = of_look.upgrade() {
+                core.report_waits();
+            }
+        };
+        Watch::start(&watch, report, look)
+            .map_err(|error| Error::Engine(format!("no thread for the watchdog: {error}")))?;
         timer::start().map_err(|error| Error::Engine(format!("no thread for timers: {error}")))?;
         Ok(core)
     }
@@ -243,6 +273,12 @@ impl Core {
     #[must_use]
     pub fn data(&self) -> &Path {
         self.data.path()
+    }
+
+    /// Whether the data folder is still the one that this program opened.
+    #[must_use]
+    pub fn has_its_folder(&self) -> bool {
+        self.data.is_there()
     }
 
     /// Where a plugin keeps its own files.
@@ -336,6 +372,26 @@ impl Core {
         parent.map_or(&self.names, |parent| &parent.family().names)
     }
 
+    /// Tells once of each host call that an actor has waited for longer than [`LONG_WAIT`].
+    fn report_waits(&self) {
+        for actor in self.registry.all() {
+            let Some((record, since)) = actor.long_wait(LONG_WAIT) else { continue };
+            let linked = &actor.origin().prepared.linked;
+            let function = linked.functions.get(record as usize);
+            let handler = function
+                .and_then(|function| function.handler)
+                .and_then(|handler| actor.origin().prepared.handlers.get(handler as usize));
+            let plugin = handler.map_or("?", |handler| handler.plugin.descriptor.name.as_str());
+            let label = function.map_or_else(String::new, |known| format!("{}/{}", known.interface, known.function));
+            let limit = match actor.limits().call_timeout_ms {
+                0 => "call_timeout_ms is 0: nothing ends it but a stop".to_owned(),
+                limit => format!("it is ended after call_timeout_ms = {limit}"),
+            };
+            let (id, name, seconds) = (actor.short_id(), actor.name(), since.as_secs());
+            tracing::warn!(actor = id, name, "has waited for {seconds} s for {label} of plugin {plugin:?}; {limit}");
+        }
+    }
+
     fn report_stuck(&self, stuck: &Stuck) {
         let actor = self.registry.get(stuck.actor);
         let (name, limit) = match &actor {
@@ -402,7 +458,12 @@ impl Core {
     /// What the operator lets top-level actors have.
     #[must_use]
     pub fn top(&self) -> Under<'_> {
-        Under { parent: "", ceilings: &self.top }
+        Under { parent: "", ceilings: &self.top, limits: self.top_limits, files: None }
+    }
+
+    /// Folders below which no actor names a file: data and plugins, as the system has them.
+    pub(crate) fn closed_folders(&self) -> Vec<PathBuf> {
+        self.closed.clone()
     }
 
     /// Everything an actor is started from; `state` in place of the manifest's.
@@ -415,9 +476,47 @@ impl Core {
         let (manifest, prepared) = self.ready(manifest, under).await?;
         let state = match state {
             Some(state) => Some(state),
-            None => manifest.initial_state()?,
+            None => Self::initial_state(&manifest, under).await?,
         };
         Ok(Origin { manifest, prepared, state: state.map(Arc::new) })
+    }
+
+    /// The first state that a manifest names; a file is read on a blocking thread.
+    ///
+    /// # Errors
+    /// `M0009` for a file that cannot be read, `A0008` and `A0009` for one that an actor may not name.
+    pub async fn initial_state(manifest: &Manifest, under: Under<'_>) -> Result<Option<Vec<u8>>, Error> {
+        let path = match &manifest.init_state {
+            None => return Ok(None),
+            Some(InitState::Json(json)) => return Ok(Some(json.to_string().into_bytes())),
+            Some(InitState::Path(path)) => path.clone(),
+        };
+        let unreadable = |reason: String| Error::Manifest {
+            place: manifest.place("init_state"),
+            what: ManifestProblem::Value {
+                key: "init_state".to_owned(),
+                reason,
+                help: "a relative path starts at the manifest's folder; inline: init_state = { json = .. }".to_owned(),
+            },
+        };
+        let (grants, folder) = (under.files.cloned(), manifest.folder.clone());
+        let read = move || match grants {
+            None => {
+                let path = folder.join(&path);
+                let read = files::read(&path, files::MAX_STATE);
+                read.map_err(|error| Ok(format!("{}: {error}", path.display())))
+            }
+            Some(grants) => {
+                let refused = |refused| Err((path.clone(), refused));
+                grants.read_state(&folder, Path::new(&path)).map_err(refused)
+            }
+        };
+        match files::off_executor(read).await {
+            None => Err(unreadable(files::TOO_SLOW.to_owned())),
+            Some(Ok(state)) => Ok(Some(state)),
+            Some(Err(Ok(reason))) => Err(unreadable(reason)),
+            Some(Err(Err((path, refused)))) => Err(refused.error(&path, "state_paths")),
+        }
     }
 
     /// Starts a new actor.
@@ -451,9 +550,48 @@ impl Core {
     ) -> Result<(), Error> {
         let settings = Settings::new(before.id(), name, before.parent(), &origin);
         let shared = Shared::new(Arc::clone(self), settings, origin, Beginning::Again(before));
-        self.adopt(&shared)?;
+        if let Err(error) = self.adopt(&shared) {
+            // It stays ended, and its parent, which may have claimed it, knows it as such.
+            if let Some(parent) = before.parent()
+                && !parent.family().ended(before, None, false, (None, true))
+            {
+                self.let_go(before);
+            }
+            return Err(error);
+        }
+        if shared.parent().is_none() {
+            before.settle(Some(&shared));
+        }
         self.record_or_end(&shared, Kind::Restarted, quiet)?;
         self.run(&shared, quiet).await
+    }
+
+    /// Starts a top-level actor again that has ended, as its restart policy has it: from its last state.
+    pub(crate) fn restart_top(self: &Arc<Self>, before: &Shared) {
+        let (core, id) = (Arc::clone(self), before.id());
+        let again = async move {
+            let Some(before) = core.registry.get(id) else { return };
+            if core.stopped.is_set() {
+                core.let_go(&before);
+                return before.settle(None);
+            }
+            let mut origin = before.origin().clone();
+            origin.state = before.state();
+            let (actor, name) = (before.short_id(), before.name());
+            match core.begin_again(&before, name.to_owned(), origin, false).await {
+                Ok(()) => tracing::warn!(actor, name, "restarted the actor from its last state"),
+                // A start that failed counts as an end: it is followed by another one, or final.
+                Err(error) => tracing::error!(actor, name, "could not restart the actor: {}", chain_of(&error)),
+            }
+            before.settle_unless_known();
+            // Told to end meanwhile, the program may have looked for living actors before this one was.
+            if core.stopped.is_set()
+                && let Some(actor) = core.registry.get(id)
+            {
+                actor.stop(BY_PROGRAM, PROGRAM_GRACE).await;
+            }
+        };
+        drop(executor::spawn(again));
     }
 
     /// Records a start; an actor whose start cannot be recorded has ended.
@@ -464,12 +602,16 @@ impl Core {
         })
     }
 
-    /// The parent knows its child from now on.
+    /// The parent knows its child from now on, and the child's memory counts.
     fn adopt(&self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let refused = |what| Error::Actor { name: shared.name().to_owned(), what };
+        shared.charge_start().map_err(|exceeded| refused(ActorProblem::OverBudget(exceeded.to_string())))?;
         let Some(parent) = shared.parent() else { return Ok(()) };
-        parent.family().live(shared).map_err(|_| {
-            let what = crate::error::ActorProblem::ParentEnding(parent.name().to_owned());
-            Error::Actor { name: shared.name().to_owned(), what }
+        parent.family().live(shared).map_err(|not_born| {
+            refused(match not_born {
+                NotBorn::ParentEnding => ActorProblem::ParentEnding(parent.name().to_owned()),
+                NotBorn::TooMany { key, limit, whose } => ActorProblem::TooMany { key, limit, whose },
+            })
         })
     }
 
@@ -494,7 +636,7 @@ impl Core {
         shared.cancelled().set();
         shared.end_family().await;
         detach(shared, handlers).await;
-        let reason = crate::error::chain_of(&error);
+        let reason = chain_of(&error);
         shared.finish(End::Failed { function: START.to_owned(), kind, reason }, quiet);
         Err(error)
     }
@@ -616,7 +758,7 @@ impl Core {
         let Some(found) = found else {
             return Err(format!("no plugin in {} resolves {scheme}:// URLs", self.plugins.folder().display()));
         };
-        let plugin = self.load(found).map_err(|error| crate::error::chain_of(&error))?;
+        let plugin = self.load(found).map_err(|error| chain_of(&error))?;
         let handler_type = found.descriptor.handlers.first().map_or(scheme, String::as_str);
         let ceiling = under.ceilings.of(handler_type).to_string();
         let answer = plugin.object.resolve(url, under.parent, &ceiling).await;

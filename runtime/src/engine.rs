@@ -21,10 +21,14 @@ pub const POOLED_TABLE: u64 = 100_000;
 const WASM_STACK: usize = 512 * 1024;
 // Plugin futures are polled on the same stack as the guest.
 const FIBER_STACK: usize = WASM_STACK + 1024 * 1024;
+/// Core instances that a pooled component may have: componentize-py needs 38. They are counted, not set aside.
+const CORE_INSTANCES: u32 = 64;
 /// Resident bytes an instance is taken to need when the pool is sized.
 const INSTANCE_SHARE: u64 = 128 * 1024;
 /// Mappings an instance and a stack take, with room for the rest of the program.
 const MAPPINGS_PER_INSTANCE: u64 = 8;
+/// One in so many instances is made on demand while the pool is full.
+const OVERFLOW_SHARE: u64 = 8;
 
 /// The engines of a program: one per allocation strategy.
 pub struct Engines {
@@ -34,25 +38,19 @@ pub struct Engines {
     pub on_demand: Engine,
     /// How many instances the pool has.
     pub pool_size: usize,
+    /// How many instances may be made on demand in place of pooled ones while the pool is full.
+    pub overflow: usize,
     ticker: Arc<Ticker>,
 }
 
-/// How many instances fit: a share of the memory, and of the mappings the system allows.
+/// How many instances fit at once: a share of the memory, and of the mappings the system allows.
 #[must_use]
-pub fn pool_size(memory: u64) -> usize {
+pub fn instances(memory: u64) -> u64 {
     let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count")
         .ok()
         .and_then(|text| text.trim().parse::<u64>().ok())
         .unwrap_or(65_530);
-    let most = (memory / 2 / INSTANCE_SHARE).min(mappings / MAPPINGS_PER_INSTANCE);
-    usize::try_from(most).unwrap_or(usize::MAX).max(16)
-}
-
-/// Memory this machine has, bytes.
-#[must_use]
-pub fn machine_memory() -> u64 {
-    let info = rustix::system::sysinfo();
-    info.totalram as u64 * u64::from(info.mem_unit)
+    (memory / 2 / INSTANCE_SHARE).min(mappings / MAPPINGS_PER_INSTANCE).max(16)
 }
 
 fn config(pool: Option<usize>) -> Config {
@@ -73,13 +71,13 @@ fn config(pool: Option<usize>) -> Config {
         let mut pooling = PoolingAllocationConfig::default();
         pooling
             .total_component_instances(most)
-            .total_core_instances(most.saturating_mul(4))
+            .total_core_instances(most.saturating_mul(CORE_INSTANCES))
             .total_memories(most)
             .total_tables(most.saturating_mul(2))
             .total_stacks(most)
             .max_memories_per_component(4)
             .max_tables_per_component(8)
-            .max_core_instances_per_component(32)
+            .max_core_instances_per_component(CORE_INSTANCES)
             .max_memory_size(POOLED_MEMORY as usize)
             .table_elements(POOLED_TABLE as usize)
             .linear_memory_keep_resident(64 * 1024)
@@ -104,12 +102,15 @@ impl Engines {
     /// `S0005`.
     pub fn new(memory: u64) -> Result<Self, Error> {
         let failed = |error: wasmtime::Error| Error::Engine(format!("{error:#}"));
-        let size = pool_size(memory);
+        let instances = instances(memory);
+        let overflow = instances / OVERFLOW_SHARE;
+        let [size, overflow] =
+            [instances - overflow, overflow].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
         let pooled = Engine::new(&config(Some(size))).map_err(failed)?;
         let on_demand = Engine::new(&config(None)).map_err(failed)?;
         let ticker = Ticker::start(vec![pooled.clone(), on_demand.clone()])
             .map_err(|error| Error::Engine(format!("no thread for its clock: {error}")))?;
-        Ok(Self { pooled, on_demand, pool_size: size, ticker })
+        Ok(Self { pooled, on_demand, pool_size: size, overflow, ticker })
     }
 
     /// The clock.

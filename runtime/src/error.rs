@@ -47,6 +47,22 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// An actor named a file that it was not granted. What the file is, and whether it is there, is not said.
+    #[error("{path:?} is no file that this actor may name: it has to be a regular file below a folder of {key}")]
+    NotGranted {
+        /// As the actor named it.
+        path: String,
+        /// The list of folders in its handler's config.
+        key: &'static str,
+    },
+    /// An actor named a file that is longer than allowed.
+    #[error("{path:?} is longer than the {most} bytes that are allowed")]
+    TooLong {
+        /// As the actor named it.
+        path: String,
+        /// Bytes allowed.
+        most: u64,
+    },
     /// A component's file is no component.
     #[error("{} {what}", path.display())]
     Component {
@@ -135,6 +151,16 @@ pub enum Error {
         path: PathBuf,
         /// The system's words.
         source: io::Error,
+    },
+    /// Somebody else may write into the data folder.
+    #[error("the data folder {} {reason}", path.display())]
+    DataFolderShared {
+        /// The folder.
+        path: PathBuf,
+        /// Who.
+        reason: String,
+        /// The command that mends it.
+        mend: String,
     },
     /// Another program uses the data folder.
     #[error("the data folder {} is in use by another theater, process {pid}", path.display())]
@@ -326,6 +352,9 @@ pub enum ComponentProblem {
     /// Not WebAssembly at all, or damaged.
     #[error("is not WebAssembly: {0}")]
     NotWasm(String),
+    /// A component that the engine refuses, with its words.
+    #[error("is a component that this engine refuses: {0}")]
+    Refused(String),
     /// A core module.
     #[error("is a core WebAssembly module, not a component")]
     CoreModule,
@@ -489,6 +518,19 @@ pub enum ActorProblem {
     /// It cannot go on from its chain.
     #[error("cannot be resumed: {0}")]
     NotResumed(String),
+    /// An actor above it has as many actors below it as its limits allow.
+    #[error("did not start: actor {whose:?} has as many as {key} = {limit} allows")]
+    TooMany {
+        /// The key of `[limits]`.
+        key: &'static str,
+        /// Its value.
+        limit: u64,
+        /// The actor whose limit it is.
+        whose: String,
+    },
+    /// There is no memory left for it.
+    #[error("did not start: {0}")]
+    OverBudget(String),
     /// A call failed the actor.
     #[error("failed in {function}: {reason}")]
     Failed {
@@ -526,8 +568,11 @@ impl Error {
                 ManifestProblem::Interface { .. } => "M0010",
             },
             Self::ComponentRead { .. } => "C0001",
+            Self::NotGranted { .. } => "A0008",
+            Self::TooLong { .. } => "A0009",
             Self::Component { what, .. } => match what {
                 ComponentProblem::NotWasm(_) => "C0002",
+                ComponentProblem::Refused(_) => "C0016",
                 ComponentProblem::CoreModule => "C0003",
                 ComponentProblem::UnknownImport { .. } | ComponentProblem::BareImport(_) => "C0004",
                 ComponentProblem::Wasi(_) => "C0005",
@@ -562,10 +607,13 @@ impl Error {
                 ActorProblem::ParentEnding(_) => "A0004",
                 ActorProblem::Failed { .. } => "A0005",
                 ActorProblem::NotResumed(_) => "A0007",
+                ActorProblem::TooMany { .. } => "A0010",
+                ActorProblem::OverBudget(_) => "A0011",
             },
             Self::NoSuchActor(_) => "A0006",
             Self::Command { .. } => "O0001",
             Self::DataFolder { .. } => "S0001",
+            Self::DataFolderShared { .. } => "S0007",
             Self::DataFolderInUse { .. } => "S0002",
             Self::DataFolderFormat { .. } => "S0003",
             Self::OpenFiles { .. } => "S0004",
@@ -599,6 +647,16 @@ impl Error {
             Self::ComponentRead { .. } => {
                 "check component_path: a relative path starts at the manifest's folder".to_owned()
             }
+            Self::NotGranted { key: "state_paths", .. } => {
+                "pass the state to the call, write it as init_state = { json = .. }, or list its folder in state_paths of the \
+                 config of the actor's handler"
+                    .to_owned()
+            }
+            Self::NotGranted { key, .. } => format!(
+                "list its folder in {key} of the config of the actor's handler; without that key it is the folder of the \
+                 actor's own manifest; the data and plugin folders are never granted"
+            ),
+            Self::TooLong { .. } => return None,
             Self::Component { path, what } => return what.help(path),
             Self::Handler { what, .. } => return what.help(),
             Self::PluginFolder { .. } => {
@@ -614,6 +672,9 @@ impl Error {
             Self::Actor { name, what } => return what.help(name),
             Self::NoSuchActor(_) => "name an actor by its id, a unique start of the id, or its name".to_owned(),
             Self::DataFolder { .. } => "name a folder that can be written with --data DIR or THEATER_HOME".to_owned(),
+            Self::DataFolderShared { mend, .. } => {
+                format!("{mend}\nor name another folder with --data DIR: whoever can write into it can change what actors do")
+            }
             Self::DataFolderInUse { .. } => "stop the other one, or name another folder with --data DIR".to_owned(),
             Self::DataFolderFormat { .. } => {
                 "read it with the program that wrote it, or name another folder with --data DIR".to_owned()
@@ -667,6 +728,9 @@ impl ComponentProblem {
     fn help(&self, path: &Path) -> Option<String> {
         Some(match self {
             Self::NotWasm(_) | Self::Link(_) => "build it again; tests/actors/build shows how".to_owned(),
+            Self::Refused(_) => "build it with the features of WebAssembly 2.0, multi-memory and relaxed SIMD only: threads, \
+                 garbage collection, exceptions, memory64 and component-model async are off; if it is damaged, build it again"
+                .to_owned(),
             Self::CoreModule => {
                 "link it with wasm-component-ld, or run `wasm-tools component new` on it".to_owned()
             }
@@ -717,6 +781,10 @@ impl ActorProblem {
                 "`theater chain show {name}` shows what it saw and did, `theater replay {name}` whether its calls give the same \
                  again; `theater chain rm {name}` drops it"
             ),
+            Self::TooMany { key, .. } => {
+                format!("stop some of them, or raise {key} in [limits] of that actor's manifest, and of those above it")
+            }
+            Self::OverBudget(_) => "end what is not needed, or start the program with a larger --memory".to_owned(),
             _ => return None,
         })
     }

@@ -82,7 +82,8 @@ pub fn init(threads: usize) {
     async_global_executor::init_with_config(
         async_global_executor::GlobalExecutorConfig::default()
             .with_min_threads(threads)
-            .with_max_threads(threads + MAX_REPLACEMENTS)
+            // As many more for guests that run long.
+            .with_max_threads(2 * threads + MAX_REPLACEMENTS)
             .with_thread_name_fn(|| "theater-worker".to_owned()),
     );
 }

@@ -5,6 +5,7 @@
 //! [`ENDED_KEPT`] stay known, with their last state, until the parent ends.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use theater_plugin_api::{ChildEnd, Ending};
@@ -47,9 +48,27 @@ pub struct Death {
     pub is_told: bool,
 }
 
+/// Why a child is not born.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotBorn {
+    /// The parent is ending.
+    ParentEnding,
+    /// A limit of the parent's, or of an actor above it.
+    TooMany {
+        /// Its key in `[limits]`.
+        key: &'static str,
+        /// Its value.
+        limit: u64,
+        /// The name of the actor whose limit it is.
+        whose: String,
+    },
+}
+
 #[derive(Default)]
 struct Inner {
     born: u64,
+    // Children that live or are held.
+    living: u64,
     numbers: HashMap<Id, u64>,
     children: BTreeMap<u64, (Arc<Shared>, Standing)>,
     ended: VecDeque<u64>,
@@ -72,11 +91,18 @@ impl Family {
     /// Adds a child, or puts its new life in place of the old one.
     ///
     /// # Errors
-    /// A sentence when the parent is ending.
-    pub fn live(&self, child: &Arc<Shared>) -> Result<(), String> {
+    /// The parent is ending, or has as many children, or an actor above it as many descendants, as its limits allow.
+    pub fn live(&self, child: &Arc<Shared>) -> Result<(), NotBorn> {
         let mut inner = self.lock();
         if inner.closed {
-            return Err("the parent is ending".to_owned());
+            return Err(NotBorn::ParentEnding);
+        }
+        let known = inner.numbers.get(&child.id()).and_then(|number| inner.children.get(number));
+        if known.is_none_or(|(_, standing)| *standing == Standing::Ended) {
+            if let Some(parent) = child.parent() {
+                count_up(parent, inner.living)?;
+            }
+            inner.living += 1;
         }
         let number = match inner.numbers.get(&child.id()) {
             Some(number) => *number,
@@ -112,12 +138,17 @@ impl Family {
         self.lock().children.values().map(|(child, _)| Arc::clone(child)).collect()
     }
 
-    /// The child of that manifest's name that ended last.
+    /// The child of that manifest's name that ended last, if one has: one that is held, or one that was let go.
     #[must_use]
-    pub fn last_ended(&self, name: &str) -> Option<Arc<Shared>> {
+    pub fn last_ended(&self, name: &str) -> Option<(Arc<Shared>, Standing)> {
         let inner = self.lock();
-        let mut newest = inner.ended.iter().rev().filter_map(|number| inner.children.get(number));
-        newest.find(|(child, _)| child.manifest().name == name).map(|(child, _)| Arc::clone(child))
+        let is_it = |child: &Shared| child.manifest().name == name;
+        let held = inner.children.values().rev().find(|(child, of)| *of == Standing::Held && is_it(child));
+        let let_go = || {
+            let mut newest = inner.ended.iter().rev().filter_map(|number| inner.children.get(number));
+            newest.find(|(child, _)| is_it(child))
+        };
+        held.or_else(let_go).cloned()
     }
 
     /// A child has ended; whether it is held (which `hold` asks for). A death is told when `ending` is there, unless the parent
@@ -186,13 +217,51 @@ impl Family {
 
     /// Forgets everyone: parent and children would keep each other.
     pub fn forget(&self) {
-        *self.lock() = Inner { closed: true, ..Inner::default() };
+        let before = std::mem::replace(&mut *self.lock(), Inner { closed: true, ..Inner::default() });
+        for (child, standing) in before.children.values() {
+            if *standing != Standing::Ended {
+                count_down(child);
+            }
+        }
     }
 
     /// The next death that has not been told; nothing once the parent ends.
     pub fn next_end(&self) -> impl Future<Output = Option<Death>> + Send + use<> {
         let ends = self.ends.1.clone();
         async move { ends.recv().await.ok() }
+    }
+}
+
+/// Counts a child more of `parent`, which has `living` of them, and a descendant more of everyone above.
+fn count_up(parent: &Arc<Shared>, living: u64) -> Result<(), NotBorn> {
+    let too_many = |key, limit, whose: &Shared| NotBorn::TooMany { key, limit, whose: whose.name().to_owned() };
+    let limits = parent.limits();
+    if limits.depth == 0 {
+        return Err(too_many("depth", limits.depth, parent));
+    }
+    if living >= limits.children {
+        return Err(too_many("children", limits.children, parent));
+    }
+    let above = |actor: &Arc<Shared>| std::iter::successors(Some(Arc::clone(actor)), |actor| actor.parent().cloned());
+    for (number, actor) in above(parent).enumerate() {
+        let before = actor.descendants().fetch_add(1, Ordering::Relaxed);
+        let limit = actor.limits().descendants;
+        if before >= limit {
+            for counted in above(parent).take(number + 1) {
+                counted.descendants().fetch_sub(1, Ordering::Relaxed);
+            }
+            return Err(too_many("descendants", limit, &actor));
+        }
+    }
+    Ok(())
+}
+
+/// The child neither lives nor is held any more.
+fn count_down(child: &Shared) {
+    let mut above = child.parent();
+    while let Some(actor) = above {
+        actor.descendants().fetch_sub(1, Ordering::Relaxed);
+        above = actor.parent();
     }
 }
 
@@ -204,6 +273,12 @@ impl Inner {
     }
 
     fn let_go(&mut self, number: u64) {
+        if let Some((child, standing)) = self.children.get(&number)
+            && *standing != Standing::Ended
+        {
+            count_down(child);
+            self.living -= 1;
+        }
         self.stand(number, Standing::Ended);
         self.ended.push_back(number);
         if self.ended.len() > ENDED_KEPT

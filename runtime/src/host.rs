@@ -21,6 +21,7 @@ use crate::children;
 use crate::core::Core;
 use crate::executor::{self, Signal, Task};
 use crate::family::Death;
+use crate::files::Grants;
 use crate::plugins::Plugin;
 use crate::record::{Fault, Noted};
 
@@ -119,6 +120,13 @@ impl ActorHost {
     /// Drops everything the handler spawned.
     pub async fn end(&self) {
         self.tasks.end().await;
+    }
+
+    /// The files that children started through this handler may name.
+    fn grants(&self) -> Grants {
+        let handlers = &self.actor.origin().prepared.handlers;
+        let own = handlers.iter().find(|handler| handler.handler_type == self.handler_type);
+        children::grants(&self.actor, own.map_or(&serde_json::Value::Null, |handler| &handler.config))
     }
 
     fn answer(outcome: CallOutcome) -> Answer {
@@ -381,8 +389,8 @@ impl HostSide for ActorHost {
         manifest: String,
         state: Option<Vec<u8>>,
     ) -> impl Future<Output = Result<String, String>> + Send + 'static {
-        let parent = Arc::clone(&self.actor);
-        async move { children::spawn(&parent, &manifest, state).await }
+        let (parent, grants) = (Arc::clone(&self.actor), self.grants());
+        async move { children::spawn(&parent, grants, manifest, state).await }
     }
 
     fn resume_child(
@@ -390,8 +398,8 @@ impl HostSide for ActorHost {
         manifest: String,
         state: Option<Vec<u8>>,
     ) -> impl Future<Output = Result<String, String>> + Send + 'static {
-        let parent = Arc::clone(&self.actor);
-        async move { children::resume(&parent, &manifest, state).await }
+        let (parent, grants) = (Arc::clone(&self.actor), self.grants());
+        async move { children::resume(&parent, grants, manifest, state).await }
     }
 
     fn restart_child(

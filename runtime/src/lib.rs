@@ -19,6 +19,7 @@ compile_error!("Theater runs on Linux on x86-64 and arm64");
 
 pub mod actor;
 pub mod ask;
+pub mod budget;
 pub mod bundle;
 pub mod chain;
 pub mod children;
@@ -32,6 +33,7 @@ pub mod engine;
 pub mod error;
 pub mod executor;
 pub mod family;
+pub mod files;
 pub mod flood;
 pub mod host;
 pub mod index;
@@ -55,7 +57,9 @@ pub mod seal;
 pub mod segment;
 pub mod shape;
 pub mod state;
+pub mod text;
 pub mod timer;
+pub mod turns;
 #[allow(unsafe_code, reason = "the value codec: every block argues its safety")]
 pub mod values;
 pub mod verify;

@@ -1,36 +1,73 @@
-//! What an instance may take of memory and tables. Growing beyond a limit traps and names it; growing beyond the module's
-//! own maximum is the guest's to handle, as WebAssembly has it.
+//! What an instance may take of memory and tables, all of its memories and all of its tables together. Growing beyond a limit
+//! traps and names it; growing beyond the module's own maximum is the guest's to handle, as WebAssembly has it.
 
 use wasmtime::{ResourceLimiter, bail};
 
+use crate::budget::Charge;
 use crate::manifest::Limits;
+
+/// Bytes that a table element takes.
+const ELEMENT: u64 = size_of::<usize>() as u64;
 
 /// The limits of one store.
 pub struct Limiter {
     memory_bytes: u64,
     table_elements: u64,
+    memory: u64,
+    elements: u64,
+    // None where nothing is charged: in a replay.
+    charge: Option<Charge>,
 }
 
 impl Limiter {
-    /// As the manifest says.
+    /// As the manifest says, charged to `charge`.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
-        Self { memory_bytes: limits.memory_bytes, table_elements: limits.table_elements }
+    pub fn new(limits: &Limits, charge: Option<Charge>) -> Self {
+        let Limits { memory_bytes, table_elements, .. } = *limits;
+        Self { memory_bytes, table_elements, memory: 0, elements: 0, charge }
+    }
+
+    /// Bytes of all memories.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    fn pay(&mut self) -> wasmtime::Result<()> {
+        let bytes = self.memory + self.elements * ELEMENT;
+        if let Some(charge) = &mut self.charge {
+            charge.resize(bytes)?;
+        }
+        Ok(())
     }
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired as u64 > self.memory_bytes {
-            bail!("the guest needs {desired} bytes of memory, more than memory_bytes = {}", self.memory_bytes);
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
         }
-        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+        let before = self.memory;
+        let wanted = before.saturating_sub(current as u64).saturating_add(desired as u64);
+        if wanted > self.memory_bytes {
+            bail!("the guest needs {wanted} bytes of memory, more than memory_bytes = {}", self.memory_bytes);
+        }
+        self.memory = wanted;
+        self.pay().inspect_err(|_| self.memory = before)?;
+        Ok(true)
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired as u64 > self.table_elements {
-            bail!("the guest needs {desired} table elements, more than table_elements = {}", self.table_elements);
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
         }
-        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+        let before = self.elements;
+        let wanted = before.saturating_sub(current as u64).saturating_add(desired as u64);
+        if wanted > self.table_elements {
+            bail!("the guest needs {wanted} table elements, more than table_elements = {}", self.table_elements);
+        }
+        self.elements = wanted;
+        self.pay().inspect_err(|_| self.elements = before)?;
+        Ok(true)
     }
 }

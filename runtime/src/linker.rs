@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use theater_plugin_api::abi::{CallContext, Called, ERROR, HeldContext, OK, OwnedHandler, PANIC, Waits};
 use theater_plugin_api::copy;
 use theater_plugin_api::descriptor::Effect;
@@ -18,6 +19,7 @@ use wasmtime::{Engine, StoreContextMut, format_err};
 use crate::actor::{Shared, Staged};
 use crate::chain::{NewEvent, sha3};
 use crate::component::Component;
+use crate::engine::TICK;
 use crate::error::{ComponentProblem, Error};
 use crate::executor;
 use crate::host::ActorHost;
@@ -28,6 +30,7 @@ use crate::plugins::{Plugin, PluginFunction, meets};
 use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
 use crate::replay::Unfinished;
 use crate::shape::{Number, Shape, Signature};
+use crate::turns::Runner;
 use crate::values::{Args, Exchange, MAX_FLAT, Readable, Ret};
 
 /// A handler of a running actor.
@@ -54,6 +57,8 @@ pub struct Guest {
     pub context: HeldContext,
     /// Guest time of the running call.
     pub clock: Clock,
+    /// Its turns, where the call runs long.
+    pub runner: Arc<Runner>,
     /// How its host calls are made.
     pub calls: Calls,
     /// What a program before had done of the running call.
@@ -82,14 +87,26 @@ impl Calls {
     }
 }
 
-/// Guest time: what a call spends in the guest and in functions that are not async, without waits for others' turns.
+/// Guest time: the processor time that a call spends in the guest and in functions that are not async.
+///
+/// A stretch that ends before the engine's next tick is too short to ask the system for processor time: its wall time counts,
+/// at most two ticks of it, however long the whole process was paused. Each tick asks the thread's clock, and counts from
+/// there.
 #[derive(Debug, Default)]
 pub struct Clock {
     used: Duration,
     since: Option<Instant>,
     limit: Duration,
-    // Nanoseconds spent waiting for a turn; shared with the wait itself, which cannot reach the store.
-    away: Arc<AtomicU64>,
+    // The thread's processor time, in ns, from which on the running stretch has not been counted; 0 before its first tick.
+    // Shared with the wait for a turn, which cannot reach the store, and behind which the thread may be another one.
+    counted: Arc<AtomicU64>,
+}
+
+/// Processor time of this thread, in ns.
+fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let whole = u64::try_from(time.tv_sec).unwrap_or_default().saturating_mul(1_000_000_000);
+    whole.saturating_add(u64::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 impl Clock {
@@ -97,31 +114,42 @@ impl Clock {
     pub fn start(&mut self, limit: Duration) {
         self.used = Duration::ZERO;
         self.limit = limit;
-        self.away.store(0, Ordering::Relaxed);
         self.resume();
     }
     /// The guest waits.
     pub fn pause(&mut self) {
-        self.used += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        let Some(since) = self.since.take() else { return };
+        self.used += match self.counted.swap(0, Ordering::Relaxed) {
+            0 => since.elapsed().min(2 * TICK),
+            before => Duration::from_nanos(thread_time().saturating_sub(before)),
+        };
     }
     /// The guest goes on.
     pub fn resume(&mut self) {
         self.since = Some(Instant::now());
+        self.counted.store(0, Ordering::Relaxed);
     }
-    /// Whether it has used more than it may.
+    /// The engine's clock ticked while the guest ran; whether it has used more than it may.
+    pub fn tick(&mut self) -> bool {
+        self.pause();
+        self.since = Some(Instant::now());
+        self.counted.store(thread_time(), Ordering::Relaxed);
+        self.used > self.limit
+    }
+    /// Processor time used so far, up to the last tick or wait.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        let running = self.since.map_or(Duration::ZERO, |since| since.elapsed());
-        let away = Duration::from_nanos(self.away.load(Ordering::Relaxed));
-        (self.used + running).saturating_sub(away) > self.limit
+    pub fn used(&self) -> Duration {
+        self.used
     }
     /// A wait for the guest's next turn, which does not count.
-    pub fn while_others_run<T: Future<Output = ()> + Send>(&self, turn: T) -> impl Future<Output = ()> + Send + use<T> {
-        let away = Arc::clone(&self.away);
+    pub fn while_others_run<T>(&self, turn: T) -> impl Future<Output = ()> + Send + use<T>
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let counted = Arc::clone(&self.counted);
         async move {
-            let since = Instant::now();
             turn.await;
-            away.fetch_add(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            counted.store(thread_time(), Ordering::Relaxed);
         }
     }
 }
@@ -189,6 +217,13 @@ impl Links {
         let linked = Arc::new(linked);
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&linked));
         Ok(linked)
+    }
+}
+
+impl Links {
+    /// Drops what no actor and no prepared manifest refers to.
+    pub fn drop_unused(&self) {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, linked| Arc::strong_count(linked) > 1);
     }
 }
 
@@ -461,6 +496,17 @@ fn define_as<const N: usize, const R: usize>(live: Live<'_, '_>) -> Defined {
 }
 
 impl Guest {
+    /// Lets others run until it is this guest's turn again.
+    pub fn turn(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.clock.while_others_run(self.runner.turn(self.clock.used()))
+    }
+
+    /// The guest waits, or its call is over: neither time nor turn is used.
+    pub fn pause(&mut self) {
+        self.clock.pause();
+        self.runner.give_back();
+    }
+
     fn has_unwritten(&self) -> bool {
         self.calls.durable || self.unwritten
     }
@@ -470,7 +516,7 @@ impl Guest {
 async fn written(guest: &mut Guest) -> wasmtime::Result<()> {
     if guest.has_unwritten() {
         guest.unwritten = false;
-        guest.clock.pause();
+        guest.pause();
         guest.actor.core().journal.written().await?;
         guest.clock.resume();
     }
@@ -553,7 +599,7 @@ async fn intend(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> 
     };
     guest.actor.record(&event)?;
     if guest.actor.sync() != Sync::None {
-        guest.clock.pause();
+        guest.pause();
         guest.actor.core().journal.written().await?;
         guest.clock.resume();
     }
@@ -633,12 +679,14 @@ struct Waiting {
 
 impl Waiting {
     async fn end(self, guest: &mut Guest, import: &Import) -> wasmtime::Result<Exchange> {
+        // Guest time stops while the call waits.
+        guest.pause();
         let Guest { actor, handlers, clock, .. } = guest;
         let attached = handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
-        // Guest time stops while the call waits.
-        clock.pause();
         let unended = Unended { actor, plugin: &attached.plugin, import };
+        actor.waits_in(import.record);
         let answer = actor.core().watch.polls(actor.id(), &attached.plugin, self.future).await;
+        actor.waits_no_more();
         std::mem::forget(unended);
         clock.resume();
         let mut exchange = Exchange::of(self.arguments);
@@ -657,6 +705,7 @@ struct Unended<'a> {
 
 impl Drop for Unended<'_> {
     fn drop(&mut self) {
+        self.actor.waits_no_more();
         // A stop interrupts waits as a matter of course.
         if !self.actor.is_interrupted() {
             let what = format!("{} had not ended when the time of the call was over", self.import.label);

@@ -1,12 +1,15 @@
 //! An actor's mailbox: two lanes, signals first.
 //!
-//! Calls are bounded: whoever brings one reserves a place first and waits for it. Signals are few and never wait.
+//! Calls are bounded in number and in bytes: whoever brings one reserves a place first and waits for it. The call that
+//! reaches the limit of bytes is still accepted, so that one longer than the limit is not refused for ever. What waits is
+//! charged to the account of the actor. Signals are few and never wait.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use crate::budget::{Account, Charge};
 use crate::executor;
 
 /// Calls that an empty mailbox keeps room for: a burst is over, and each of many actors has had one.
@@ -15,14 +18,17 @@ const KEPT: usize = 4;
 /// A mailbox of calls `C` and signals `S`.
 pub struct Mailbox<C, S> {
     inner: Mutex<Inner<C, S>>,
+    account: Arc<Account>,
 }
 
 struct Inner<C, S> {
-    calls: VecDeque<C>,
+    calls: VecDeque<(C, Charge)>,
     signals: VecDeque<S>,
-    // Places taken: calls that wait and places that are reserved.
+    // Places taken: calls that wait and places that are reserved; and their bytes.
     taken: usize,
+    taken_bytes: u64,
     capacity: usize,
+    capacity_bytes: u64,
     waiting: VecDeque<executor::Sender<()>>,
     receiver: Option<Waker>,
     closed: bool,
@@ -39,19 +45,32 @@ pub enum Message<C, S> {
 
 /// A reserved place; dropping it gives the place back.
 pub struct Permit<C, S> {
-    mailbox: Option<Arc<Mailbox<C, S>>>,
+    // None once the call is in its place.
+    place: Option<(Arc<Mailbox<C, S>>, Charge)>,
+}
+
+/// Why there is no place for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The mailbox is closed.
+    Closed,
+    /// A memory limit does not allow it, with a sentence that names it.
+    OverBudget(String),
 }
 
 impl<C, S> Mailbox<C, S> {
-    /// A mailbox for at most `capacity` calls.
+    /// A mailbox for at most `capacity` calls of together `capacity_bytes`, charged to `account`.
     #[must_use]
-    pub fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize, capacity_bytes: u64, account: Arc<Account>) -> Self {
         Self {
+            account,
             inner: Mutex::new(Inner {
                 calls: VecDeque::new(),
                 signals: VecDeque::new(),
                 taken: 0,
+                taken_bytes: 0,
                 capacity,
+                capacity_bytes,
                 waiting: VecDeque::new(),
                 receiver: None,
                 closed: false,
@@ -64,17 +83,26 @@ impl<C, S> Mailbox<C, S> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place for a call; nothing once the mailbox is closed.
-    pub async fn reserve(self: &Arc<Self>) -> Option<Permit<C, S>> {
+    /// Waits for a place for a call of so many bytes.
+    ///
+    /// # Errors
+    /// The mailbox is closed, or a memory limit does not allow it.
+    pub async fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Permit<C, S>, Refused> {
         loop {
             let turn = {
                 let mut inner = self.lock();
                 if inner.closed {
-                    return None;
+                    return Err(Refused::Closed);
                 }
-                if inner.taken < inner.capacity {
-                    inner.taken += 1;
-                    return Some(Permit { mailbox: Some(Arc::clone(self)) });
+                if inner.taken < inner.capacity && inner.taken_bytes < inner.capacity_bytes {
+                    let charge = self.account.charge(bytes).map_err(|error| {
+                        inner.call_next();
+                        Refused::OverBudget(error.to_string())
+                    })?;
+                    inner.take(bytes);
+                    // A call may have made room for more than one.
+                    inner.call_next_if_room();
+                    return Ok(Permit { place: Some((Arc::clone(self), charge)) });
                 }
                 let (sender, receiver) = executor::bounded(1);
                 inner.waiting.push_back(sender);
@@ -93,17 +121,19 @@ impl<C, S> Mailbox<C, S> {
     }
 
     /// Puts a call in that has its place, whether there is room or not.
-    pub fn put(&self, call: C) {
+    pub fn put(&self, call: C, bytes: u64) {
+        // It was accepted before: a limit that it is over now keeps others out.
+        let charge = self.account.charge(bytes).unwrap_or_else(|_| self.account.nothing());
         let mut inner = self.lock();
-        inner.taken += 1;
-        inner.calls.push_back(call);
+        inner.take(charge.bytes());
+        inner.calls.push_back((call, charge));
         inner.wake();
     }
 
     /// What `of_call` and `of_signal` make of everything that waits.
     pub fn each<T>(&self, of_call: impl Fn(&C) -> T, of_signal: impl Fn(&S) -> Option<T>) -> Vec<T> {
         let inner = self.lock();
-        inner.signals.iter().filter_map(of_signal).chain(inner.calls.iter().map(of_call)).collect()
+        inner.signals.iter().filter_map(of_signal).chain(inner.calls.iter().map(|(call, _)| of_call(call))).collect()
     }
 
     /// Takes the next message, signals first.
@@ -113,8 +143,8 @@ impl<C, S> Mailbox<C, S> {
             if let Some(signal) = inner.signals.pop_front() {
                 return Poll::Ready(Message::Signal(signal));
             }
-            if let Some(call) = inner.calls.pop_front() {
-                inner.give_back();
+            if let Some((call, charge)) = inner.calls.pop_front() {
+                inner.give_back(charge.bytes());
                 return Poll::Ready(Message::Call(call));
             }
             if inner.calls.capacity() > KEPT {
@@ -131,7 +161,7 @@ impl<C, S> Mailbox<C, S> {
         let mut inner = self.lock();
         inner.closed = true;
         inner.waiting.clear();
-        inner.calls.drain(..).collect()
+        inner.calls.drain(..).map(|(call, _)| call).collect()
     }
 
     /// Whether nothing is taken in any more.
@@ -148,9 +178,21 @@ impl<C, S> Inner<C, S> {
         }
     }
 
-    fn give_back(&mut self) {
+    fn take(&mut self, bytes: u64) {
+        self.taken += 1;
+        self.taken_bytes += bytes;
+    }
+
+    fn give_back(&mut self, bytes: u64) {
         self.taken -= 1;
+        self.taken_bytes -= bytes;
         self.call_next();
+    }
+
+    fn call_next_if_room(&mut self) {
+        if self.taken < self.capacity && self.taken_bytes < self.capacity_bytes {
+            self.call_next();
+        }
     }
 
     fn call_next(&mut self) {
@@ -183,12 +225,12 @@ impl<C, S> Permit<C, S> {
     /// # Errors
     /// The call.
     pub fn send(mut self, call: C) -> Result<(), C> {
-        let Some(mailbox) = self.mailbox.take() else { return Err(call) };
+        let Some((mailbox, charge)) = self.place.take() else { return Err(call) };
         let mut inner = mailbox.lock();
         if inner.closed {
             return Err(call);
         }
-        inner.calls.push_back(call);
+        inner.calls.push_back((call, charge));
         inner.wake();
         Ok(())
     }
@@ -196,8 +238,8 @@ impl<C, S> Permit<C, S> {
 
 impl<C, S> Drop for Permit<C, S> {
     fn drop(&mut self) {
-        if let Some(mailbox) = self.mailbox.take() {
-            mailbox.lock().give_back();
+        if let Some((mailbox, charge)) = self.place.take() {
+            mailbox.lock().give_back(charge.bytes());
         }
     }
 }
@@ -206,13 +248,18 @@ impl<C, S> Drop for Permit<C, S> {
 mod tests {
     use super::*;
     use crate::executor::{block_on, spawn};
+    use futures_lite::future::poll_once;
+
+    fn mailbox<S>(capacity: usize) -> Arc<Mailbox<u32, S>> {
+        Arc::new(Mailbox::new(capacity, 10, Account::program(100)))
+    }
 
     #[test]
     fn signals_come_first_and_calls_in_order() {
-        let mailbox = Arc::new(Mailbox::new(4));
+        let mailbox = mailbox(4);
         block_on(async {
             for number in 0..3 {
-                mailbox.reserve().await.unwrap().send(number).unwrap();
+                mailbox.reserve(1).await.unwrap().send(number).unwrap();
             }
             mailbox.signal('s');
             assert!(matches!(mailbox.next().await, Message::Signal('s')));
@@ -224,11 +271,11 @@ mod tests {
 
     #[test]
     fn a_full_mailbox_lets_the_next_wait_until_there_is_a_place() {
-        let mailbox = Arc::new(Mailbox::<u32, ()>::new(1));
+        let mailbox = mailbox::<()>(1);
         block_on(async {
-            mailbox.reserve().await.unwrap().send(1).unwrap();
+            mailbox.reserve(1).await.unwrap().send(1).unwrap();
             let other = Arc::clone(&mailbox);
-            let waiting = spawn(async move { other.reserve().await.unwrap().send(2).unwrap() });
+            let waiting = spawn(async move { other.reserve(1).await.unwrap().send(2).unwrap() });
             assert!(matches!(mailbox.next().await, Message::Call(1)));
             waiting.await;
             assert!(matches!(mailbox.next().await, Message::Call(2)));
@@ -237,27 +284,46 @@ mod tests {
 
     #[test]
     fn a_burst_that_is_over_takes_no_memory() {
-        let mailbox = Arc::new(Mailbox::<u32, ()>::new(1_000));
+        let mailbox = mailbox::<()>(1_000);
         block_on(async {
             for number in 0..1_000 {
-                mailbox.reserve().await.unwrap().send(number).unwrap();
+                mailbox.reserve(0).await.unwrap().send(number).unwrap();
             }
             for number in 0..1_000 {
                 assert!(matches!(mailbox.next().await, Message::Call(n) if n == number));
             }
-            assert!(futures_lite::future::poll_once(mailbox.next()).await.is_none());
+            assert!(poll_once(mailbox.next()).await.is_none());
         });
         assert!(mailbox.lock().calls.capacity() <= KEPT);
     }
 
     #[test]
     fn a_dropped_permit_gives_its_place_back() {
-        let mailbox = Arc::new(Mailbox::<u32, ()>::new(1));
+        let mailbox = mailbox::<()>(1);
         block_on(async {
-            drop(mailbox.reserve().await.unwrap());
-            mailbox.reserve().await.unwrap().send(1).unwrap();
+            drop(mailbox.reserve(1).await.unwrap());
+            mailbox.reserve(1).await.unwrap().send(1).unwrap();
             assert_eq!(mailbox.close(), [1]);
-            assert!(mailbox.reserve().await.is_none());
+            assert_eq!(mailbox.reserve(1).await.err(), Some(Refused::Closed));
+        });
+    }
+
+    #[test]
+    fn bytes_are_bounded_as_calls_are_and_charged_while_they_wait() {
+        let mailbox = mailbox::<()>(1_000);
+        block_on(async {
+            mailbox.reserve(9).await.unwrap().send(1).unwrap();
+            mailbox.reserve(50).await.unwrap().send(2).unwrap();
+            assert_eq!(mailbox.account.used(), 59);
+            let mut third = Box::pin(mailbox.reserve(1));
+            assert!(poll_once(&mut third).await.is_none(), "59 of 10 bytes wait");
+            assert!(matches!(mailbox.next().await, Message::Call(1)));
+            assert!(poll_once(&mut third).await.is_none(), "50 of 10 bytes wait");
+            assert!(matches!(mailbox.next().await, Message::Call(2)));
+            drop(third.await.unwrap());
+            assert_eq!(mailbox.account.used(), 0);
+            let Err(Refused::OverBudget(sentence)) = mailbox.reserve(101).await else { panic!("it has a place") };
+            assert!(sentence.contains("--memory"), "{sentence}");
         });
     }
 }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, ManifestProblem, Place, suggest};
+use crate::files::{MAX_MANIFEST, read_text};
 use crate::journal::Sync;
 use crate::plugins::meets;
 
@@ -54,8 +55,10 @@ pub struct Manifest {
     pub requires: Vec<String>,
     /// The handlers, in order.
     pub handlers: Vec<HandlerEntry>,
-    /// Limits.
+    /// Limits: as the manifest has them, until the core bounds them by those of the actor's parent.
     pub limits: Limits,
+    /// When a top-level actor that ended is started again.
+    pub restarts: RestartPolicy,
     /// How the chain is kept.
     pub chain: ChainConfig,
     /// Ceilings for the actor's children, by handler type.
@@ -138,7 +141,20 @@ pub struct Limits {
     pub idle_ms: u64,
     /// Time a running call has when the actor is stopped, ms.
     pub stop_grace_ms: u64,
+    /// Bytes of the arguments of all calls that wait together. The call that reaches the limit is still accepted.
+    pub mailbox_bytes: u64,
+    /// Memory, states and mailboxes of the actor and everything below it, bytes; 0 = none.
+    pub tree_bytes: u64,
+    /// Living children.
+    pub children: u64,
+    /// Living actors below this one, at any depth.
+    pub descendants: u64,
+    /// Generations below this actor: 1 allows children that have none of their own.
+    pub depth: u64,
 }
+
+/// Default of `call_timeout_ms`: longer than the longest wait that a shipped handler offers by default (`sleep`, one hour).
+const CALL_TIMEOUT_MS: u64 = 65 * 60 * 1_000;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -146,14 +162,24 @@ impl Default for Limits {
             memory_bytes: 256 * 1024 * 1024,
             table_elements: 100_000,
             run_timeout_ms: 5_000,
-            call_timeout_ms: 0,
+            call_timeout_ms: CALL_TIMEOUT_MS,
             value_bytes: 64 * 1024 * 1024,
             mailbox_size: 1_000,
             idle_ms: 60_000,
             stop_grace_ms: 5_000,
+            mailbox_bytes: 64 * 1024 * 1024,
+            tree_bytes: 0,
+            children: 1_000,
+            descendants: 10_000,
+            depth: 64,
         }
     }
 }
+
+/// Limits that 0 switches off.
+const ZERO_IS_NONE: [&str; 2] = ["call_timeout_ms", "tree_bytes"];
+/// Limits that may be 0 and then allow nothing.
+const ZERO_IS_NOTHING: [&str; 4] = ["stop_grace_ms", "children", "descendants", "depth"];
 
 impl Limits {
     /// Names and values, as the chain records them.
@@ -161,6 +187,41 @@ impl Limits {
     pub fn list(&self) -> Vec<(String, u64)> {
         let mut copy = *self;
         LIMIT_KEYS.iter().map(|key| ((*key).to_owned(), copy.slot(key).map_or(0, |slot| *slot))).collect()
+    }
+
+    /// Limits that bound nothing: those of an operator without a `[limits]` table in `--permissions`.
+    #[must_use]
+    pub fn unbounded() -> Self {
+        let mut limits = Self::default();
+        for key in LIMIT_KEYS {
+            if let Some(slot) = limits.slot(key) {
+                *slot = if ZERO_IS_NONE.contains(&key) { 0 } else { u64::MAX };
+            }
+        }
+        limits
+    }
+
+    /// These limits, each at most that of `bound`.
+    #[must_use]
+    pub fn within(&self, bound: &Self) -> Self {
+        let (mut limits, mut bound) = (*self, *bound);
+        for key in LIMIT_KEYS {
+            let most = bound.slot(key).map_or(u64::MAX, |slot| *slot);
+            if let Some(slot) = limits.slot(key) {
+                *slot = match (ZERO_IS_NONE.contains(&key), *slot, most) {
+                    (true, own, 0) => own,
+                    (true, 0, most) => most,
+                    (_, own, most) => own.min(most),
+                };
+            }
+        }
+        limits
+    }
+
+    /// What bounds the limits of this actor's children: as its own, one generation less.
+    #[must_use]
+    pub fn for_children(&self) -> Self {
+        Self { depth: self.depth.saturating_sub(1), ..*self }
     }
 
     /// Those that [`Limits::list`] gave; what is missing has its default.
@@ -185,12 +246,17 @@ impl Limits {
             "mailbox_size" => &mut self.mailbox_size,
             "idle_ms" => &mut self.idle_ms,
             "stop_grace_ms" => &mut self.stop_grace_ms,
+            "mailbox_bytes" => &mut self.mailbox_bytes,
+            "tree_bytes" => &mut self.tree_bytes,
+            "children" => &mut self.children,
+            "descendants" => &mut self.descendants,
+            "depth" => &mut self.depth,
             _ => return None,
         })
     }
 }
 
-const LIMIT_KEYS: [&str; 8] = [
+const LIMIT_KEYS: [&str; 13] = [
     "memory_bytes",
     "table_elements",
     "run_timeout_ms",
@@ -199,10 +265,21 @@ const LIMIT_KEYS: [&str; 8] = [
     "mailbox_size",
     "idle_ms",
     "stop_grace_ms",
+    "mailbox_bytes",
+    "tree_bytes",
+    "children",
+    "descendants",
+    "depth",
 ];
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 20] = [
     "name",
     "version",
+    "description",
+    "long_description",
+    "save_chain",
+    "restart",
+    "max_restarts",
+    "restart_window_ms",
     "component_path",
     "component",
     "sha256",
@@ -216,6 +293,35 @@ const KEYS: [&str; 14] = [
     "chain",
     "permissions",
 ];
+
+/// Which ends of a top-level actor are followed by a start from its last state. Children have the policy of their
+/// parent's handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// Which ends.
+    pub restart: Restart,
+    /// Most restarts within the window; the end that would need one more is final.
+    pub max_restarts: u64,
+    /// How long a restart counts, ms.
+    pub window_ms: u64,
+}
+
+/// `restart` of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// No end.
+    Never,
+    /// Failures.
+    OnFailure,
+    /// Failures and the actor's own shutdown.
+    Always,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self { restart: Restart::OnFailure, max_restarts: 3, window_ms: 5_000 }
+    }
+}
 
 /// `[chain]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,7 +361,7 @@ impl Manifest {
     /// `M0001` to `M0009`.
     pub fn read(path: &Path, values: &Values) -> Result<Self, Error> {
         let text =
-            std::fs::read_to_string(path).map_err(|source| Error::ManifestRead { path: path.to_owned(), source })?;
+            read_text(path, MAX_MANIFEST).map_err(|source| Error::ManifestRead { path: path.to_owned(), source })?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         Self::parse(path, folder.unwrap_or(Path::new(".")), &text, values)
     }
@@ -293,41 +399,31 @@ impl Manifest {
     pub fn component_path(&self) -> PathBuf {
         self.folder.join(&self.component)
     }
-
-    /// The first state's bytes.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn initial_state(&self) -> Result<Option<Vec<u8>>, Error> {
-        match &self.init_state {
-            None => Ok(None),
-            Some(InitState::Json(json)) => Ok(Some(json.to_string().into_bytes())),
-            Some(InitState::Path(path)) => {
-                let path = self.folder.join(path);
-                std::fs::read(&path).map(Some).map_err(|error| Error::Manifest {
-                    place: self.place("init_state"),
-                    what: ManifestProblem::Value {
-                        key: "init_state".to_owned(),
-                        reason: format!("{}: {error}", path.display()),
-                        help: "a relative path starts at the manifest's folder; inline: init_state = { json = .. }"
-                            .to_owned(),
-                    },
-                })
-            }
-        }
-    }
 }
 
-/// Reads ceilings of top-level actors: a TOML table per handler type.
+/// What an operator lets top-level actors have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Permissions {
+    /// Ceilings by handler type.
+    pub handlers: BTreeMap<String, Json>,
+    /// Bounds of every actor's `[limits]`.
+    pub limits: Limits,
+}
+
+/// Reads what top-level actors may have: a TOML table per handler type, and `[limits]`, whose missing keys bound nothing.
 ///
 /// # Errors
-/// `M0002`, `M0004`, `M0011`.
-pub fn read_permissions(path: &Path) -> Result<BTreeMap<String, Json>, Error> {
+/// `M0002` to `M0004`, `M0009`, `M0011`.
+pub fn read_permissions(path: &Path) -> Result<Permissions, Error> {
     let text =
-        std::fs::read_to_string(path).map_err(|source| Error::PermissionsRead { path: path.to_owned(), source })?;
+        read_text(path, MAX_MANIFEST).map_err(|source| Error::PermissionsRead { path: path.to_owned(), source })?;
     let reader = Text { path, text: &text };
     let root = reader.parse()?;
-    reader.permission_tables(root.get_ref())
+    let mut handlers = reader.permission_tables(root.get_ref())?;
+    handlers.remove("limits");
+    let limits =
+        root.get_ref().get("limits").map(|value| reader.limits_from(value, Limits::unbounded())).transpose()?;
+    Ok(Permissions { handlers, limits: limits.unwrap_or_else(Limits::unbounded) })
 }
 
 /// Whether it is the export that starts an actor.
@@ -449,8 +545,14 @@ impl<'t> Text<'t> {
         let name = text("name")?.ok_or_else(|| missing("name", "name = \"my-actor\""))?;
         if let (Some(value), false) = (root.get("name"), is_name(&name)) {
             let reason = format!("{name:?} is not a name");
-            return Err(self.bad("name", value, reason, "use letters, digits, '-', '_' and '.', at most 64 of them"));
+            return Err(self.bad(
+                "name",
+                value,
+                reason,
+                "use letters, digits, '-', '_' and '.', at most 64 of them, and begin with a letter or digit",
+            ));
         }
+        self.descriptions(root)?;
         let component = self.component(root)?;
         let interface = root.get("interface").map(|value| self.interfaces(value)).transpose()?.unwrap_or_default();
         let choices_of = |key: &str| root.get(key);
@@ -477,10 +579,39 @@ impl<'t> Text<'t> {
             requires: interface.1,
             handlers: self.handlers(root)?,
             limits: root.get("limits").map(|value| self.limits(value)).transpose()?.unwrap_or_default(),
+            restarts: self.restarts(root)?,
             chain: root.get("chain").map(|value| self.chain(value, instance)).transpose()?.unwrap_or_default(),
             permissions: root.get("permissions").map(|value| self.permissions(value)).transpose()?.unwrap_or_default(),
             lines,
         })
+    }
+
+    fn restarts(&self, root: &DeTable<'_>) -> Result<RestartPolicy, Error> {
+        let mut policy = RestartPolicy::default();
+        if let Some(value) = root.get("restart") {
+            let choices = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
+            policy.restart = self.choice("restart", value, &choices)?;
+        }
+        if let Some(value) = root.get("max_restarts") {
+            policy.max_restarts = self.number("max_restarts", value)?;
+        }
+        if let Some(value) = root.get("restart_window_ms") {
+            policy.window_ms = self.number("restart_window_ms", value)?;
+        }
+        Ok(policy)
+    }
+
+    /// Keys of the earlier system that describe an actor and change nothing: the chain keeps them with the manifest's text.
+    fn descriptions(&self, root: &DeTable<'_>) -> Result<(), Error> {
+        for key in ["description", "long_description"] {
+            root.get(key).map(|value| self.string(key, value)).transpose()?;
+        }
+        match root.get("save_chain") {
+            Some(value) if !matches!(value.get_ref(), DeValue::Boolean(_)) => {
+                Err(self.wrong("save_chain", value, "true or false"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn component(&self, root: &DeTable<'_>) -> Result<String, Error> {
@@ -575,15 +706,19 @@ impl<'t> Text<'t> {
     }
 
     fn limits(&self, value: &Value<'_>) -> Result<Limits, Error> {
+        self.limits_from(value, Limits::default())
+    }
+
+    fn limits_from(&self, value: &Value<'_>, mut limits: Limits) -> Result<Limits, Error> {
         let table = self.table("limits", value)?;
         self.known(table, &LIMIT_KEYS, Some("[limits]"))?;
-        let mut limits = Limits::default();
         for (key, value) in table.iter() {
             let number = self.number(key.get_ref(), value)?;
             if let Some(slot) = limits.slot(key.get_ref()) {
                 *slot = number;
             }
-            if number == 0 && key.get_ref() != "call_timeout_ms" && key.get_ref() != "stop_grace_ms" {
+            let key_text: &str = key.get_ref();
+            if number == 0 && !ZERO_IS_NONE.contains(&key_text) && !ZERO_IS_NOTHING.contains(&key_text) {
                 return Err(self.bad(key.get_ref(), value, "0 would allow nothing", "write a number above 0"));
             }
         }
@@ -670,7 +805,10 @@ impl<'t> Text<'t> {
 /// Names appear in files, logs and commands.
 fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=64).contains(&name.chars().count()) && name.chars().all(allowed)
+    // A name is written where options and paths are: it begins neither with '-' nor with '.'.
+    name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+        && (1..=64).contains(&name.chars().count())
+        && name.chars().all(allowed)
 }
 
 #[cfg(test)]

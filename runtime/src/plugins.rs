@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::IntoRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use object::{Object, ObjectSection, ReadCache, ReadRef};
+use rustix::fs::{MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest, Sha256};
 use theater_plugin_api::abi::{ABI_MAJOR, ABI_MINOR, HostObject, PluginObject, loading};
 use theater_plugin_api::descriptor::{self, Descriptor, Effect, SECTION, SectionError};
@@ -19,6 +21,7 @@ use wit_parser::{PackageId, Resolve, SourceMap};
 
 use crate::chain::hex;
 use crate::error::Error;
+use crate::files::Regular;
 use crate::shape::Signature;
 
 /// What is wrong with a plugin's file.
@@ -397,8 +400,9 @@ const THIS_MACHINE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "
 /// Everything that keeps it from being used, as far as can be seen from outside.
 pub fn read(path: &Path) -> Result<Found, PluginProblem> {
     let nameless = |what| PluginProblem { name: None, path: path.to_owned(), what };
-    let digest = digest_of(path, &mut io::sink()).map_err(|error| nameless(Problem::Read(error)))?;
-    let file = File::open(path).map_err(|error| nameless(Problem::Read(error)))?;
+    // Opened once: the descriptor is that of the bytes whose digest it is.
+    let mut file = open(path).map_err(|error| nameless(Problem::Read(error)))?;
+    let digest = digest_of(&mut file, &mut io::sink()).map_err(|error| nameless(Problem::Read(error)))?;
     let section = section_of(&ReadCache::new(file)).map_err(nameless)?;
     // The name helps in every message, whatever the ABI; it is read loosely.
     let loose: Option<serde_json::Value> = serde_json::from_str(&section.json).ok();
@@ -429,9 +433,14 @@ pub fn read(path: &Path) -> Result<Found, PluginProblem> {
     })
 }
 
+/// Opens a regular file; a pipe of that name would be waited for.
+fn open(path: &Path) -> io::Result<File> {
+    Regular::open(path).map(Regular::into_file)
+}
+
 /// SHA-256 of a file, as hex, which is written to `copy` on the way: files are large, and memory that was used once stays.
-fn digest_of(path: &Path, copy: &mut impl Write) -> io::Result<String> {
-    let (mut file, mut digest, mut piece) = (File::open(path)?, Sha256::new(), vec![0; 64 * 1024]);
+fn digest_of(file: &mut impl Read, copy: &mut impl Write) -> io::Result<String> {
+    let (mut digest, mut piece) = (Sha256::new(), vec![0; 64 * 1024]);
     loop {
         let length = file.read(&mut piece)?;
         let read = piece.get(..length).unwrap_or_default();
@@ -581,10 +590,17 @@ impl Found {
     fn copy(&self, copies: &Path) -> Result<PathBuf, Problem> {
         let to = copies.join(format!("{}.so", self.digest));
         let failed = |source| Problem::Copy { to: to.clone(), source };
-        if digest_of(&to, &mut io::sink()).is_ok_and(|digest| digest == self.digest) {
+        std::fs::create_dir_all(copies).map_err(failed)?;
+        // The loader maps no code from there: it gets the bytes from memory.
+        if rustix::fs::statvfs(copies).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::NOEXEC)) {
+            return self.in_memory();
+        }
+        if open(&to)
+            .and_then(|mut copy| digest_of(&mut copy, &mut io::sink()))
+            .is_ok_and(|digest| digest == self.digest)
+        {
             return Ok(to);
         }
-        std::fs::create_dir_all(copies).map_err(failed)?;
         let draft = copies.join(format!("{}.{}", self.digest, std::process::id()));
         let mut file = std::fs::OpenOptions::new()
             .write(true)
@@ -593,21 +609,41 @@ impl Found {
             .mode(0o600)
             .open(&draft)
             .map_err(failed)?;
-        let digest = digest_of(&self.path, &mut file).map_err(failed)?;
+        let digest = open(&self.path).and_then(|mut from| digest_of(&mut from, &mut file)).map_err(failed)?;
         if digest != self.digest {
             drop(std::fs::remove_file(&draft));
-            let changed = io::Error::other("the file was replaced while the program started");
-            return Err(Problem::Read(changed));
+            return Err(Self::replaced());
         }
         file.sync_all().map_err(failed)?;
         std::fs::rename(&draft, &to).map_err(failed)?;
         Ok(to)
     }
 
+    fn replaced() -> Problem {
+        Problem::Read(io::Error::other("the file was replaced while the program started"))
+    }
+
+    /// Copies the file into sealed memory that the loader can open; it stays as long as the program.
+    fn in_memory(&self) -> Result<PathBuf, Problem> {
+        let failed = |source: io::Error| Problem::Copy { to: PathBuf::from("memory"), source };
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // Systems before Linux 6.3 do not know EXEC, and need it not.
+        let memory = memfd_create(&self.descriptor.name, flags | MemfdFlags::EXEC)
+            .or_else(|_| memfd_create(&self.descriptor.name, flags));
+        let mut file = File::from(memory.map_err(|error| failed(error.into()))?);
+        let digest = open(&self.path).and_then(|mut from| digest_of(&mut from, &mut file)).map_err(failed)?;
+        if digest != self.digest {
+            return Err(Self::replaced());
+        }
+        let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+        fcntl_add_seals(&file, seals).map_err(|error| failed(error.into()))?;
+        Ok(PathBuf::from(format!("/proc/self/fd/{}", file.into_raw_fd())))
+    }
+
     /// The digest of the file as it is on disk now, when it is another than the one that was read.
     #[must_use]
     pub fn replaced_on_disk(&self) -> Option<String> {
-        let digest = digest_of(&self.path, &mut io::sink()).ok()?;
+        let digest = digest_of(&mut open(&self.path).ok()?, &mut io::sink()).ok()?;
         (digest != self.digest).then_some(digest)
     }
 }

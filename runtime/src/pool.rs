@@ -1,13 +1,22 @@
-//! Places in the instance pool: when none is free, the longest idle actor gives its own up.
+//! Slots for instances: those of the pool, and some on demand where the pool is full.
+//!
+//! When no slot of the pool is free, the longest idle actor gives its own up. When nobody is idle, the instance is made on
+//! demand: an actor that waits for its children holds a slot they may need, so waiting for one could last for ever. The last
+//! eighth of all slots is for trees that hold less than the rest, so that no tree keeps the others from running.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use crate::actor::Shared;
+use crate::budget::Account;
 use crate::executor;
 
-/// The places of the pool.
+/// How long an idle actor has to give its slot up before another way is looked for.
+const EVICTION: Duration = Duration::from_secs(1);
+
+/// The slots.
 pub struct Pool {
     inner: Mutex<Inner>,
 }
@@ -15,20 +24,63 @@ pub struct Pool {
 struct Inner {
     free: usize,
     places: usize,
+    // Instances on demand that may still be made in place of pooled ones.
+    overflow: usize,
+    all: u64,
     // Actors that hold an instance and became idle, longest first, with their mark of that moment.
     idle: VecDeque<(Weak<Shared>, u64)>,
     waiting: VecDeque<executor::Sender<()>>,
+    // Those of trees that hold nearly everything: their turn comes when an eighth of the pool is free.
+    greedy: VecDeque<executor::Sender<()>>,
 }
 
-/// A place, given back when dropped.
-pub struct Place(Arc<Pool>);
+/// A slot for an instance, given back when dropped.
+pub struct Slot {
+    pool: Arc<Pool>,
+    is_pooled: bool,
+    _share: Share,
+}
+
+impl Slot {
+    /// Whether the instance comes from the pool; else it is to be made on demand.
+    #[must_use]
+    pub fn is_pooled(&self) -> bool {
+        self.is_pooled
+    }
+}
+
+/// An instance that counts for its tree.
+struct Share {
+    account: Arc<Account>,
+    number: u64,
+}
+
+impl Share {
+    fn new(account: &Arc<Account>) -> Self {
+        Self { account: Arc::clone(account), number: account.instance_made() }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.account.instance_dropped();
+    }
+}
 
 impl Pool {
-    /// A pool with so many places.
+    /// A pool with so many slots, and so many more on demand.
     #[must_use]
-    pub fn new(places: usize) -> Arc<Self> {
+    pub fn new(places: usize, overflow: usize) -> Arc<Self> {
         Arc::new(Self {
-            inner: Mutex::new(Inner { free: places, places, idle: VecDeque::new(), waiting: VecDeque::new() }),
+            inner: Mutex::new(Inner {
+                free: places,
+                places,
+                overflow,
+                all: places.saturating_add(overflow) as u64,
+                idle: VecDeque::new(),
+                waiting: VecDeque::new(),
+                greedy: VecDeque::new(),
+            }),
         })
     }
 
@@ -36,7 +88,7 @@ impl Pool {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether no place is free now.
+    /// Whether no slot of the pool is free now.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.lock().free == 0
@@ -45,32 +97,38 @@ impl Pool {
     /// The actor holds an instance and has nothing to do.
     pub fn mark_idle(&self, actor: &Arc<Shared>) {
         let mark = 1 + actor.idle_mark().fetch_add(1, Ordering::SeqCst);
+        let is_pressed = actor.account().is_pressed();
         let mut inner = self.lock();
         inner.idle.push_back((Arc::downgrade(actor), mark));
-        if !inner.waiting.is_empty() {
+        if is_pressed || !inner.waiting.is_empty() {
             inner.passivate_longest_idle();
         }
-        // Entries of actors that were used since are old: they go before they outnumber the places twice.
+        // Entries of actors that were used since are old: they go before they outnumber the slots twice.
         if inner.idle.len() > 2 * inner.places {
             inner.idle.retain(|(actor, mark)| is_idle(actor, *mark));
         }
     }
 
-    /// Waits for a place.
-    pub async fn place(self: &Arc<Self>) -> Place {
+    /// Waits for a slot of the pool, or for leave to make an instance on demand.
+    pub async fn slot(self: &Arc<Self>, account: &Arc<Account>) -> Slot {
+        let share = Share::new(account);
         loop {
             let turn = {
                 let mut inner = self.lock();
-                if inner.free > 0 {
-                    inner.free -= 1;
-                    return Place(Arc::clone(self));
+                let is_greedy = share.number > inner.all / 8 * 7;
+                if let Some(is_pooled) = inner.take(is_greedy) {
+                    return Slot { pool: Arc::clone(self), is_pooled, _share: share };
                 }
-                inner.passivate_longest_idle();
                 let (sender, receiver) = executor::bounded(1);
-                inner.waiting.push_back(sender);
+                if is_greedy {
+                    inner.greedy.push_back(sender)
+                } else {
+                    inner.waiting.push_back(sender)
+                }
                 Turn { pool: self, receiver }
             };
-            executor::turn(&turn.receiver).await;
+            // Called or not: look again.
+            let _called: Option<()> = executor::timeout(EVICTION, executor::turn(&turn.receiver)).await;
         }
     }
 }
@@ -80,28 +138,56 @@ fn is_idle(actor: &Weak<Shared>, mark: u64) -> bool {
 }
 
 impl Inner {
+    /// A slot, and whether it is one of the pool; none when one may become free soon, or the tree has to wait.
+    fn take(&mut self, is_greedy: bool) -> Option<bool> {
+        let kept = if is_greedy { self.places / 8 } else { 0 };
+        if self.free > kept {
+            self.free -= 1;
+            return Some(true);
+        }
+        // Somebody idle gives one up, unless there is nobody.
+        if is_greedy || self.passivate_longest_idle() || self.overflow == 0 {
+            return None;
+        }
+        self.overflow -= 1;
+        Some(false)
+    }
+
     fn call_next(&mut self) {
         while let Some(waiting) = self.waiting.pop_front() {
             if waiting.try_send(()).is_ok() {
                 return;
             }
         }
-    }
-
-    fn passivate_longest_idle(&mut self) {
-        while let Some((actor, mark)) = self.idle.pop_front() {
-            if let Some(actor) = actor.upgrade().filter(|actor| actor.idle_mark().load(Ordering::SeqCst) == mark) {
-                actor.passivate();
+        while self.free > self.places / 8
+            && let Some(waiting) = self.greedy.pop_front()
+        {
+            if waiting.try_send(()).is_ok() {
                 return;
             }
         }
     }
+
+    /// Asks the longest idle actor for its slot; false when nobody is idle.
+    fn passivate_longest_idle(&mut self) -> bool {
+        while let Some((actor, mark)) = self.idle.pop_front() {
+            if let Some(actor) = actor.upgrade().filter(|actor| actor.idle_mark().load(Ordering::SeqCst) == mark) {
+                actor.passivate();
+                return true;
+            }
+        }
+        false
+    }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut inner = self.0.lock();
-        inner.free += 1;
+        let mut inner = self.pool.lock();
+        if self.is_pooled {
+            inner.free += 1;
+        } else {
+            inner.overflow += 1;
+        }
         inner.call_next();
     }
 }
@@ -117,5 +203,38 @@ impl Drop for Turn<'_> {
         if self.receiver.try_recv().is_ok() {
             self.pool.lock().call_next();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::block_on;
+
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        block_on(futures_lite::future::poll_once(Box::pin(future)))
+    }
+
+    #[test]
+    fn where_nobody_is_idle_instances_are_made_on_demand_until_those_are_out_too() {
+        let (pool, program) = (Pool::new(16, 2), Account::program(u64::MAX));
+        let trees: Vec<_> = (0..19).map(|_| program.below("tree", 0)).collect();
+        let mut slots: Vec<_> = trees.iter().take(18).map(|tree| now(pool.slot(tree)).unwrap()).collect();
+        assert_eq!(slots.iter().filter(|slot| slot.is_pooled()).count(), 16);
+        assert!(pool.is_full() && now(pool.slot(&trees[18])).is_none());
+        drop(slots.pop());
+        assert!(!now(pool.slot(&trees[18])).unwrap().is_pooled());
+    }
+
+    #[test]
+    fn one_tree_leaves_an_eighth_of_the_slots_to_the_others() {
+        let (pool, program) = (Pool::new(16, 0), Account::program(u64::MAX));
+        let (greedy, modest) = (program.below("greedy", 0), program.below("modest", 0));
+        let slots: Vec<_> = std::iter::from_fn(|| now(pool.slot(&greedy))).collect();
+        assert_eq!(slots.len(), 14);
+        let others = [(); 2].map(|()| now(pool.slot(&modest)).unwrap());
+        assert!(now(pool.slot(&modest)).is_none());
+        drop((slots, others));
+        assert!(now(pool.slot(&greedy)).unwrap().is_pooled());
     }
 }

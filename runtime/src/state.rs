@@ -77,6 +77,12 @@ impl State {
 pub struct Change(State);
 
 impl Change {
+    /// Bytes of the new state.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.get().map_or(0, |bytes| bytes.len() as u64)
+    }
+
     /// The digest of the new state.
     #[must_use]
     pub fn digest(&self) -> StateDigest {

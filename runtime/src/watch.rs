@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::chain::Id;
 use crate::executor;
@@ -19,6 +19,8 @@ use crate::plugins::Plugin;
 /// Time after which a call or poll that has not returned is reported.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 const PERIOD: Duration = Duration::from_millis(250);
+/// How often waits of actors are looked at.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What a thread is doing.
 #[derive(Default)]
@@ -106,29 +108,40 @@ impl Watch {
         slot
     }
 
-    /// Looks at the slots until the last owner of `watch` is gone; reports through `report`.
-    pub fn start(watch: &Arc<Self>, report: impl Fn(Stuck) + Send + 'static) -> std::io::Result<()> {
+    /// Looks at the slots until the last owner of `watch` is gone; reports through `report`. Every [`LOOK`] it runs `look`,
+    /// too.
+    pub fn start(
+        watch: &Arc<Self>,
+        report: impl Fn(Stuck) + Send + 'static,
+        look: impl Fn() + Send + 'static,
+    ) -> std::io::Result<()> {
         let weak = Arc::downgrade(watch);
-        thread::Builder::new().name("theater-watch".to_owned()).spawn(move || run(&weak, &report))?;
+        thread::Builder::new().name("theater-watch".to_owned()).spawn(move || run(&weak, &report, &look))?;
         Ok(())
     }
 }
 
-fn run(watch: &Weak<Watch>, report: &dyn Fn(Stuck)) {
-    // Per slot: the turn last seen, since when, and whether it was reported.
-    let mut seen: Vec<(u64, Instant, bool)> = Vec::new();
-    loop {
+/// Time is counted in periods of this thread: while the whole process is paused, none passes.
+fn run(watch: &Weak<Watch>, report: &dyn Fn(Stuck), look: &dyn Fn()) {
+    // Per slot: the turn last seen, for how many periods, and whether it was reported.
+    let mut seen: Vec<(u64, u32, bool)> = Vec::new();
+    for period in 1_u64.. {
         thread::sleep(PERIOD);
         let Some(watch) = watch.upgrade() else { return };
+        if period % (LOOK.as_millis() / PERIOD.as_millis()) as u64 == 0 {
+            look();
+        }
         let slots = watch.slots.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        seen.resize_with(slots.len(), || (0, Instant::now(), false));
+        seen.resize_with(slots.len(), || (0, 0, false));
         for (slot, state) in slots.iter().zip(&mut seen) {
             let turn = slot.turn.load(Ordering::Acquire);
             if turn != state.0 {
-                *state = (turn, Instant::now(), false);
+                *state = (turn, 0, false);
                 continue;
             }
-            if turn % 2 == 0 || state.1.elapsed() < PATIENCE {
+            state.1 = state.1.saturating_add(1);
+            let since = PERIOD * state.1;
+            if turn % 2 == 0 || since < PATIENCE {
                 continue;
             }
             let first = !std::mem::replace(&mut state.2, true);
@@ -138,7 +151,7 @@ fn run(watch: &Weak<Watch>, report: &dyn Fn(Stuck)) {
             let plugins = watch.plugins.lock().unwrap_or_else(PoisonError::into_inner);
             let plugin = plugins.iter().find(|(known, _)| *known == address).map(|(_, name)| name.clone());
             drop(plugins);
-            report(Stuck { actor, plugin: plugin.unwrap_or_default(), since: state.1.elapsed(), first, replaced });
+            report(Stuck { actor, plugin: plugin.unwrap_or_default(), since, first, replaced });
         }
     }
 }

@@ -8,6 +8,7 @@ use theater_plugin_api::encoding::{EncodingError, Reader};
 
 use crate::chain::hex;
 use crate::shape::{Shape, case};
+use crate::text::is_active;
 
 /// Longest bytes or text printed in full; what follows is counted.
 pub const LONGEST: usize = 4096;
@@ -126,7 +127,7 @@ fn quoted(text: &str, quote: char) -> String {
             '\\' => out.push_str("\\\\"),
             c if c == quote => out.extend(['\\', c]),
             // Writing to a string does not fail.
-            c if c.is_control() => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
+            c if is_active(c) => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
             c => out.push(c),
         }
     }
@@ -144,7 +145,7 @@ fn more(mut out: String, bytes: usize) -> String {
 /// Bytes as text: `b"…"` where they are printable UTF-8, else `hex"…"`.
 #[must_use]
 pub fn bytes(bytes: &[u8]) -> String {
-    let printable = |text: &&str| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'));
+    let printable = |text: &&str| text.chars().all(|c| !is_active(c) || matches!(c, '\n' | '\r' | '\t'));
     match std::str::from_utf8(bytes).ok().filter(printable) {
         Some(text) => format!("b{}", quoted(text, '"')),
         None => {

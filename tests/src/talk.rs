@@ -106,11 +106,17 @@ impl Line {
     }
 }
 
-/// Writes manifests into the scratch folder, each named after its actor: `more` is TOML behind the head.
+/// Writes manifests into the scratch folder, each named after its actor, with their components beside them, where a
+/// supervisor may name them too: `more` is TOML behind the head.
+///
+/// # Panics
+/// When a component cannot be copied.
 pub fn manifests(scratch: &Scratch, all: &[(&str, &str)]) -> Vec<String> {
     all.iter()
         .map(|(actor, more)| {
-            let head = format!("name = {actor:?}\ncomponent_path = {:?}\n", component(actor).display().to_string());
+            let beside = format!("{actor}.wasm");
+            std::fs::copy(component(actor), scratch.path().join(&beside)).expect("the component is copied");
+            let head = format!("name = {actor:?}\ncomponent_path = {beside:?}\n");
             scratch.write(&format!("{actor}.toml"), head + more).display().to_string()
         })
         .collect()

@@ -16,6 +16,7 @@ use crate::pattern::Pattern;
 
 const MAX_RESTARTS: u64 = 3;
 const RESTART_WINDOW_MS: u64 = 5_000;
+const MAX_COMPONENT_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Which deaths are followed by a start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -84,7 +85,8 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     if ceiling.is_null() {
         return Ok(requested.clone());
     }
-    let mut narrowed = narrow::object(&RULES, ceiling, requested)?;
+    let rules: Vec<_> = RULES.into_iter().chain(FILES).collect();
+    let mut narrowed = narrow::object(&rules, ceiling, requested)?;
     if let (Some(children), Some(keys)) = (requested.get("children"), narrowed.as_object_mut()) {
         keys.insert("children".to_owned(), narrow_children(ceiling, children)?);
     }
@@ -96,6 +98,10 @@ const RULES: [(&str, Rule); 3] = [
     ("max_restarts", Rule::Smaller(MAX_RESTARTS)),
     ("restart_window_ms", Rule::Larger(RESTART_WINDOW_MS)),
 ];
+
+/// What the core reads of this config (service `theater.children`): which files this actor may name.
+const FILES: [(&str, Rule); 3] =
+    [("paths", Rule::Paths), ("state_paths", Rule::Paths), ("max_component_bytes", Rule::Smaller(MAX_COMPONENT_BYTES))];
 
 fn narrow_children(ceiling: &Value, children: &Value) -> Result<Value, String> {
     let children = children.as_object().ok_or("children is not a table")?;
@@ -387,11 +393,15 @@ mod tests {
             "restart": "always",
             "max_restarts": 2,
             "restart_window_ms": 9_000,
-            "children": { "a": { "restart": "always", "max_restarts": 2 }, "b*": { "restart_window_ms": 20_000 } }
+            "children": { "a": { "restart": "always", "max_restarts": 2 }, "b*": { "restart_window_ms": 20_000 } },
+            "paths": [], "state_paths": [], "max_component_bytes": MAX_COMPONENT_BYTES
         });
         assert_eq!(narrow(&ceiling, &requested), Ok(narrowed));
         assert_eq!(narrow(&Value::Null, &requested), Ok(requested));
-        let defaults = json!({ "max_restarts": 3, "restart_window_ms": 5_000 });
+        let defaults = json!({
+            "max_restarts": 3, "restart_window_ms": 5_000,
+            "paths": [], "state_paths": [], "max_component_bytes": MAX_COMPONENT_BYTES
+        });
         assert_eq!(narrow(&json!({}), &Value::Null), Ok(defaults));
     }
 

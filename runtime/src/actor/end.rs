@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use theater_plugin_api::encoding::encode;
 use theater_plugin_api::{Ending, FailureKind};
@@ -12,6 +12,7 @@ use crate::chain::{EventRef, NewEvent};
 use crate::core::START;
 use crate::executor;
 use crate::family::Standing;
+use crate::manifest::Restart;
 use crate::record::{Failed, Kind, Outcome, Return, Stopped};
 
 /// How an actor ended.
@@ -79,6 +80,11 @@ impl End {
             Self::Stopped { .. } => Some(Ending::Stopped),
             Self::Failed { kind, reason, .. } => Some(Ending::Failed { kind: *kind, causes: reason.clone() }),
         }
+    }
+
+    /// Whether the actor ended by itself, by failure or by `shutdown`: nobody stopped it.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.told(), Some(Ending::Failed { .. } | Ending::Exit(_)))
     }
 
     /// Whether the parent may start the actor again: not one that somebody stopped.
@@ -156,8 +162,10 @@ impl Shared {
             }
             let ending = if quiet { None } else { end.told() };
             let hold = !quiet && end.is_held();
-            let held =
-                self.parent().is_some_and(|parent| parent.family().ended(self, ending, hold, (recorded.ok(), false)));
+            let held = match self.parent() {
+                Some(parent) => parent.family().ended(self, ending, hold, (recorded.ok(), false)),
+                None => !quiet && self.begins_again(&end, true),
+            };
             if !held {
                 // Another program would ask the parent what becomes of it.
                 if quiet && !self.core.stopped.is_set() && self.parent().is_some() && end.is_held() {
@@ -170,6 +178,56 @@ impl Shared {
         self.core.ended(self, &end, held);
         self.end.get_or_init(|| end);
         self.ended.set();
+        match self.parent() {
+            None if held => self.core.restart_top(self),
+            _ => self.settle(None),
+        }
+    }
+
+    /// Whether a top-level actor that ends so is started again; with `count`, that is one of its restarts.
+    fn begins_again(&self, end: &End, count: bool) -> bool {
+        let policy = self.manifest().restarts;
+        let is_meant = match (policy.restart, end) {
+            (Restart::Never, _) => false,
+            (Restart::OnFailure | Restart::Always, End::Failed { .. }) => true,
+            (Restart::Always, End::Stopped { reason, .. }) => reason == BY_ITSELF,
+            (Restart::OnFailure, End::Stopped { .. }) => false,
+        };
+        if !is_meant || self.core.stopped.is_set() {
+            return false;
+        }
+        let (window, now) = (Duration::from_millis(policy.window_ms), Instant::now());
+        let mut restarts = lock(&self.restarts);
+        restarts.retain(|at| now.saturating_duration_since(*at) <= window);
+        let is_allowed = (restarts.len() as u64) < policy.max_restarts;
+        if is_allowed && count {
+            restarts.push_back(now);
+        }
+        is_allowed
+    }
+
+    /// It is known what follows this life: the next one, or nothing.
+    pub(crate) fn settle(&self, next: Option<&Arc<Self>>) {
+        *lock(&self.next_life) = next.cloned();
+        self.settled.set();
+    }
+
+    /// Where no next life came of a restart, none follows.
+    pub(crate) fn settle_unless_known(&self) {
+        self.settled.set();
+    }
+
+    /// Waits until the actor has ended for good: its last life.
+    pub async fn wait_for_good(self: Arc<Self>) -> Arc<Self> {
+        let mut life = self;
+        loop {
+            life.settled.wait().await;
+            let next = lock(&life.next_life).clone();
+            match next {
+                Some(next) => life = next,
+                None => return life,
+            }
+        }
     }
 
     /// Nothing more is taken in; what waits is answered.
@@ -207,6 +265,7 @@ impl Shared {
         self.core.ended(self, &end, false);
         self.end.get_or_init(|| end);
         self.ended.set();
+        self.settle(None);
     }
 
     /// It had ended when the program before did, and its parent is to say what becomes of it.
@@ -257,7 +316,10 @@ impl Shared {
 
     /// Whether the end of this life leaves calls waiting for the next one.
     pub(super) fn keeps_mailbox(&self, end: &End) -> bool {
-        self.parent().is_some_and(|parent| !parent.cancelled.is_set()) && end.is_held()
+        match self.parent() {
+            Some(parent) => !parent.cancelled.is_set() && end.is_held(),
+            None => self.begins_again(end, false),
+        }
     }
 
     /// Ends everything below this actor, and tells of no death any more.

@@ -10,7 +10,7 @@ use super::{Call, CallOutcome, Incoming, Record, Shared, Staged, Wake, lock};
 use crate::chain::{EventRef, Id, NewEvent};
 use crate::executor;
 use crate::journal::{JournalError, Sync};
-use crate::mailbox::Permit;
+use crate::mailbox::{Permit, Refused};
 use crate::plugins::meets;
 use crate::record::{Kind, Queued};
 use crate::replay::LeftCall;
@@ -21,7 +21,10 @@ const DISK: Duration = Duration::from_millis(100);
 impl Shared {
     /// Queues a call of an export and waits for its end. `params` must fit the export.
     pub async fn call(&self, incoming: Incoming) -> CallOutcome {
-        let Some(permit) = self.place().await else { return self.gone() };
+        let permit = match self.place(&incoming).await {
+            Ok(permit) => permit,
+            Err(refused) => return refused,
+        };
         let (reply, answer) = executor::bounded(1);
         let reply = match self.repeats.is_any() {
             true => self.not_repeated(incoming.cause, reply),
@@ -52,7 +55,7 @@ impl Shared {
             let call = self.queued(&mut record, incoming, None)?;
             self.mailbox.signal(Wake::First(call));
         } else {
-            let permit = self.place().await.ok_or_else(|| self.gone())?;
+            let permit = self.place(&incoming).await?;
             self.queue(incoming, permit, None)?;
         }
         // It is in the mailbox, whatever the disk says now.
@@ -84,7 +87,8 @@ impl Shared {
         otherwise: Vec<u8>,
     ) -> Result<(), CallOutcome> {
         // The journal is waited for before calls, not inside one.
-        let permit = self.mailbox.reserve().await.ok_or_else(|| self.gone())?;
+        let reserved = self.mailbox.reserve(incoming.params.len() as u64).await;
+        let permit = reserved.map_err(|refused| self.no_place(refused))?;
         let mut staged = lock(&sender.staged);
         if staged.is_some() {
             return Err(CallOutcome::Gone("a host call sends one message".to_owned()));
@@ -141,10 +145,20 @@ impl Shared {
         Ok(None)
     }
 
-    /// A place in the mailbox, once the journal has room; none when the mailbox is closed.
-    pub(super) async fn place(&self) -> Option<Permit<Call, Wake>> {
+    /// A place in the mailbox, once the journal has room.
+    async fn place(&self, incoming: &Incoming) -> Result<Permit<Call, Wake>, CallOutcome> {
         self.core.journal.room().await;
-        self.mailbox.reserve().await
+        let reserved = self.mailbox.reserve(incoming.params.len() as u64).await;
+        reserved.map_err(|refused| self.no_place(refused))
+    }
+
+    fn no_place(&self, refused: Refused) -> CallOutcome {
+        match refused {
+            Refused::Closed => self.gone(),
+            Refused::OverBudget(why) => {
+                CallOutcome::Gone(format!("actor {:?} ({}) takes no more calls: {why}", self.name(), self.short_id()))
+            }
+        }
     }
 
     fn gone(&self) -> CallOutcome {
@@ -207,7 +221,10 @@ impl Shared {
             let call = self.left_call(left)?;
             match call.begun {
                 Some(_) => self.mailbox.signal(Wake::First(call)),
-                None => self.mailbox.put(call),
+                None => {
+                    let bytes = call.params.len() as u64;
+                    self.mailbox.put(call, bytes);
+                }
             }
         }
         Ok(())

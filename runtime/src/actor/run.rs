@@ -7,20 +7,22 @@ use std::time::Duration;
 use theater_plugin_api::abi::{Answer, CallContext, HeldContext, OK, PANIC};
 use theater_plugin_api::encoding::encode;
 use theater_plugin_api::{Bytes, FailureKind};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
 use super::{Call, CallOutcome, End, Shared, Wake, lock};
+use crate::budget::Exceeded;
 use crate::chain::EventRef;
 use crate::executor::{self, Either};
 use crate::journal::JournalError;
 use crate::limiter::Limiter;
-use crate::linker::{Attached, Calls, Clock, Guest, OutOfTime, PluginFault};
+use crate::linker::{Attached, Calls, Clock, Guest, Linked, OutOfTime, PluginFault};
 use crate::mailbox::Message;
 use crate::manifest::{InstanceMode, OnError};
-use crate::pool::Place;
+use crate::pool::Slot;
 use crate::record::{Kind, Outcome, RESUMED, Renewed, Return};
 use crate::replay::{MadeCall, Unfinished};
 use crate::state::{Change, State};
+use crate::turns::Runner;
 use crate::values::{Returned, call_export};
 
 /// How much longer a call may take that is made again.
@@ -46,9 +48,30 @@ pub struct Actor {
 struct Instance {
     store: Store<Guest>,
     instance: wasmtime::component::Instance,
+    // What it was made of: the actor's own, or the same for the engine that instantiates on demand.
+    linked: Arc<Linked>,
+    // Bytes of its memories after it was made.
+    memory: u64,
     // Given back when the instance goes.
-    _place: Option<Place>,
+    _slot: Option<Slot>,
 }
+
+/// Why there is no instance.
+enum NotMade {
+    /// None was free.
+    NoSlot,
+    /// Another reason.
+    Failed(String),
+    /// A memory limit of the tree or the program does not allow it.
+    OverBudget(String),
+}
+
+/// How long a call waits for an instance while others have all there are.
+const INSTANCE_WAIT: Duration = Duration::from_secs(10);
+/// How a call ends that got no instance: the actor goes on.
+const NO_INSTANCE: &str = "no instance was free within 10 s: other actors hold all that --memory allows";
+/// Part of `memory_bytes` by which an instance may have grown before the next call gets a new one.
+const GROWN: u64 = 8;
 
 /// How a call ended, for the actor itself.
 struct Ran {
@@ -322,10 +345,18 @@ impl Actor {
                 let fails = self.shared.settings.on_error == OnError::Fail;
                 fails.then(|| format!("it returned err: {text}"))
             }
+            // The actor did nothing wrong, and nothing of it has changed.
+            Outcome::Interrupted(text) if text == NO_INSTANCE => None,
             // What goes wrong because the actor is being stopped is no failure of its own.
             Outcome::Trap(text) | Outcome::Interrupted(text) => lock(&self.shared.stop).is_none().then(|| text.clone()),
         };
         (CallOutcome::of(outcome), reason)
+    }
+
+    /// Whether the instance has grown so far that a new one is better: linear memory never shrinks.
+    fn has_grown(&self) -> bool {
+        let most = self.shared.limits().memory_bytes / GROWN;
+        self.instance.as_ref().is_some_and(|one| one.store.data().limits.memory().saturating_sub(one.memory) > most)
     }
 
     /// Drops the instance, unless it is kept, so that the next call makes a new one.
@@ -361,14 +392,22 @@ impl Actor {
             self.owed = Some((export, queued.sequence, ran.host_calls));
             return Err(error);
         }
-        let change = match (&ran.outcome, ran.state) {
+        let mut ran = ran;
+        let mut change = match (&ran.outcome, ran.state.take()) {
             (Outcome::Ok(_), Some(state)) => self.state.change(state),
             _ => None,
         };
+        if let Some(new) = &change
+            && let Err(exceeded) = self.shared.charge_state(new.bytes())
+        {
+            change = None;
+            ran.outcome = Outcome::Interrupted(format!("its new state: {exceeded}"));
+        }
         match ran.outcome {
             Outcome::Trap(_) | Outcome::Interrupted(_) => self.drop_instance("failed call"),
             Outcome::Err(_) => self.renew("failed call"),
             Outcome::Ok(_) if self.shared.settings.instance == InstanceMode::Fresh => self.renew("fresh"),
+            Outcome::Ok(_) if self.has_grown() => self.renew("memory"),
             Outcome::Ok(_) => {}
         }
         if let Outcome::Interrupted(_) = ran.outcome
@@ -409,14 +448,19 @@ impl Actor {
         let context = context(&shared, queued, cause, timeout_ms);
         match Self::bounded(&shared, self.instantiate(context, ended), timeout_ms).await {
             Ok(Ok(())) => {}
-            Ok(Err(problem)) => return trapped(problem),
+            Ok(Err(NotMade::Failed(problem))) => return trapped(problem),
+            Ok(Err(NotMade::OverBudget(why))) => return not(Outcome::Interrupted(why), FailureKind::Internal),
+            Ok(Err(NotMade::NoSlot)) => {
+                return not(Outcome::Interrupted(NO_INSTANCE.to_owned()), FailureKind::Timeout);
+            }
             Err(why) => return not(Outcome::Interrupted(why), FailureKind::Timeout),
         }
-        let (Some(instance), Some(target)) = (&mut self.instance, self.shared.linked.exports.get(export as usize))
-        else {
+        let Some(Instance { store, instance, linked, .. }) = &mut self.instance else {
+            return trapped("there is no instance".to_owned());
+        };
+        let Some(target) = linked.exports.get(export as usize) else {
             return trapped("there is no such export".to_owned());
         };
-        let Instance { store, instance, .. } = instance;
         let data = store.data_mut();
         *data.context.change() = context;
         data.begun = data.begun.take().or(begun);
@@ -430,6 +474,7 @@ impl Actor {
         let call = call_export(&mut *store, function, target.flat, state, &params);
         let ended = Self::bounded(&self.shared, call, timeout_ms).await;
         drop(running);
+        store.data_mut().pause();
         // What a program before had recorded of it stands in the chain, also where this time did not do for all of it.
         let left = store.data_mut().begun.take().map_or(0, |begun| begun.hosts.len() as u64);
         let host_calls = store.data().context.get().host_call + left;
@@ -445,6 +490,10 @@ impl Actor {
         let (outcome, state, kind) = match ended {
             Ok(Ok(Returned::Ok(state, values))) => (Outcome::Ok(values.into()), state, internal),
             Ok(Ok(Returned::Err(text))) => (Outcome::Err(text), None, internal),
+            // Of the machine and of what other actors use, not of the calls: no replay gives it again.
+            Ok(Err(error)) if error.root_cause().is::<Exceeded>() => {
+                (Outcome::Interrupted(trap_text(&error)), None, internal)
+            }
             Ok(Err(error)) => (Outcome::Trap(trap_text(&error)), None, failure_kind(&error)),
             Err(interruption) => (Outcome::Interrupted(interruption), None, FailureKind::Timeout),
         };
@@ -475,47 +524,80 @@ impl Actor {
 
     /// Makes an instance unless there is one. A guest that makes its first call once more has what its host calls gave from the
     /// start: start functions may have made some of them.
-    async fn instantiate(&mut self, call: CallContext, ended: Option<Box<Unfinished>>) -> Result<(), String> {
+    async fn instantiate(&mut self, call: CallContext, ended: Option<Box<Unfinished>>) -> Result<(), NotMade> {
         if let Some(instance) = &mut self.instance {
             instance.store.data_mut().begun = ended;
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
-        let place = if shared.settings.pooled { Some(shared.core.pool.place().await) } else { None };
-        let engine = if shared.settings.pooled { &shared.core.engines.pooled } else { &shared.core.engines.on_demand };
+        let slot = match shared.settings.pooled {
+            true => {
+                let slot = executor::timeout(INSTANCE_WAIT, shared.core.pool.slot(shared.account())).await;
+                Some(slot.ok_or(NotMade::NoSlot)?)
+            }
+            false => None,
+        };
+        let linked = match &slot {
+            Some(slot) if !slot.is_pooled() => {
+                let linked = shared.core.linked_on_demand(&shared).await;
+                linked.map_err(|error| NotMade::Failed(crate::error::chain_of(&error)))?
+            }
+            _ => Arc::clone(&shared.linked),
+        };
+        self.record_instance().map_err(|error| NotMade::Failed(error.to_string()))?;
+        match self.instance_of(linked, slot, call, ended).await {
+            // A component of many memories, say: the pool has slots, and not that many memories.
+            Err((error, slot, ended)) if error.is::<PoolConcurrencyLimitError>() => {
+                let linked = shared.core.linked_on_demand(&shared).await;
+                let linked = linked.map_err(|error| NotMade::Failed(crate::error::chain_of(&error)))?;
+                self.instance_of(linked, slot, call, ended).await.map_err(|(error, ..)| not_made(&error))
+            }
+            made => made.map_err(|(error, ..)| not_made(&error)),
+        }
+    }
+
+    /// Makes an instance in a slot; both come back where it fails.
+    async fn instance_of(
+        &mut self,
+        linked: Arc<Linked>,
+        slot: Option<Slot>,
+        call: CallContext,
+        ended: Option<Box<Unfinished>>,
+    ) -> Result<(), (wasmtime::Error, Option<Slot>, Option<Box<Unfinished>>)> {
+        let shared = Arc::clone(&self.shared);
         let limits = shared.limits();
         let guest = Guest {
             actor: Arc::clone(&shared),
             handlers: Arc::clone(&self.handlers),
-            limits: Limiter::new(limits),
+            limits: Limiter::new(limits, Some(shared.account().nothing())),
             context: HeldContext::new(call),
             clock: Clock::default(),
+            runner: Runner::new(&shared.core.turns, shared.account()),
             calls: Calls::of(&shared),
             begun: ended,
             unwritten: false,
         };
-        self.record_instance().map_err(|error| error.to_string())?;
-        let mut store = Store::new(engine, guest);
+        let mut store = Store::new(linked.component.compiled.engine(), guest);
         store.limiter(|guest| &mut guest.limits);
         store.set_hostcall_fuel(usize::try_from(limits.value_bytes).unwrap_or(usize::MAX));
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|context| {
-            let guest = context.data();
-            if guest.clock.is_over() {
+        store.epoch_deadline_callback(|mut context| {
+            let guest = context.data_mut();
+            if guest.clock.tick() {
                 return Err(OutOfTime { limit_ms: guest.actor.limits().run_timeout_ms }.into());
             }
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(guest.clock.while_others_run(executor::yield_now()))))
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(guest.turn())))
         });
         store.data_mut().clock.start(Duration::from_millis(limits.run_timeout_ms));
         let _running = shared.core.engines.ticker().running();
-        let instance = shared
-            .linked
-            .pre
-            .instantiate_async(&mut store)
-            .await
-            .map_err(|error| format!("could not be instantiated: {}", trap_text(&error)))?;
-        self.instance = Some(Instance { store, instance, _place: place });
-        Ok(())
+        match linked.pre.instantiate_async(&mut store).await {
+            Ok(instance) => {
+                let memory = store.data().limits.memory();
+                self.instance = Some(Instance { store, instance, linked, memory, _slot: slot });
+                Ok(())
+            }
+            Err(error) => Err((error, slot, store.into_data().begun)),
+        }
     }
 
     /// Ends the actor: its handlers in reverse, then its chain.
@@ -580,6 +662,11 @@ fn context(shared: &Shared, queued: EventRef, cause: Option<EventRef>, timeout_m
         cancelled: u32::from(shared.cancelled.is_set()),
         reserved: 0,
     }
+}
+
+fn not_made(error: &wasmtime::Error) -> NotMade {
+    let text = format!("could not be instantiated: {}", trap_text(error));
+    if error.root_cause().is::<Exceeded>() { NotMade::OverBudget(text) } else { NotMade::Failed(text) }
 }
 
 /// A trap's own words, without the frames.

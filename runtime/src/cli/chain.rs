@@ -100,6 +100,11 @@ pub enum ChainCommand {
 }
 
 impl ChainCommand {
+    /// Whether the command lists: then a reader may stop early.
+    pub fn is_listing(&self) -> bool {
+        matches!(self, Self::List | Self::Show { .. })
+    }
+
     /// Runs the command.
     pub fn run(self, common: &Common) -> Done {
         let data = common.data();

@@ -14,7 +14,7 @@ use theater_runtime::error::suggest;
 use theater_runtime::executor;
 use theater_runtime::plugins::Plugins;
 
-use super::{Cli, Common, Done, EXAMPLES, print_line};
+use super::{Cli, Common, Done, EXAMPLES, print_json, print_line};
 
 /// A command for an actor that `theater run` starts.
 pub struct Asked {
@@ -165,7 +165,7 @@ fn show(common: &Common, name: &str, result: &Json) {
     };
     for item in items {
         if common.is_json() {
-            print_line(&json!({"event": name, "result": item}).to_string());
+            print_json(&json!({"event": name, "result": item}));
         } else {
             print_line(&plain(item));
         }

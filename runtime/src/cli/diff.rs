@@ -49,7 +49,7 @@ impl Diff {
         let data = common.data();
         let sources = [source(&data, &self.first)?, source(&data, &self.second)?];
         let comparison = diff(&sources[0], &sources[1])?;
-        common.say(&object(&sources, &comparison), || self.text(common, &comparison));
+        common.say_text(&object(&sources, &comparison), || self.text(common, &comparison));
         Ok(if comparison.difference.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 

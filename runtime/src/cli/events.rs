@@ -12,6 +12,7 @@ use theater_runtime::error::Error;
 use theater_runtime::objects::Objects;
 use theater_runtime::reader::{Position, Wanted, find, read_on};
 use theater_runtime::record::Kind;
+use theater_runtime::text;
 use theater_runtime::verify::Event;
 
 use super::filter::Condition;
@@ -100,17 +101,18 @@ pub fn line(common: &Common, describer: &mut Describer, event: &Event<'_>) -> St
 /// An event that is described already on one line.
 pub fn shown(common: &Common, event: &Event<'_>, described: Described) -> String {
     if common.is_json() {
-        return described.json(event).to_string();
+        return text::json(&described.json(event).to_string()).into_owned();
     }
     let id = hex(event.header.actor.get(..4).unwrap_or_default());
     let function = described.function.map(|function| format!(" {function}")).unwrap_or_default();
-    format!(
+    let line = format!(
         "{id} {:>6} {} {}{function} {}",
         event.header.sequence,
         time(event.header.timestamp),
         described.kind,
         described.text
-    )
+    );
+    text::line(&line).into_owned()
 }
 
 /// Milliseconds since the epoch as UTC, RFC 3339.

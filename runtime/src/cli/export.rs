@@ -101,7 +101,7 @@ fn write(common: &Common, path: &Path, id: Id, mut describer: Describer, to: &Pa
 
 fn written(common: &Common, id: Id, to: &Path, bytes: u64) {
     let object = json!({"id": uuid_text(&id), "path": to.display().to_string(), "bytes": bytes});
-    common.say(&object, || format!("{}: {bytes} bytes", to.display()));
+    common.say_text(&object, || format!("{}: {bytes} bytes", to.display()));
 }
 
 fn told(common: &Common, id: Id, to: &Path, from: &Path, bundle: &Bundle) {
@@ -114,7 +114,7 @@ fn told(common: &Common, id: Id, to: &Path, from: &Path, bundle: &Bundle) {
         "id": id, "path": to.display().to_string(), "events": events, "objects": objects, "bytes": bytes,
         "missing": lacking.collect::<Vec<_>>(),
     });
-    common.say(&object, || {
+    common.say_text(&object, || {
         let lacking = missing.iter().map(|Missing { digest, what, reason }| {
             let from = from.join("objects");
             format!("\nwarning: {what}, {digest}, is not in {}, and not in the bundle: {reason}", from.display())

@@ -85,7 +85,7 @@ fn told(common: &Common, forked: &Forked, from: &EventRef, bytes: Option<usize>)
         "event": "forked", "id": id, "name": name, "bytes": bytes, "in_place_of": in_place_of,
         "cause": {"actor": origin, "sequence": from.sequence, "hash": hex(&from.hash)},
     });
-    common.say(&object, || {
+    common.say_text(&object, || {
         let state = bytes.map_or_else(|| "no state".to_owned(), |bytes| format!("a state of {bytes} bytes"));
         let mut text = format!(
             "actor {id} {name} forked from event {} of {origin} with {state}\n`theater run --resume` starts it: its init \

@@ -62,7 +62,7 @@ impl Inspect {
             "digest": component.digest, "wit": wit, "handlers": handlers, "unknown": unknown, "wasi": wasi,
             "manifest": manifest,
         });
-        common.say(&object, || {
+        common.say_text(&object, || {
             let mut text = format!("# sha256 {}\n\n{wit}\n", component.digest);
             for import in &unknown {
                 text.push_str(&format!(

@@ -1,7 +1,52 @@
-//! Log lines on stderr.
+//! Log lines on stderr, through a queue ([`super::out`]).
+
+use std::fmt::{self, Debug};
+use std::io::{self, Write};
 
 use clap::ValueEnum;
+use theater_runtime::text;
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+use super::out::{Talk, start_talk, talks_to_terminal};
+
+/// Writes a field of a log line. What it says may be an actor's or a client's.
+fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    match field.name() {
+        "message" => write!(to, "{}", text::line(&value)),
+        name => write!(to, "{name}={}", text::line(&value)),
+    }
+}
+
+/// Escapes what JSON leaves of characters that a terminal obeys.
+struct EscapedJson<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for EscapedJson<W> {
+    type Writer = EscapedLine<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        EscapedLine(self.0.make_writer())
+    }
+}
+
+/// Takes one line as a whole, as the log's formatter writes it.
+struct EscapedLine<W>(W);
+
+impl<W: Write> Write for EscapedLine<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
+        self.0.write_all(format!("{}{end}", text::json(text)).as_bytes()).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
 
 /// How log lines are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -12,11 +57,11 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging at a level.
+/// Starts logging at a level; lines are written until the result is dropped.
 ///
 /// # Errors
 /// A sentence, when the level is none.
-pub fn start(level: &str, format: Format) -> Result<(), String> {
+pub fn start(level: &str, format: Format) -> Result<Talk, String> {
     const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
     if !LEVELS.contains(&level) {
         return Err(format!("--log {level}: {}", theater_runtime::error::suggest(level, LEVELS)));
@@ -24,11 +69,11 @@ pub fn start(level: &str, format: Format) -> Result<(), String> {
     // What lies beneath is only of interest when looking for a fault there.
     let filter = format!("warn,theater={level},theater_runtime={level},actor={level},plugin={level}");
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (talk, writer) = start_talk();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
-        Format::Text => subscriber.with_ansi(ansi).init(),
-        Format::Json => subscriber.json().init(),
+        Format::Text => subscriber.fmt_fields(debug_fn(field).delimited(" ")).with_ansi(talks_to_terminal()).init(),
+        Format::Json => subscriber.map_writer(EscapedJson).json().init(),
     }
-    Ok(())
+    Ok(talk)
 }

@@ -48,7 +48,7 @@ fn list(common: &Common, plugins: &Plugins) {
             "name": d.name, "version": d.version, "abi": format!("{}.{}", found.abi.0, found.abi.1),
             "digest": found.digest, "handlers": d.handlers, "ambient": d.ambient, "path": shown(&found.path),
         });
-        common.say(&object, || {
+        common.say_text(&object, || {
             format!(
                 "{:<16} {:<10} {}  handlers: {}{}  {}",
                 d.name,
@@ -63,7 +63,7 @@ fn list(common: &Common, plugins: &Plugins) {
     for problem in plugins.problems.iter().filter(|problem| problem.is_plugin()) {
         let object =
             json!({"event": "problem", "code": problem.code(), "message": problem.to_string(), "help": problem.help()});
-        common.say(&object, || {
+        common.say_text(&object, || {
             let help = problem.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
             format!("unusable[{}] {problem}{help}", problem.code())
         });
@@ -102,7 +102,7 @@ fn inspected(common: &Common, found: &Found) -> Done {
         "services": d.services, "schemes": d.schemes, "commands": d.commands,
         "offers": offers, "calls": calls, "config": d.config,
     });
-    common.say(&object, || text_of(found, &offers, &calls));
+    common.say_text(&object, || text_of(found, &offers, &calls));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -151,7 +151,7 @@ pub fn interfaces(common: &Common) -> Done {
                 "interface": provided.interface, "plugin": d.name, "handlers": d.handlers, "functions": functions,
                 "direction": "import",
             });
-            common.say(&object, || {
+            common.say_text(&object, || {
                 format!("{}  import, handler {}: {}", provided.interface, d.handlers.join(" or "), functions.join(", "))
             });
         }
@@ -160,7 +160,7 @@ pub fn interfaces(common: &Common) -> Done {
                 "interface": called.interface, "plugin": d.name, "handlers": d.handlers,
                 "functions": called.functions, "direction": "export", "required": called.required,
             });
-            common.say(&object, || {
+            common.say_text(&object, || {
                 let need = if called.required { "required" } else { "optional" };
                 let functions = called.functions.join(", ");
                 format!("{}  export ({need}), handler {}: {functions}", called.interface, d.handlers.join(" or "))

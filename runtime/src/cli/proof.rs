@@ -44,7 +44,7 @@ pub fn prove(common: &Common, data: &Path, chain: &str, sequence: u64, to: Optio
     let head = hex(&proof::check(&to, &bytes)?.head);
     let object =
         json!({"id": id, "sequence": sequence, "head": head, "path": to.display().to_string(), "bytes": bytes.len()});
-    common.say(&object, || {
+    common.say_text(&object, || {
         format!("{}: {} bytes, event {sequence} of {id} under the head {head}", to.display(), bytes.len())
     });
     Ok(())
@@ -68,7 +68,7 @@ impl VerifyProof {
             "id": id, "sequence": sequence, "hash": hex(&proven.hash), "type": described.kind, "text": described.text,
             "head": head, "head_sequence": proven.head_sequence,
         });
-        common.say(&object, || {
+        common.say_text(&object, || {
             format!(
                 "event {sequence} of {id} ({} {}) is in the chain whose event {} has the hash {head}",
                 described.kind, described.text, proven.head_sequence

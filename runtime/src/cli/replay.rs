@@ -76,7 +76,7 @@ impl Replay {
         if let (true, Some(object)) = (counted, object.as_object_mut()) {
             object.insert("differing".to_owned(), json!(report.differing));
         }
-        common.say(&object, || {
+        common.say_text(&object, || {
             let said = report.difference.as_ref().map_or_else(|| same(&id, &report), |other| differs(&id, other));
             if counted { format!("{said}\n{}", count(report.calls, report.calls + report.differing)) } else { said }
         });
@@ -110,7 +110,7 @@ fn asked(common: &Common, id: &str, report: &Asked) -> ExitCode {
         "failed": report.failed, "not_asked": report.not_asked, "same": report.identical == report.asked,
         "differences": differences,
     });
-    common.say(&object, || asked_text(id, report));
+    common.say_text(&object, || asked_text(id, report));
     if report.pure_differ == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

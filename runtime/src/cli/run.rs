@@ -1,27 +1,36 @@
 //! `theater run`.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde_json::json;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+};
 use signal_hook::iterator::Signals;
 use theater_runtime::actor::{BY_PROGRAM, End, Shared};
+use theater_runtime::component::digest_of;
 use theater_runtime::core::{Core, Options, PROGRAM_GRACE};
+use theater_runtime::data;
 use theater_runtime::error::Error;
-use theater_runtime::executor::{self, Either};
+use theater_runtime::executor::{self, Either, Signal};
+use theater_runtime::files;
 use theater_runtime::manifest::Manifest;
 use theater_runtime::seal::Sealer;
-use theater_runtime::{data, engine};
 
 use super::commands::{Asked, plain};
-use super::{Common, Done, Grants, Settings, shown, size};
+use super::{Common, Done, Grants, Settings, out, shown, size};
 
 /// Period at which plugin files are looked at.
 const WATCH_FILES: Duration = Duration::from_secs(2);
+
+// Not among the constants of signal-hook: the numbers that Linux has on all its platforms but mips, sparc and alpha.
+const SIGPWR: i32 = 30;
+const SIGSTKFLT: i32 = 16;
 
 const EXAMPLES: &str = "Examples:
   theater run manifests/hello-http.toml
@@ -30,7 +39,8 @@ const EXAMPLES: &str = "Examples:
   theater run --resume a.toml b.toml
   theater run manifests/counter.toml --request 'counter={\"type\":\"get\"}'";
 
-/// Runs actors in the foreground until they end or the program is told to (SIGINT, SIGTERM; a second one ends it at once).
+/// Runs actors in the foreground until they end or the program is told to (SIGINT, SIGTERM, SIGHUP, SIGQUIT; a second one ends
+/// it at once).
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Run {
@@ -42,7 +52,7 @@ pub struct Run {
     resume: bool,
     #[command(flatten)]
     settings: Settings,
-    /// Memory to size the instance pool by, as 512MiB [default: what the machine has]
+    /// Memory for instances, states and mailboxes, as 512MiB [default: three quarters of what the machine or control group has]
     #[arg(long, value_parser = size, value_name = "SIZE")]
     memory: Option<u64>,
     #[command(flatten)]
@@ -66,6 +76,8 @@ impl Run {
     ///
     /// `asked` are commands of plugins for actors: they run once all actors are ready, then the program ends.
     pub fn run(self, common: &Common, asked: &[Asked]) -> Done {
+        // Before anything takes long: a program that is told to end while it starts ends in order, too.
+        let signals = signals()?;
         data::raise_open_files()?;
         executor::init(std::thread::available_parallelism().map_or(2, usize::from));
         let manifests = self
@@ -75,7 +87,7 @@ impl Run {
             .collect::<Result<Vec<_>, _>>()?;
         self.settings.tell_unused(&self.manifests.iter().map(PathBuf::as_path).collect::<Vec<_>>());
         let mut options = Options::new(common.plugins(), common.data());
-        options.memory = Some(self.memory.unwrap_or_else(engine::machine_memory));
+        options.memory = self.memory;
         self.grants.put(&mut options)?;
         options.segment_size = self.segment_size;
         options.seal = self.seal.as_deref().map(Sealer::read).transpose()?.map(Arc::new);
@@ -84,16 +96,30 @@ impl Run {
         for problem in core.plugins().problems.iter().filter(|problem| problem.is_plugin()) {
             tracing::warn!(code = problem.code(), "{problem}");
         }
-        let code = executor::block_on(live(&core, self.resume, &manifests, common, asked));
+        let code = executor::block_on(live(&core, &signals, self.resume, &manifests, common, asked));
         core.journal.close();
         code
     }
 }
 
-async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &Common, asked: &[Asked]) -> Done {
-    let signals = signals()?;
-    drop(executor::spawn(watch_files(Arc::clone(core))));
-    let (mut actors, mut refused) = (Vec::new(), Vec::new());
+/// Waits for an actor's end for good.
+type Lives = executor::Task<Arc<Shared>>;
+
+fn lives(actor: Arc<Shared>) -> Lives {
+    executor::spawn(actor.wait_for_good())
+}
+
+async fn live(
+    core: &Arc<Core>,
+    signals: &executor::Receiver<()>,
+    resume: bool,
+    manifests: &[Manifest],
+    common: &Common,
+    asked: &[Asked],
+) -> Done {
+    let lost = Arc::new(Signal::default());
+    drop(executor::spawn(watch(Arc::clone(core), Arc::clone(&lost))));
+    let (mut actors, mut names, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     let (mut failed, mut waiting) = (false, Vec::new());
     if resume {
         // It comes to its end in any case: what goes on by then is stopped as it should be.
@@ -110,17 +136,19 @@ async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &C
             }
         };
         if is_told {
-            return Ok(stop(core, &resumed.actors, false).await);
+            return Ok(stop(core, resumed.actors.into_iter().map(lives).collect(), false).await);
         }
         for error in &resumed.refused {
             common.report(error);
         }
         failed = !resumed.refused.is_empty();
-        for actor in &resumed.actors {
-            ready(actor, common);
+        waiting = resumed.waiting;
+        tracing::info!("resumed {} actors", resumed.count);
+        for actor in resumed.actors {
+            ready(&actor, common);
+            names.push(actor.manifest().name.clone());
+            actors.push(lives(actor));
         }
-        (actors, waiting) = (resumed.actors, resumed.waiting);
-        tracing::info!("actors of the program before that go on: {}", resumed.count);
         if actors.is_empty() && manifests.is_empty() {
             core.stop(BY_PROGRAM, PROGRAM_GRACE).await;
             if failed {
@@ -130,11 +158,11 @@ async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &C
             return Ok(ExitCode::SUCCESS);
         }
     }
-    let goes_on = |manifest: &Manifest| actors.iter().any(|actor| actor.manifest().name == manifest.name);
-    let (known, new): (Vec<_>, Vec<_>) = manifests.iter().partition(|manifest| goes_on(manifest));
+    let (known, new): (Vec<_>, Vec<_>) = manifests.iter().partition(|manifest| names.contains(&manifest.name));
     for manifest in known {
         let path = shown(&manifest.path);
         tracing::info!(manifest = path, "actor {:?} goes on; no new one is started", manifest.name);
+        tell_changed_component(core, manifest);
     }
     for manifest in new {
         if waiting.contains(&manifest.name) {
@@ -148,10 +176,10 @@ async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &C
             continue;
         }
         match executor::either(signals.recv(), core.start(manifest)).await {
-            Either::First(_) => return Ok(stop(core, &actors, failed).await),
+            Either::First(_) => return Ok(stop(core, actors, failed).await),
             Either::Second(Ok(actor)) => {
                 ready(&actor, common);
-                actors.push(actor);
+                actors.push(lives(actor));
             }
             // One actor that does not start stops no other.
             Either::Second(Err(error)) => {
@@ -171,26 +199,32 @@ async fn live(core: &Arc<Core>, resume: bool, manifests: &[Manifest], common: &C
     }
     if !asked.is_empty() {
         let answered = executor::either(signals.recv(), ask(core, common, asked)).await;
-        let code = stop(core, &actors, failed).await;
+        let code = stop(core, actors, failed).await;
         return Ok(if matches!(answered, Either::Second(false)) { ExitCode::FAILURE } else { code });
     }
-    let all_ended = async {
-        for actor in &actors {
-            actor.wait().await;
-        }
+    let end = async {
+        let (Either::First(()) | Either::Second(())) = executor::either(executor::turn(signals), lost.wait()).await;
     };
-    match executor::either(signals.recv(), all_ended).await {
-        Either::First(_) => Ok(stop(core, &actors, failed).await),
-        Either::Second(()) => {
-            for actor in &actors {
-                report_end(actor, common);
-            }
-            if let Err(error) = core.journal.written().await {
-                return Err(error.into());
-            }
-            Ok(outcome(&actors, failed))
+    let all_ended = async {
+        let mut ended = Vec::new();
+        for actor in &mut actors {
+            ended.push(actor.await);
         }
+        ended
+    };
+    let ended = match executor::either(end, all_ended).await {
+        Either::First(()) => None,
+        Either::Second(ended) => Some(ended),
+    };
+    let Some(ended) = ended else {
+        let code = stop(core, actors, failed || lost.is_set()).await;
+        return Ok(code);
+    };
+    for actor in &ended {
+        report_end(actor, common);
     }
+    core.journal.written().await?;
+    Ok(outcome(&ended, failed))
 }
 
 /// Runs commands of plugins, one after the other; whether all succeeded.
@@ -212,11 +246,15 @@ async fn ask(core: &Arc<Core>, common: &Common, asked: &[Asked]) -> bool {
     true
 }
 
-async fn stop(core: &Arc<Core>, actors: &[Arc<Shared>], failed: bool) -> ExitCode {
+async fn stop(core: &Arc<Core>, actors: Vec<Lives>, failed: bool) -> ExitCode {
     core.stop(BY_PROGRAM, PROGRAM_GRACE).await;
+    let mut ended = Vec::new();
+    for actor in actors {
+        ended.push(actor.await);
+    }
     // What failed is a failure, also when it was on its way out as the program was told to end; what was interrupted by
     // that end is none.
-    outcome(actors, failed)
+    outcome(&ended, failed)
 }
 
 fn outcome(actors: &[Arc<Shared>], failed: bool) -> ExitCode {
@@ -253,10 +291,29 @@ fn report_end(actor: &Shared, common: &Common) {
     }
 }
 
+/// Signals that end the program in order: asked for by somebody, a closed terminal, a used up limit, a power failure.
+const ENDING: [i32; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXCPU, SIGPWR];
+/// Signals that would end the program as the system has it, and here do nothing. A write beyond the limit of a file's size
+/// then fails as one to a full disk does.
+const IGNORED: [i32; 8] = [SIGUSR1, SIGUSR2, SIGXFSZ, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGSTKFLT];
+
+/// Signals that whoever started this program had it ignore (`nohup`), as the system knows them.
+fn ignored_from_the_start() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
 /// The first signal comes through the channel; a second one ends the program at once.
 fn signals() -> Result<executor::Receiver<()>, Error> {
     let failed = |error: std::io::Error| Error::Engine(format!("signals cannot be waited for: {error}"));
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    let ignored = ignored_from_the_start();
+    let is_heard = |signal: &i32| *signal != SIGHUP || ignored & (1 << (SIGHUP - 1)) == 0;
+    let mut signals = Signals::new(ENDING.iter().filter(|signal| is_heard(signal))).map_err(failed)?;
+    for signal in IGNORED {
+        // The flag is for nobody: a handler, unlike an ignored signal, is not handed on to programs that actors start.
+        signal_hook::flag::register(signal, Arc::default()).map_err(failed)?;
+    }
     let (sender, receiver) = executor::bounded(1);
     let wait = move || {
         for number in 0.. {
@@ -276,13 +333,68 @@ fn signals() -> Result<executor::Receiver<()>, Error> {
     Ok(receiver)
 }
 
-/// Tells once when a loaded plugin's file was replaced.
-async fn watch_files(core: Arc<Core>) {
-    let mut seen = std::collections::HashMap::new();
+/// A resumed actor has the component that its chain names, whatever lies in its file now.
+fn tell_changed_component(core: &Core, manifest: &Manifest) {
+    let Some(actor) = core
+        .registry()
+        .all()
+        .into_iter()
+        .find(|actor| actor.parent().is_none() && actor.manifest().name == manifest.name)
+    else {
+        return;
+    };
+    let path = manifest.component_path();
+    let on_disk = files::read(&path, files::MAX_COMPONENT).map(|bytes| digest_of(&bytes));
+    let own = &actor.origin().prepared.linked.component.digest;
+    if on_disk.as_ref().is_ok_and(|digest| digest != own) {
+        let (name, path) = (actor.name(), shown(&path));
+        tracing::warn!(
+            "actor {name:?} goes on with the component that it had ({}); {path} has another one since, which new actors get",
+            super::short(own)
+        );
+    }
+    if actor.manifest().text != manifest.text {
+        let (name, path) = (actor.name(), shown(&manifest.path));
+        tracing::warn!("actor {name:?} goes on with the manifest that it had; {path} says something else since");
+    }
+}
+
+/// Looks every two seconds after what the program stands on: plugin files, the data folder, lines of the log that were
+/// dropped.
+async fn watch(core: Arc<Core>, lost: Arc<Signal>) {
+    let mut files = PluginFiles::default();
     while !core.stopped.is_set() {
+        files.look(&core);
+        if !core.has_its_folder() {
+            tracing::error!(
+                "the data folder {} was removed or replaced while the program runs: nothing that happens from now on would \
+                 be kept, so the program ends",
+                shown(core.data())
+            );
+            lost.set();
+            return;
+        }
+        match out::newly_dropped() {
+            0 => {}
+            lines => tracing::warn!("{lines} log lines were dropped: standard error did not take them in time"),
+        }
+        if executor::timeout(WATCH_FILES, core.stopped.wait()).await.is_some() {
+            return;
+        }
+    }
+}
+
+/// Tells once when a loaded plugin's file was replaced.
+#[derive(Default)]
+struct PluginFiles {
+    seen: HashMap<PathBuf, Option<SystemTime>>,
+}
+
+impl PluginFiles {
+    fn look(&mut self, core: &Core) {
         for found in core.plugins().all().filter(|found| found.is_loaded()) {
             let stamp = std::fs::metadata(&found.path).ok().and_then(|data| data.modified().ok());
-            let before = seen.insert(found.path.clone(), stamp);
+            let before = self.seen.insert(found.path.clone(), stamp);
             if before.is_none() || before == Some(stamp) {
                 continue;
             }
@@ -293,9 +405,6 @@ async fn watch_files(core: Arc<Core>) {
                     found.digest
                 );
             }
-        }
-        if executor::timeout(WATCH_FILES, core.stopped.wait()).await.is_some() {
-            return;
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `theater state`.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -41,11 +40,9 @@ impl State {
             let text = state.as_deref().and_then(|state| std::str::from_utf8(state).ok());
             let hex = state.as_deref().filter(|_| text.is_none()).map(hex);
             let object = json!({"id": id, "sequence": sequence, "bytes": state.as_ref().map(Vec::len), "state": text, "state_hex": hex});
-            super::print_line(&object.to_string());
+            super::print_json(&object);
         } else if let Some(state) = state {
-            // A reader that went away wants no more.
-            let mut out = std::io::stdout().lock();
-            drop(out.write_all(&state).and_then(|()| out.flush()));
+            super::out::print_bytes(&state);
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -41,6 +41,26 @@ fn below(prepared: &Prepared) -> Vec<(&String, &Json)> {
     }
 }
 
+/// Part of `memory_bytes` that the body of one request may take: the guest holds it, what it parses it to, and its answer.
+const BODY_SHARE: u64 = 8;
+
+/// Tells of handlers that accept bodies which the actor's memory is hardly enough for.
+fn tell_large_bodies(manifest: &Manifest, prepared: &Prepared) {
+    const KEY: &str = "max_body_bytes";
+    for handler in &prepared.handlers {
+        let default = || handler.plugin.descriptor.config.get("properties")?.get(KEY)?.get("default")?.as_u64();
+        let most = handler.config.get(KEY).and_then(serde_json::Value::as_u64).or_else(default);
+        let memory = manifest.limits.memory_bytes;
+        if let Some(most) = most.filter(|most| *most > memory / BODY_SHARE) {
+            let handler = &handler.handler_type;
+            tracing::warn!(
+                "handler {handler:?} accepts bodies of {KEY} = {most}, and memory_bytes = {memory}: a guest that parses one \
+                 may need many times its size, and fails when it has used up its memory; lower {KEY} or raise memory_bytes"
+            );
+        }
+    }
+}
+
 impl Validate {
     /// Runs the command.
     pub fn run(self, common: &Common) -> Done {
@@ -62,14 +82,15 @@ impl Validate {
         self.grants.put(&mut options)?;
         let core = Core::open(options)?;
         let prepared = executor::block_on(core.prepare(manifest, core.top()))?;
-        manifest.initial_state()?;
+        executor::block_on(Core::initial_state(manifest, core.top()))?;
+        tell_large_bodies(manifest, &prepared);
         for handler in &prepared.handlers {
             let descriptor = &handler.plugin.descriptor;
             let object = json!({
                 "event": "handler", "type": handler.handler_type, "plugin": descriptor.name,
                 "version": descriptor.version, "digest": handler.plugin.digest, "config": handler.config,
             });
-            common.say(&object, || {
+            common.say_text(&object, || {
                 format!(
                     "handler {}: plugin {} {} ({}), allowed {}",
                     handler.handler_type,
@@ -82,11 +103,11 @@ impl Validate {
         }
         for (handler, ceiling) in below(&prepared) {
             let object = json!({"event": "children", "type": handler, "ceiling": ceiling});
-            common.say(&object, || format!("children, handler {handler}: at most {ceiling}"));
+            common.say_text(&object, || format!("children, handler {handler}: at most {ceiling}"));
         }
         let component = &prepared.linked.component;
         let object = json!({"event": "valid", "name": manifest.name, "component": component.digest});
-        common.say(&object, || {
+        common.say_text(&object, || {
             format!(
                 "{} is valid: actor {}, component {}",
                 manifest.path.display(),

@@ -1,7 +1,8 @@
 //! Everything of a start that leaves no trace: plugins, permissions, component, types.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value as Json;
@@ -11,10 +12,12 @@ use theater_plugin_api::descriptor::Descriptor;
 use theater_plugin_api::encoding::encode;
 
 use super::{Ceilings, Core, Under, is_ours, lock};
-use crate::component::{Component, digest_of};
+use crate::actor::Shared;
+use crate::component::{CompileFor, Component, digest_of};
 use crate::config;
 use crate::engine::{POOLED_MEMORY, POOLED_TABLE};
 use crate::error::{ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
+use crate::files::{self, MAX_COMPONENT, Regular};
 use crate::linker::Linked;
 use crate::manifest::{HandlerEntry, Manifest};
 use crate::plugins::{Plugin, Problem, meets};
@@ -71,6 +74,8 @@ type Source = [u8; 32];
 const KEPT: usize = 1_000;
 /// Longest text of a manifest that is kept, bytes.
 const TEXT: usize = 16 * 1024;
+/// Bytes of components that may be kept; beyond, those that no actor uses are dropped.
+const COMPONENTS: usize = 256 * 1024 * 1024;
 
 fn source(manifest: &Manifest) -> Option<Source> {
     let [path, folder] = [&manifest.path, &manifest.folder].map(|path| path.as_os_str().as_encoded_bytes());
@@ -79,6 +84,9 @@ fn source(manifest: &Manifest) -> Option<Source> {
     for part in [path, folder, manifest.text.as_bytes(), kept] {
         hasher.update(part.len().to_le_bytes());
         hasher.update(part);
+    }
+    for (_, limit) in manifest.limits.list() {
+        hasher.update(limit.to_le_bytes());
     }
     (manifest.text.len() <= TEXT).then(|| hasher.finalize().into())
 }
@@ -99,11 +107,21 @@ impl Known {
         all.retain(|(under, _)| under != ceilings);
         all.push((ceilings.clone(), ready.clone()));
     }
+
+    fn clear(&self) {
+        lock(&self.0).clear();
+    }
 }
 
 impl Core {
     /// As [`Core::prepare`], of what was prepared before when nothing has changed since.
     pub(super) async fn ready(self: &Arc<Self>, manifest: &Manifest, under: Under<'_>) -> Result<Ready, Error> {
+        let mut manifest = Cow::Borrowed(manifest);
+        let limits = manifest.limits.within(&under.limits);
+        if limits != manifest.limits {
+            manifest.to_mut().limits = limits;
+        }
+        let manifest = &*manifest;
         let source = source(manifest);
         if let Some((manifest, prepared)) = source.and_then(|source| self.known.get(source, under.ceilings)) {
             let component = self.component(&manifest, prepared.pooled, under).await?;
@@ -113,6 +131,11 @@ impl Core {
         }
         let prepared = self.prepare(manifest, under).await?;
         let ready = (Arc::new(manifest.clone()), Arc::new(prepared));
+        if self.components.bytes() > COMPONENTS {
+            self.known.clear();
+            self.links.drop_unused();
+            self.components.drop_unused();
+        }
         if let Some(source) = source {
             self.known.keep(source, under.ceilings, &ready);
         }
@@ -160,8 +183,7 @@ impl Core {
         for entry in &manifest.handlers {
             handlers.push(self.prepare_handler(manifest, entry, ceilings.of(&entry.handler_type))?);
         }
-        let pooled = manifest.limits.memory_bytes <= POOLED_MEMORY && manifest.limits.table_elements <= POOLED_TABLE;
-        let component = self.component(manifest, pooled, under).await?;
+        let (component, pooled) = self.component_and_engine(manifest, under).await?;
         self.add_ambient(&component, &mut handlers, ceilings)?;
         self.check_offers(manifest, &component, &handlers)?;
         check_interface(manifest, &component, &handlers)?;
@@ -216,12 +238,34 @@ impl Core {
         Ok(Ceilings::Only(Arc::new(below)))
     }
 
+    /// The component, for the pooled engine where that takes it and the limits are within the pool's, else for the one that
+    /// instantiates on demand.
+    async fn component_and_engine(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        under: Under<'_>,
+    ) -> Result<(Arc<Component>, bool), Error> {
+        let limits = &manifest.limits;
+        if limits.memory_bytes <= POOLED_MEMORY && limits.table_elements <= POOLED_TABLE {
+            match self.component(manifest, true, under).await {
+                Ok(component) => return Ok((component, true)),
+                // What the pool has no slots for has others on demand.
+                Err(Error::Component { what: ComponentProblem::Refused(why), path }) => {
+                    tracing::debug!("{}: not from the instance pool: {why}", path.display());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.component(manifest, false, under).await.map(|component| (component, false))
+    }
+
     async fn component(
         self: &Arc<Self>,
         manifest: &Manifest,
         pooled: bool,
         under: Under<'_>,
     ) -> Result<Arc<Component>, Error> {
+        let whom = if under.parent.is_empty() { CompileFor::Operator } else { CompileFor::Actor };
         let unreadable = |reason: String| {
             let key = ["component_path", "component"].into_iter().find(|key| manifest.place(key).line.is_some());
             let place = key.map(|key| manifest.place(key));
@@ -235,7 +279,7 @@ impl Core {
                     Some(known) => known,
                     None => {
                         let bytes = self.objects.get(digest).map_err(|error| unreadable(error.to_string()))?;
-                        self.components.get(engine, pooled, &path, bytes)?
+                        self.components.compile((engine, pooled), &path, bytes, whom).await?
                     }
                 };
                 (path, component)
@@ -253,25 +297,78 @@ impl Core {
                     }
                     _ => {}
                 }
-                let component = self.components.get(engine, pooled, &path, bytes)?;
+                let component = self.components.compile((engine, pooled), &path, bytes, whom).await?;
                 (path, component)
             }
             None => {
                 let path = manifest.component_path();
-                let component = self
-                    .components
-                    .of_file(engine, pooled, &path)
-                    .map_err(|error| unreadable(format!("{}: {error}", path.display())))??;
+                let (stamp, bytes) = match self.component_file(manifest, pooled, &path, under).await {
+                    Ok(Loaded::Known(component)) => return checked(manifest, path, component),
+                    Ok(Loaded::Read(stamp, bytes)) => (stamp, bytes),
+                    Err(NotLoaded::Unreadable(reason)) => {
+                        return Err(unreadable(format!("{}: {reason}", path.display())));
+                    }
+                    Err(NotLoaded::Refused(error)) => return Err(error),
+                };
+                let component = self.components.compile((engine, pooled), &path, bytes, whom).await?;
+                self.components.remember(pooled, &path, stamp, &component);
                 (path, component)
             }
         };
-        match &manifest.sha256 {
-            Some(expected) if *expected != component.digest => Err(Error::Component {
-                path,
-                what: ComponentProblem::Digest { found: component.digest.clone(), expected: expected.clone() },
-            }),
-            _ => Ok(component),
+        checked(manifest, path, component)
+    }
+
+    /// The component's file, or what it was compiled to before. An operator's file that has not changed costs one `stat`; all
+    /// else runs on a blocking thread.
+    async fn component_file(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        pooled: bool,
+        path: &Path,
+        under: Under<'_>,
+    ) -> Result<Loaded, NotLoaded> {
+        if under.files.is_none()
+            && let Ok(stamp) = files::stamp_of(path)
+            && let Some(component) = self.components.of_file(pooled, path, stamp)
+        {
+            return Ok(Loaded::Known(component));
         }
+        let (grants, components, path) = (under.files.cloned(), Arc::clone(&self.components), path.to_owned());
+        let (folder, named) = (manifest.folder.clone(), manifest.component.clone());
+        let load = move || {
+            let refused = |refused: files::Refused| NotLoaded::Refused(refused.error(&named, "paths"));
+            let unreadable = |error: std::io::Error| NotLoaded::Unreadable(error.to_string());
+            let file = match &grants {
+                Some(grants) => grants.open(&folder, Path::new(&named)).map_err(refused)?,
+                None => Regular::open(&path).map_err(unreadable)?,
+            };
+            let stamp = file.stamp;
+            if let Some(component) = components.of_file(pooled, &path, stamp) {
+                return Ok(Loaded::Known(component));
+            }
+            let bytes = match &grants {
+                Some(grants) => grants.read_regular(file, grants.max_component).map_err(refused)?,
+                None => file.read(MAX_COMPONENT).map_err(unreadable)?,
+            };
+            Ok(Loaded::Read(stamp, bytes))
+        };
+        let loaded = files::off_executor(load).await;
+        loaded.unwrap_or_else(|| Err(NotLoaded::Unreadable(files::TOO_SLOW.to_owned())))
+    }
+
+    /// What an actor is made of for the engine that instantiates on demand: compiled when it is needed first.
+    pub(crate) async fn linked_on_demand(self: &Arc<Self>, actor: &Shared) -> Result<Arc<Linked>, Error> {
+        let prepared = &actor.origin().prepared;
+        let (engine, own) = (&self.engines.on_demand, &prepared.linked.component);
+        let component = match self.components.known(false, &own.digest) {
+            Some(known) => known,
+            None => {
+                let bytes = own.bytes.clone();
+                self.components.compile((engine, false), &own.path, bytes, CompileFor::Operator).await?
+            }
+        };
+        let plugins: Vec<_> = prepared.handlers.iter().map(|handler| Arc::clone(&handler.plugin)).collect();
+        self.links.get(engine, false, &component, &plugins)
     }
 
     fn prepare_handler(
@@ -411,6 +508,32 @@ impl Core {
                 refuse(ComponentProblem::UnknownImport { import: import.clone(), folder })
             }
         }
+    }
+}
+
+/// A component's file, as far as it had to be read.
+enum Loaded {
+    /// It was compiled before and has not changed.
+    Known(Arc<Component>),
+    /// Its stamp and its bytes.
+    Read(files::Stamp, Vec<u8>),
+}
+
+enum NotLoaded {
+    /// The system's reason.
+    Unreadable(String),
+    /// An actor named it.
+    Refused(Error),
+}
+
+/// The component, if it is the one whose digest the manifest names.
+fn checked(manifest: &Manifest, path: PathBuf, component: Arc<Component>) -> Result<Arc<Component>, Error> {
+    match &manifest.sha256 {
+        Some(expected) if *expected != component.digest => Err(Error::Component {
+            path,
+            what: ComponentProblem::Digest { found: component.digest.clone(), expected: expected.clone() },
+        }),
+        _ => Ok(component),
     }
 }
 

@@ -397,7 +397,13 @@ impl Core {
         manifest.kept = Some(created.setup.component.clone());
         let state = created.init_state.as_deref().map(object).transpose()?;
         let under = match parent {
-            Some(parent) => Under { parent: parent.id_text(), ceilings: &parent.origin().prepared.below },
+            // Its component and its first state are those of its chain: no file is opened.
+            Some(parent) => Under {
+                parent: parent.id_text(),
+                ceilings: &parent.origin().prepared.below,
+                limits: parent.limits().for_children(),
+                files: None,
+            },
             None => self.top(),
         };
         let (manifest, prepared) = self.ready(&manifest, under).await?;

@@ -123,7 +123,7 @@ impl Life {
 
     fn store(&self, engines: &Engines, answers: Answers, time: Duration) -> Store<Guest> {
         let guest = Guest {
-            limiter: Limiter::new(&self.limits),
+            limiter: Limiter::new(&self.limits, None),
             limit_ms: self.limits.run_timeout_ms,
             deadline: Instant::now() + time,
             answers,

@@ -12,7 +12,8 @@ fn actor(scratch: &Scratch, name: &str, head: &str, tail: &str) -> (Running, Soc
 /// The request fails with 500 and the program ends with 1, and says in which actor, in which function and why.
 fn fails(name: &str, head: &str, limits: &str, path: &str, why: &str) {
     let scratch = Scratch::new();
-    let (mut running, address) = actor(&scratch, name, head, limits);
+    let head = format!("restart = \"never\"\n{head}");
+    let (mut running, address) = actor(&scratch, name, &head, limits);
     assert_eq!(get(address, path).status, 500);
     assert_eq!(running.wait().code(), Some(1));
     let line = running.wait_for_error("error[A0005]");
@@ -175,7 +176,8 @@ fn an_init_that_fails_frees_its_port_and_leaves_the_other_actors_alone() {
 #[test]
 fn an_actor_answers_while_another_one_loops() {
     let scratch = Scratch::new();
-    let looper = scratch.write("looper.toml", manifest("looper", HTTP)).display().to_string();
+    let looper =
+        scratch.write("looper.toml", manifest("looper", &format!("restart = \"never\"\n{HTTP}"))).display().to_string();
     let hello = scratch.write("hello.toml", manifest("hello-http", HTTP)).display().to_string();
     let mut running = Running::start(&scratch.path().join("data"), &[&looper, &hello]);
     let (looping, answering) = (running.address(0), running.address(1));

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use theater_tests::talk::{TALK, ask, ask_until, start, try_ask};
-use theater_tests::{Scratch, chain, component, exchange, get, json_lines, manifest, texts, theater, wait_until};
+use theater_tests::talk::{TALK, ask, ask_until, manifests, start, try_ask};
+use theater_tests::{Scratch, chain, exchange, get, json_lines, manifest, texts, theater, wait_until};
 
 const ALL: &str = "read = true, write = true, execute = true";
 
@@ -21,8 +21,9 @@ fn parent(scratch: &Scratch, keep: bool) -> (theater_tests::Running, std::net::S
     let child = format!(
         "name = \"disk\"\ncomponent_path = {:?}\n[[handlers]]\ntype = \"message-server\"\n\
          [[handlers]]\ntype = \"filesystem\"\n{config}[[handlers]]\ntype = \"process\"\n",
-        component("disk").display().to_string()
+        "disk.wasm"
     );
+    manifests(scratch, &[("disk", "")]);
     let more = format!(
         "{TALK}[[handlers]]\ntype = \"supervisor\"\n[permissions.filesystem]\nnew_dir = true\nread = true\nwrite = true\n"
     );

@@ -269,7 +269,7 @@ fn a_chain_replays_when_its_files_are_gone_and_says_when_its_objects_are() {
 #[test]
 fn calls_that_were_interrupted_are_the_same_as_far_as_they_went() {
     let scratch = Scratch::new();
-    let limits = format!("[limits]\nrun_timeout_ms = 200\n{HTTP}");
+    let limits = format!("restart = \"never\"\n[limits]\nrun_timeout_ms = 200\n{HTTP}");
     let (mut running, address) = Running::actor(&scratch, &manifest("looper", &limits));
     // Nothing that can be answered comes of it.
     try_get(address, "/loop").ok();

@@ -651,7 +651,7 @@ fn an_actor_whose_component_is_gone_goes_on_from_what_was_kept() {
 #[test]
 fn an_actor_that_failed_goes_on_and_one_that_ended_does_not() {
     let scratch = Scratch::new();
-    let worker = format!("{TALK}[[handlers]]\ntype = \"timing\"\n{ALWAYS}");
+    let worker = format!("restart = \"never\"\n{TALK}[[handlers]]\ntype = \"timing\"\n{ALWAYS}");
     let (mut running, at) = start(&scratch, &[("worker", &worker)]);
     let _ = ask(at[0], "echo", json!({}));
     tell(at[0], "crash", json!({}));

@@ -13,7 +13,8 @@ const WORKER: &str = "[[handlers]]\ntype = \"message-server\"\n[[handlers]]\ntyp
 fn tree(scratch: &Scratch, config: &str) -> (Running, SocketAddr) {
     manifests(scratch, &[("worker", WORKER)]);
     let timing = "[[handlers]]\ntype = \"timing\"\n";
-    let (running, at) = start(scratch, &[("tree", &format!("{TALK}{SUPERVISE}{config}\n{timing}"))]);
+    let (running, at) =
+        start(scratch, &[("tree", &format!("restart = \"never\"\n{TALK}{SUPERVISE}{config}\n{timing}"))]);
     (running, at[0])
 }
 
@@ -170,11 +171,11 @@ fn a_failed_start_is_err_and_no_death() {
     let scratch = Scratch::new();
     let (_running, at) = tree(&scratch, "config = { restart = \"always\" }");
     for (manifest, reason) in [
-        ("nowhere.toml", "nowhere.toml"),
+        ("nowhere.toml", "\"nowhere.toml\" is no file that this actor may name"),
         ("name = \"x\"\n", "component_path"),
-        ("name = \"x\"\ncomponent_path = \"nothing.wasm\"", "nothing.wasm"),
-        ("name = \"x\"\ncomponent_path = \"x.wasm\"\ninit_state = \"/etc/hostname\"", "outside the folder"),
-        ("name = \"x\"\ncomponent_path = \"x.wasm\"\ninit_state = \"../state\"", "outside the folder"),
+        ("name = \"x\"\ncomponent_path = \"nothing.wasm\"", "\"nothing.wasm\" is no file that this actor may name"),
+        ("name = \"x\"\ncomponent_path = \"worker.wasm\"\ninit_state = \"/etc/hostname\"", "a folder of state_paths"),
+        ("name = \"x\"\ncomponent_path = \"worker.wasm\"\ninit_state = \"worker.toml\"", "a folder of state_paths"),
         ("store://shared/x.toml", "has no store shared"),
         ("ftp://somewhere/x.toml", "ftp"),
     ] {

@@ -38,8 +38,8 @@ pub fn stop(stage: &Stage, upstream: &Upstream, running: &mut Running) {
         queued.iter().any(|text| text.contains(&format!("/sleep/{LONG_MS}"))).then_some(())
     });
     let (status, _) = running.stop();
-    // Actors at the top have failed.
-    assert_eq!(status.code(), Some(1), "{:?}", running.errors());
+    // Those that failed were started again.
+    assert_eq!(status.code(), Some(0), "{:?}", running.errors());
     for waiting in [sleeping, fetching] {
         waiting.join().expect("no panic");
     }

@@ -1,0 +1,287 @@
+//! Memory budgets: of the program (`--memory`), of each tree of actors, and of each subtree with `tree_bytes`.
+//!
+//! Accounts form the tree of the actors that have one, with the program's at the top. A charge is made against an account and
+//! all above it, or against none. Charged are linear memories and tables, states, the arguments of calls that wait, and a
+//! fixed sum for each actor.
+//!
+//! The last eighth of the program's budget is for trees that use less than an eighth of it: one tree that takes all it can
+//! get leaves the others room to go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What an actor is taken to need beside its instance, state and mailbox, bytes.
+pub const ACTOR_BYTES: u64 = 16 * 1024;
+
+/// What may be used, and what is.
+#[derive(Debug)]
+pub struct Account {
+    limit: u64,
+    // The actor whose `tree_bytes` it is; empty for the program and for top-level actors without such a limit.
+    owner: String,
+    used: AtomicU64,
+    instances: AtomicU64,
+    above: Option<Arc<Self>>,
+}
+
+/// A charge that a limit does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{bytes} bytes more are over {limit}")]
+pub struct Exceeded {
+    bytes: u64,
+    limit: String,
+}
+
+impl Exceeded {
+    /// How the sentence goes on behind the number of bytes: what tells such a failure from others.
+    pub const MARK: &str = " bytes more are over ";
+}
+
+impl Account {
+    /// The program's account.
+    #[must_use]
+    pub fn program(limit: u64) -> Arc<Self> {
+        Arc::new(Self { limit, owner: String::new(), used: 0.into(), instances: 0.into(), above: None })
+    }
+
+    /// The account of an actor that is a top-level actor or has a limit of its own (`tree_bytes`; 0 is none).
+    #[must_use]
+    pub fn below(self: &Arc<Self>, owner: &str, tree_bytes: u64) -> Arc<Self> {
+        let limit = if tree_bytes == 0 { u64::MAX } else { tree_bytes };
+        let above = Some(Arc::clone(self));
+        Arc::new(Self { limit, owner: owner.to_owned(), used: 0.into(), instances: 0.into(), above })
+    }
+
+    /// Charges bytes until the result is dropped.
+    ///
+    /// # Errors
+    /// The limit that does not allow it.
+    pub fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Exceeded> {
+        let mut charge = self.nothing();
+        charge.resize(bytes)?;
+        Ok(charge)
+    }
+
+    /// A charge of nothing yet.
+    #[must_use]
+    pub fn nothing(self: &Arc<Self>) -> Charge {
+        Charge { account: Arc::clone(self), bytes: 0 }
+    }
+
+    /// Whether so much of the program's budget is used that idle instances are better dropped.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        match &self.above {
+            Some(above) => above.is_pressed(),
+            None => self.used() > self.limit / 4 * 3,
+        }
+    }
+
+    /// Bytes charged at the moment.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The account of the tree: that of the top-level actor.
+    #[must_use]
+    pub fn tree(&self) -> &Self {
+        match &self.above {
+            Some(above) if above.above.is_some() => above.tree(),
+            _ => self,
+        }
+    }
+
+    /// Counts an instance of the tree; the number there are now.
+    pub(crate) fn instance_made(&self) -> u64 {
+        1 + self.tree().instances.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// An instance of the tree is gone.
+    pub(crate) fn instance_dropped(&self) {
+        self.tree().instances.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn add(&self, bytes: u64) -> Result<(), Exceeded> {
+        let (mut account, mut below) = (self, 0);
+        loop {
+            let used = account.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+            let share = account.limit / 8;
+            // `below` is what the tree uses.
+            let kept = if account.above.is_none() && below > share { share } else { 0 };
+            if used > account.limit - kept {
+                self.subtract_until(bytes, account);
+                return Err(Exceeded { bytes, limit: account.limit_text() });
+            }
+            below = used;
+            match &account.above {
+                Some(above) => account = above,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn limit_text(&self) -> String {
+        match self.above {
+            Some(_) => format!("tree_bytes = {} of actor {:?}", self.limit, self.owner),
+            None => format!("the program's memory budget ({} bytes; --memory raises it)", self.limit),
+        }
+    }
+
+    /// Takes a charge back from this account to `last`.
+    fn subtract_until(&self, bytes: u64, last: &Self) {
+        let mut account = self;
+        loop {
+            account.used.fetch_sub(bytes, Ordering::Relaxed);
+            match &account.above {
+                Some(above) if !std::ptr::eq(account, last) => account = above,
+                _ => return,
+            }
+        }
+    }
+
+    fn subtract(&self, bytes: u64) {
+        let mut account = self;
+        loop {
+            account.used.fetch_sub(bytes, Ordering::Relaxed);
+            match &account.above {
+                Some(above) => account = above,
+                None => return,
+            }
+        }
+    }
+}
+
+/// Bytes that are charged; taken back when dropped.
+#[derive(Debug)]
+pub struct Charge {
+    account: Arc<Account>,
+    bytes: u64,
+}
+
+impl Charge {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Makes it a charge of `bytes`.
+    ///
+    /// # Errors
+    /// The limit that does not allow it; then the charge is what it was.
+    pub fn resize(&mut self, bytes: u64) -> Result<(), Exceeded> {
+        match bytes.checked_sub(self.bytes) {
+            Some(0) => {}
+            Some(more) => self.account.add(more)?,
+            None => self.account.subtract(self.bytes - bytes),
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.account.subtract(self.bytes);
+        }
+    }
+}
+
+/// The memory that this process may use: what the machine has, or its control group allows, bytes.
+#[must_use]
+pub fn available_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    let machine = info.totalram as u64 * u64::from(info.mem_unit);
+    control_group_limit().map_or(machine, |limit| limit.min(machine))
+}
+
+/// The smallest memory limit of the process's control group and those above it (cgroup v2 `memory.max`, v1
+/// `memory.limit_in_bytes`).
+fn control_group_limit() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let limits = groups.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, group) = (parts.next()?, parts.next()?);
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            v1 if v1.split(',').any(|controller| controller == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => return None,
+        };
+        smallest_limit(std::path::Path::new(root), group, file)
+    });
+    limits.min()
+}
+
+fn smallest_limit(root: &std::path::Path, group: &str, file: &str) -> Option<u64> {
+    let group = std::path::Path::new(group.trim_start_matches('/'));
+    // Within a container the group's own path may not be visible: its root then has the container's limit.
+    let limits = group.ancestors().filter_map(|group| {
+        let text = std::fs::read_to_string(root.join(group).join(file)).ok()?;
+        text.trim().parse::<u64>().ok()
+    });
+    limits.min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_charge_counts_in_every_account_above_and_is_taken_back() {
+        let program = Account::program(8_000);
+        let tree = program.below("tree", 0);
+        let part = tree.below("part", 500);
+        let mut charge = part.charge(300).unwrap();
+        assert_eq!((part.used(), tree.used(), program.used()), (300, 300, 300));
+        let refused = charge.resize(501).unwrap_err().to_string();
+        assert!(
+            refused.contains("tree_bytes = 500 of actor \"part\"") && refused.contains(Exceeded::MARK),
+            "{refused}"
+        );
+        assert_eq!((part.used(), tree.used(), program.used(), charge.bytes()), (300, 300, 300, 300));
+        charge.resize(100).unwrap();
+        assert_eq!((part.used(), program.used()), (100, 100));
+        drop(charge);
+        assert_eq!((part.used(), tree.used(), program.used()), (0, 0, 0));
+    }
+
+    #[test]
+    fn one_tree_leaves_an_eighth_of_the_program_to_the_others() {
+        let program = Account::program(8_000);
+        let (greedy, modest) = (program.below("greedy", 0), program.below("modest", 0));
+        let taken = greedy.charge(7_000).unwrap();
+        assert!(greedy.charge(1).unwrap_err().to_string().contains("--memory"));
+        let other = modest.charge(1_000).unwrap();
+        assert!(modest.charge(1).is_err());
+        drop((taken, other));
+        assert_eq!(program.used(), 0);
+    }
+
+    #[test]
+    fn the_tree_of_an_account_is_that_of_its_top_level_actor() {
+        let program = Account::program(1);
+        let top = program.below("top", 0);
+        let part = top.below("part", 1).below("leaf", 1);
+        assert_eq!((part.instance_made(), top.instance_made()), (1, 2));
+        top.instance_dropped();
+        assert_eq!(part.instance_made(), 2);
+        assert!(std::ptr::eq(program.tree(), &*program));
+    }
+
+    #[test]
+    fn the_smallest_limit_of_a_control_group_and_those_above_counts() {
+        let scratch = tempfile::tempdir().unwrap();
+        let inner = scratch.path().join("a/b");
+        std::fs::create_dir_all(&inner).unwrap();
+        std::fs::write(scratch.path().join("memory.max"), "max\n").unwrap();
+        std::fs::write(scratch.path().join("a/memory.max"), "1000\n").unwrap();
+        std::fs::write(inner.join("memory.max"), "2000\n").unwrap();
+        assert_eq!(smallest_limit(scratch.path(), "/a/b", "memory.max"), Some(1_000));
+        assert_eq!(smallest_limit(scratch.path(), "/a/gone", "memory.max"), Some(1_000));
+        assert_eq!(smallest_limit(scratch.path(), "/", "memory.max"), None);
+    }
+}
