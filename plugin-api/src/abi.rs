@@ -1266,6 +1266,16 @@ pub mod loading {
         }
     }
 
+    /// Keeps the number of open files that this process was started with where plugins find it that start programs
+    /// (`THEATER_OPEN_FILES`): call it before the limit is raised, as [`hold_plugin_executors`].
+    pub fn keep_open_files_limit(soft: u64) {
+        let threads = std::fs::read_dir("/proc/self/task").map_or(usize::MAX, Iterator::count);
+        if threads == 1 {
+            // SAFETY: this is the only thread, so nobody reads the environment at the same time.
+            unsafe { std::env::set_var("THEATER_OPEN_FILES", soft.to_string()) };
+        }
+    }
+
     /// Why a plugin file did not become a plugin.
     #[derive(Debug)]
     #[non_exhaustive]

@@ -23,6 +23,7 @@ mod filter;
 mod fork;
 mod inspect;
 mod log;
+mod orphans;
 mod out;
 mod plugin;
 mod proof;

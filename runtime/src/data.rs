@@ -122,6 +122,12 @@ pub(crate) fn check_format(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// The number of open files that this process may have now; none = any.
+#[must_use]
+pub fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// Raises the number of open files to what the system allows.
 ///
 /// # Errors

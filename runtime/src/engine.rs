@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
 use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::error::Error;
@@ -53,8 +54,49 @@ pub fn instances(memory: u64) -> u64 {
     (memory / 2 / INSTANCE_SHARE).min(mappings / MAPPINGS_PER_INSTANCE).max(16)
 }
 
-fn config(pool: Option<usize>) -> Config {
+/// How the engines use address space, most demanding first: without bounds checks a memory takes 4 GiB of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// A pool whose memories have 4 GiB each.
+    Unchecked,
+    /// A pool whose memories have what they may grow to, and checks of bounds.
+    Checked,
+    /// No pool: memories have what they use, and move when they grow.
+    OnDemand,
+}
+
+/// What a memory is reserved in [`Layout::OnDemand`], and by how much more when it moves, bytes.
+const SMALL: u64 = 1024 * 1024;
+const GUARD: u64 = 64 * 1024;
+
+impl Layout {
+    const ALL: [Self; 3] = [Self::Unchecked, Self::Checked, Self::OnDemand];
+
+    /// Address space of a pool, bytes, roughly.
+    fn needs(self, instances: u64) -> u64 {
+        match self {
+            Self::Unchecked => instances.saturating_mul(4 << 30),
+            Self::Checked => instances.saturating_mul(POOLED_MEMORY + GUARD),
+            Self::OnDemand => 0,
+        }
+    }
+
+    fn apply(self, config: &mut Config) {
+        match self {
+            Self::Unchecked => {}
+            Self::Checked => {
+                config.memory_reservation(POOLED_MEMORY).memory_guard_size(GUARD);
+            }
+            Self::OnDemand => {
+                config.memory_reservation(SMALL).memory_reservation_for_growth(16 * SMALL).memory_guard_size(GUARD);
+            }
+        }
+    }
+}
+
+fn config(pool: Option<usize>, layout: Layout) -> Config {
     let mut config = Config::new();
+    layout.apply(&mut config);
     config
         .wasm_component_model(true)
         .concurrency_support(false)
@@ -106,11 +148,33 @@ impl Engines {
         let overflow = instances / OVERFLOW_SHARE;
         let [size, overflow] =
             [instances - overflow, overflow].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        let pooled = Engine::new(&config(Some(size))).map_err(failed)?;
-        let on_demand = Engine::new(&config(None)).map_err(failed)?;
+        let space = getrlimit(Resource::As).current.unwrap_or(u64::MAX);
+        let (pooled, on_demand) = Self::in_address_space(space, size).map_err(failed)?;
         let ticker = Ticker::start(vec![pooled.clone(), on_demand.clone()])
             .map_err(|error| Error::Engine(format!("no thread for its clock: {error}")))?;
         Ok(Self { pooled, on_demand, pool_size: size, overflow, ticker })
+    }
+
+    /// The engines with the most demanding layout that there is address space for: at most half of what the process may have
+    /// (`ulimit -v`), and what the system gives (on arm64 often no more than 512 GiB).
+    fn in_address_space(space: u64, pool: usize) -> wasmtime::Result<(Engine, Engine)> {
+        let mut refused = None;
+        for layout in Layout::ALL {
+            if layout.needs(pool as u64) > space / 2 {
+                continue;
+            }
+            // Those that are instantiated on demand have the whole 4 GiB where there is no lack of space at all.
+            let on_demand =
+                Engine::new(&config(None, if layout == Layout::Unchecked { layout } else { Layout::OnDemand }))?;
+            if layout == Layout::OnDemand {
+                return Ok((on_demand.clone(), on_demand));
+            }
+            match Engine::new(&config(Some(pool), layout)) {
+                Ok(pooled) => return Ok((pooled, on_demand)),
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(refused.unwrap_or_else(|| wasmtime::format_err!("there is no address space")))
     }
 
     /// The clock.

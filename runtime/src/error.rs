@@ -680,7 +680,8 @@ impl Error {
                 "read it with the program that wrote it, or name another folder with --data DIR".to_owned()
             }
             Self::OpenFiles { need, .. } => format!("raise the limit before the start: ulimit -n {need}"),
-            Self::Engine(_) | Self::Command { .. } => return None,
+            Self::Engine(_) => "it needs threads, memory and address space: see ulimit -u, ulimit -v and --memory".to_owned(),
+            Self::Command { .. } => return None,
             Self::Journal(_) => "free space on the disk or name another folder with --data DIR".to_owned(),
             Self::ChainRead { .. } => {
                 "check the path; the data folder is named with --data DIR or THEATER_HOME, without them it is ./.theater".to_owned()

@@ -4,12 +4,17 @@ mod cli;
 
 use std::process::ExitCode;
 
+use theater_plugin_api::abi::loading;
+
 // Actors are made on one thread and end on another: with the C library's allocator, whose arenas the threads then contend
 // for, the start of an actor takes half as long again (bench B1).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    theater_plugin_api::abi::loading::hold_plugin_executors();
+    loading::hold_plugin_executors();
+    if let Some(soft) = theater_runtime::data::open_files() {
+        loading::keep_open_files_limit(soft);
+    }
     cli::main()
 }

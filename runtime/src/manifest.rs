@@ -549,7 +549,7 @@ impl<'t> Text<'t> {
                 "name",
                 value,
                 reason,
-                "use letters, digits, '-', '_' and '.', at most 64 of them, and begin with a letter or digit",
+                "use letters, digits, '-', '_' and '.', at most 64 of them, the first one no '-' or '.'",
             ));
         }
         self.descriptions(root)?;

@@ -11,6 +11,8 @@ use blocking::unblock;
 pub use rustix::process::Signal;
 use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open};
 
+use crate::limits;
+
 /// A program that was started, with the ends of its pipes.
 #[derive(Debug)]
 pub struct Running {
@@ -31,12 +33,16 @@ impl Running {
     /// # Errors
     /// What the system says.
     pub async fn start(mut command: Command, stdin: Stdio, folder: Option<OwnedFd>) -> io::Result<Self> {
+        command.env_remove(limits::OPEN_FILES);
         command.process_group(0).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut group = unblock(move || {
             if let Some(folder) = &folder {
                 command.current_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()));
             }
             let started = command.spawn().and_then(Group::new);
+            if let Ok(group) = &started {
+                limits::restore(group.leader);
+            }
             // Open until the program has its folder, also when whoever asked waits no more.
             drop(folder);
             started

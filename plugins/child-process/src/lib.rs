@@ -25,6 +25,7 @@
 
 mod find;
 mod group;
+mod limits;
 mod output;
 
 pub use std::process::Stdio;

@@ -194,7 +194,10 @@ async fn head(reading: &mut Reading, to_head: bool) -> Result<Head, Error> {
     loop {
         let mut space = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut parsed = httparse::Response::new(&mut space);
-        match parsed.parse(reading.waiting()) {
+        // Folded lines are of the past, and still sent (RFC 9112, section 5.2).
+        let mut lenient = httparse::ParserConfig::default();
+        lenient.allow_obsolete_multiline_headers_in_responses(true);
+        match lenient.parse_response(&mut parsed, reading.waiting()) {
             Ok(httparse::Status::Complete(length)) if length <= MOST_HEAD => {
                 let head = understood(&parsed, to_head).map_err(|why| reading.wrong(why))?;
                 reading.consume(length);
@@ -210,27 +213,43 @@ async fn head(reading: &mut Reading, to_head: bool) -> Result<Head, Error> {
     }
 }
 
+/// A value as UTF-8 where it is some, else as Latin-1 (RFC 9110, section 5.5, leaves both), with each fold one blank.
+fn text(value: &[u8]) -> String {
+    let text = match std::str::from_utf8(value) {
+        Ok(text) => text.to_owned(),
+        Err(_) => value.iter().map(|byte| char::from(*byte)).collect(),
+    };
+    if !text.contains('\n') {
+        return text;
+    }
+    let mut lines = text.split('\n').map(|line| line.trim_matches([' ', '\t', '\r']));
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |unfolded, line| format!("{unfolded} {line}"))
+}
+
 fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head, String> {
     let status = parsed.code.filter(|code| (100..=999).contains(code)).ok_or("it has no status")?;
-    let (mut length, mut chunked) = (None, false);
+    let (mut length, mut codings) = (None, Vec::new());
     let (mut keeps, mut closes) = (parsed.version == Some(1), false);
     let mut headers = Vec::with_capacity(parsed.headers.len());
     for header in parsed.headers.iter() {
         let name = header.name.to_ascii_lowercase();
-        let value = std::str::from_utf8(header.value).ok().filter(|value| value.is_ascii());
-        let value = value.ok_or_else(|| format!("the header {name} has a value outside ASCII"))?;
+        let value = text(header.value);
+        let value = value.as_str();
         match name.as_str() {
             "content-length" => {
-                let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-                let number = value.parse::<u64>().ok().filter(|_| digits).ok_or("its length is not a number")?;
-                if length.replace(number).is_some_and(|before| before != number) {
-                    return Err("it has two lengths".to_owned());
+                // A list of equal numbers is one number (RFC 9110, section 8.6).
+                for number in value.split(',').map(str::trim) {
+                    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+                    let number = number.parse::<u64>().ok().filter(|_| digits).ok_or("its length is not a number")?;
+                    if length.replace(number).is_some_and(|before| before != number) {
+                        return Err("it has two lengths".to_owned());
+                    }
                 }
             }
-            "transfer-encoding" if chunked || !value.eq_ignore_ascii_case("chunked") => {
-                return Err("its transfer coding is something else than chunked".to_owned());
+            "transfer-encoding" => {
+                codings.extend(value.split(',').map(|coding| coding.trim().to_ascii_lowercase()));
             }
-            "transfer-encoding" => chunked = true,
             "connection" => {
                 let says = |option: &str| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(option));
                 keeps |= says("keep-alive");
@@ -241,8 +260,15 @@ fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head
         headers.push((name, value.to_owned()));
     }
     let bare = to_head || status < 200 || matches!(status, 204 | 304);
+    // Only the last coding tells where the body ends (RFC 9112, section 6.3); what else it is coded with is the actor's to see
+    // in the header.
+    let is_chunked = |coding: &String| coding == "chunked";
+    if codings.iter().rev().skip(1).any(is_chunked) {
+        return Err("it is chunked twice, or coded after it was chunked".to_owned());
+    }
+    let (coded, chunked) = (!codings.is_empty(), codings.last().is_some_and(is_chunked));
     let framing = match (length, chunked) {
-        (Some(_), true) => return Err("it has both a length and a transfer coding".to_owned()),
+        (Some(_), _) if coded => return Err("it has both a length and a transfer coding".to_owned()),
         _ if bare => Framing::None,
         (_, true) => Framing::Chunked,
         (Some(length), false) => Framing::Length(length),

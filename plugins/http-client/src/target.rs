@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use theater_dialler::Name;
 use url::{Host, Url};
 
@@ -13,7 +14,7 @@ pub struct Target {
     pub secure: bool,
     pub name: Name,
     pub port: u16,
-    /// Path and query.
+    /// Path and query, as they were given: a signature may be over them.
     pub path: String,
     url: Url,
 }
@@ -66,8 +67,8 @@ impl Target {
             }
         };
         let port = url.port_or_known_default().filter(|port| *port > 0).ok_or_else(|| wrong("no server has port 0"))?;
-        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
-        Ok(Self { secure, name, port, path: format!("{}{query}", url.path()), url })
+        let path = as_given(rest.get(written.len()..).unwrap_or_default());
+        Ok(Self { secure, name, port, path, url })
     }
 
     /// Host, and the port where it is not the scheme's.
@@ -96,15 +97,43 @@ impl Target {
     }
 }
 
+/// What stands in no target (RFC 3986, section 3.3 and 3.4), and is visible ASCII. Square brackets do not either, and are sent
+/// by everybody.
+const NOT_IN_A_TARGET: &AsciiSet =
+    &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+
+/// Path and query of what stands behind the authority, without the fragment.
+fn as_given(behind: &str) -> String {
+    let target = behind.split('#').next().unwrap_or_default();
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    format!("{slash}{}", utf8_percent_encode(target, NOT_IN_A_TARGET))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_sent_as_it_was_given() {
+        for (uri, path) in [
+            ("http://a", "/"),
+            ("http://a?b", "/?b"),
+            ("http://a#b", "/"),
+            ("http://a/%2e%2e/ok", "/%2e%2e/ok"),
+            ("http://a/../b/./c//d/", "/../b/./c//d/"),
+            ("http://a/x?q=[1]&r=%zz'!$()*;:@+,=~", "/x?q=[1]&r=%zz'!$()*;:@+,=~"),
+            ("http://a/\"<>^`{|}", "/%22%3C%3E%5E%60%7B%7C%7D"),
+            ("http://a:80/b/%E9", "/b/%E9"),
+        ] {
+            assert_eq!(Target::parse(uri).unwrap().path, path, "{uri}");
+        }
+    }
 
     /// [http-client-9]
     #[test]
     fn only_absolute_http_uris_are_taken() {
         let target = Target::parse("HTTP://Example.com:8080/a/./b?c=d#e").unwrap();
-        assert_eq!((target.secure, target.port, target.path.as_str()), (false, 8080, "/a/b?c=d"));
+        assert_eq!((target.secure, target.port, target.path.as_str()), (false, 8080, "/a/./b?c=d"));
         assert_eq!(
             (target.authority().as_str(), target.to_string().as_str()),
             ("example.com:8080", "http://example.com:8080/a/b")

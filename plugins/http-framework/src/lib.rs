@@ -114,6 +114,15 @@ struct Config {
     max_routes: u64,
     #[serde(default)]
     allowed_origins: Vec<String>,
+    #[serde(default)]
+    protocols: Vec<String>,
+}
+
+impl Config {
+    /// To whom websockets are opened, and how.
+    fn terms(&self) -> theater_websockets::Terms<'_> {
+        theater_websockets::Terms { origins: &self.allowed_origins, protocols: &self.protocols }
+    }
 }
 
 fn max_servers() -> u64 {
@@ -165,6 +174,7 @@ impl Plugin for HttpFramework {
             ("max_servers", Rule::Smaller(MAX_SERVERS)),
             ("max_routes", Rule::Smaller(MAX_ROUTES)),
             ("allowed_origins", Rule::Powers),
+            ("protocols", Rule::Free),
         ];
         listener::narrow(ceiling, requested, &own)
     }

@@ -47,8 +47,8 @@ async fn handled(server: &Arc<Server>, handler: u64, middleware: &[u64], receive
 
 /// The switch to a websocket, once all middleware and the connect handler let the client pass.
 async fn opened(server: Arc<Server>, websocket: Websocket, middleware: &[u64], mut received: Received) -> Reply {
-    let origins = &server.common.config.allowed_origins;
-    if let Err(reply) = theater_websockets::check(&received, origins) {
+    let terms = server.common.config.terms();
+    if let Err(reply) = theater_websockets::check(&received, terms) {
         return reply;
     }
     let cause = received.cause();
@@ -59,8 +59,9 @@ async fn opened(server: Arc<Server>, websocket: Websocket, middleware: &[u64], m
             Err(reply) => return reply,
         }
     }
-    match Opening::new(&server, websocket, received.peer).connect(&cause, &received).await {
-        Ok(opened) => theater_websockets::accept(&received, origins, |upgraded| opened.run(upgraded)),
+    let protocol = terms.protocol(&received).map(ToOwned::to_owned);
+    match Opening::new(&server, websocket, received.peer).connect(&cause, &received, protocol.as_deref()).await {
+        Ok(opened) => theater_websockets::accept(&received, terms, |upgraded| opened.run(upgraded)),
         Err(CallError::Actor(_)) => Reply::text(403, "this websocket is not opened to you"),
         Err(error) => failed(&server, &cause, &error),
     }
@@ -105,7 +106,7 @@ fn refused(server: &Server, cause: &str, request: HttpRequest) -> Reply {
 
 fn failed(server: &Server, cause: &str, error: &CallError) -> Reply {
     match error {
-        CallError::Gone(_) => Reply::text(503, "the server is stopping").closing(),
+        CallError::Gone(_) => Reply::unavailable(&server.common.host),
         error => Reply::failed(&server.common.host, cause, &error.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use event_listener::{Event, listener};
 use futures_lite::future::{or, race};
 use theater_http_listener::{Received, Upgraded};
 use theater_plugin_api::{Bytes, CallError, Host, Level};
-use theater_websockets::{Code, End, Message, Socket};
+use theater_websockets::{Code, End, Message, PROTOCOL, Socket};
 
 use crate::outbox::{Order, Outbox, length};
 use crate::routing::Websocket;
@@ -51,11 +51,21 @@ impl Opening {
 
     /// Asks the connect handler, if there is one. It is asked in a task of its own: where nobody waits for its answer any
     /// more, what it agrees to has ended, and it hears of that.
-    pub(crate) async fn connect(self, request: &str, received: &Received) -> Result<Opened, CallError> {
+    /// The subprotocol that was chosen is told in the query.
+    pub(crate) async fn connect(
+        self,
+        request: &str,
+        received: &Received,
+        protocol: Option<&str>,
+    ) -> Result<Opened, CallError> {
         let Self(place) = self;
         let Some(handler) = place.websocket.connect else { return Ok(Opened::new(place)) };
         let cause = format!("{}: {request}", place.cause);
-        let (path, query) = (received.path().to_owned(), received.query().map(str::to_owned));
+        let (path, mut query) = (received.path().to_owned(), received.query().map(str::to_owned));
+        if let Some(protocol) = protocol {
+            let said = format!("{PROTOCOL}={protocol}");
+            query = Some(query.map_or_else(|| said.clone(), |query| format!("{query}&{said}")));
+        }
         let host = place.host().clone();
         let said = Arc::<Said>::default();
         let asked = Arc::clone(&said);

@@ -33,6 +33,11 @@ pub struct Config {
     pub read_timeout_ms: u64,
     /// Most connections; further ones are answered 503 and closed.
     pub max_connections: usize,
+    /// Most connections of one peer address, for IPv6 of one /64 network; missing = a quarter of `max_connections`. Idle ones
+    /// give way to new ones of the same peer.
+    pub max_connections_per_peer: Option<usize>,
+    /// Names that requests may have in `Host` beside the address that is bound; others are answered 421.
+    pub allowed_hosts: Vec<String>,
     /// How long running requests get when the actor stops.
     pub shutdown_grace_ms: u64,
 }
@@ -60,6 +65,8 @@ impl Default for Config {
             max_headers: 128,
             read_timeout_ms: 30_000,
             max_connections: 1_024,
+            max_connections_per_peer: None,
+            allowed_hosts: Vec::new(),
             shutdown_grace_ms: 5_000,
         }
     }
@@ -82,6 +89,7 @@ impl Config {
             headers: self.max_headers,
             read: Duration::from_millis(self.read_timeout_ms.clamp(1, Self::DAY_MS)),
             connections: self.max_connections,
+            of_peer: self.max_connections_per_peer.unwrap_or_else(|| self.max_connections.div_ceil(4)),
         }
     }
 }
@@ -94,4 +102,5 @@ pub(crate) struct Limits {
     pub headers: usize,
     pub read: Duration,
     pub connections: usize,
+    pub of_peer: usize,
 }

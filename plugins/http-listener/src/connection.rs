@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tide::http::{Method, Request, Response, Url};
 
 use crate::head::Head;
+use crate::hosts::Hosts;
 use crate::received::Received;
 use crate::refusal::Refusal;
 use crate::reply::{Form, Reply};
@@ -15,6 +16,8 @@ use crate::upgraded::{Then, Upgraded};
 /// What all connections of a server share.
 pub(crate) struct Service<S> {
     pub app: tide::Server<S>,
+    /// For whom it answers.
+    pub hosts: Hosts,
     /// What tide routes by, for every request: see the crate's docs.
     pub url: Url,
 }
@@ -70,6 +73,9 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let Some(head) = source.head().await? else { return Err(Cut::Gone) };
+    if !head.headers.iter().filter(|(name, _)| name == "host").all(|(_, host)| service.hosts.has(host)) {
+        return Err(Refusal::HOST.into());
+    }
     if head.expects && source.waiting().is_empty() {
         await_body(source, &head).await?;
     }

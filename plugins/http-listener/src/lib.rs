@@ -41,6 +41,7 @@ mod config;
 mod connection;
 mod date;
 mod head;
+mod hosts;
 mod listener;
 mod net;
 mod powers;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tide::listener::ListenInfo;
 use crate::bind::Bound;
 use crate::config::{Config, Limits};
 use crate::connection::{Service, refuse, serve};
+use crate::hosts::Hosts;
 use crate::net::TcpStream;
 use crate::received::Received;
 use crate::refusal::Refusal;
@@ -34,6 +35,7 @@ pub struct Listener<S> {
     watch: Arc<Watch>,
     bound: Option<Bound>,
     url: String,
+    hosts: Hosts,
     service: Option<Arc<Service<S>>>,
 }
 
@@ -80,8 +82,8 @@ impl<S> Listener<S> {
     /// A listener whose tasks belong to `host`.
     #[must_use]
     pub fn new(host: Host, bound: Bound, config: &Config) -> Self {
-        let url = bound.url();
-        Self { host, limits: config.limits(), watch: Arc::default(), bound: Some(bound), url, service: None }
+        let (url, hosts) = (bound.url(), Hosts::new(bound.address().ip(), &config.allowed_hosts));
+        Self { host, limits: config.limits(), watch: Arc::default(), bound: Some(bound), url, hosts, service: None }
     }
 
     /// What ends it.
@@ -145,7 +147,7 @@ where
     {
         Box::pin(async move {
             let url = Url::parse("http://localhost/").map_err(io::Error::other)?;
-            self.service = Some(Arc::new(Service { app, url }));
+            self.service = Some(Arc::new(Service { app, hosts: self.hosts.clone(), url }));
             Ok(())
         })
     }
@@ -161,7 +163,7 @@ where
             let (Some(bound), Some(service)) = (self.bound.take(), self.service.take()) else {
                 return Err(io::Error::other("bind comes before accept, and accept once"));
             };
-            let Some(place) = self.watch.enter(usize::MAX) else { return Ok(()) };
+            let Some(place) = self.watch.enter(usize::MAX, None) else { return Ok(()) };
             self.host.spawn(sweep(self.host.clone(), Arc::clone(&self.watch), self.limits.read));
             self.run(&bound, &place, &service).await;
             // The port first: whoever waits for the last place to be left may bind it again.
@@ -201,7 +203,8 @@ where
     fn take(&self, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, service: &Arc<Service<S>>) {
         // Answers are written in one piece: waiting for more would only delay them. Without it they are late, not wrong.
         drop(stream.set_nodelay(true));
-        if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN)) {
+        let of_peer = Some((peer_of(peer), self.limits.of_peer));
+        if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN), of_peer) {
             let number = place.number();
             let (source, service) = (Source::new(stream, place, self.limits), Arc::clone(service));
             let task = match tls {
@@ -216,7 +219,7 @@ where
             self.watch.keep(number, task);
         } else if tls.is_some() {
             // What could be said would have to be said in TLS.
-        } else if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN + TOLD)) {
+        } else if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN + TOLD), None) {
             let source = Source::new(stream, place, self.limits);
             self.host.spawn(refuse(source, Refusal::CONNECTIONS));
         }
@@ -233,6 +236,14 @@ where
         let mut deadline = None;
         // Ends by itself or with a stop, and both are seen by the loop.
         place.until(&mut deadline, Duration::from_secs(1), pause).await.ok();
+    }
+}
+
+/// By what connections are counted: the address, or for IPv6 the network of 64 bits that one customer has.
+fn peer_of(peer: SocketAddr) -> IpAddr {
+    match peer.ip().to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address => address,
     }
 }
 

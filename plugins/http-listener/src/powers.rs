@@ -31,6 +31,7 @@ pub fn narrow(ceiling: &Value, requested: &Value, own: &[(&str, Rule)]) -> Resul
         ("max_headers", Rule::Smaller(defaults.max_headers as u64)),
         ("read_timeout_ms", Rule::Smaller(defaults.read_timeout_ms)),
         ("max_connections", Rule::Smaller(defaults.max_connections as u64)),
+        ("allowed_hosts", Rule::Free),
         ("shutdown_grace_ms", Rule::Smaller(defaults.shutdown_grace_ms)),
     ];
     rules.extend_from_slice(own);
@@ -38,6 +39,11 @@ pub fn narrow(ceiling: &Value, requested: &Value, own: &[(&str, Rule)]) -> Resul
         Value::Object(narrowed) => narrowed,
         _ => Map::new(),
     };
+    // Missing on one side it is what the other says; on both it follows from max_connections.
+    let peers = [ceiling, requested].map(|config| config.get("max_connections_per_peer").and_then(Value::as_u64));
+    if let Some(fewest) = peers.into_iter().flatten().min() {
+        narrowed.insert("max_connections_per_peer".to_owned(), Value::from(fewest));
+    }
     let (mut hosts, mut ports) = (hosts_of(requested.get("bind_hosts"))?, ports_of(requested.get("bind_ports"))?);
     if !ceiling.is_null() {
         let above = ceiling.get("bind_hosts").map_or(Ok(Vec::new()), |list| hosts_of(Some(list)))?;

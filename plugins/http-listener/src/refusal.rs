@@ -9,6 +9,10 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    pub(crate) const HOST: Self = Self {
+        status: 421,
+        sentence: "this server does not answer for the host that the request names; allowed_hosts names those it answers for",
+    };
     pub(crate) const TIMEOUT: Self = Self { status: 408, sentence: "the request did not arrive in time" };
     pub(crate) const BODY: Self = Self { status: 413, sentence: "the body is larger than this server takes" };
     pub(crate) const EXPECTATION: Self = Self { status: 417, sentence: "the only expectation met is 100-continue" };

@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use theater_plugin_api::{Host, Level};
 use tide::StatusCode;
@@ -87,6 +89,18 @@ impl Reply {
         let id = request_id();
         host.log(Level::Error, &format!("request {id} failed ({cause}): {what}"));
         Self::failure(&id)
+    }
+
+    /// 503 for a request that the actor did not take: it is stopping, or nothing can be recorded at the moment (the log has
+    /// the reason), and then the client may try again.
+    #[must_use]
+    pub fn unavailable(host: &Host) -> Self {
+        match now_or_never(host.cancelled()) {
+            Some(()) => Self::text(503, "the actor is stopping").closing(),
+            None => Self::text(503, "the request cannot be taken at the moment, try again")
+                .header("retry-after", "1")
+                .closing(),
+        }
     }
 
     /// 500 with the id under which the log has what happened.
@@ -206,11 +220,36 @@ fn is_the_connections(name: &str) -> bool {
     THEIRS.iter().any(|theirs| theirs.eq_ignore_ascii_case(name))
 }
 
+/// The phrase of the IANA registry of HTTP status codes; empty for those it does not have.
 fn reason(status: u16) -> &'static str {
+    // Where http-types has none, or not the registered one.
     match status {
+        102 => "Processing",
+        203 => "Non-Authoritative Information",
+        208 => "Already Reported",
+        226 => "IM Used",
+        300 => "Multiple Choices",
+        304 => "Not Modified",
+        305 => "Use Proxy",
         413 => "Content Too Large",
+        416 => "Range Not Satisfiable",
+        418 => "I'm a Teapot",
+        421 => "Misdirected Request",
         422 => "Unprocessable Content",
+        425 => "Too Early",
+        451 => "Unavailable For Legal Reasons",
+        508 => "Loop Detected",
+        510 => "Not Extended",
+        511 => "Network Authentication Required",
         _ => StatusCode::try_from(status).map_or("", |status| status.canonical_reason()),
+    }
+}
+
+/// What a future gives that is ready at once.
+fn now_or_never<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 
@@ -279,6 +318,74 @@ mod tests {
     fn a_date_of_the_actors_stands() {
         let reply = Reply::new(200, headers(&[("Date", "then")]), None).unwrap();
         assert_eq!(sent(&reply, KEEPS).0.to_lowercase().matches("date:").count(), 1);
+    }
+
+    #[test]
+    fn reason_phrases_are_those_of_the_registry() {
+        let registry = [
+            (200, "OK"),
+            (201, "Created"),
+            (202, "Accepted"),
+            (203, "Non-Authoritative Information"),
+            (204, "No Content"),
+            (205, "Reset Content"),
+            (206, "Partial Content"),
+            (207, "Multi-Status"),
+            (208, "Already Reported"),
+            (226, "IM Used"),
+            (300, "Multiple Choices"),
+            (301, "Moved Permanently"),
+            (302, "Found"),
+            (303, "See Other"),
+            (304, "Not Modified"),
+            (305, "Use Proxy"),
+            (307, "Temporary Redirect"),
+            (308, "Permanent Redirect"),
+            (400, "Bad Request"),
+            (401, "Unauthorized"),
+            (402, "Payment Required"),
+            (403, "Forbidden"),
+            (404, "Not Found"),
+            (405, "Method Not Allowed"),
+            (406, "Not Acceptable"),
+            (407, "Proxy Authentication Required"),
+            (408, "Request Timeout"),
+            (409, "Conflict"),
+            (410, "Gone"),
+            (411, "Length Required"),
+            (412, "Precondition Failed"),
+            (413, "Content Too Large"),
+            (414, "URI Too Long"),
+            (415, "Unsupported Media Type"),
+            (416, "Range Not Satisfiable"),
+            (417, "Expectation Failed"),
+            (418, "I'm a Teapot"),
+            (421, "Misdirected Request"),
+            (422, "Unprocessable Content"),
+            (423, "Locked"),
+            (424, "Failed Dependency"),
+            (425, "Too Early"),
+            (426, "Upgrade Required"),
+            (428, "Precondition Required"),
+            (429, "Too Many Requests"),
+            (431, "Request Header Fields Too Large"),
+            (451, "Unavailable For Legal Reasons"),
+            (500, "Internal Server Error"),
+            (501, "Not Implemented"),
+            (502, "Bad Gateway"),
+            (503, "Service Unavailable"),
+            (504, "Gateway Timeout"),
+            (505, "HTTP Version Not Supported"),
+            (506, "Variant Also Negotiates"),
+            (507, "Insufficient Storage"),
+            (508, "Loop Detected"),
+            (510, "Not Extended"),
+            (511, "Network Authentication Required"),
+            (299, ""),
+        ];
+        for (status, phrase) in registry {
+            assert_eq!(reason(status), phrase, "{status}");
+        }
     }
 
     #[test]

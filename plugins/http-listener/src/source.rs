@@ -100,7 +100,14 @@ impl Source {
             if idle && self.bytes.len() > LARGE / 2 {
                 self.bytes = Vec::new();
             }
-            match self.fill(&mut deadline, SMALL).await {
+            if idle {
+                self.place.set_idle(true);
+            }
+            let filled = self.fill(&mut deadline, SMALL).await;
+            if idle {
+                self.place.set_idle(false);
+            }
+            match filled {
                 Ok(()) => {}
                 Err(_) if idle || self.stopping() => return Ok(None),
                 Err(cut) => return Err(cut),

@@ -384,18 +384,62 @@ fn a_panic_ends_one_connection() {
 
 #[test]
 fn a_connection_too_many_is_told_so() {
-    let server = start(json!({ "max_connections": 2 }));
+    let server = start(json!({ "max_connections": 2, "max_connections_per_peer": 2 }));
     let mut kept: Vec<_> = (0..2).map(|_| server.connect()).collect();
     for stream in &mut kept {
         stream.write_all(GET.as_bytes()).unwrap();
         one(stream);
+        // Idle, it would give way; with a request that has begun it does not.
+        stream.write_all(b"GET").unwrap();
     }
-    let answer = server.ask(GET);
-    assert!(status(&answer) == 503 && answer.contains("retry-after: 1"), "{answer}");
+    let before = Instant::now();
+    loop {
+        let answer = server.ask(LAST);
+        if status(&answer) == 503 {
+            assert!(answer.contains("retry-after: 1"), "{answer}");
+            break;
+        }
+        assert!(before.elapsed() < Duration::from_secs(10));
+    }
     drop(kept);
     let before = Instant::now();
     while status(&server.ask(LAST)) != 200 {
         assert!(before.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn a_peer_that_takes_all_it_can_get_keeps_nobody_out() {
+    let server = start(json!({ "max_connections": 8, "max_connections_per_peer": 2 }));
+    // Busy, each with a request that does not end.
+    let mut busy: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    for stream in &mut busy {
+        stream.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    }
+    let before = Instant::now();
+    while status(&server.ask(LAST)) != 503 {
+        assert!(before.elapsed() < Duration::from_secs(10), "it has its share");
+    }
+    drop(busy);
+    // Idle ones give way to new ones of the same peer.
+    let idle: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    let before = Instant::now();
+    while status(&server.ask(LAST)) != 200 {
+        assert!(before.elapsed() < Duration::from_secs(10));
+    }
+    drop(idle);
+}
+
+#[test]
+fn a_request_for_another_host_is_421() {
+    let server = start(json!({ "allowed_hosts": ["named.example"] }));
+    let asked =
+        |host: &str| status(&server.ask(&format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")));
+    for host in ["localhost", "127.0.0.1:1", "named.example", "NAMED.example:80", "name-without-dot"] {
+        assert_eq!(asked(host), 200, "{host}");
+    }
+    for host in ["evil.example", "named.example.evil.example", "10.1.2.3"] {
+        assert_eq!(asked(host), 421, "{host}");
     }
 }
 

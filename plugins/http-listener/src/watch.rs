@@ -3,8 +3,9 @@
 //! A timer per read would cost a system call each (the reactor is woken for a new timer); so one task looks over all places
 //! every now and then and wakes those whose deadline has passed. Deadlines are met a tenth late, at most 1 s.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,8 @@ pub(crate) struct Watch {
 #[derive(Default)]
 struct Places {
     waits: HashMap<u64, Arc<Mutex<Wait>>>,
+    /// Of each peer, its places.
+    peers: HashMap<IpAddr, BTreeSet<u64>>,
     next: u64,
     emptied: Option<Waker>,
     /// The port is bound no more.
@@ -37,6 +40,10 @@ struct Wait {
     waker: Option<Waker>,
     /// What runs there, to cut it off.
     task: Option<Spawned>,
+    /// Since when it waits for a request, having none.
+    idle: Option<Instant>,
+    /// It gives way to another connection.
+    gives_way: bool,
 }
 
 /// Why a wait ended without what it waited for.
@@ -52,17 +59,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Watch {
-    /// A place, unless there are `most` already.
-    pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Place> {
+    /// A place, unless there are `most` already, or the peer has as many as it may. One that is idle gives way: of the peer,
+    /// where it has too many, else of the peer that has most.
+    pub(crate) fn enter(self: &Arc<Self>, most: usize, peer: Option<(IpAddr, usize)>) -> Option<Place> {
         let mut places = lock(&self.places);
-        if places.waits.len() >= most {
-            return None;
-        }
+        let of_peer = |peer: &IpAddr| places.peers.get(peer).map_or(0, BTreeSet::len);
+        let waker = match peer {
+            Some((peer, share)) if of_peer(&peer) >= share => Some(places.displace(&peer)?),
+            Some(_) if places.waits.len() >= most => {
+                let greediest = places.peers.iter().max_by_key(|(_, numbers)| numbers.len()).map(|(peer, _)| *peer)?;
+                Some(places.displace(&greediest)?)
+            }
+            None if places.waits.len() >= most => return None,
+            _ => None,
+        };
         let number = places.next;
         places.next += 1;
         let wait = Arc::default();
         places.waits.insert(number, Arc::clone(&wait));
-        Some(Place { watch: Arc::clone(self), number, wait })
+        if let Some((peer, _)) = peer {
+            places.peers.entry(peer).or_default().insert(number);
+        }
+        drop(places);
+        if let Some(waker) = waker.flatten() {
+            waker.wake();
+        }
+        Some(Place { watch: Arc::clone(self), number, wait, peer: peer.map(|(peer, _)| peer) })
     }
 
     pub(crate) fn stopping(&self) -> bool {
@@ -152,13 +174,40 @@ impl Watch {
         .await;
     }
 
-    fn leave(&self, number: u64) {
+    fn leave(&self, number: u64, peer: Option<IpAddr>) {
         let mut places = lock(&self.places);
         places.waits.remove(&number);
+        if let Some(peer) = peer {
+            places.forget(&peer, number);
+        }
         let waker = if places.waits.is_empty() { places.emptied.take() } else { None };
         drop(places);
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+}
+
+impl Places {
+    /// The longest idle place of a peer gives way: whoever waits there, to be woken. None when none is idle.
+    fn displace(&mut self, peer: &IpAddr) -> Option<Option<Waker>> {
+        let numbers = self.peers.get(peer)?;
+        let idle_since = |number: &u64| Some((lock(self.waits.get(number)?).idle?, *number));
+        let (_, number) = numbers.iter().filter_map(idle_since).min()?;
+        let wait = Arc::clone(self.waits.get(&number)?);
+        // It counts no more: what takes its place may be one of many that come at once.
+        self.forget(peer, number);
+        let mut wait = lock(&wait);
+        (wait.gives_way, wait.idle) = (true, None);
+        Some(wait.waker.take())
+    }
+
+    fn forget(&mut self, peer: &IpAddr, number: u64) {
+        if let Some(numbers) = self.peers.get_mut(peer) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.peers.remove(peer);
+            }
         }
     }
 }
@@ -168,11 +217,12 @@ pub(crate) struct Place {
     watch: Arc<Watch>,
     number: u64,
     wait: Arc<Mutex<Wait>>,
+    peer: Option<IpAddr>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.watch.leave(self.number);
+        self.watch.leave(self.number, self.peer);
     }
 }
 
@@ -183,6 +233,12 @@ impl Place {
 
     pub(crate) fn stopping(&self) -> bool {
         self.watch.stopping()
+    }
+
+    /// Whether it waits for a request and has none: then it may have to give way.
+    pub(crate) fn set_idle(&self, is_idle: bool) {
+        let mut wait = lock(&self.wait);
+        wait.idle = (is_idle && !wait.gives_way).then(Instant::now);
     }
 
     /// Waits for `future`, until a stop or `deadline`; a deadline that is `None` starts, and takes `timeout`, when the
@@ -219,6 +275,9 @@ impl Place {
                 return Poll::Ready(Err(Ended::Late));
             }
             let mut wait = lock(&self.wait);
+            if stops && wait.gives_way {
+                return Poll::Ready(Err(Ended::Stopping));
+            }
             wait.deadline = Some(end);
             match &wait.waker {
                 Some(waker) if waker.will_wake(context.waker()) => {}
@@ -241,16 +300,34 @@ mod tests {
     #[test]
     fn a_place_too_many_is_refused_until_one_is_left() {
         let watch = Arc::new(Watch::default());
-        let first = watch.enter(1).unwrap();
-        assert!(watch.enter(1).is_none());
+        let first = watch.enter(1, None).unwrap();
+        assert!(watch.enter(1, None).is_none());
         drop(first);
-        assert!(watch.enter(1).is_some());
+        assert!(watch.enter(1, None).is_some());
+    }
+
+    #[test]
+    fn a_peer_has_its_share_and_idle_places_give_way() {
+        let watch = Arc::new(Watch::default());
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|peer| peer.parse::<IpAddr>().unwrap());
+        let enter = |peer| watch.enter(4, Some((peer, 3)));
+        let places: Vec<_> = (0..3).map(|_| enter(one).unwrap()).collect();
+        assert!(enter(one).is_none(), "it has its share, and none of it is idle");
+        let others = enter(other).unwrap();
+        assert!(enter(other).is_none(), "all places are taken, and none is idle");
+        places[1].set_idle(true);
+        let more = enter(other).unwrap();
+        let waits = block_on(places[1].until(&mut None, Duration::from_secs(3_600), pending::<()>()));
+        assert_eq!(waits, Err(Ended::Stopping));
+        assert!(enter(other).is_none(), "one that gives way does so once");
+        drop((more, others, places));
+        assert!(watch.is_empty() && lock(&watch.places).peers.is_empty());
     }
 
     #[test]
     fn a_stop_ends_waits_and_empties_the_places() {
         let watch = Arc::new(Watch::default());
-        let place = watch.enter(1).unwrap();
+        let place = watch.enter(1, None).unwrap();
         let waiting = async {
             let hour = Duration::from_secs(3_600);
             let ended = place.until(&mut None, hour, pending::<()>()).await;
@@ -267,7 +344,7 @@ mod tests {
     #[test]
     fn a_passed_deadline_is_found_by_a_sweep() {
         let watch = Arc::new(Watch::default());
-        let place = watch.enter(1).unwrap();
+        let place = watch.enter(1, None).unwrap();
         let thread = std::thread::spawn({
             let watch = Arc::clone(&watch);
             move || {

@@ -30,7 +30,7 @@ impl Actor {
                 .unwrap_or_else(|what| {
                     Reply::failed(&self.host, &cause, &format!("the response cannot be sent: {what}"))
                 }),
-            Err(CallError::Gone(_)) => Reply::text(503, "the server is stopping").closing(),
+            Err(CallError::Gone(_)) => Reply::unavailable(&self.host),
             Err(error) => Reply::failed(&self.host, &cause, &error.to_string()),
         }
     }

@@ -111,7 +111,7 @@ impl Door {
                 Reply::new(202, Vec::new(), None)
                     .unwrap_or_else(|what| Reply::failed(&self.endpoint.host, cause, &what))
             }
-            Some(Err(CallError::Gone(_))) => stopping(),
+            Some(Err(CallError::Gone(_))) => Reply::unavailable(&receiver.host),
             Some(Err(error)) => Reply::failed(&self.endpoint.host, cause, &error.to_string()),
         }
     }
@@ -130,7 +130,7 @@ impl Door {
                     .unwrap_or_else(|what| Reply::failed(&self.endpoint.host, cause, &what))
             }
             Err(Unanswered::TimedOut(sentence)) => Reply::text(504, &sentence),
-            Err(Unanswered::Gone(_) | Unanswered::Stopping(_)) => stopping(),
+            Err(Unanswered::Gone(_) | Unanswered::Stopping(_)) => Reply::unavailable(&receiver.host),
             Err(Unanswered::Absent(sentence)) => Reply::text(501, &sentence),
             Err(Unanswered::Unfit(sentence)) => Reply::text(400, &sentence),
             Err(Unanswered::Failed(sentence)) => Reply::failed(&self.endpoint.host, cause, &sentence),
@@ -140,10 +140,6 @@ impl Door {
 
 fn busy(sentence: &str) -> Reply {
     Reply::text(503, sentence).header("retry-after", "1")
-}
-
-fn stopping() -> Reply {
-    Reply::text(503, "the actor is stopping").closing()
 }
 
 /// 403 for a request that names another host than this port's, or comes from a page of another site.

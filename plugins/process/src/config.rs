@@ -13,6 +13,7 @@ use theater_child_process::find;
 use theater_plugin_api::narrow::{self, Rule};
 
 use crate::cut::Mode as CutMode;
+use crate::env::is_allowed;
 use crate::error::Error;
 use crate::theater::simple::process::{OutputMode, ProcessConfig};
 
@@ -28,6 +29,7 @@ pub struct Config {
     pub max_processes: u64,
     pub max_output_buffer: u64,
     pub inherit_env: bool,
+    pub allowed_env: Vec<String>,
     #[serde(skip)]
     files: BTreeMap<String, Option<PathBuf>>,
 }
@@ -40,6 +42,7 @@ impl Default for Config {
             max_processes: MAX_PROCESSES,
             max_output_buffer: MAX_OUTPUT_BUFFER,
             inherit_env: false,
+            allowed_env: Vec::new(),
             files: BTreeMap::new(),
         }
     }
@@ -96,6 +99,7 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
         ("max_processes", Rule::Smaller(MAX_PROCESSES)),
         ("max_output_buffer", Rule::Smaller(MAX_OUTPUT_BUFFER)),
         ("inherit_env", Rule::Permission),
+        ("allowed_env", Rule::Powers),
     ];
     let mut narrowed = match narrow::object(&rules, ceiling, requested)? {
         Value::Object(narrowed) => narrowed,
@@ -164,6 +168,9 @@ impl Start {
             |(name, value): &(String, String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
         if env.iter().any(bad) {
             return Err(Error::Text("env"));
+        }
+        if let Some((name, _)) = env.iter().find(|(name, value)| !is_allowed(&config.allowed_env, name, value)) {
+            return Err(Error::Variable(name.clone()));
         }
         let mut command = Command::new(config.file(&program)?);
         command.args(args);

@@ -23,6 +23,12 @@ pub enum Error {
          as the parent's config does"
     )]
     Path(String),
+    /// A variable that the config does not name.
+    #[error(
+        "the variable {0:?} is not allowed: in the handler process, config = {{ allowed_env = [{0:?}] }} allows it, as far as \
+         the parent's config does; a variable can decide what a program does"
+    )]
+    Variable(String),
     /// No folder at all.
     #[error(
         "a program needs a folder to run in: in the handler process, config = {{ allowed_paths = [\"...\"] }} allows one, as \

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`config`] | the config, what a parent's leaves of a child's, and how a program is to be started |
 //! | [`cut`] | output, cut into calls |
+//! | [`env`] | which variables programs may be given |
 //! | [`program`] | one running program: its pipes, its end |
 //! | [`table`] | an actor's programs by their ids |
 //! | [`error`] | what can go wrong, in words |
@@ -20,12 +21,15 @@
 //! then a program that writes more than a pipe holds waits too, and nothing is dropped. An actor that itself waits in
 //! `os-write-stdin` for such a program is told so: neither would ever end. A program leads a process group: at its end, at the actor's and after a kill the whole group
 //! is killed. What leaves the group (`setsid(1)`) escapes that, as does everything when `theater` itself is killed with
-//! SIGKILL. Programs run with the rights of the process.
+//! SIGKILL. A program is outside of every jail: it runs with the rights of the process, its arguments are the actor's choice, and
+//! it reaches every file and host that these rights reach. Only its name, its folder and its variables are held to the
+//! config.
 
 #![forbid(unsafe_code)]
 
 mod config;
 mod cut;
+mod env;
 mod error;
 #[cfg(test)]
 mod narrow_tests;

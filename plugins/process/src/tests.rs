@@ -245,12 +245,18 @@ fn what_cannot_be_started_is_refused_with_a_reason() {
 #[test]
 fn variables_are_those_given_unless_inherited() {
     for (inherit, seen) in [(false, false), (true, true)] {
-        let case = case(json!({ "inherit_env": inherit }));
+        let case = case(json!({ "inherit_env": inherit, "allowed_env": ["A"] }));
         let env = vec![("A".to_owned(), "1".to_owned())];
         case.start(ProcessConfig { program: "env".into(), args: Vec::new(), env, ..script("") }).unwrap();
         let (lines, _) = case.output();
         assert!(lines.contains(&"A=1".to_owned()));
         assert_eq!(lines.iter().any(|line| line.starts_with("CARGO_PKG_NAME=")), seen, "{lines:?}");
+    }
+    let case = case(json!({}));
+    for name in ["A", "LD_PRELOAD", "LD_DEBUG_OUTPUT"] {
+        let env = vec![(name.to_owned(), "/tmp/x".to_owned())];
+        let refused = case.start(ProcessConfig { program: "true".into(), args: Vec::new(), env, ..script("") });
+        assert!(refused.unwrap_err().contains(&format!("allowed_env = [{name:?}]")));
     }
 }
 

@@ -55,6 +55,8 @@ struct Config {
     path: String,
     #[serde(default)]
     allowed_origins: Vec<String>,
+    #[serde(default)]
+    protocols: Vec<String>,
 }
 
 fn root() -> String {
@@ -87,7 +89,11 @@ impl Plugin for WebsocketServer {
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
-        listener::narrow(ceiling, requested, &[("path", Rule::Free), ("allowed_origins", Rule::Powers)])
+        listener::narrow(
+            ceiling,
+            requested,
+            &[("path", Rule::Free), ("allowed_origins", Rule::Powers), ("protocols", Rule::Free)],
+        )
     }
 
     const FORGETS: bool = true;

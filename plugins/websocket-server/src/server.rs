@@ -8,6 +8,8 @@ use theater_http_listener::{Bound, Control, Listener, Received, Reply};
 use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::{Handler, Host, Recovered};
 
+use theater_websockets::Terms;
+
 use crate::Config;
 use crate::session;
 use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage};
@@ -112,6 +114,8 @@ async fn answer(door: Arc<Door>, received: Received) -> Reply {
         return Reply::text(404, "there is no websocket here");
     }
     let peer = received.peer;
-    let origins = door.config.allowed_origins.clone();
-    theater_websockets::accept(&received, &origins, move |upgraded| session::run(door, peer, upgraded))
+    let of_session = Arc::clone(&door);
+    let terms = Terms { origins: &door.config.allowed_origins, protocols: &door.config.protocols };
+    let protocol = terms.protocol(&received).map(ToOwned::to_owned);
+    theater_websockets::accept(&received, terms, move |upgraded| session::run(of_session, peer, protocol, upgraded))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures_lite::future::{or, zip};
 use theater_http_listener::Upgraded;
-use theater_plugin_api::{CallError, Level};
+use theater_plugin_api::{Bytes, CallError, Level};
 use theater_websockets::{Code, End, Socket};
 
 use crate::server::Door;
@@ -20,14 +20,15 @@ struct Session {
     cause: String,
 }
 
-pub(crate) async fn run(door: Arc<Door>, peer: SocketAddr, upgraded: Upgraded) {
+/// Serves a connection whose subprotocol is `protocol`, if it has one.
+pub(crate) async fn run(door: Arc<Door>, peer: SocketAddr, protocol: Option<String>, upgraded: Upgraded) {
     let number = 1 + door.last.fetch_add(1, Ordering::Relaxed);
     let socket = Socket::new(door.host.clone(), upgraded, &door.config.listen).await;
     door.host.count("connections", 1.0);
     let cause = format!("websocket {number} from {peer}");
     door.open().insert(number);
     let mut session = Session { door, socket, number, cause };
-    let end = session.serve().await;
+    let end = session.serve(protocol).await;
     let Session { door, socket, number, cause } = session;
     // The actor hears of it while the client takes its leave.
     zip(socket.close(end.code()), tell_end(&door, &cause, number)).await;
@@ -48,8 +49,10 @@ fn event(ty: MessageType, number: u64) -> WebsocketMessage {
 }
 
 impl Session {
-    async fn serve(&mut self) -> End {
-        if let Err(end) = self.tell(event(MessageType::Connect, self.number)).await {
+    async fn serve(&mut self, protocol: Option<String>) -> End {
+        let data = protocol.map(|protocol| Bytes::from(protocol.into_bytes()));
+        let connect = WebsocketMessage { data, ..event(MessageType::Connect, self.number) };
+        if let Err(end) = self.tell(connect).await {
             return end;
         }
         let host = self.door.host.clone();

@@ -3,27 +3,55 @@
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use theater_http_listener::{Received, Reply, Upgraded};
 
+/// To whom websockets are opened, and how.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// The sites whose pages may open one, beside those of the request's own host; `*` is all.
+    pub origins: &'a [String],
+    /// The subprotocols that are spoken, the preferred one first.
+    pub protocols: &'a [String],
+}
+
+/// The header in which subprotocols are offered and the chosen one is named.
+pub const PROTOCOL: &str = "sec-websocket-protocol";
+
+impl Terms<'_> {
+    /// The subprotocol for a request: the first of ours that the client offers. Without one the websocket is opened all the
+    /// same, and a browser that offered some closes it (RFC 6455, section 4.1).
+    #[must_use]
+    pub fn protocol(&self, received: &Received) -> Option<&str> {
+        let offered = |protocol: &&String| {
+            all(received, PROTOCOL)
+                .flat_map(|value| value.split(','))
+                .any(|offered| offered.trim() == protocol.as_str())
+        };
+        self.protocols.iter().find(offered).map(String::as_str)
+    }
+}
+
 /// Answers a request to open a websocket: with the switch to it, after which `then` runs, or with what [`check`] finds wrong.
-pub fn accept<F>(received: &Received, origins: &[String], then: impl FnOnce(Upgraded) -> F + Send + 'static) -> Reply
+pub fn accept<F>(received: &Received, terms: Terms<'_>, then: impl FnOnce(Upgraded) -> F + Send + 'static) -> Reply
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    match key(received, origins) {
+    match key(received, terms.origins) {
         Ok(key) => {
             let accepted = derive_accept_key(key.as_bytes());
-            Reply::switching("websocket", vec![("sec-websocket-accept".to_owned(), accepted)], then)
+            let mut headers = vec![("sec-websocket-accept".to_owned(), accepted)];
+            headers.extend(terms.protocol(received).map(|protocol| (PROTOCOL.to_owned(), protocol.to_owned())));
+            Reply::switching("websocket", headers, then)
         }
         Err(reply) => reply,
     }
 }
 
 /// Whether a request opens a websocket. Browsers let any page open one anywhere, and say in `Origin` whose page it is (RFC
-/// 6455, section 10.2): one of another host than the request's own is refused, unless `origins` has it or has `*`.
+/// 6455, section 10.2): one of another host than the request's own is refused, unless the terms' `origins` have it or have `*`.
 ///
 /// # Errors
 /// The answer that says what is wrong with it.
-pub fn check(received: &Received, origins: &[String]) -> Result<(), Reply> {
-    key(received, origins).map(drop)
+pub fn check(received: &Received, terms: Terms<'_>) -> Result<(), Reply> {
+    key(received, terms.origins).map(drop)
 }
 
 /// Whether a request asks for a websocket at all: what is wrong with it then is for [`check`] to say.

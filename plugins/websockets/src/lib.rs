@@ -12,5 +12,5 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use handshake::{accept, asks_upgrade, check};
+pub use handshake::{PROTOCOL, Terms, accept, asks_upgrade, check};
 pub use socket::{Code, End, Kind, Message, Socket};

@@ -23,10 +23,11 @@ use theater_runtime::manifest::Manifest;
 use theater_runtime::seal::Sealer;
 
 use super::commands::{Asked, plain};
+use super::orphans;
 use super::{Common, Done, Grants, Settings, out, shown, size};
 
-/// Period at which plugin files are looked at.
-const WATCH_FILES: Duration = Duration::from_secs(2);
+/// Period at which the program looks after what it stands on.
+const LOOK: Duration = Duration::from_secs(1);
 
 // Not among the constants of signal-hook: the numbers that Linux has on all its platforms but mips, sparc and alpha.
 const SIGPWR: i32 = 30;
@@ -205,20 +206,13 @@ async fn live(
     let end = async {
         let (Either::First(()) | Either::Second(())) = executor::either(executor::turn(signals), lost.wait()).await;
     };
-    let all_ended = async {
-        let mut ended = Vec::new();
-        for actor in &mut actors {
-            ended.push(actor.await);
+    let mut all_ended = executor::spawn(ends(actors));
+    let ended = match executor::either(end, &mut all_ended).await {
+        Either::First(()) => {
+            core.stop(BY_PROGRAM, PROGRAM_GRACE).await;
+            return Ok(outcome(&all_ended.await, failed || lost.is_set()));
         }
-        ended
-    };
-    let ended = match executor::either(end, all_ended).await {
-        Either::First(()) => None,
-        Either::Second(ended) => Some(ended),
-    };
-    let Some(ended) = ended else {
-        let code = stop(core, actors, failed || lost.is_set()).await;
-        return Ok(code);
+        Either::Second(ended) => ended,
     };
     for actor in &ended {
         report_end(actor, common);
@@ -248,15 +242,20 @@ async fn ask(core: &Arc<Core>, common: &Common, asked: &[Asked]) -> bool {
 
 async fn stop(core: &Arc<Core>, actors: Vec<Lives>, failed: bool) -> ExitCode {
     core.stop(BY_PROGRAM, PROGRAM_GRACE).await;
+    outcome(&ends(actors).await, failed)
+}
+
+/// The last life of each.
+async fn ends(actors: Vec<Lives>) -> Vec<Arc<Shared>> {
     let mut ended = Vec::new();
     for actor in actors {
         ended.push(actor.await);
     }
-    // What failed is a failure, also when it was on its way out as the program was told to end; what was interrupted by
-    // that end is none.
-    outcome(&ended, failed)
+    ended
 }
 
+/// What failed is a failure, also when it was on its way out as the program was told to end; what was interrupted by that end
+/// is none.
 fn outcome(actors: &[Arc<Shared>], failed: bool) -> ExitCode {
     let failed = failed || actors.iter().any(|actor| matches!(actor.end(), Some(End::Failed { .. })));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -359,12 +358,16 @@ fn tell_changed_component(core: &Core, manifest: &Manifest) {
     }
 }
 
-/// Looks every two seconds after what the program stands on: plugin files, the data folder, lines of the log that were
+/// Looks every second after what the program stands on: plugin files, the data folder, lines of the log that were
 /// dropped.
 async fn watch(core: Arc<Core>, lost: Arc<Signal>) {
     let mut files = PluginFiles::default();
+    let mut orphans = orphans::Reaper::of_first_process();
     while !core.stopped.is_set() {
         files.look(&core);
+        if let Some(orphans) = &mut orphans {
+            orphans.reap();
+        }
         if !core.has_its_folder() {
             tracing::error!(
                 "the data folder {} was removed or replaced while the program runs: nothing that happens from now on would \
@@ -378,7 +381,7 @@ async fn watch(core: Arc<Core>, lost: Arc<Signal>) {
             0 => {}
             lines => tracing::warn!("{lines} log lines were dropped: standard error did not take them in time"),
         }
-        if executor::timeout(WATCH_FILES, core.stopped.wait()).await.is_some() {
+        if executor::timeout(LOOK, core.stopped.wait()).await.is_some() {
             return;
         }
     }

@@ -124,6 +124,35 @@ pub(super) struct Writer {
     group: u64,
     // What is being written: where that fails it comes before anything else, at the same place.
     batch: Option<Batch>,
+    failures: Failures,
+}
+
+/// How long it is between two log lines on a disk that takes nothing.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
+
+/// Since when the disk takes nothing, and when that was logged last.
+#[derive(Default)]
+struct Failures(Option<(Instant, Instant)>);
+
+impl Failures {
+    fn failed(&mut self, error: &JournalError) {
+        let now = Instant::now();
+        let (since, told) = self.0.unwrap_or((now, now));
+        if self.0.is_none() {
+            tracing::error!("{error}; trying again, calls fail meanwhile");
+        } else if now.duration_since(told) < TOLD_EVERY {
+            return;
+        } else {
+            tracing::error!("{error}; calls have failed for {} s", now.duration_since(since).as_secs());
+        }
+        self.0 = Some((since, now));
+    }
+
+    fn succeeded(&mut self) {
+        if let Some((since, _)) = self.0.take() {
+            tracing::warn!("the journal is written again, after {} s", since.elapsed().as_secs());
+        }
+    }
 }
 
 impl Writer {
@@ -134,7 +163,18 @@ impl Writer {
             Some((number, path)) => {
                 let End { offset, next_group: group, .. } = segment::repair(&path)?;
                 let file = OpenOptions::new().read(true).write(true).open(&path)?;
-                let writer = Self { folder, rotated, segment_size, number, file, path, offset, group, batch: None };
+                let writer = Self {
+                    folder,
+                    rotated,
+                    segment_size,
+                    number,
+                    file,
+                    path,
+                    offset,
+                    group,
+                    batch: None,
+                    failures: Failures::default(),
+                };
                 writer.tell_keeper();
                 Ok(writer)
             }
@@ -158,7 +198,18 @@ impl Writer {
         std::fs::rename(&draft, &path)?;
         File::open(&folder)?.sync_all()?;
         let offset = header.len() as u64;
-        Ok(Self { folder, rotated, segment_size, number, file, path, offset, group, batch: None })
+        Ok(Self {
+            folder,
+            rotated,
+            segment_size,
+            number,
+            file,
+            path,
+            offset,
+            group,
+            batch: None,
+            failures: Failures::default(),
+        })
     }
 
     fn is_full(&self) -> bool {
@@ -173,7 +224,7 @@ impl Writer {
         self.file.sync_data()?;
         let rotated = self.rotated.clone();
         let next = Self::start(self.folder.clone(), self.segment_size, self.number + 1, self.group, rotated)?;
-        *self = Self { batch: self.batch.take(), ..next };
+        *self = Self { batch: self.batch.take(), failures: std::mem::take(&mut self.failures), ..next };
         let mut queue = lock(shared);
         queue.rotated = queue.written;
         drop(queue);
@@ -199,6 +250,7 @@ impl Writer {
         }
         match self.rotate(shared).and_then(|()| self.write()) {
             Ok(took) => {
+                self.failures.succeeded();
                 if let Some(batch) = self.batch.take() {
                     let told = lock(shared).settle(batch, took, by);
                     drop(told);
@@ -207,7 +259,7 @@ impl Writer {
             }
             Err(error) => {
                 let failed = JournalError { path: self.path.clone(), reason: error.to_string() };
-                tracing::error!("{failed}; trying again, calls fail meanwhile");
+                self.failures.failed(&failed);
                 lock(shared).fail(failed.clone());
                 Err(failed)
             }

@@ -1,0 +1,140 @@
+//! Which variables an actor may give its programs.
+//!
+//! A variable can decide what a program does: `LD_PRELOAD` has the loader run any code, `BASH_ENV` a shell, `PYTHONPATH` an
+//! interpreter. So an actor gives none but those that `allowed_env` has, and a prefix there stands for none of the names that
+//! are known to decide what runs: each of these has to be listed in full.
+
+/// Names, or with `*` at the end prefixes of names, of variables that decide what runs: the loader's, shells',
+/// interpreters', and those of tools that run others.
+const DECISIVE: [&str; 47] = [
+    "LD_*",
+    "DYLD_*",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "LOCPATH",
+    "NLSPATH",
+    "HOSTALIASES",
+    "MALLOC_*",
+    "ENV",
+    "BASH_*",
+    "BASHOPTS",
+    "SHELLOPTS",
+    "SHELL",
+    "IFS",
+    "PS4",
+    "CDPATH",
+    "ZDOTDIR",
+    "PATH",
+    "HOME",
+    "XDG_*",
+    "PYTHON*",
+    "PERL*",
+    "RUBY*",
+    "GEM_*",
+    "BUNDLE_*",
+    "NODE_*",
+    "NPM_*",
+    "LUA_*",
+    "PHP*",
+    "JAVA_*",
+    "_JAVA_*",
+    "JDK_*",
+    "CLASSPATH",
+    "GIT_*",
+    "SSH_*",
+    "CARGO_*",
+    "RUSTC*",
+    "RUSTFLAGS",
+    "MAKE*",
+    "EDITOR",
+    "VISUAL",
+    "PAGER",
+    "LESS*",
+    "BROWSER",
+    "OPENSSL_*",
+    "TERMINFO*",
+    "SYSTEMD_*",
+];
+
+/// Folders of the system's own programs: a `PATH` of these alone leads to no others.
+const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Whether an actor may give a program that variable.
+pub fn is_allowed(allowed: &[String], name: &str, value: &str) -> bool {
+    if allowed.iter().any(|one| one == name) {
+        return true;
+    }
+    if name == "PATH" {
+        return value.split(':').all(|folder| SYSTEM.contains(&folder));
+    }
+    let by_prefix = |one: &String| one.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix));
+    allowed.iter().any(by_prefix) && !is_decisive(name)
+}
+
+fn is_decisive(name: &str) -> bool {
+    let is = |known: &&str| known.strip_suffix('*').map_or(name == *known, |prefix| name.starts_with(prefix));
+    name.ends_with("_PRELOAD") || DECISIVE.iter().any(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(allowed: &[&str], name: &str) -> bool {
+        let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+        is_allowed(&allowed, name, "/tmp/x")
+    }
+
+    #[test]
+    fn nothing_is_allowed_that_is_not_listed() {
+        for name in ["A", "LANG", "LD_PRELOAD", "LD_DEBUG_OUTPUT", "PATH", "ENV"] {
+            assert!(!allows(&[], name), "{name}");
+        }
+        assert!(allows(&["LANG"], "LANG") && !allows(&["LANG"], "LANGUAGE"));
+        assert!(allows(&["APP_*"], "APP_MODE") && allows(&["APP_*"], "APP_") && !allows(&["APP_*"], "APP"));
+    }
+
+    #[test]
+    fn what_decides_what_runs_is_listed_in_full_or_not_allowed() {
+        let decisive = [
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "LD_AUDIT",
+            "LD_DEBUG_OUTPUT",
+            "X_PRELOAD",
+            "BASH_ENV",
+            "ENV",
+            "PYTHONPATH",
+            "PYTHONSTARTUP",
+            "PERL5OPT",
+            "PERL5LIB",
+            "RUBYOPT",
+            "NODE_OPTIONS",
+            "GIT_SSH_COMMAND",
+            "PATH",
+            "GCONV_PATH",
+            "GLIBC_TUNABLES",
+            "JAVA_TOOL_OPTIONS",
+            "LESSOPEN",
+            "PAGER",
+            "EDITOR",
+            "IFS",
+            "HOME",
+            "MAKEFLAGS",
+        ];
+        for name in decisive {
+            let first = name.get(..1).unwrap();
+            assert!(!allows(&["*"], name) && !allows(&[&format!("{first}*")], name), "{name}");
+            assert!(allows(&[name], name), "{name}");
+        }
+        assert!(allows(&["*"], "LANG"));
+    }
+
+    #[test]
+    fn a_path_of_the_systems_folders_decides_nothing() {
+        assert!(is_allowed(&[], "PATH", "/usr/bin:/bin"));
+        for path in ["", "/usr/bin:", "/tmp:/bin", "/usr/bin/../../tmp", ".", "/bin:relative"] {
+            assert!(!is_allowed(&[], "PATH", path), "{path}");
+        }
+    }
+}
