@@ -59,6 +59,9 @@ pub struct About {
     pub name: String,
     /// The handler type the manifest names; empty for the plugin's own host.
     pub handler: String,
+    /// Whether the actor has ended and is about to be started again: what it keeps open may stay open for its next life.
+    #[serde(default)]
+    pub restarts: bool,
 }
 
 impl About {
@@ -71,7 +74,7 @@ impl About {
     #[must_use]
     pub fn actor(plugin: &str, actor: &str, name: &str, handler: &str) -> Self {
         let [plugin, actor, name, handler] = [plugin, actor, name, handler].map(str::to_owned);
-        Self { plugin, actor, name, handler }
+        Self { plugin, actor, name, handler, restarts: false }
     }
 }
 

@@ -159,6 +159,8 @@ pub struct Shared {
     // The life after this one, and whether that is known.
     next_life: Mutex<Option<Arc<Shared>>>,
     settled: Signal,
+    // Set before its handlers hear of its end, where it is started again.
+    is_restarting: AtomicBool,
     fault_lines: Flood,
     repeats: Arc<Repeats>,
 }
@@ -319,6 +321,7 @@ impl Shared {
             restarts,
             next_life: Mutex::default(),
             settled: Signal::default(),
+            is_restarting: AtomicBool::new(false),
             fault_lines: Flood::default(),
             repeats,
             begun: Instant::now(),
@@ -487,6 +490,12 @@ impl Shared {
         }
         let told = self.host_wait.compare_exchange(wait, wait | TOLD, Ordering::Relaxed, Ordering::Relaxed);
         told.ok().map(|_| (record as u32, waited))
+    }
+
+    /// Whether it has ended and is about to be started again.
+    #[must_use]
+    pub fn restarts(&self) -> bool {
+        self.is_restarting.load(Ordering::Relaxed)
     }
 
     /// Where its memory counts.

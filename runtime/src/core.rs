@@ -200,6 +200,7 @@ impl Core {
             }
         }
         let data = DataFolder::open(&options.data)?;
+        plugins.drop_old_copies(&options.data.join("plugins"));
         let folder = options.data.join("journal");
         let journal = match options.sink {
             Sink::Disk => Journal::open(&folder, options.segment_size)

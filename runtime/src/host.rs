@@ -268,7 +268,10 @@ pub(crate) use without_actor;
 
 impl HostSide for ActorHost {
     fn about(&self) -> About {
-        About::actor(&self.plugin.descriptor.name, self.actor.id_text(), self.actor.name(), &self.handler_type)
+        let mut about =
+            About::actor(&self.plugin.descriptor.name, self.actor.id_text(), self.actor.name(), &self.handler_type);
+        about.restarts = self.actor.restarts();
+        about
     }
 
     fn call(&self, export: u32, params: &[u8], cause: String) -> impl Future<Output = Answer> + Send + 'static {

@@ -322,6 +322,19 @@ impl Plugins {
         }
     }
 
+    /// Removes copies of files that are not in the folder any more, and drafts of copies that were cut off: who holds the data
+    /// folder is the only one to use them.
+    pub fn drop_old_copies(&self, copies: &Path) {
+        let is_used = |name: &str| self.all().any(|found| name.strip_suffix(".so") == Some(found.digest.as_str()));
+        for entry in std::fs::read_dir(copies).into_iter().flatten().flatten() {
+            if !is_used(&entry.file_name().to_string_lossy())
+                && let Err(error) = std::fs::remove_file(entry.path())
+            {
+                tracing::debug!("{}: {error}", entry.path().display());
+            }
+        }
+    }
+
     /// The folder.
     #[must_use]
     pub fn folder(&self) -> &Path {

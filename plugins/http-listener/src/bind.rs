@@ -9,7 +9,7 @@ use theater_tls::TlsAcceptor;
 
 use crate::config::Tls;
 use crate::net::TcpListener;
-use crate::{Config, powers};
+use crate::{Config, parked, powers};
 
 /// A port that is taken; connections to it wait in the system's queue until a [`Listener`](crate::Listener) takes them.
 pub struct Bound {
@@ -42,10 +42,21 @@ impl Bound {
     pub async fn again(config: &Config, port: u16) -> Result<Self, String> {
         let (host, asked, tls) = prepared(config).await?;
         let port = if asked == 0 { port } else { asked };
-        let socket =
-            TcpListener::bind(SocketAddr::new(host, port)).await.map_err(|error| refused(host, port, &error))?;
+        let socket = match parked::take(SocketAddr::new(host, port)) {
+            Some(socket) => socket,
+            None => {
+                TcpListener::bind(SocketAddr::new(host, port)).await.map_err(|error| refused(host, port, &error))?
+            }
+        };
         let address = socket.local_addr().map_err(|error| refused(host, port, &error))?;
         Ok(Self { socket, address, tls })
+    }
+
+    /// Frees the port, or keeps it open for the next life of its actor.
+    pub(crate) fn give_up(self, restarts: bool) {
+        if restarts {
+            parked::park(self.address, self.socket);
+        }
     }
 
     /// Where it listens, with the chosen port.

@@ -44,6 +44,7 @@ mod head;
 mod hosts;
 mod listener;
 mod net;
+mod parked;
 mod powers;
 mod received;
 mod refusal;

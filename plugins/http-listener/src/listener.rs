@@ -167,7 +167,7 @@ where
             self.host.spawn(sweep(self.host.clone(), Arc::clone(&self.watch), self.limits.read));
             self.run(&bound, &place, &service).await;
             // The port first: whoever waits for the last place to be left may bind it again.
-            drop(bound);
+            bound.give_up(self.host.whose().is_ok_and(|about| about.restarts));
             drop(freed);
             drop(place);
             Ok(())

@@ -433,8 +433,10 @@ fn a_peer_that_takes_all_it_can_get_keeps_nobody_out() {
 #[test]
 fn a_request_for_another_host_is_421() {
     let server = start(json!({ "allowed_hosts": ["named.example"] }));
-    let asked =
-        |host: &str| status(&server.ask(&format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")));
+    let asked = |host: &str| {
+        let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        status(&server.ask(&request))
+    };
     for host in ["localhost", "127.0.0.1:1", "named.example", "NAMED.example:80", "name-without-dot"] {
         assert_eq!(asked(host), 200, "{host}");
     }

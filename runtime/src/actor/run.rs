@@ -602,8 +602,10 @@ impl Actor {
 
     /// Ends the actor: its handlers in reverse, then its chain.
     pub async fn finish(mut self, end: End) {
+        let keeps_mailbox = self.shared.keeps_mailbox(&end);
+        self.shared.is_restarting.store(keeps_mailbox && self.shared.parent().is_none(), Ordering::Relaxed);
         self.shared.cancelled.set();
-        if !self.shared.keeps_mailbox(&end) {
+        if !keeps_mailbox {
             self.shared.turn_away(&end);
         }
         self.instance = None;

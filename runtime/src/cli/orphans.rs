@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, WaitOptions, getpid, getsid, waitpid};
+use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 
 /// How long a zombie that may be a plugin's own program is left to it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,9 +21,11 @@ pub struct Reaper {
     seen: HashMap<i32, Instant>,
 }
 
-/// What `/proc/PID/stat` says of a zombie.
-struct Zombie {
+/// What `/proc/PID/stat` says of a process.
+struct Process {
     pid: i32,
+    is_zombie: bool,
+    parent: i32,
     group: i32,
     session: i32,
 }
@@ -32,7 +34,8 @@ impl Reaper {
     /// One, where this is process 1.
     pub fn of_first_process() -> Option<Self> {
         let own = getpid();
-        let session = getsid(None).ok()?.as_raw_nonzero().get();
+        // Of a session that began outside of the container the number is 0 in here.
+        let session = status(own.as_raw_nonzero().get())?.session;
         own.is_init().then(|| Self { own: own.as_raw_nonzero().get(), session, seen: HashMap::new() })
     }
 
@@ -40,7 +43,7 @@ impl Reaper {
     pub fn reap(&mut self) {
         let zombies = zombies(self.own);
         self.seen.retain(|pid, _| zombies.iter().any(|zombie| zombie.pid == *pid));
-        for Zombie { pid, group, session } in zombies {
+        for Process { pid, group, session, .. } in zombies {
             let may_be_a_plugins = group == pid && session == self.session;
             if may_be_a_plugins && self.seen.entry(pid).or_insert_with(Instant::now).elapsed() < PATIENCE {
                 continue;
@@ -55,17 +58,17 @@ impl Reaper {
 }
 
 /// The zombies among the children of a process.
-fn zombies(parent: i32) -> Vec<Zombie> {
+fn zombies(parent: i32) -> Vec<Process> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name may have blanks and parentheses: fields begin behind the last one.
-        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-        let is_zombie = fields.next() == Some("Z");
-        let mut number = || fields.next()?.parse::<i32>().ok();
-        let (of, group, session) = (number()?, number()?, number()?);
-        (is_zombie && of == parent).then_some(Zombie { pid, group, session })
-    })
-    .collect()
+    pids.filter_map(status).filter(|process| process.is_zombie && process.parent == parent).collect()
+}
+
+fn status(pid: i32) -> Option<Process> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may have blanks and parentheses: fields begin behind the last one.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let is_zombie = fields.next() == Some("Z");
+    let mut number = || fields.next()?.parse::<i32>().ok();
+    Some(Process { pid, is_zombie, parent: number()?, group: number()?, session: number()? })
 }
