@@ -162,6 +162,7 @@ pub struct Shared {
     // Set before its handlers hear of its end, where it is started again.
     is_restarting: AtomicBool,
     fault_lines: Flood,
+    unheard_lines: Flood,
     repeats: Arc<Repeats>,
 }
 
@@ -323,6 +324,7 @@ impl Shared {
             settled: Signal::default(),
             is_restarting: AtomicBool::new(false),
             fault_lines: Flood::default(),
+            unheard_lines: Flood::default(),
             repeats,
             begun: Instant::now(),
         })

@@ -27,6 +27,7 @@ pub struct Config {
     pub env: BTreeMap<String, String>,
     pub max_file_bytes: u64,
     pub command_timeout_ms: u64,
+    pub one_filesystem: bool,
     /// The folders of the actors above, outermost first, each around the next: only [`narrow`] writes it. `path` is opened
     /// through all of them, so that a link in one of them does not lead a child out.
     pub within: Vec<String>,
@@ -45,6 +46,7 @@ impl Default for Config {
             env: BTreeMap::new(),
             max_file_bytes: MAX_FILE_BYTES,
             command_timeout_ms: COMMAND_TIMEOUT_MS,
+            one_filesystem: true,
             within: Vec::new(),
         }
     }
@@ -108,6 +110,8 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
         let shared: BTreeMap<_, _> =
             below.env.iter().filter(|(name, value)| above.env.get(*name) == Some(*value)).collect();
         narrowed.insert("env".to_owned(), json!(shared));
+        // It is a restriction: one that either has holds.
+        narrowed.insert("one_filesystem".to_owned(), json!(above.one_filesystem || below.one_filesystem));
         if let (Some(outer), Some(inner)) = (&above.path, &below.path)
             && is_below(outer, inner)
         {

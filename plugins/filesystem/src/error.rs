@@ -14,6 +14,12 @@ pub enum Error {
     /// A path that a link leads out of the folder.
     #[error("{0:?} leads out of the folder")]
     Outside(String),
+    /// A path into something that is mounted inside the folder.
+    #[error(
+        "{0:?} is on another mount than the folder; in the handler filesystem, config = {{ one_filesystem = false }} lets \
+         mount points be entered, as far as the parent's config does"
+    )]
+    Mount(String),
     /// A power that the config does not grant.
     #[error(
         "{0} is not granted: in the handler filesystem, config = {{ {0} = true }} grants it, as far as the parent's config \

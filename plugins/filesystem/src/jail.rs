@@ -4,13 +4,13 @@
 //! own walk is used where a kernel has none): there is no check that a swap of a link could outrun. All of it blocks.
 
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, FileType, OpenOptions, OpenOptionsExt};
 use cap_tempfile::TempFile;
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -48,6 +48,17 @@ impl Inside {
 #[derive(Debug)]
 pub struct Jail {
     root: Dir,
+    /// The mount that the folder is on, where no other may be entered.
+    mount: Option<Mount>,
+}
+
+/// A mount, as far as the system tells: its number, or on Linux before 5.8 the device, on which bind mounts are not seen.
+type Mount = (Option<u64>, u32, u32);
+
+fn mount_of(handle: impl AsFd) -> std::io::Result<Mount> {
+    let found = statx(handle, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+    let number = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID).then_some(found.stx_mnt_id);
+    Ok((number, found.stx_dev_major, found.stx_dev_minor))
 }
 
 impl Jail {
@@ -62,7 +73,26 @@ impl Jail {
             }
             (Some(path), None) => open_within(&config.within, path)?,
         };
-        Ok(Self { root })
+        let mount = match config.one_filesystem {
+            true => Some(mount_of(&root).map_err(Error::file("look at", "."))?),
+            false => None,
+        };
+        Ok(Self { root, mount })
+    }
+
+    /// Whether what was opened may be entered: a mount point inside of the folder leads to another filesystem, or another
+    /// folder of this one.
+    fn allow(&self, opened: impl AsFd, path: &str) -> Result<(), Error> {
+        let Some(mount) = self.mount else { return Ok(()) };
+        let is_own = mount_of(opened).map_err(Error::file("look at", path))? == mount;
+        if is_own { Ok(()) } else { Err(Error::Mount(path.to_owned())) }
+    }
+
+    /// An open folder inside.
+    fn open_dir(&self, path: &str, doing: &'static str) -> Result<Dir, Error> {
+        let folder = self.root.open_dir(path).map_err(Error::file(doing, path))?;
+        self.allow(&folder, path)?;
+        Ok(folder)
     }
 
     /// All bytes of a file.
@@ -72,6 +102,7 @@ impl Jail {
         // A pipe that nobody writes to would hold the thread.
         options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let file = self.root.open_with(path.text(), &options).map_err(tried)?;
+        self.allow(&file, path.text())?;
         let found = file.metadata().map_err(tried)?;
         only_a_file(found.file_type(), path)?;
         let too_big = |size| Error::TooBig { path: path.text().to_owned(), size, most };
@@ -93,7 +124,7 @@ impl Jail {
             return Err(Error::TooBig { path: path.text().to_owned(), size, most });
         }
         let (folder, name) = path.split();
-        let folder = self.root.open_dir(folder).map_err(tried)?;
+        let folder = self.open_dir(folder, "write")?;
         let before = folder.symlink_metadata(name).ok();
         if path.is_root() || before.as_ref().is_some_and(cap_std::fs::Metadata::is_dir) {
             return Err(Error::Folder(path.text().to_owned()));
@@ -113,7 +144,7 @@ impl Jail {
     pub fn list(&self, path: &Inside) -> Result<Vec<String>, Error> {
         let tried = |error| Error::file("list", path.text())(error);
         let mut names = Vec::new();
-        for entry in self.root.read_dir(path.text()).map_err(tried)? {
+        for entry in self.open_dir(path.text(), "list")?.entries().map_err(tried)? {
             names.push(entry.map_err(tried)?.file_name().to_string_lossy().into_owned());
         }
         names.sort_unstable();
@@ -123,19 +154,28 @@ impl Jail {
     /// Removes a file.
     pub fn delete_file(&self, path: &Inside) -> Result<(), Error> {
         let tried = |error| Error::file("delete", path.text())(error);
-        let found = self.root.symlink_metadata(path.text()).map_err(tried)?;
+        let (folder, name) = path.split();
+        let folder = self.open_dir(folder, "delete")?;
+        let found = folder.symlink_metadata(name).map_err(tried)?;
         if found.is_dir() {
             return Err(Error::Folder(path.text().to_owned()));
         }
-        self.root.remove_file(path.text()).map_err(tried)
+        folder.remove_file(name).map_err(tried)
     }
 
     /// Makes a folder with its parents.
     pub fn create_dir(&self, path: &Inside) -> Result<(), Error> {
-        if path.is_root() {
+        // The deepest folder that is there already is the last through which a mount could be entered.
+        let mut there = path.text();
+        while there != "." && !self.root.is_dir(there) {
+            there = there.rsplit_once('/').map_or(".", |(folder, _)| folder);
+        }
+        let folder = self.open_dir(there, "create")?;
+        let rest = if there == "." { path.text() } else { path.text().get(there.len() + 1..).unwrap_or_default() };
+        if rest.is_empty() || rest == "." {
             return Ok(());
         }
-        self.root.create_dir_all(path.text()).map_err(Error::file("create", path.text()))
+        folder.create_dir_all(rest).map_err(Error::file("create", path.text()))
     }
 
     /// Removes an empty folder.
@@ -143,13 +183,15 @@ impl Jail {
         if path.is_root() {
             return Err(Error::Root);
         }
-        self.root.remove_dir(path.text()).map_err(Error::file("delete", path.text()))
+        let (folder, name) = path.split();
+        self.open_dir(folder, "delete")?.remove_dir(name).map_err(Error::file("delete", path.text()))
     }
 
     /// Whether something is there.
     pub fn exists(&self, path: &Inside) -> Result<bool, Error> {
         match self.root.metadata(path.text()) {
-            Ok(_) => Ok(true),
+            Ok(found) if found.is_dir() => self.open_dir(path.text(), "look at").map(|_| true),
+            Ok(_) => self.open_dir(path.split().0, "look at").map(|_| true),
             Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
                 Ok(false)
             }
@@ -159,8 +201,7 @@ impl Jail {
 
     /// A folder, open for a program to run in.
     pub fn folder(&self, path: &Inside) -> Result<OwnedFd, Error> {
-        let opened = self.root.open_dir(path.text()).map_err(Error::file("run in", path.text()))?;
-        Ok(opened.into_std_file().into())
+        Ok(self.open_dir(path.text(), "run in")?.into_std_file().into())
     }
 }
 

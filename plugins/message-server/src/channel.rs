@@ -50,13 +50,22 @@ struct Table {
 }
 
 impl Channels {
-    /// False when the actor has ended.
-    fn insert(&self, channel: &Arc<Channel>) -> bool {
+    /// # Errors
+    /// A sentence: `of` has ended, or has as many channels as it may.
+    fn insert(&self, channel: &Arc<Channel>, of: &Endpoint) -> Result<(), String> {
         let mut table = lock(&self.0);
-        if !table.ended {
-            table.by_id.insert(channel.id.clone(), Arc::clone(channel));
+        let most = of.limits.max_channels;
+        if table.ended {
+            return Err(format!("{of} has ended"));
         }
-        !table.ended
+        // One that is closed counts until its end was told.
+        if table.by_id.len() + table.leaving.len() >= most {
+            return Err(format!(
+                "{of} has {most} channels, as many as max_channels of its handler message-server allows"
+            ));
+        }
+        table.by_id.insert(channel.id.clone(), Arc::clone(channel));
+        Ok(())
     }
 
     /// Of all that the actor does not know to be closed.
@@ -108,9 +117,7 @@ impl Channel {
         if let Some(message) = &message {
             check_message(initiator, message)?;
         }
-        if !initiator.channels.insert(self) {
-            return Err(format!("{initiator} has ended"));
-        }
+        initiator.channels.insert(self, initiator)?;
         if !self.verdict.set(Ok(message)) {
             initiator.channels.remove(&self.id);
             return Err(format!("{initiator} waits no longer"));
@@ -187,9 +194,7 @@ async fn negotiated(
     limit: Limit,
 ) -> Result<Option<Bytes>, String> {
     let (initiator, acceptor) = (&channel.initiator, &channel.acceptor);
-    if !acceptor.channels.insert(channel) {
-        return Err(format!("{acceptor} has ended"));
-    }
+    acceptor.channels.insert(channel, acceptor)?;
     let opening = Opening(channel);
     let mut asking = Box::pin(ask(Arc::clone(channel), *call, message)?);
     // The first poll uses the call, which runs now; an acceptance that comes too late has to be taken back by somebody.

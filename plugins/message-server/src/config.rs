@@ -11,6 +11,7 @@ use crate::schemas::{self, Texts};
 const SEND_TIMEOUT_MS: u64 = 30_000;
 const REQUEST_TIMEOUT_MS: u64 = 30_000;
 const MAX_OUTSTANDING: usize = 256;
+const MAX_CHANNELS: usize = 1_000;
 
 /// The keys.
 #[derive(Debug, Deserialize)]
@@ -32,6 +33,7 @@ pub(crate) struct Limits {
     pub(crate) send_timeout_ms: u64,
     pub(crate) request_timeout_ms: u64,
     pub(crate) max_outstanding: usize,
+    pub(crate) max_channels: usize,
 }
 
 impl Default for Limits {
@@ -40,6 +42,7 @@ impl Default for Limits {
             send_timeout_ms: SEND_TIMEOUT_MS,
             request_timeout_ms: REQUEST_TIMEOUT_MS,
             max_outstanding: MAX_OUTSTANDING,
+            max_channels: MAX_CHANNELS,
         }
     }
 }
@@ -53,6 +56,7 @@ pub(crate) fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String
         ("send_timeout_ms", Rule::Smaller(SEND_TIMEOUT_MS)),
         ("request_timeout_ms", Rule::Smaller(REQUEST_TIMEOUT_MS)),
         ("max_outstanding", Rule::Smaller(MAX_OUTSTANDING as u64)),
+        ("max_channels", Rule::Smaller(MAX_CHANNELS as u64)),
     ];
     let mut narrowed = listener::narrow(ceiling, requested, &limits)?;
     if let Some(keys) = narrowed.as_object_mut() {

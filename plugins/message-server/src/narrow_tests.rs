@@ -13,9 +13,9 @@ use crate::Messages;
 
 const FUNCTIONS: [&str; 4] = ["handle-send", "handle-request", "handle-channel-open", "handle-channel-message"];
 const MESSAGES: [&str; 7] = ["{}", r#"{"type": "a"}"#, r#"{"type": 1}"#, "5", "null", "", "not JSON"];
-/// The numbers with the specification's defaults, and the schema's for the last.
-const NUMBERS: [(&str, u64); 3] =
-    [("send_timeout_ms", 30_000), ("request_timeout_ms", 30_000), ("max_outstanding", 256)];
+/// The numbers with the specification's defaults, and the schema's for the last two.
+const NUMBERS: [(&str, u64); 4] =
+    [("send_timeout_ms", 30_000), ("request_timeout_ms", 30_000), ("max_outstanding", 256), ("max_channels", 1_000)];
 /// How long a test waits for a full mailbox, at most.
 const SHORT: u64 = 5;
 

@@ -101,6 +101,16 @@ impl Shared {
         self.record_encoded(Kind::Noted, noted)
     }
 
+    /// Logs the `err` of a call whose result goes to nobody, such as a one-way message.
+    pub(super) fn tell_unheard(&self, function: &str, text: &str) {
+        let (actor, name) = (self.short_id(), self.name());
+        let Some(held) = self.unheard_lines.admit(Instant::now()) else { return };
+        if held > 0 {
+            tracing::warn!(actor, name, "{held} more errs were not logged; the actor's chain has them all");
+        }
+        tracing::warn!(actor, name, "{function} returned err: {text}");
+    }
+
     pub(super) fn tell_held_faults(&self, held: u64) {
         if held > 0 {
             let (actor, name) = (self.short_id(), self.name());

@@ -330,6 +330,9 @@ impl Actor {
         if self.shared.repeats.is_any() {
             self.shared.repeat_ended(sequence, &answer);
         }
+        if let (None, CallOutcome::Err(text), None) = (&reply, &answer, &reason) {
+            self.shared.tell_unheard(&function, text);
+        }
         if let Some(reply) = reply {
             // Whoever asked may have gone.
             drop(reply.try_send(answer));
