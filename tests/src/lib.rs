@@ -143,6 +143,24 @@ pub fn theater(arguments: &[&str]) -> Output {
     Command::new(build_folder().join("theater")).args(arguments).output().expect("theater runs")
 }
 
+/// `theater run` with a data folder and more arguments.
+#[must_use]
+pub fn run_command(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(build_folder().join("theater"));
+    command.arg("run").arg("--data").arg(data).args(arguments);
+    command
+}
+
+/// `theater run` as [`run_command`], started by a shell once it has run `before` as root of a mount namespace of its own.
+#[must_use]
+pub fn run_behind(before: &str, data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    let run = format!("{before} && exec \"$0\" \"$@\"");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &run]);
+    command.arg(build_folder().join("theater")).arg("run").arg("--data").arg(data).args(arguments);
+    command
+}
+
 /// A running `theater run`.
 pub struct Running {
     child: Child,
@@ -458,16 +476,19 @@ impl Running {
     /// As [`Running::start`], with variables of the environment.
     #[must_use]
     pub fn start_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(build_folder().join("theater"))
-            .arg("run")
-            .arg("--data")
-            .arg(data)
-            .args(arguments)
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("theater starts");
+        let mut command = run_command(data, arguments);
+        command.envs(variables.iter().copied());
+        Self::spawn(command, data)
+    }
+
+    /// Starts a command that is, or in the end becomes, `theater run` with that data folder.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn spawn(mut command: Command, data: &Path) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("theater starts");
         let lines = collect(child.stdout.take().expect("stdout is piped"));
         let errors = collect(child.stderr.take().expect("stderr is piped"));
         Self { child, lines, errors, data: data.to_owned() }

@@ -146,10 +146,12 @@ pub fn objects(data: &Path, path: &Path) -> PathBuf {
     if path.is_dir() { path.to_owned() } else { data.to_owned() }
 }
 
-/// A file where one is named, else the data folder and the actor in it.
+/// The file that is named, or the data folder and the actor in it. A path has a slash; a word without one is an actor's
+/// name or id, and only where there is no such actor the file or folder of that name.
 pub fn source(data: &Path, chain: &str) -> (PathBuf, Option<String>) {
     let path = Path::new(chain);
-    if path.exists() { (path.to_owned(), None) } else { (data.to_owned(), Some(chain.to_owned())) }
+    let is_actor = || !chain.contains('/') && find(data, chain).is_ok();
+    if path.exists() && !is_actor() { (path.to_owned(), None) } else { (data.to_owned(), Some(chain.to_owned())) }
 }
 
 fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {

@@ -62,7 +62,12 @@ const OPEN: &str = "GET /jobs HTTP/1.1\r\nhost: h\r\nupgrade: websocket\r\nconne
 fn idle(count: usize, seconds: usize) -> (Json, bool) {
     let scratch = Scratch::new();
     let process = "[[handlers]]\ntype = \"process\"\n";
-    let mut running = server(&scratch, "jobs", &format!("max_connections = {}", count + 10), process);
+    let mut running = server(
+        &scratch,
+        "jobs",
+        &format!("max_connections = {0}, max_connections_per_peer = {0}", count + 10),
+        process,
+    );
     let (address, pid) = (running.address(0), running.pid().to_string());
     let before = memory::of(&pid, "Pss:");
     let begun = Instant::now();
@@ -131,7 +136,11 @@ fn broadcast(count: usize, rounds: usize, turns: usize) -> (Json, bool) {
 fn told(count: usize, rounds: usize, stuck: bool) -> f64 {
     let scratch = Scratch::new();
     // One that is stuck stays so: what waits for it has room.
-    let config = format!("max_connections = {}, max_websocket_queue_bytes = {}", count + 10, 4 * FLOOD);
+    let config = format!(
+        "max_connections = {0}, max_connections_per_peer = {0}, max_websocket_queue_bytes = {1}",
+        count + 10,
+        4 * FLOOD
+    );
     let mut running = server(&scratch, "chat", &config, "");
     let address = running.address(0);
     let first = join(address, "first");

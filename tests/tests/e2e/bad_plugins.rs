@@ -30,7 +30,7 @@ fn plugins_and(scratch: &Scratch, files: &[(PathBuf, String)]) -> PathBuf {
 
 /// The manifest of a `prober` that calls the plugin with that handler type.
 fn prober(handler: &str, limits: &str) -> String {
-    manifest("prober", &format!("{HTTP}[[handlers]]\ntype = \"bad:{handler}\"\n{limits}"))
+    manifest("prober", &format!("restart = \"never\"\n{HTTP}[[handlers]]\ntype = \"bad:{handler}\"\n{limits}"))
 }
 
 /// The program with `hello-http` and one `prober`, and what a user sees of the two.

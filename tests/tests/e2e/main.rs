@@ -8,6 +8,8 @@ mod forks;
 mod framework;
 mod guests;
 mod history;
+mod hostile;
+mod hostile_outside;
 mod http;
 mod journal;
 mod keep;

@@ -115,7 +115,7 @@ fn the_port_takes_messages_as_http_says() {
         theater_tests::exchange(at[0], request.as_bytes()).unwrap().status
     };
     assert_eq!(raw(&format!("GET /send HTTP/1.1\r\nHost: {}", at[0])), 405);
-    assert_eq!(raw("POST /send HTTP/1.1\r\nHost: evil.example"), 403);
+    assert_eq!(raw("POST /send HTTP/1.1\r\nHost: evil.example"), 421);
     assert_eq!(raw(&format!("POST /send HTTP/1.1\r\nHost: {}\r\nOrigin: http://evil.example", at[0])), 403);
     assert_eq!(post(at[0], "/request", b"no message").status, 500);
 }

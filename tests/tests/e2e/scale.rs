@@ -26,6 +26,19 @@ fn a_small_program_serves_in_a_small_memory() {
     soak(SCALE, &["memory"]);
 }
 
+const ADVERSARY: &str = env!("CARGO_BIN_EXE_adversary");
+
+#[test]
+fn the_worst_actor_gets_nothing_and_hinders_nobody() {
+    let figures = soak(ADVERSARY, &["run", "10"]);
+    assert!(figures.contains("\"wrong\":0"), "{figures}");
+}
+
+#[test]
+fn no_file_outside_the_grants_is_opened_as_the_system_sees_it() {
+    assert!(soak(ADVERSARY, &["files"]).contains("\"opened_outside\":[]"));
+}
+
 const STORE: &str = env!("CARGO_BIN_EXE_store_soak");
 
 #[test]

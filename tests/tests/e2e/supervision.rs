@@ -174,8 +174,6 @@ fn a_failed_start_is_err_and_no_death() {
         ("nowhere.toml", "\"nowhere.toml\" is no file that this actor may name"),
         ("name = \"x\"\n", "component_path"),
         ("name = \"x\"\ncomponent_path = \"nothing.wasm\"", "\"nothing.wasm\" is no file that this actor may name"),
-        ("name = \"x\"\ncomponent_path = \"worker.wasm\"\ninit_state = \"/etc/hostname\"", "a folder of state_paths"),
-        ("name = \"x\"\ncomponent_path = \"worker.wasm\"\ninit_state = \"worker.toml\"", "a folder of state_paths"),
         ("store://shared/x.toml", "has no store shared"),
         ("ftp://somewhere/x.toml", "ftp"),
     ] {

@@ -1,0 +1,306 @@
+//! The worst actor beside a server: what it cannot get, and what others do not notice.
+//!
+//! ```text
+//! adversary run [SECONDS]     (1800) all attacks in turn beside hello-http under load
+//! adversary files             the attacks on files once, with every file that is opened seen by `strace`
+//! ```
+//!
+//! The actor has `supervisor`, `message-server`, `store`, `process`, `filesystem` and `http-framework`. It starts children
+//! that start children, that nest, loop, crash, flood and compile, names files that it was not granted, and floods its
+//! programs' pipes. Prints one JSON object; ends with 1 when a request to hello-http was not answered, when memory was beyond
+//! the budget, when the program did not end in time, or a file outside the grants was opened. The bar of the latency (p99
+//! under 50 ms) is judged in runs of at least ten minutes.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde_json::{Value as Json, json};
+use theater_tests::talk::{Line, TALK, manifests, try_ask, try_post};
+use theater_tests::{HTTP, Running, Scratch, build_folder, memory, try_get};
+
+/// The budget that the program is given, and what it needs beside: code, threads, the journal's buffers, the allocator's slack.
+const BUDGET: u64 = 1 << 30;
+const BESIDE: u64 = 512 << 20;
+/// Runs that are long enough to judge the latency.
+const JUDGED: Duration = Duration::from_secs(600);
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().unwrap_or_default();
+    let seconds = arguments.next().and_then(|seconds| seconds.parse().ok()).unwrap_or(1_800);
+    let (figures, held) = match what.as_str() {
+        "run" => run(Duration::from_secs(seconds)),
+        "files" => files(),
+        _ => {
+            eprintln!("adversary run [SECONDS] | files");
+            return ExitCode::from(2);
+        }
+    };
+    println!("{figures}");
+    if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+const SUPERVISE: &str = "[[handlers]]\ntype = \"supervisor\"\n";
+const TIMING: &str = "[[handlers]]\ntype = \"timing\"\n";
+const MESSAGES: &str = "[[handlers]]\ntype = \"message-server\"\n";
+const FOLDER: &str = "[[handlers]]\ntype = \"filesystem\"\nconfig = { path = \"work\", read = true, write = true }\n";
+const PROGRAMS: &str =
+    "[[handlers]]\ntype = \"process\"\nconfig = { allowed_programs = [\"sh\"], allowed_paths = [\"work\"] }\n";
+
+/// What everything happens in.
+struct Stage {
+    scratch: Scratch,
+    /// What nobody is to open: outside of every grant.
+    secret: Scratch,
+    paths: Vec<String>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let (scratch, secret) = (Scratch::new(), Scratch::new());
+        std::fs::create_dir(scratch.path().join("work")).expect("a folder");
+        secret.write("secret", "hunter2");
+        let below = format!("{MESSAGES}{SUPERVISE}{TIMING}");
+        scratch.write("below.toml", format!("name = \"below\"\ncomponent_path = \"tree.wasm\"\n{below}"));
+        let framework = "[[handlers]]\ntype = \"http-framework\"\n";
+        let tree = format!(
+            "max_restarts = 1000000\n{TALK}{SUPERVISE}{TIMING}[[handlers]]\ntype = \"store\"\n{FOLDER}{PROGRAMS}{framework}"
+        );
+        let worker = format!("{MESSAGES}{TIMING}");
+        let disk = format!("{MESSAGES}{FOLDER}{PROGRAMS}");
+        let runner = format!("{MESSAGES}{PROGRAMS}");
+        let all = [("hello-http", HTTP), ("tree", &tree), ("worker", &worker), ("disk", &disk), ("runner", &runner)];
+        let paths = manifests(&scratch, &all);
+        assert!(Command::new("mkfifo").arg(scratch.path().join("pipe")).status().expect("mkfifo runs").success());
+        Self { scratch, secret, paths }
+    }
+
+    fn secret(&self) -> String {
+        self.secret.path().join("secret").display().to_string()
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.scratch.path().join("data")
+    }
+}
+
+/// Asks the tree for children; what comes of it is the attack's.
+fn grow(at: SocketAddr, order: Json) -> Vec<String> {
+    let grown = try_ask(at, "grow", order).unwrap_or_default();
+    let ids = grown["children"].as_array().into_iter().flatten();
+    ids.filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect()
+}
+
+fn order(at: SocketAddr, child: &str, kind: &str, payload: Json) {
+    drop(try_ask(at, "tell", json!({ "child": child, "message": { "type": kind, "payload": payload } })));
+}
+
+fn clear(at: SocketAddr) {
+    let report = try_ask(at, "report", json!({})).unwrap_or_default();
+    for child in report["children"].as_array().into_iter().flatten() {
+        drop(try_ask(at, "stop", json!({ "child": child })));
+    }
+}
+
+/// The attacks by name.
+const ATTACKS: [(&str, fn(&Stage, SocketAddr, u64)); 9] = [
+    ("fork bomb", |_, at, _| drop(grow(at, json!({ "children": 2, "depth": 12, "tree": "below.toml" })))),
+    ("depth bomb", |_, at, _| drop(grow(at, json!({ "children": 1, "depth": 200, "tree": "below.toml" })))),
+    ("files", |stage, at, _| attack_files(stage, at)),
+    ("loops", |_, at, _| {
+        for child in grow(at, json!({ "children": 16 })) {
+            order(at, &child, "busy", json!({ "ms": 2_000 }));
+        }
+        thread::sleep(Duration::from_millis(2_500));
+    }),
+    ("mailbox flood", |_, at, _| {
+        let Some(child) = grow(at, json!({ "children": 1 })).pop() else { return };
+        order(at, &child, "sleep", json!({ "ms": 20_000 }));
+        let message = json!({ "type": "echo", "payload": "x".repeat(1 << 20) });
+        let body = json!({ "type": "tell", "payload": { "child": child, "message": message } }).to_string();
+        for _ in 0..200 {
+            drop(try_post(at, "/send", body.as_bytes()));
+        }
+    }),
+    ("state bomb", |_, at, _| {
+        // Each child gets a first state of its own: 1 MiB.
+        let state = "y".repeat(1 << 20);
+        for number in 0..100 {
+            let manifest = format!(
+                "name = \"w{number}\"\ncomponent_path = \"worker.wasm\"\ninit_state = {{ json = {{ id = \"{state}\" }} }}\n{MESSAGES}{TIMING}"
+            );
+            drop(grow(at, json!({ "children": 1, "worker": manifest })));
+        }
+    }),
+    ("compile bomb", |stage, at, round| {
+        let component = std::fs::read(stage.scratch.path().join("worker.wasm")).expect("the worker's component");
+        for number in 0..20_u64 {
+            // A custom section of its own makes it another component.
+            let name = format!("bomb-{round}-{number}");
+            let mut bytes = component.clone();
+            bytes.extend([0, name.len() as u8 + 1, name.len() as u8]);
+            bytes.extend(name.as_bytes());
+            stage.scratch.write(&format!("bomb-{number}.wasm"), bytes);
+            let manifest = format!("name = \"bomb\"\ncomponent_path = \"bomb-{number}.wasm\"\n{MESSAGES}{TIMING}");
+            drop(grow(at, json!({ "children": 1, "worker": manifest })));
+        }
+    }),
+    ("programs", |_, at, _| {
+        let Some(child) = grow(at, json!({ "children": 1, "worker": "runner.toml" })).pop() else { return };
+        for script in
+            ["yes | head -c 20000000", "while true; do :; done", "sleep 1000 & sleep 1000", "exec cat /dev/zero"]
+        {
+            order(at, &child, "start", json!({ "program": "sh", "args": ["-c", script] }));
+        }
+        thread::sleep(Duration::from_secs(1));
+    }),
+    ("crashes", |_, at, _| {
+        for child in grow(at, json!({ "children": 20 })) {
+            order(at, &child, "crash", json!({}));
+            drop(try_ask(at, "restart", json!({ "child": child })));
+        }
+    }),
+];
+
+/// Names every file that it was not granted, in every way.
+fn attack_files(stage: &Stage, at: SocketAddr) {
+    let secret = stage.secret();
+    std::os::unix::fs::symlink(&secret, stage.scratch.path().join("link")).unwrap_or_default();
+    let climbing = format!("../../../../../../../../..{secret}");
+    let named = [
+        &secret,
+        &climbing,
+        "link",
+        "pipe",
+        "/dev/zero",
+        "/etc/shadow",
+        "data/journal/00000001.log",
+        "work/../data/LOCK",
+    ];
+    for path in named {
+        let component = format!("name = \"x\"\ncomponent_path = {path:?}\n");
+        let state =
+            format!("name = \"x\"\ncomponent_path = \"worker.wasm\"\ninit_state = {path:?}\n{MESSAGES}{TIMING}");
+        for manifest in [path, &component, &state] {
+            assert!(grow(at, json!({ "children": 1, "worker": manifest })).is_empty(), "a child came of {manifest}");
+        }
+    }
+    let Some(disk) = grow(at, json!({ "children": 1, "worker": "disk.toml" })).pop() else { return };
+    std::os::unix::fs::symlink(&secret, stage.scratch.path().join("work/link")).unwrap_or_default();
+    for path in [&secret, &climbing, "link", "../data/LOCK", "/proc/self/environ"] {
+        let message = json!({ "type": "read-file", "payload": { "path": path } });
+        let read = try_ask(at, "ask", json!({ "child": disk, "message": message })).unwrap_or_default();
+        assert!(read.get("ok").is_none(), "{path} was read: {read}");
+    }
+}
+
+fn run(time: Duration) -> (Json, bool) {
+    let stage = Stage::new();
+    let budget = BUDGET.to_string();
+    let started: Vec<&str> = ["--memory", &budget, "--log", "error"]
+        .into_iter()
+        .chain(stage.paths[..2].iter().map(String::as_str))
+        .collect();
+    let mut running = Running::start(&stage.data(), &started);
+    let (hello, tree) = (running.address(0), running.address(1));
+    let (over, peak, wrong) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let load = {
+        let (over, wrong) = (Arc::clone(&over), Arc::clone(&wrong));
+        thread::spawn(move || load(hello, &over, &wrong))
+    };
+    let watch = {
+        let (over, peak, pid) = (Arc::clone(&over), Arc::clone(&peak), running.pid().to_string());
+        thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                peak.fetch_max(memory::of(&pid, "Pss:") * 1024, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(100));
+            }
+        })
+    };
+    let start = Instant::now();
+    let mut attacks = 0;
+    for (round, (name, attack)) in ATTACKS.iter().cycle().enumerate() {
+        if start.elapsed() >= time && round >= ATTACKS.len() {
+            break;
+        }
+        eprintln!("{:>5} s: {name}", start.elapsed().as_secs());
+        attack(&stage, tree, round as u64);
+        clear(tree);
+        attacks += 1;
+    }
+    // Nothing of it has lasted: the adversary itself still answers, if only after a restart.
+    let answers = theater_tests::wait_until("the adversary's answer", || try_ask(tree, "report", json!({})).ok());
+    assert!(answers["children"].is_array());
+    over.store(true, Ordering::Relaxed);
+    let latency = load.join().expect("no panic under load");
+    watch.join().expect("no panic while memory was watched");
+    let (status, took) = running.stop();
+    let (p50, p99) = (latency.value_at_quantile(0.5), latency.value_at_quantile(0.99));
+    let (peak, wrong) = (peak.load(Ordering::Relaxed), wrong.load(Ordering::Relaxed));
+    let figures = json!({
+        "soak": "adversary", "seconds": start.elapsed().as_secs(), "attacks": attacks, "requests": latency.len(), "wrong": wrong,
+        "p50_us": p50, "p99_us": p99, "max_us": latency.max(), "peak_pss_mib": peak >> 20, "budget_mib": BUDGET >> 20,
+        "end_ms": took.as_millis() as u64, "exit": status.code(),
+    });
+    let in_time = time < JUDGED || (p99 < 50_000 && took < Duration::from_millis(1_500));
+    (figures, wrong == 0 && peak < BUDGET + BESIDE && status.success() && in_time)
+}
+
+/// Asks hello-http again and again; how long the answers took, in microseconds.
+fn load(hello: SocketAddr, over: &AtomicBool, wrong: &AtomicU64) -> Histogram<u64> {
+    let mut histogram = Histogram::new(3).expect("three digits");
+    while !over.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        let answered = try_get(hello, "/").is_ok_and(|response| response.status == 200);
+        if !answered {
+            wrong.fetch_add(1, Ordering::Relaxed);
+        }
+        histogram.record(start.elapsed().as_micros() as u64).expect("in range");
+        thread::sleep(Duration::from_millis(2));
+    }
+    histogram
+}
+
+fn files() -> (Json, bool) {
+    let stage = Stage::new();
+    let seen = stage.scratch.path().join("opened");
+    let mut command = Command::new("strace");
+    command.args(["--follow-forks", "--trace=open,openat,openat2", "--quiet=all", "--output"]).arg(&seen);
+    command.arg(build_folder().join("theater")).args(["run", "--data"]).arg(stage.data()).args(&stage.paths[..2]);
+    let mut running = Running::spawn(command, &stage.data());
+    let tree = running.address(1);
+    attack_files(&stage, tree);
+    clear(tree);
+    assert!(Line::open(tree).is_ok());
+    // strace hands the signal on to nobody: its child is asked itself.
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap_or_default();
+    for child in children.split_whitespace() {
+        assert!(Command::new("kill").arg(child).status().expect("kill runs").success());
+    }
+    let status = running.wait();
+    let opened = std::fs::read_to_string(&seen).expect("what strace saw");
+    let forbidden = [stage.secret(), "/etc/shadow".to_owned(), "\"/dev/zero\"".to_owned()];
+    let outside: Vec<_> = opened.lines().filter(|line| is_opened(line, &forbidden)).collect();
+    let figures = json!({
+        "soak": "adversary files", "calls": opened.lines().count(), "opened_outside": outside, "exit": status.code(),
+    });
+    (figures, outside.is_empty() && opened.lines().count() > 100 && is_a_path_seen(&opened, stage.scratch.path()))
+}
+
+/// Whether a call names one of the files and succeeded.
+fn is_opened(line: &str, forbidden: &[String]) -> bool {
+    forbidden.iter().any(|path| line.contains(path.as_str())) && !line.contains(" = -1 ") && line.contains(" = ")
+}
+
+/// strace has seen what it was to see: the granted component.
+fn is_a_path_seen(opened: &str, scratch: &Path) -> bool {
+    let scratch = scratch.display().to_string();
+    opened.lines().any(|line| line.contains("disk.wasm") || line.contains(&scratch))
+}
