@@ -5,15 +5,18 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
 use blocking::unblock;
+use theater_plugin_api::Host;
 use theater_tls::TlsAcceptor;
 
 use crate::config::Tls;
-use crate::net::TcpListener;
+use crate::net::{TcpListener, TcpStream};
 use crate::{Config, parked, powers};
 
 /// A port that is taken; connections to it wait in the system's queue until a [`Listener`](crate::Listener) takes them.
 pub struct Bound {
     pub(crate) socket: TcpListener,
+    /// Connections that wait for a request, of the life of the actor before.
+    pub(crate) connections: Vec<(TcpStream, SocketAddr)>,
     pub(crate) tls: Option<TlsAcceptor>,
     address: SocketAddr,
 }
@@ -35,27 +38,40 @@ impl Bound {
         Self::again(config, config.port).await
     }
 
+    /// As [`Bound::new`], for an actor that may just have been started again: then it has the socket that it had.
+    ///
+    /// # Errors
+    /// As [`Bound::new`].
+    pub async fn of(host: &Host, config: &Config) -> Result<Self, String> {
+        Self::bind(Some(host), config, config.port).await
+    }
+
     /// As [`Bound::new`], on the port that was bound before: what may have any free port may have that one.
     ///
     /// # Errors
     /// As [`Bound::new`].
     pub async fn again(config: &Config, port: u16) -> Result<Self, String> {
+        Self::bind(None, config, port).await
+    }
+
+    async fn bind(actor: Option<&Host>, config: &Config, port: u16) -> Result<Self, String> {
         let (host, asked, tls) = prepared(config).await?;
         let port = if asked == 0 { port } else { asked };
-        let socket = match parked::take(SocketAddr::new(host, port)) {
-            Some(socket) => socket,
+        let (socket, connections) = match parked::take(actor, SocketAddr::new(host, port)) {
+            Some(kept) => kept,
             None => {
-                TcpListener::bind(SocketAddr::new(host, port)).await.map_err(|error| refused(host, port, &error))?
+                let bound = TcpListener::bind(SocketAddr::new(host, port)).await;
+                (bound.map_err(|error| refused(host, port, &error))?, Vec::new())
             }
         };
         let address = socket.local_addr().map_err(|error| refused(host, port, &error))?;
-        Ok(Self { socket, address, tls })
+        Ok(Self { socket, connections, address, tls })
     }
 
     /// Frees the port, or keeps it open for the next life of its actor.
-    pub(crate) fn give_up(self, restarts: bool) {
-        if restarts {
-            parked::park(self.address, self.socket);
+    pub(crate) fn give_up(self, host: &Host) {
+        if let Some(owner) = parked::owner(host) {
+            parked::park(owner, self.address, self.socket);
         }
     }
 

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use theater_plugin_api::Host;
 use tide::http::{Method, Request, Response, Url};
 
 use crate::head::Head;
 use crate::hosts::Hosts;
+use crate::parked;
 use crate::received::Received;
 use crate::refusal::Refusal;
 use crate::reply::{Form, Reply};
@@ -18,6 +20,9 @@ pub(crate) struct Service<S> {
     pub app: tide::Server<S>,
     /// For whom it answers.
     pub hosts: Hosts,
+    pub host: Host,
+    /// Where it listens.
+    pub address: SocketAddr,
     /// What tide routes by, for every request: see the crate's docs.
     pub url: Url,
 }
@@ -38,8 +43,19 @@ where
             Ok(After::End) if source.stopping() => return,
             Ok(After::End) => return source.close().await,
             Err(Cut::Refused(refusal)) => return refuse(source, refusal).await,
-            Err(Cut::Gone) => return,
+            Err(Cut::Gone) => return hand_over(source, peer, &service),
         }
+    }
+}
+
+/// A connection without a request, whose actor is about to be started again, waits for the next life.
+fn hand_over<S>(source: Source, peer: SocketAddr, service: &Service<S>) {
+    if source.stopping()
+        && source.waiting().is_empty()
+        && let Some(owner) = parked::owner(&service.host)
+        && let Some(stream) = source.into_plain()
+    {
+        parked::carry(owner, service.address, stream, peer);
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Listener<S> {
     bound: Option<Bound>,
     url: String,
     hosts: Hosts,
+    address: SocketAddr,
     service: Option<Arc<Service<S>>>,
 }
 
@@ -82,8 +83,18 @@ impl<S> Listener<S> {
     /// A listener whose tasks belong to `host`.
     #[must_use]
     pub fn new(host: Host, bound: Bound, config: &Config) -> Self {
-        let (url, hosts) = (bound.url(), Hosts::new(bound.address().ip(), &config.allowed_hosts));
-        Self { host, limits: config.limits(), watch: Arc::default(), bound: Some(bound), url, hosts, service: None }
+        let (url, address) = (bound.url(), bound.address());
+        let hosts = Hosts::new(address.ip(), &config.allowed_hosts);
+        Self {
+            host,
+            limits: config.limits(),
+            watch: Arc::default(),
+            bound: Some(bound),
+            url,
+            hosts,
+            address,
+            service: None,
+        }
     }
 
     /// What ends it.
@@ -147,7 +158,13 @@ where
     {
         Box::pin(async move {
             let url = Url::parse("http://localhost/").map_err(io::Error::other)?;
-            self.service = Some(Arc::new(Service { app, hosts: self.hosts.clone(), url }));
+            self.service = Some(Arc::new(Service {
+                app,
+                hosts: self.hosts.clone(),
+                url,
+                host: self.host.clone(),
+                address: self.address,
+            }));
             Ok(())
         })
     }
@@ -160,14 +177,17 @@ where
         Box::pin(async move {
             // Dropped after the port, also where this future is dropped before its end.
             let freed = Freed(Arc::clone(&self.watch));
-            let (Some(bound), Some(service)) = (self.bound.take(), self.service.take()) else {
+            let (Some(mut bound), Some(service)) = (self.bound.take(), self.service.take()) else {
                 return Err(io::Error::other("bind comes before accept, and accept once"));
             };
             let Some(place) = self.watch.enter(usize::MAX, None) else { return Ok(()) };
             self.host.spawn(sweep(self.host.clone(), Arc::clone(&self.watch), self.limits.read));
+            for (stream, peer) in std::mem::take(&mut bound.connections) {
+                self.take(stream, peer, bound.tls.clone(), &service);
+            }
             self.run(&bound, &place, &service).await;
             // The port first: whoever waits for the last place to be left may bind it again.
-            bound.give_up(self.host.whose().is_ok_and(|about| about.restarts));
+            bound.give_up(&self.host);
             drop(freed);
             drop(place);
             Ok(())

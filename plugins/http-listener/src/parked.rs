@@ -1,19 +1,25 @@
 //! Ports of actors that are started again: their sockets stay open in between, and who connects meanwhile waits in the system's
-//! queue, instead of being refused.
+//! queue, instead of being refused. Connections that wait for a request without having one go over to the next life, too.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::net::TcpListener;
+use theater_plugin_api::Host;
+
+use crate::net::{TcpListener, TcpStream};
 
 /// How long a socket waits for the next life of its actor.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What an actor's life left.
 struct Parked {
+    /// The actor and its handler.
+    owner: String,
     address: SocketAddr,
-    socket: TcpListener,
+    socket: Option<TcpListener>,
+    connections: Vec<(TcpStream, SocketAddr)>,
     since: Instant,
 }
 
@@ -24,25 +30,58 @@ fn parked() -> MutexGuard<'static, Vec<Parked>> {
     PARKED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps a socket for whoever binds its address next, or for a few seconds.
-pub(crate) fn park(address: SocketAddr, socket: TcpListener) {
-    let since = Instant::now();
-    parked().push(Parked { address, socket, since });
-    // Without the thread the socket would stay for good: then it rather goes now.
-    let close = move || {
-        thread::sleep(PATIENCE);
-        parked().retain(|parked| parked.since.elapsed() < PATIENCE);
-    };
-    if thread::Builder::new().name("theater-parked".to_owned()).spawn(close).is_err() {
-        parked().retain(|parked| parked.since != since);
+/// Whose sockets are kept under which name, where the host's actor is about to be started again.
+pub(crate) fn owner(host: &Host) -> Option<String> {
+    let about = host.whose().ok().filter(|about| about.restarts)?;
+    Some(name(&about.actor, &about.handler))
+}
+
+fn name(actor: &str, handler: &str) -> String {
+    format!("{actor}/{handler}")
+}
+
+/// Keeps something of an owner's port, for a few seconds.
+fn keep(owner: String, address: SocketAddr, add: impl FnOnce(&mut Parked)) {
+    let mut parked = parked();
+    let place = parked.iter().position(|parked| parked.owner == owner && parked.address == address);
+    let place = place.unwrap_or_else(|| {
+        let close = move || {
+            thread::sleep(PATIENCE);
+            self::parked().retain(|parked| parked.since.elapsed() < PATIENCE);
+        };
+        let since = Instant::now();
+        // Without the thread it stays until the next one; nothing is lost by that but the port.
+        if thread::Builder::new().name("theater-parked".to_owned()).spawn(close).is_ok() {
+            parked.push(Parked { owner, address, socket: None, connections: Vec::new(), since });
+        }
+        parked.len().saturating_sub(1)
+    });
+    if let Some(kept) = parked.get_mut(place).filter(|kept| kept.address == address) {
+        add(kept);
     }
 }
 
-/// The socket of that address, if one is kept.
-pub(crate) fn take(address: SocketAddr) -> Option<TcpListener> {
+/// Keeps a listening socket.
+pub(crate) fn park(owner: String, address: SocketAddr, socket: TcpListener) {
+    keep(owner, address, |parked| parked.socket = Some(socket));
+}
+
+/// Keeps a connection that waits for a request and has none.
+pub(crate) fn carry(owner: String, address: SocketAddr, stream: TcpStream, peer: SocketAddr) {
+    keep(owner, address, |parked| parked.connections.push((stream, peer)));
+}
+
+/// The socket of that address, or with port 0 one of the host's actor and of that IP address, with its connections.
+pub(crate) fn take(host: Option<&Host>, address: SocketAddr) -> Option<(TcpListener, Vec<(TcpStream, SocketAddr)>)> {
+    let of = host.and_then(|host| host.whose().ok()).map(|about| name(&about.actor, &about.handler));
+    let is_it = |parked: &Parked| match address.port() {
+        0 => parked.address.ip() == address.ip() && Some(&parked.owner) == of.as_ref(),
+        _ => parked.address == address,
+    };
     let mut parked = parked();
-    let place = parked.iter().position(|parked| parked.address == address)?;
-    Some(parked.swap_remove(place).socket)
+    let place = parked.iter().position(|parked| parked.socket.is_some() && is_it(parked))?;
+    let Parked { socket, connections, .. } = parked.swap_remove(place);
+    socket.map(|socket| (socket, connections))
 }
 
 #[cfg(test)]
@@ -55,18 +94,18 @@ mod tests {
     fn who_connects_in_between_is_not_refused() {
         let socket = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = socket.local_addr().unwrap();
-        park(address, socket);
+        park("actor/handler".to_owned(), address, socket);
         let client = std::net::TcpStream::connect(address).unwrap();
-        let again = take(address).unwrap();
+        let (again, _) = take(None, address).unwrap();
         assert_eq!(block_on(again.accept()).unwrap().1, client.local_addr().unwrap());
-        assert!(take(address).is_none());
+        assert!(take(None, address).is_none());
     }
 
     #[test]
     fn a_port_that_nobody_binds_again_is_freed() {
         let socket = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = socket.local_addr().unwrap();
-        park(address, socket);
+        park("other/handler".to_owned(), address, socket);
         let end = Instant::now() + 4 * PATIENCE;
         while std::net::TcpListener::bind(address).is_err() {
             assert!(Instant::now() < end);

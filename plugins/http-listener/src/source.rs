@@ -67,6 +67,14 @@ impl Source {
         &mut self.stream
     }
 
+    /// The connection, where it is a plain one.
+    pub(crate) fn into_plain(self) -> Option<TcpStream> {
+        match self.stream {
+            Stream::Plain(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }

@@ -21,7 +21,7 @@ pub struct Server {
 
 impl Server {
     pub(crate) async fn bind(host: Host, config: &Config) -> Result<Self, String> {
-        let bound = Bound::new(&config.listen).await?;
+        let bound = Bound::of(&host, &config.listen).await?;
         let url = bound.url();
         let listener = Listener::new(host.clone(), bound, &config.listen);
         Ok(Self {

@@ -38,7 +38,7 @@ struct Door {
 
 impl Port {
     pub(crate) async fn bind(endpoint: &Arc<Endpoint>, config: &Config) -> Result<Self, String> {
-        let bound = Bound::new(config).await?;
+        let bound = Bound::of(&endpoint.host, config).await?;
         let (url, address) = (bound.url(), bound.address());
         let listener = Listener::new(endpoint.host.clone(), bound, config);
         Ok(Self {

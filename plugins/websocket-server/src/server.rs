@@ -42,7 +42,7 @@ pub struct Server {
 
 impl Server {
     pub(crate) async fn bind(host: Host, config: Config, last: Arc<AtomicU64>) -> Result<Self, String> {
-        let bound = Bound::new(&config.listen).await?;
+        let bound = Bound::of(&host, &config.listen).await?;
         let url = format!("{}{}", bound.url().replacen("http", "ws", 1), config.path);
         let listener = Listener::new(host.clone(), bound, &config.listen);
         let control = listener.control();
