@@ -11,11 +11,12 @@
 //! the budget, when the program did not end in time, or a file outside the grants was opened. The bar of the latency (p99
 //! under 50 ms) is judged in runs of at least ten minutes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,10 +60,14 @@ struct Stage {
     /// What nobody is to open: outside of every grant.
     secret: Scratch,
     paths: Vec<String>,
+    /// How often what can be repeated is.
+    times: u64,
+    /// The last refusal of the attack that runs.
+    refused: Mutex<String>,
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn new(times: u64) -> Self {
         let (scratch, secret) = (Scratch::new(), Scratch::new());
         std::fs::create_dir(scratch.path().join("work")).expect("a folder");
         secret.write("secret", "hunter2");
@@ -78,7 +83,7 @@ impl Stage {
         let all = [("hello-http", HTTP), ("tree", &tree), ("worker", &worker), ("disk", &disk), ("runner", &runner)];
         let paths = manifests(&scratch, &all);
         assert!(Command::new("mkfifo").arg(scratch.path().join("pipe")).status().expect("mkfifo runs").success());
-        Self { scratch, secret, paths }
+        Self { scratch, secret, paths, times, refused: Mutex::default() }
     }
 
     fn secret(&self) -> String {
@@ -90,9 +95,12 @@ impl Stage {
     }
 }
 
-/// Asks the tree for children; what comes of it is the attack's.
-fn grow(at: SocketAddr, order: Json) -> Vec<String> {
-    let grown = try_ask(at, "grow", order).unwrap_or_default();
+/// Asks the tree for children: those that came of it. A refusal is kept.
+fn grow(stage: &Stage, at: SocketAddr, order: Json) -> Vec<String> {
+    let grown = try_ask(at, "grow", order).unwrap_or_else(|refused| {
+        *stage.refused.lock().expect("no panic while locked") = refused;
+        Json::Null
+    });
     let ids = grown["children"].as_array().into_iter().flatten();
     ids.filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect()
 }
@@ -108,34 +116,37 @@ fn clear(at: SocketAddr) {
     }
 }
 
+/// An attack: what it happens in, the adversary, and which one in a row it is.
+type Attack = fn(&Stage, SocketAddr, u64);
+
 /// The attacks by name.
-const ATTACKS: [(&str, fn(&Stage, SocketAddr, u64)); 9] = [
-    ("fork bomb", |_, at, _| drop(grow(at, json!({ "children": 2, "depth": 12, "tree": "below.toml" })))),
-    ("depth bomb", |_, at, _| drop(grow(at, json!({ "children": 1, "depth": 200, "tree": "below.toml" })))),
+const ATTACKS: [(&str, Attack); 9] = [
+    ("fork bomb", |stage, at, _| drop(grow(stage, at, json!({ "children": 2, "depth": 12, "tree": "below.toml" })))),
+    ("depth bomb", |stage, at, _| drop(grow(stage, at, json!({ "children": 1, "depth": 200, "tree": "below.toml" })))),
     ("files", |stage, at, _| attack_files(stage, at)),
-    ("loops", |_, at, _| {
-        for child in grow(at, json!({ "children": 16 })) {
+    ("loops", |stage, at, _| {
+        for child in grow(stage, at, json!({ "children": 16 })) {
             order(at, &child, "busy", json!({ "ms": 2_000 }));
         }
         thread::sleep(Duration::from_millis(2_500));
     }),
-    ("mailbox flood", |_, at, _| {
-        let Some(child) = grow(at, json!({ "children": 1 })).pop() else { return };
+    ("mailbox flood", |stage, at, _| {
+        let Some(child) = grow(stage, at, json!({ "children": 1 })).pop() else { return };
         order(at, &child, "sleep", json!({ "ms": 20_000 }));
         let message = json!({ "type": "echo", "payload": "x".repeat(1 << 20) });
         let body = json!({ "type": "tell", "payload": { "child": child, "message": message } }).to_string();
-        for _ in 0..200 {
+        for _ in 0..stage.times {
             drop(try_post(at, "/send", body.as_bytes()));
         }
     }),
-    ("state bomb", |_, at, _| {
+    ("state bomb", |stage, at, _| {
         // Each child gets a first state of its own: 1 MiB.
         let state = "y".repeat(1 << 20);
-        for number in 0..100 {
+        for number in 0..stage.times {
             let manifest = format!(
                 "name = \"w{number}\"\ncomponent_path = \"worker.wasm\"\ninit_state = {{ json = {{ id = \"{state}\" }} }}\n{MESSAGES}{TIMING}"
             );
-            drop(grow(at, json!({ "children": 1, "worker": manifest })));
+            drop(grow(stage, at, json!({ "children": 1, "worker": manifest })));
         }
     }),
     ("compile bomb", |stage, at, round| {
@@ -148,11 +159,11 @@ const ATTACKS: [(&str, fn(&Stage, SocketAddr, u64)); 9] = [
             bytes.extend(name.as_bytes());
             stage.scratch.write(&format!("bomb-{number}.wasm"), bytes);
             let manifest = format!("name = \"bomb\"\ncomponent_path = \"bomb-{number}.wasm\"\n{MESSAGES}{TIMING}");
-            drop(grow(at, json!({ "children": 1, "worker": manifest })));
+            drop(grow(stage, at, json!({ "children": 1, "worker": manifest })));
         }
     }),
-    ("programs", |_, at, _| {
-        let Some(child) = grow(at, json!({ "children": 1, "worker": "runner.toml" })).pop() else { return };
+    ("programs", |stage, at, _| {
+        let Some(child) = grow(stage, at, json!({ "children": 1, "worker": "runner.toml" })).pop() else { return };
         for script in
             ["yes | head -c 20000000", "while true; do :; done", "sleep 1000 & sleep 1000", "exec cat /dev/zero"]
         {
@@ -160,8 +171,8 @@ const ATTACKS: [(&str, fn(&Stage, SocketAddr, u64)); 9] = [
         }
         thread::sleep(Duration::from_secs(1));
     }),
-    ("crashes", |_, at, _| {
-        for child in grow(at, json!({ "children": 20 })) {
+    ("crashes", |stage, at, _| {
+        for child in grow(stage, at, json!({ "children": 20 })) {
             order(at, &child, "crash", json!({}));
             drop(try_ask(at, "restart", json!({ "child": child })));
         }
@@ -188,10 +199,13 @@ fn attack_files(stage: &Stage, at: SocketAddr) {
         let state =
             format!("name = \"x\"\ncomponent_path = \"worker.wasm\"\ninit_state = {path:?}\n{MESSAGES}{TIMING}");
         for manifest in [path, &component, &state] {
-            assert!(grow(at, json!({ "children": 1, "worker": manifest })).is_empty(), "a child came of {manifest}");
+            assert!(
+                grow(stage, at, json!({ "children": 1, "worker": manifest })).is_empty(),
+                "a child came of {manifest}"
+            );
         }
     }
-    let Some(disk) = grow(at, json!({ "children": 1, "worker": "disk.toml" })).pop() else { return };
+    let Some(disk) = grow(stage, at, json!({ "children": 1, "worker": "disk.toml" })).pop() else { return };
     std::os::unix::fs::symlink(&secret, stage.scratch.path().join("work/link")).unwrap_or_default();
     for path in [&secret, &climbing, "link", "../data/LOCK", "/proc/self/environ"] {
         let message = json!({ "type": "read-file", "payload": { "path": path } });
@@ -201,7 +215,7 @@ fn attack_files(stage: &Stage, at: SocketAddr) {
 }
 
 fn run(time: Duration) -> (Json, bool) {
-    let stage = Stage::new();
+    let stage = Stage::new(if time < JUDGED { 20 } else { 200 });
     let budget = BUDGET.to_string();
     let started: Vec<&str> = ["--memory", &budget, "--log", "error"]
         .into_iter()
@@ -225,13 +239,18 @@ fn run(time: Duration) -> (Json, bool) {
         })
     };
     let start = Instant::now();
-    let mut attacks = 0;
+    let (mut attacks, mut refusals) = (0, BTreeMap::new());
     for (round, (name, attack)) in ATTACKS.iter().cycle().enumerate() {
         if start.elapsed() >= time && round >= ATTACKS.len() {
             break;
         }
         eprintln!("{:>5} s: {name}", start.elapsed().as_secs());
         attack(&stage, tree, round as u64);
+        let refused = std::mem::take(&mut *stage.refused.lock().expect("no panic while locked"));
+        if !refused.is_empty() {
+            let skipped = refused.chars().count().saturating_sub(160);
+            refusals.insert(*name, refused.chars().skip(skipped).collect::<String>());
+        }
         clear(tree);
         attacks += 1;
     }
@@ -247,7 +266,7 @@ fn run(time: Duration) -> (Json, bool) {
     let figures = json!({
         "soak": "adversary", "seconds": start.elapsed().as_secs(), "attacks": attacks, "requests": latency.len(), "wrong": wrong,
         "p50_us": p50, "p99_us": p99, "max_us": latency.max(), "peak_pss_mib": peak >> 20, "budget_mib": BUDGET >> 20,
-        "end_ms": took.as_millis() as u64, "exit": status.code(),
+        "end_ms": took.as_millis() as u64, "exit": status.code(), "refused": refusals,
     });
     let in_time = time < JUDGED || (p99 < 50_000 && took < Duration::from_millis(1_500));
     (figures, wrong == 0 && peak < BUDGET + BESIDE && status.success() && in_time)
@@ -269,7 +288,7 @@ fn load(hello: SocketAddr, over: &AtomicBool, wrong: &AtomicU64) -> Histogram<u6
 }
 
 fn files() -> (Json, bool) {
-    let stage = Stage::new();
+    let stage = Stage::new(1);
     let seen = stage.scratch.path().join("opened");
     let mut command = Command::new("strace");
     command.args(["--follow-forks", "--trace=open,openat,openat2", "--quiet=all", "--output"]).arg(&seen);
