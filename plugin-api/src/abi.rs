@@ -1357,6 +1357,30 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_panic_of_the_core_below_a_plugins_call_is_an_answer() {
+        static TOLD: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+        report_core_panics_to(|sentence| TOLD.lock().unwrap().push(sentence.to_owned()));
+        let answer = core_guarded(|| -> Answer { panic!("a fault of the core") });
+        assert!(answer.status == ERROR && answer.sentence().starts_with("[P0113] the core panicked: a fault of the core"));
+        let future = core_guarded(|| -> FfiFuture<Answer> { panic!("before it waits") });
+        let waits = core_future(async {
+            if std::hint::black_box(true) {
+                panic!("while it waits");
+            }
+            Answer::ok(Vec::new())
+        });
+        for future in [future, waits] {
+            let mut future = future;
+            let polled = Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(answer) = polled else { panic!("it waits") };
+            assert!(answer.status == ERROR && answer.sentence().contains("the core panicked"));
+        }
+        core_guarded(|| -> () { panic!("nothing to answer") });
+        assert!(core_guarded(|| -> *const () { panic!("no pointer") }).is_null());
+        assert_eq!(TOLD.lock().unwrap().len(), 5);
+    }
+
     struct Never;
 
     impl Plugin for Never {

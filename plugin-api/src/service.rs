@@ -106,6 +106,11 @@ pub struct MessagesService {
 ///
 /// A child that ended, unless somebody stopped it, is held (its mailbox takes calls, nothing runs) until `restart` or
 /// `release` says what becomes of it: whoever starts children asks for every `next_end`.
+///
+/// Which files the manifests name that the actor supplies is up to the config of the handler that uses this service:
+/// `paths` (folders of manifests and components; default: the folder of the actor's own manifest), `state_paths` (folders of
+/// first states; default: none) and `max_component_bytes` (default: 256 MiB). A plugin that offers these keys narrows them
+/// with [`Rule::Paths`](crate::narrow::Rule::Paths).
 #[repr(C)]
 pub struct ChildrenService {
     /// Starts a child and ends with its id when it is ready. `manifest` is TOML, a URL or a path; with `some`, `state` is

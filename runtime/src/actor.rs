@@ -519,6 +519,11 @@ impl Shared {
         Ok(())
     }
 
+    /// The life after this one is charged for both.
+    pub(crate) fn release_charges(&self) {
+        *lock(&self.charges) = None;
+    }
+
     /// Charges a new state in place of the old one.
     fn charge_state(&self, bytes: u64) -> Result<(), Exceeded> {
         lock(&self.charges).as_mut().map_or(Ok(()), |(_, state)| state.resize(bytes))

@@ -62,7 +62,9 @@ pub async fn resume(
     if state.is_none() {
         origin.state = before.state();
     }
-    begin_again(parent, &before, name, origin, "resume", true).await?;
+    // Nobody waits for what has ended: the wait closes no cycle.
+    let _waiting = parent.core().waits.hold(parent.id(), before.id(), "resume");
+    begin_again(parent, &before, name, origin, true).await?;
     Ok(before.id_text().to_owned())
 }
 
@@ -71,11 +73,8 @@ async fn begin_again(
     before: &Arc<Shared>,
     name: String,
     origin: Origin,
-    why: &str,
     quiet: bool,
 ) -> Result<(), String> {
-    // Nobody waits for what has ended: the wait closes no cycle.
-    let _waiting = parent.core().waits.hold(parent.id(), before.id(), why);
     let begun = parent.core().begin_again(before, name, origin, quiet).await;
     begun.map_err(|error| chain_of(&error))
 }
@@ -213,7 +212,9 @@ pub async fn restart(parent: &Arc<Shared>, wanted: &str, only_held: bool) -> Res
         },
     };
     let origin = before.origin().clone();
-    begin_again(parent, &before, name, origin, "restart-child", false).await
+    // What a strategy starts again, the parent itself does not wait for.
+    let _waiting = (!only_held).then(|| parent.core().waits.hold(parent.id(), before.id(), "restart-child"));
+    begin_again(parent, &before, name, origin, false).await
 }
 
 /// Stops a child and everything below it; nothing when it has ended.

@@ -305,3 +305,47 @@ impl Component {
             .find(|export| export.name == function && crate::plugins::meets(&export.interface, interface))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engines;
+
+    fn compile(engines: &Engines, pooled: bool, body: &str) -> Result<Arc<Component>, Error> {
+        let engine = if pooled { &engines.pooled } else { &engines.on_demand };
+        Components::default().get(engine, pooled, Path::new("x.wat"), format!("(component {body})").into_bytes())
+    }
+
+    #[test]
+    fn what_the_pool_has_no_slots_for_is_instantiated_on_demand() {
+        let engines = Engines::new(64 << 20).unwrap();
+        let instance = "(core instance (instantiate $m))";
+        let many = format!("(core module $m){}", instance.repeat(65));
+        let functions = format!("(core module $m {}){instance}", "(func)".repeat(40_000));
+        let bodies = [
+            (many.as_str(), "65 core module instances"),
+            ("(core module $m (memory 5000))(core instance (instantiate $m))", "327680000"),
+            ("(core module $m (table 200000 funcref))(core instance (instantiate $m))", "200000"),
+            (&format!("(core module $m (memory 1)){}", instance.repeat(5)), "5 Wasm linear memories"),
+            (&format!("(core module $m (table 1 funcref)){}", instance.repeat(9)), "9 tables"),
+        ];
+        for (body, why) in bodies {
+            let refused = compile(&engines, true, body).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(refused.contains(why), "{why}: {refused}");
+            assert!(compile(&engines, false, body).is_ok(), "{why}");
+        }
+        // componentize-py needs 38.
+        let python = format!("(core module $m){}", instance.repeat(38));
+        for body in [&python, &functions] {
+            assert!(compile(&engines, true, body).is_ok());
+        }
+    }
+
+    #[test]
+    fn features_that_are_off_are_named() {
+        let engines = Engines::new(64 << 20).unwrap();
+        let threads = "(core module $m (memory 1 1 shared))";
+        let refused = compile(&engines, false, threads).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("threads"), "{refused}");
+    }
+}

@@ -549,6 +549,7 @@ impl Core {
         origin: Origin,
         quiet: bool,
     ) -> Result<(), Error> {
+        before.release_charges();
         let settings = Settings::new(before.id(), name, before.parent(), &origin);
         let shared = Shared::new(Arc::clone(self), settings, origin, Beginning::Again(before));
         if let Err(error) = self.adopt(&shared) {

@@ -71,3 +71,37 @@ impl ResourceLimiter for Limiter {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Account;
+
+    #[test]
+    fn all_memories_and_all_tables_of_an_instance_count_together() {
+        let limits = Limits { memory_bytes: 1_000, table_elements: 10, ..Limits::default() };
+        let account = Account::program(1_000_000);
+        let mut limiter = Limiter::new(&limits, Some(account.nothing()));
+        for _ in 0..2 {
+            assert!(limiter.memory_growing(0, 400, None).unwrap());
+            assert!(limiter.table_growing(0, 4, None).unwrap());
+        }
+        let refused = limiter.memory_growing(0, 400, None).unwrap_err().to_string();
+        assert!(refused.contains("1200 bytes") && refused.contains("memory_bytes = 1000"), "{refused}");
+        assert!(limiter.table_growing(4, 8, None).unwrap_err().to_string().contains("table_elements = 10"));
+        // What was refused counts for nothing, and the module's own maximum is the guest's to handle.
+        assert!(limiter.memory_growing(400, 600, None).unwrap());
+        assert!(!limiter.memory_growing(600, 700, Some(650)).unwrap());
+        assert_eq!((limiter.memory(), account.used()), (1_000, 1_000 + 8 * ELEMENT));
+        drop(limiter);
+        assert_eq!(account.used(), 0);
+    }
+
+    #[test]
+    fn what_the_program_has_no_memory_for_names_the_programs_limit() {
+        let account = Account::program(500);
+        let mut limiter = Limiter::new(&Limits::default(), Some(account.nothing()));
+        assert!(limiter.memory_growing(0, 600, None).unwrap_err().to_string().contains("--memory"));
+        assert!(limiter.memory_growing(0, 400, None).unwrap());
+    }
+}

@@ -364,11 +364,19 @@ async fn watch(core: Arc<Core>, lost: Arc<Signal>) {
     let mut files = PluginFiles::default();
     let mut orphans = orphans::Reaper::of_first_process();
     while !core.stopped.is_set() {
-        files.look(&core);
-        if let Some(orphans) = &mut orphans {
-            orphans.reap();
-        }
-        if !core.has_its_folder() {
+        let of_thread = Arc::clone(&core);
+        // A disk may be slow, and this is the executor.
+        let look = move || {
+            files.look(&of_thread);
+            if let Some(orphans) = &mut orphans {
+                orphans.reap();
+            }
+            let is_there = of_thread.has_its_folder();
+            (files, orphans, is_there)
+        };
+        let is_there;
+        (files, orphans, is_there) = executor::blocking(look).await;
+        if !is_there {
             tracing::error!(
                 "the data folder {} was removed or replaced while the program runs: nothing that happens from now on would \
                  be kept, so the program ends",

@@ -250,7 +250,7 @@ impl Core {
             match self.component(manifest, true, under).await {
                 Ok(component) => return Ok((component, true)),
                 // What the pool has no slots for has others on demand.
-                Err(Error::Component { what: ComponentProblem::Refused(why), path }) => {
+                Err(Error::Component { what: ComponentProblem::Refused(why) | ComponentProblem::NotWasm(why), path }) => {
                     tracing::debug!("{}: not from the instance pool: {why}", path.display());
                 }
                 Err(error) => return Err(error),

@@ -74,3 +74,30 @@ fn values_are_escaped_in_strings_and_numbers_elsewhere() {
     let error = Manifest::parse(Path::new("a.toml"), Path::new("."), "name = ${port}\n", &words).unwrap_err();
     assert!(error.to_string().contains("outside a string"), "{error}");
 }
+
+#[test]
+fn a_childs_limits_are_bounded_key_by_key() {
+    let parent = Limits { memory_bytes: 100, call_timeout_ms: 0, tree_bytes: 50, depth: 3, ..Limits::default() };
+    let asked = Limits { memory_bytes: 4 << 30, call_timeout_ms: 7, tree_bytes: 0, mailbox_size: 5, ..Limits::default() };
+    let child = asked.within(&parent.for_children());
+    let expected = (100, 7, 50, 5, 2);
+    assert_eq!(
+        (child.memory_bytes, child.call_timeout_ms, child.tree_bytes, child.mailbox_size, child.depth),
+        expected,
+        "0 is no limit where it means none, and then the other side's counts"
+    );
+    assert_eq!(Limits { call_timeout_ms: 0, ..asked }.within(&Limits { call_timeout_ms: 9, ..parent }).call_timeout_ms, 9);
+    assert_eq!(asked.within(&Limits::unbounded()), asked);
+    let none = Limits { depth: 0, ..parent };
+    assert_eq!(none.for_children().depth, 0);
+}
+
+#[test]
+fn the_restart_policy_of_a_top_level_actor_has_defaults() {
+    let policy = |text: &str| read(&format!("{text}{HEAD}")).unwrap().restarts;
+    assert_eq!(policy(""), RestartPolicy { restart: Restart::OnFailure, max_restarts: 3, window_ms: 5_000 });
+    let said = "restart = \"always\"\nmax_restarts = 0\nrestart_window_ms = 7\n";
+    assert_eq!(policy(said), RestartPolicy { restart: Restart::Always, max_restarts: 0, window_ms: 7 });
+    assert!(refused(&format!("restart = \"sometimes\"\n{HEAD}")).contains("on-failure"));
+    assert!(refused(&format!("save_chain = 1\n{HEAD}")).contains("true or false"));
+}

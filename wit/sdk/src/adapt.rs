@@ -3,6 +3,16 @@
 
 use crate::State;
 
+/// From now on a panic is logged before the instance traps, in one line with its text and its place.
+#[cfg(target_arch = "wasm32")]
+pub extern "C" fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        // "panicked at", the place, a line end, and the text.
+        let told = panic.to_string().lines().collect::<Vec<_>>().join(" ");
+        crate::runtime::log(&told);
+    }));
+}
+
 /// What a function with a message and an id may take.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` are no parameters of this function",

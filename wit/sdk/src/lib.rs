@@ -64,6 +64,9 @@
 //! What an actor may call are the other modules: [`message_server_host`], [`runtime`], [`store`],
 //! [`supervisor`], [`timing`] and so on. The component imports the functions that it uses, and no others.
 //!
+//! A panic traps, which fails the actor; its text and place are logged before, through [`runtime::log`], so that every
+//! actor imports `runtime`.
+//!
 //! Build with crate type `cdylib` for the target `wasm32-unknown-unknown`, and the linker `wasm-component-ld`
 //! that comes with that target: what it writes is the component.
 

@@ -46,6 +46,22 @@ fn said(called: &Called) -> String {
 }
 
 #[test]
+fn an_actor_is_part_of_so_many_channels_and_no_more() {
+    for (ours, theirs) in [(json!({ "max_channels": 2 }), json!({})), (json!({}), json!({ "max_channels": 2 }))] {
+        let program = Program::new();
+        let [initiator, _acceptor] = program.actors([("initiator", ours), ("acceptor", theirs)]);
+        let open = || initiator.open("acceptor", b"");
+        let first = open().unwrap();
+        open().unwrap();
+        let refused = open().unwrap_err();
+        assert!(refused.contains("2 channels, as many as max_channels"), "{refused}");
+        initiator.close(&first).unwrap();
+        let again = std::iter::repeat_with(open).take(1_000).find_map(Result::ok);
+        assert!(again.is_some(), "one that was closed, and whose end was told, counts no more");
+    }
+}
+
+#[test]
 // [msg-18] [msg-38] [msg-48] [msg-50]
 fn an_acceptor_is_asked_with_the_id_and_the_message() {
     let program = Program::new();

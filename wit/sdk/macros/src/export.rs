@@ -45,11 +45,25 @@ fn expand(interface: &Interface, arguments: &TokenStream, item: TokenStream) -> 
         }
     }
     let export = format_ident!("{}", interface.export);
+    let hook = (interface.trait_name == "Actor").then(panic_hook);
     Ok(quote! {
         #item
         #[cfg(target_arch = "wasm32")]
         ::theater_sdk::bindings::#export!(#actor);
+        #hook
     })
+}
+
+/// A constructor, which runs before the first call of every instance: the bindings call those of the linker's list.
+fn panic_hook() -> TokenStream {
+    quote! {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static LOG_PANICS: extern "C" fn() = ::theater_sdk::adapt::log_panics;
+        };
+    }
 }
 
 /// The exports name the type by one word.
