@@ -1362,7 +1362,9 @@ mod tests {
         static TOLD: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
         report_core_panics_to(|sentence| TOLD.lock().unwrap().push(sentence.to_owned()));
         let answer = core_guarded(|| -> Answer { panic!("a fault of the core") });
-        assert!(answer.status == ERROR && answer.sentence().starts_with("[P0113] the core panicked: a fault of the core"));
+        assert!(
+            answer.status == ERROR && answer.sentence().starts_with("[P0113] the core panicked: a fault of the core")
+        );
         let future = core_guarded(|| -> FfiFuture<Answer> { panic!("before it waits") });
         let waits = core_future(async {
             if std::hint::black_box(true) {

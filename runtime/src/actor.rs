@@ -148,7 +148,7 @@ pub struct Shared {
     // Where its memory counts.
     account: Arc<Account>,
     // What this life of it takes beside its instance and its mailbox: itself, and its state.
-    charges: Mutex<Option<(Charge, Charge)>>,
+    charges: Mutex<Option<Charges>>,
     // Living actors below it.
     below: AtomicU64,
     // The host call that the running call waits for: its function's index and one, and when it began, in seconds of this
@@ -165,6 +165,9 @@ pub struct Shared {
     unheard_lines: Flood,
     repeats: Arc<Repeats>,
 }
+
+/// What an actor itself takes, with the state it was started with, and what its state does.
+type Charges = (Charge, Charge);
 
 struct Record {
     chain: Chain,
@@ -494,6 +497,11 @@ impl Shared {
         told.ok().map(|_| (record as u32, waited))
     }
 
+    /// Before its handlers hear of its end: whether it is started again, where it is a top-level actor.
+    fn tell_restart(&self, restarts: bool) {
+        self.is_restarting.store(restarts && self.parent().is_none(), Ordering::Relaxed);
+    }
+
     /// Whether it has ended and is about to be started again.
     #[must_use]
     pub fn restarts(&self) -> bool {
@@ -514,14 +522,27 @@ impl Shared {
 
     /// Charges the actor and the state it starts with.
     pub(crate) fn charge_start(&self) -> Result<(), Exceeded> {
-        let state = self.state().map_or(0, |state| state.len() as u64);
-        *lock(&self.charges) = Some((self.account.charge(ACTOR_BYTES)?, self.account.charge(state)?));
+        let length = |state: &Option<Arc<Vec<u8>>>| state.as_ref().map_or(0, |state| state.len() as u64);
+        // What it was started with is kept as long as it can be started with it again.
+        let own = self.account.charge(ACTOR_BYTES + length(&self.origin.state))?;
+        let state = self.state();
+        let is_the_first = match (&state, &self.origin.state) {
+            (Some(state), Some(first)) => Arc::ptr_eq(state, first),
+            _ => false,
+        };
+        let state = self.account.charge(if is_the_first { 0 } else { length(&state) })?;
+        *lock(&self.charges) = Some((own, state));
         Ok(())
     }
 
     /// The life after this one is charged for both.
-    pub(crate) fn release_charges(&self) {
-        *lock(&self.charges) = None;
+    pub(crate) fn take_charges(&self) -> Option<Charges> {
+        lock(&self.charges).take()
+    }
+
+    /// No life follows: it is still known, and still takes what it took.
+    pub(crate) fn put_charges(&self, charges: Option<Charges>) {
+        *lock(&self.charges) = charges;
     }
 
     /// Charges a new state in place of the old one.

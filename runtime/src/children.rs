@@ -97,6 +97,7 @@ pub fn grants(parent: &Shared, config: &Json) -> Grants {
         state_paths: list("state_paths").unwrap_or_default(),
         max_component: config.get("max_component_bytes").and_then(Json::as_u64).unwrap_or(MAX_COMPONENT),
         closed: parent.core().closed_folders(),
+        tree: std::ptr::from_ref(parent.account().tree()) as usize,
     }
 }
 
@@ -117,9 +118,20 @@ async fn origin(
         };
         let (manifest, is_file) = read(&parent, &manifest, under).await?;
         let origin = parent.core().origin(&manifest, under, state).await;
-        origin.map_err(|error| told(&manifest.path.display().to_string(), &error, is_file))
+        let told = |error| without_folders(&parent, told(&manifest.path.display().to_string(), &error, is_file));
+        origin.map_err(told)
     };
     executor::spawn(work).await
+}
+
+/// A sentence without the operator's folders: an actor is told of files as it named them.
+fn without_folders(parent: &Shared, sentence: String) -> String {
+    let core = parent.core();
+    let own = format!("{}/", parent.manifest().folder.display());
+    let named = [(own, ""), (core.data().display().to_string(), "the data folder")];
+    let plugins = (core.plugins().folder().display().to_string(), "the plugin folder");
+    let replaced = |text: String, (folder, with): (String, &str)| text.replace(&folder, with);
+    named.into_iter().chain([plugins]).filter(|(folder, _)| folder.len() > 2).fold(sentence, replaced)
 }
 
 /// A manifest that an actor supplies, and whether it is a file: TOML when it has a newline or `=`, a URL when it has a scheme,
@@ -132,7 +144,8 @@ async fn read(parent: &Shared, manifest: &str, under: Under<'_>) -> Result<(Mani
         return parsed.map(|parsed| (parsed, false)).map_err(|error| chain_of(&error));
     }
     if let Some((scheme, _)) = manifest.split_once("://") {
-        let bytes = parent.core().resolve(scheme, manifest, under).await?;
+        let resolved = parent.core().resolve(scheme, manifest, under).await;
+        let bytes = resolved.map_err(|sentence| without_folders(parent, sentence))?;
         let text = String::from_utf8(bytes).map_err(|_| format!("{manifest}: a manifest is UTF-8 text"))?;
         let parsed = parse(Path::new(manifest), folder, &text);
         return parsed.map(|parsed| (parsed, false)).map_err(|error| chain_of(&error));

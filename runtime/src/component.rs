@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use crate::error::{ComponentProblem, Error};
 use crate::executor;
 use crate::files::Stamp;
 use crate::shape::Signature;
+use crate::turns::Turn;
 
 /// A component, compiled and looked through.
 pub struct Component {
@@ -66,12 +67,11 @@ const ANNOUNCED: Duration = Duration::from_secs(2);
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// For whom a component is compiled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompileFor {
     /// An operator.
     Operator,
-    /// An actor: such compilations run one at a time and at a lower priority than actors' calls.
-    Actor,
+    /// An actor, whose turn it is: such compilations run one at a time and at a lower priority than actors' calls.
+    Actor(Turn),
 }
 
 impl Components {
@@ -140,21 +140,13 @@ impl Components {
         whom: CompileFor,
     ) -> Result<Arc<Component>, Error> {
         let (this, engine, of_thread, length) = (Arc::clone(self), engine.clone(), path.to_owned(), bytes.len());
-        let work = async move {
-            let turn = match whom {
-                CompileFor::Operator => None,
-                CompileFor::Actor => Some(Turn::wait().await),
-            };
-            executor::blocking(move || {
-                let _turn = turn;
-                let compile = move || this.get(&engine, pooled, &of_thread, bytes);
-                match (whom, background()) {
-                    (CompileFor::Actor, Some(threads)) => threads.install(compile),
-                    _ => compile(),
-                }
-            })
-            .await
-        };
+        let work = executor::blocking(move || {
+            let compile = || this.get(&engine, pooled, &of_thread, bytes);
+            match (&whom, background()) {
+                (CompileFor::Actor(_), Some(threads)) => threads.install(compile),
+                _ => compile(),
+            }
+        });
         let mut work = Box::pin(work);
         if let Some(compiled) = executor::timeout(ANNOUNCED, &mut work).await {
             return compiled;
@@ -165,28 +157,6 @@ impl Components {
             let reason = format!("{shown}: it was not compiled within {} s", DEADLINE.as_secs());
             Err(Error::ComponentRead { place: None, url: shown.to_string(), reason })
         })
-    }
-}
-
-/// The turn of one actor's compilation, until it is dropped.
-struct Turn;
-
-/// Holds a token while an actor's component is compiled.
-static TURNS: LazyLock<(executor::Sender<()>, executor::Receiver<()>)> = LazyLock::new(|| executor::bounded(1));
-
-impl Turn {
-    async fn wait() -> Self {
-        // Both ends live as long as the program: the channel never closes.
-        let sent = TURNS.0.send(()).await;
-        debug_assert!(sent.is_ok(), "the channel is open");
-        Self
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let taken = TURNS.1.try_recv();
-        debug_assert!(taken.is_ok(), "there is one token for each turn");
     }
 }
 

@@ -157,6 +157,8 @@ pub struct Core {
     pub pool: Arc<Pool>,
     /// Turns of guests that run long.
     pub turns: Arc<Turns>,
+    /// Turns of compilations for actors.
+    compilations: Arc<Turns>,
     /// The journal.
     pub journal: Journal,
     /// The wait graph.
@@ -224,6 +226,7 @@ impl Core {
             budget: Account::program(memory),
             pool: Pool::new(engines.pool_size, engines.overflow),
             engines: Arc::new(engines),
+            compilations: Turns::one(),
             turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
             journal,
             waits: WaitGraph::default(),
@@ -549,15 +552,19 @@ impl Core {
         origin: Origin,
         quiet: bool,
     ) -> Result<(), Error> {
-        before.release_charges();
+        let charges = before.take_charges();
         let settings = Settings::new(before.id(), name, before.parent(), &origin);
         let shared = Shared::new(Arc::clone(self), settings, origin, Beginning::Again(before));
-        if let Err(error) = self.adopt(&shared) {
-            // It stays ended, and its parent, which may have claimed it, knows it as such.
-            if let Some(parent) = before.parent()
-                && !parent.family().ended(before, None, false, (None, true))
-            {
-                self.let_go(before);
+        let adopted = self.adopt(&shared);
+        if let Err(error) = adopted {
+            // It stays ended, for good: nobody else would answer what waits for it.
+            before.put_charges(charges);
+            let was_held = before.parent().is_none_or(|parent| parent.family().let_go_claimed(before.id()));
+            if was_held {
+                before.let_go();
+            }
+            if shared.name() != before.name() {
+                self.names_of(before.parent()).give_back(shared.name());
             }
             return Err(error);
         }
@@ -574,7 +581,7 @@ impl Core {
         let again = async move {
             let Some(before) = core.registry.get(id) else { return };
             if core.stopped.is_set() {
-                core.let_go(&before);
+                before.let_go();
                 return before.settle(None);
             }
             let mut origin = before.origin().clone();

@@ -192,6 +192,18 @@ impl Family {
         Some(Arc::clone(child))
     }
 
+    /// Lets a claimed child go whose next life came to nothing; whether it was claimed.
+    #[must_use]
+    pub fn let_go_claimed(&self, id: Id) -> bool {
+        let mut inner = self.lock();
+        let Some(number) = inner.numbers.get(&id).copied() else { return false };
+        let is_claimed = inner.children.get(&number).is_some_and(|(_, standing)| *standing == Standing::Living);
+        if is_claimed {
+            inner.let_go(number);
+        }
+        is_claimed
+    }
+
     /// Lets a held child go: the child, when it was held.
     #[must_use]
     pub fn let_go(&self, id: Id) -> Option<Arc<Shared>> {

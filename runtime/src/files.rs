@@ -126,6 +126,8 @@ pub struct Grants {
     pub max_component: u64,
     /// Folders below which nothing is opened: the data folder and the plugin folder.
     pub closed: Vec<PathBuf>,
+    /// The tree of actors that asks, by a number that no other tree has.
+    pub tree: usize,
 }
 
 /// How long whoever asked for a file waits for it.
@@ -245,6 +247,7 @@ mod tests {
             state_paths: Vec::new(),
             max_component: 1,
             closed: vec![root.join("granted/data")],
+            tree: 0,
         };
         (scratch, grants)
     }

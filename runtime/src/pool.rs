@@ -52,12 +52,17 @@ impl Slot {
 /// An instance that counts for its tree.
 struct Share {
     account: Arc<Account>,
-    number: u64,
 }
 
 impl Share {
     fn new(account: &Arc<Account>) -> Self {
-        Self { account: Arc::clone(account), number: account.instance_made() }
+        account.instance_made();
+        Self { account: Arc::clone(account) }
+    }
+
+    /// Whether the tree has nearly all there are.
+    fn is_greedy(&self, all: u64) -> bool {
+        self.account.instances() > all / 8 * 7
     }
 }
 
@@ -100,7 +105,7 @@ impl Pool {
         let is_pressed = actor.account().is_pressed();
         let mut inner = self.lock();
         inner.idle.push_back((Arc::downgrade(actor), mark));
-        if is_pressed || !inner.waiting.is_empty() {
+        if is_pressed || inner.is_waited_for() {
             inner.passivate_longest_idle();
         }
         // Entries of actors that were used since are old: they go before they outnumber the slots twice.
@@ -109,13 +114,18 @@ impl Pool {
         }
     }
 
+    /// Asks the longest idle actor for its instance.
+    pub fn passivate_one(&self) {
+        self.lock().passivate_longest_idle();
+    }
+
     /// Waits for a slot of the pool, or for leave to make an instance on demand.
     pub async fn slot(self: &Arc<Self>, account: &Arc<Account>) -> Slot {
         let share = Share::new(account);
         loop {
             let turn = {
                 let mut inner = self.lock();
-                let is_greedy = share.number > inner.all / 8 * 7;
+                let is_greedy = share.is_greedy(inner.all);
                 if let Some(is_pooled) = inner.take(is_greedy) {
                     return Slot { pool: Arc::clone(self), is_pooled, _share: share };
                 }
@@ -138,7 +148,7 @@ fn is_idle(actor: &Weak<Shared>, mark: u64) -> bool {
 }
 
 impl Inner {
-    /// A slot, and whether it is one of the pool; none when one may become free soon, or the tree has to wait.
+    /// A slot, and whether it is one of the pool; a greedy tree leaves the last eighth. None when one may become free soon, or the tree has to wait.
     fn take(&mut self, is_greedy: bool) -> Option<bool> {
         let kept = if is_greedy { self.places / 8 } else { 0 };
         if self.free > kept {
@@ -146,11 +156,21 @@ impl Inner {
             return Some(true);
         }
         // Somebody idle gives one up, unless there is nobody.
-        if is_greedy || self.passivate_longest_idle() || self.overflow == 0 {
+        if self.passivate_longest_idle() || is_greedy || self.overflow == 0 {
             return None;
         }
         self.overflow -= 1;
         Some(false)
+    }
+
+    /// Whether somebody waits; who has given up does not.
+    fn is_waited_for(&mut self) -> bool {
+        for waiting in [&mut self.waiting, &mut self.greedy] {
+            while waiting.front().is_some_and(executor::Sender::is_closed) {
+                waiting.pop_front();
+            }
+        }
+        !self.waiting.is_empty() || !self.greedy.is_empty()
     }
 
     fn call_next(&mut self) {

@@ -53,11 +53,21 @@ impl Inner {
 }
 
 impl Turns {
-    /// So many at a time.
+    /// So many at a time, for guests, each with an executor thread more.
     #[must_use]
     pub fn new(turns: usize) -> Arc<Self> {
+        Self::with(turns, false)
+    }
+
+    /// One at a time, for what runs on threads of its own.
+    #[must_use]
+    pub fn one() -> Arc<Self> {
+        Self::with(1, true)
+    }
+
+    fn with(turns: usize, has_threads: bool) -> Arc<Self> {
         let inner = Inner { free: turns, waiting: HashMap::new(), order: VecDeque::new() };
-        Arc::new(Self { inner: Mutex::new(inner), all: turns, has_threads: AtomicBool::new(false) })
+        Arc::new(Self { inner: Mutex::new(inner), all: turns, has_threads: AtomicBool::new(has_threads) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -93,6 +103,23 @@ impl Turns {
         if !inner.call_next() {
             inner.free += 1;
         }
+    }
+}
+
+/// A turn that lasts until it is dropped.
+pub struct Turn(Arc<Turns>);
+
+impl Turn {
+    /// Waits for one, for a tree.
+    pub async fn wait(turns: &Arc<Turns>, tree: usize) -> Self {
+        turns.take(tree).await;
+        Self(Arc::clone(turns))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.give_back();
     }
 }
 
@@ -174,9 +201,7 @@ mod tests {
     use futures_lite::future::poll_once;
 
     fn turns(count: usize) -> Arc<Turns> {
-        let turns = Turns::new(count);
-        turns.has_threads.store(true, Ordering::Relaxed);
-        turns
+        Turns::with(count, true)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, FileType, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, FileType, OpenOptions, OpenOptionsExt, Permissions, PermissionsExt};
 use cap_tempfile::TempFile;
 use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
 
@@ -99,6 +99,8 @@ impl Jail {
     pub fn read(&self, path: &Inside, most: u64) -> Result<Vec<u8>, Error> {
         let tried = |error| Error::file("read", path.text())(error);
         let mut options = OpenOptions::new();
+        // Asked before the file: whether it is there, on another mount, is not told.
+        self.open_dir(path.split().0, "read")?;
         // A pipe that nobody writes to would hold the thread.
         options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let file = self.root.open_with(path.text(), &options).map_err(tried)?;
@@ -131,7 +133,7 @@ impl Jail {
         }
         let mut file = TempFile::new(&folder).map_err(tried)?;
         if let Some(before) = before.filter(cap_std::fs::Metadata::is_file) {
-            file.as_file().set_permissions(before.permissions()).map_err(tried)?;
+            file.as_file().set_permissions(plain(&before.permissions())).map_err(tried)?;
         }
         file.write_all(content).map_err(tried)?;
         file.as_file().sync_all().map_err(tried)?;
@@ -189,12 +191,16 @@ impl Jail {
 
     /// Whether something is there.
     pub fn exists(&self, path: &Inside) -> Result<bool, Error> {
+        // Asked before the file: whether it is there, on another mount, is not told.
+        match self.open_dir(path.split().0, "look at") {
+            Err(Error::File { source, .. }) if is_missing(&source) => return Ok(false),
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
         match self.root.metadata(path.text()) {
             Ok(found) if found.is_dir() => self.open_dir(path.text(), "look at").map(|_| true),
             Ok(_) => self.open_dir(path.split().0, "look at").map(|_| true),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-                Ok(false)
-            }
+            Err(error) if is_missing(&error) => Ok(false),
             Err(error) => Err(Error::file("look at", path.text())(error)),
         }
     }
@@ -203,6 +209,15 @@ impl Jail {
     pub fn folder(&self, path: &Inside) -> Result<OwnedFd, Error> {
         Ok(self.open_dir(path.text(), "run in")?.into_std_file().into())
     }
+}
+
+fn is_missing(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+/// The permissions without set-user-id and the like, which a write clears: the content is another one now.
+fn plain(permissions: &Permissions) -> Permissions {
+    PermissionsExt::from_mode(permissions.mode() & 0o777)
 }
 
 fn only_a_file(kind: FileType, path: &Inside) -> Result<(), Error> {

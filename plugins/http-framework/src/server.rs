@@ -101,7 +101,7 @@ impl Server {
         if let (port, true) = self.port() {
             return Ok(port);
         }
-        let bound = match Bound::again(&self.listen, port.unwrap_or_default()).await {
+        let bound = match Bound::again(&self.common.host, &self.listen, port.unwrap_or_default()).await {
             // Whoever asked for any port gets any.
             Err(what) if port.is_some() && self.listen.port == 0 => {
                 self.common.host.log(Level::Warn, &format!("server {}: {what}; another port is chosen", self.id));

@@ -35,7 +35,7 @@ impl Bound {
     /// # Errors
     /// A sentence that names the key, or the address and why the system refuses it.
     pub async fn new(config: &Config) -> Result<Self, String> {
-        Self::again(config, config.port).await
+        Self::bind(None, config, config.port).await
     }
 
     /// As [`Bound::new`], for an actor that may just have been started again: then it has the socket that it had.
@@ -50,14 +50,14 @@ impl Bound {
     ///
     /// # Errors
     /// As [`Bound::new`].
-    pub async fn again(config: &Config, port: u16) -> Result<Self, String> {
-        Self::bind(None, config, port).await
+    pub async fn again(actor: &Host, config: &Config, port: u16) -> Result<Self, String> {
+        Self::bind(Some(actor), config, port).await
     }
 
     async fn bind(actor: Option<&Host>, config: &Config, port: u16) -> Result<Self, String> {
         let (host, asked, tls) = prepared(config).await?;
         let port = if asked == 0 { port } else { asked };
-        let (socket, connections) = match parked::take(actor, SocketAddr::new(host, port)) {
+        let (socket, connections) = match actor.and_then(|actor| parked::take(actor, SocketAddr::new(host, port))) {
             Some(kept) => kept,
             None => {
                 let bound = TcpListener::bind(SocketAddr::new(host, port)).await;

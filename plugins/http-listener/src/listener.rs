@@ -224,7 +224,7 @@ where
         // Answers are written in one piece: waiting for more would only delay them. Without it they are late, not wrong.
         drop(stream.set_nodelay(true));
         let of_peer = Some((peer_of(peer), self.limits.of_peer));
-        if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN), of_peer) {
+        if let Some(place) = self.watch.enter(self.limits.connections, of_peer) {
             let number = place.number();
             let (source, service) = (Source::new(stream, place, self.limits), Arc::clone(service));
             let task = match tls {
@@ -239,7 +239,7 @@ where
             self.watch.keep(number, task);
         } else if tls.is_some() {
             // What could be said would have to be said in TLS.
-        } else if let Some(place) = self.watch.enter(self.limits.connections.saturating_add(OWN + TOLD), None) {
+        } else if let Some(place) = self.watch.enter(OWN + TOLD, None) {
             let source = Source::new(stream, place, self.limits);
             self.host.spawn(refuse(source, Refusal::CONNECTIONS));
         }

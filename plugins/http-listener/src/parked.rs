@@ -71,17 +71,22 @@ pub(crate) fn carry(owner: String, address: SocketAddr, stream: TcpStream, peer:
     keep(owner, address, |parked| parked.connections.push((stream, peer)));
 }
 
-/// The socket of that address, or with port 0 one of the host's actor and of that IP address, with its connections.
-pub(crate) fn take(host: Option<&Host>, address: SocketAddr) -> Option<(TcpListener, Vec<(TcpStream, SocketAddr)>)> {
-    let of = host.and_then(|host| host.whose().ok()).map(|about| name(&about.actor, &about.handler));
+/// The socket that the host's actor had at that address, or with port 0 at that IP address, with its connections. Another actor's
+/// socket at the address is closed: its port is given to the one that asks.
+pub(crate) fn take(host: &Host, address: SocketAddr) -> Option<(TcpListener, Vec<(TcpStream, SocketAddr)>)> {
+    let about = host.whose().ok()?;
+    take_of(&name(&about.actor, &about.handler), address)
+}
+
+fn take_of(owner: &str, address: SocketAddr) -> Option<(TcpListener, Vec<(TcpStream, SocketAddr)>)> {
     let is_it = |parked: &Parked| match address.port() {
-        0 => parked.address.ip() == address.ip() && Some(&parked.owner) == of.as_ref(),
+        0 => parked.owner == owner && parked.address.ip() == address.ip(),
         _ => parked.address == address,
     };
     let mut parked = parked();
     let place = parked.iter().position(|parked| parked.socket.is_some() && is_it(parked))?;
-    let Parked { socket, connections, .. } = parked.swap_remove(place);
-    socket.map(|socket| (socket, connections))
+    let Parked { owner: had, socket, connections, .. } = parked.swap_remove(place);
+    (had == owner).then_some((socket?, connections))
 }
 
 #[cfg(test)]
@@ -96,9 +101,13 @@ mod tests {
         let address = socket.local_addr().unwrap();
         park("actor/handler".to_owned(), address, socket);
         let client = std::net::TcpStream::connect(address).unwrap();
-        let (again, _) = take(None, address).unwrap();
+        let (again, _) = take_of("actor/handler", address).unwrap();
         assert_eq!(block_on(again.accept()).unwrap().1, client.local_addr().unwrap());
-        assert!(take(None, address).is_none());
+        assert!(take_of("actor/handler", address).is_none());
+        // Another actor's is closed, and what waits there with it.
+        park("actor/handler".to_owned(), address, again);
+        assert!(take_of("thief/handler", address).is_none());
+        assert!(take_of("actor/handler", address).is_none());
     }
 
     #[test]

@@ -112,8 +112,9 @@ impl Source {
                 self.place.set_idle(true);
             }
             let filled = self.fill(&mut deadline, SMALL).await;
-            if idle {
-                self.place.set_idle(false);
+            if idle && !self.place.set_idle(false) {
+                // Another connection has its place: what it asked for meanwhile it may ask for again.
+                return Ok(None);
             }
             match filled {
                 Ok(()) => {}

@@ -24,6 +24,8 @@ pub(crate) struct Watch {
 #[derive(Default)]
 struct Places {
     waits: HashMap<u64, Arc<Mutex<Wait>>>,
+    /// Places of connections that are served.
+    served: usize,
     /// Of each peer, its places.
     peers: HashMap<IpAddr, BTreeSet<u64>>,
     next: u64,
@@ -60,17 +62,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Watch {
     /// A place, unless there are `most` already, or the peer has as many as it may. One that is idle gives way: of the peer,
-    /// where it has too many, else of the peer that has most.
+    /// where it has too many, else of the peer that has most and an idle one. Places without a peer are counted apart.
     pub(crate) fn enter(self: &Arc<Self>, most: usize, peer: Option<(IpAddr, usize)>) -> Option<Place> {
         let mut places = lock(&self.places);
         let of_peer = |peer: &IpAddr| places.peers.get(peer).map_or(0, BTreeSet::len);
         let waker = match peer {
             Some((peer, share)) if of_peer(&peer) >= share => Some(places.displace(&peer)?),
-            Some(_) if places.waits.len() >= most => {
-                let greediest = places.peers.iter().max_by_key(|(_, numbers)| numbers.len()).map(|(peer, _)| *peer)?;
-                Some(places.displace(&greediest)?)
+            Some(_) if places.served >= most => {
+                let mut peers: Vec<_> = places.peers.iter().map(|(peer, numbers)| (numbers.len(), *peer)).collect();
+                peers.sort_unstable_by(|one, other| other.cmp(one));
+                Some(peers.into_iter().find_map(|(_, peer)| places.displace(&peer))?)
             }
-            None if places.waits.len() >= most => return None,
+            None if places.waits.len() - places.served >= most => return None,
             _ => None,
         };
         let number = places.next;
@@ -78,6 +81,7 @@ impl Watch {
         let wait = Arc::default();
         places.waits.insert(number, Arc::clone(&wait));
         if let Some((peer, _)) = peer {
+            places.served += 1;
             places.peers.entry(peer).or_default().insert(number);
         }
         drop(places);
@@ -204,7 +208,9 @@ impl Places {
 
     fn forget(&mut self, peer: &IpAddr, number: u64) {
         if let Some(numbers) = self.peers.get_mut(peer) {
-            numbers.remove(&number);
+            if numbers.remove(&number) {
+                self.served -= 1;
+            }
             if numbers.is_empty() {
                 self.peers.remove(peer);
             }
@@ -235,10 +241,11 @@ impl Place {
         self.watch.stopping()
     }
 
-    /// Whether it waits for a request and has none: then it may have to give way.
-    pub(crate) fn set_idle(&self, is_idle: bool) {
+    /// Whether it waits for a request and has none: then it may have to give way. False where it had to.
+    pub(crate) fn set_idle(&self, is_idle: bool) -> bool {
         let mut wait = lock(&self.wait);
         wait.idle = (is_idle && !wait.gives_way).then(Instant::now);
+        !wait.gives_way
     }
 
     /// Waits for `future`, until a stop or `deadline`; a deadline that is `None` starts, and takes `timeout`, when the

@@ -6,7 +6,7 @@
 
 /// Names, or with `*` at the end prefixes of names, of variables that decide what runs: the loader's, shells',
 /// interpreters', and those of tools that run others.
-const DECISIVE: [&str; 47] = [
+const DECISIVE: [&str; 80] = [
     "LD_*",
     "DYLD_*",
     "GCONV_PATH",
@@ -54,6 +54,39 @@ const DECISIVE: [&str; 47] = [
     "OPENSSL_*",
     "TERMINFO*",
     "SYSTEMD_*",
+    "TAR_*",
+    "AWK*",
+    "DOTNET_*",
+    "CORECLR_*",
+    "MONO_*",
+    "ERL_*",
+    "R_*",
+    "JULIA_*",
+    "GUILE_*",
+    "DENO_*",
+    "PIP_*",
+    "UV_*",
+    "GO*",
+    "MAVEN_*",
+    "GRADLE_*",
+    "GTK_*",
+    "GIO_*",
+    "QT_*",
+    "GST_*",
+    "LIBMYSQL_*",
+    "KRB5_*",
+    "SASL_*",
+    "VK_*",
+    "OCL_*",
+    "ALSA_*",
+    "MAGICK_*",
+    "AWS_*",
+    "DOCKER_*",
+    "SSL_*",
+    "RSYNC_*",
+    "CVS_*",
+    "SUDO_*",
+    "CURL_*",
 ];
 
 /// Folders of the system's own programs: a `PATH` of these alone leads to no others.
@@ -67,7 +100,10 @@ pub fn is_allowed(allowed: &[String], name: &str, value: &str) -> bool {
     if name == "PATH" {
         return value.split(':').all(|folder| SYSTEM.contains(&folder));
     }
-    let by_prefix = |one: &String| one.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix));
+    // A prefix is a name space, as APP_*: the known names that decide what runs are never all there are.
+    let is_space = |prefix: &str| prefix.len() > 2 && prefix.ends_with('_');
+    let by_prefix =
+        |one: &String| one.strip_suffix('*').is_some_and(|prefix| is_space(prefix) && name.starts_with(prefix));
     allowed.iter().any(by_prefix) && !is_decisive(name)
 }
 
@@ -121,13 +157,16 @@ mod tests {
             "IFS",
             "HOME",
             "MAKEFLAGS",
+            "TAR_OPTIONS",
+            "AWKPATH",
         ];
         for name in decisive {
             let first = name.get(..1).unwrap();
-            assert!(!allows(&["*"], name) && !allows(&[&format!("{first}*")], name), "{name}");
+            let space = name.split_once('_').map(|(space, _)| format!("{space}_*")).unwrap_or_default();
+            assert!(!allows(&["*", &format!("{first}*"), &space], name), "{name}");
             assert!(allows(&[name], name), "{name}");
         }
-        assert!(allows(&["*"], "LANG"));
+        assert!(!allows(&["*", "L*", "LANG*"], "LANG") && allows(&["LC_*"], "LC_ALL"));
     }
 
     #[test]

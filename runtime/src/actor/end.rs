@@ -82,6 +82,22 @@ impl End {
         }
     }
 
+    /// The same without what `shutdown` was given, which was told: ended actors stay known.
+    fn without_data(self) -> Self {
+        match self {
+            Self::Stopped { reason, .. } => Self::Stopped { reason, data: None },
+            failed @ Self::Failed { .. } => failed,
+        }
+    }
+
+    /// Whether another program may resume the actor.
+    fn is_resumable(&self) -> bool {
+        match self {
+            Self::Stopped { reason, .. } => reason == BY_PROGRAM,
+            Self::Failed { .. } => true,
+        }
+    }
+
     /// Whether the actor ended by itself, by failure or by `shutdown`: nobody stopped it.
     pub(crate) fn is_own(&self) -> bool {
         matches!(self.told(), Some(Ending::Failed { .. } | Ending::Exit(_)))
@@ -171,12 +187,16 @@ impl Shared {
                 if quiet && !self.core.stopped.is_set() && self.parent().is_some() && end.is_held() {
                     self.record_released(&mut record);
                 }
+                if self.parent().is_none() {
+                    // Where it was to be started again at first: who waits knows by now that nothing comes of it.
+                    self.turn_away_in(&mut record, end.is_resumable());
+                }
                 self.close(&mut record);
             }
             held
         };
         self.core.ended(self, &end, held);
-        self.end.get_or_init(|| end);
+        self.end.get_or_init(|| end.without_data());
         self.ended.set();
         match self.parent() {
             None if held => self.core.restart_top(self),
@@ -240,7 +260,7 @@ impl Shared {
     /// A held actor is not started again, unless by another program.
     pub(crate) fn let_go(&self) {
         let mut record = lock(&self.chain);
-        if self.core.stopped.is_set() {
+        if self.core.stopped.is_set() || self.parent().is_none() {
             self.turn_away_in(&mut record, true);
         } else {
             self.record_released(&mut record);
@@ -286,12 +306,8 @@ impl Shared {
     /// What waits is answered: nothing more will run. Who waits for an answer knows so, and its call is over; what nobody
     /// waits for runs if another program resumes the actor.
     pub(super) fn turn_away(&self, end: &End) {
-        let resumable = match end {
-            End::Stopped { reason, .. } => reason == BY_PROGRAM,
-            End::Failed { .. } => true,
-        };
         // Under the chain's lock, as messages are queued under it.
-        self.turn_away_in(&mut lock(&self.chain), resumable);
+        self.turn_away_in(&mut lock(&self.chain), end.is_resumable());
     }
 
     fn turn_away_in(&self, record: &mut Record, resumable: bool) {
@@ -362,6 +378,7 @@ impl Shared {
             Some(request) => request.into(),
             None => End::Failed { function, kind: FailureKind::Timeout, reason },
         };
+        self.tell_restart(self.begins_again(&end, false));
         self.finish(end, false);
         let this = Arc::clone(self);
         drop(executor::spawn(async move { this.end_family().await }));

@@ -70,6 +70,12 @@ enum NotMade {
 const INSTANCE_WAIT: Duration = Duration::from_secs(10);
 /// How a call ends that got no instance: the actor goes on.
 const NO_INSTANCE: &str = "no instance was free within 10 s: other actors hold all that --memory allows";
+/// How the sentence of a call begins that got no instance for lack of memory: the actor goes on.
+const NO_MEMORY: &str = "no instance could be made";
+/// How often idle actors are asked for the memory of theirs before a call is refused.
+const TRIES: u32 = 3;
+/// How long they have.
+const GIVEN: Duration = Duration::from_millis(200);
 /// Part of `memory_bytes` by which an instance may have grown before the next call gets a new one.
 const GROWN: u64 = 8;
 
@@ -349,7 +355,7 @@ impl Actor {
                 fails.then(|| format!("it returned err: {text}"))
             }
             // The actor did nothing wrong, and nothing of it has changed.
-            Outcome::Interrupted(text) if text == NO_INSTANCE => None,
+            Outcome::Interrupted(text) if text == NO_INSTANCE || text.starts_with(NO_MEMORY) => None,
             // What goes wrong because the actor is being stopped is no failure of its own.
             Outcome::Trap(text) | Outcome::Interrupted(text) => lock(&self.shared.stop).is_none().then(|| text.clone()),
         };
@@ -452,7 +458,9 @@ impl Actor {
         match Self::bounded(&shared, self.instantiate(context, ended), timeout_ms).await {
             Ok(Ok(())) => {}
             Ok(Err(NotMade::Failed(problem))) => return trapped(problem),
-            Ok(Err(NotMade::OverBudget(why))) => return not(Outcome::Interrupted(why), FailureKind::Internal),
+            Ok(Err(NotMade::OverBudget(why))) => {
+                return not(Outcome::Interrupted(format!("{NO_MEMORY}: {why}")), FailureKind::Internal);
+            }
             Ok(Err(NotMade::NoSlot)) => {
                 return not(Outcome::Interrupted(NO_INSTANCE.to_owned()), FailureKind::Timeout);
             }
@@ -548,6 +556,21 @@ impl Actor {
             _ => Arc::clone(&shared.linked),
         };
         self.record_instance().map_err(|error| NotMade::Failed(error.to_string()))?;
+        let (mut slot, mut ended) = (slot, ended);
+        for _ in 0..TRIES {
+            match self.instance_of(Arc::clone(&linked), slot, call, ended).await {
+                Err((error, its_slot, its_ended)) if error.root_cause().is::<Exceeded>() => {
+                    (slot, ended) = (its_slot, its_ended);
+                    shared.core.pool.passivate_one();
+                    executor::sleep(GIVEN).await;
+                }
+                Err((error, its_slot, its_ended)) if error.is::<PoolConcurrencyLimitError>() => {
+                    (slot, ended) = (its_slot, its_ended);
+                    break;
+                }
+                made => return made.map_err(|(error, ..)| not_made(&error)),
+            }
+        }
         match self.instance_of(linked, slot, call, ended).await {
             // A component of many memories, say: the pool has slots, and not that many memories.
             Err((error, slot, ended)) if error.is::<PoolConcurrencyLimitError>() => {
@@ -606,7 +629,7 @@ impl Actor {
     /// Ends the actor: its handlers in reverse, then its chain.
     pub async fn finish(mut self, end: End) {
         let keeps_mailbox = self.shared.keeps_mailbox(&end);
-        self.shared.is_restarting.store(keeps_mailbox && self.shared.parent().is_none(), Ordering::Relaxed);
+        self.shared.tell_restart(keeps_mailbox);
         self.shared.cancelled.set();
         if !keeps_mailbox {
             self.shared.turn_away(&end);
@@ -615,7 +638,7 @@ impl Actor {
         self.shared.end_family().await;
         detach(&self.shared, self.handlers).await;
         // One that failed may still be resumed; what a parent knows of a child it may ask for as long as it lives.
-        if self.shared.parent().is_none() && matches!(end, End::Stopped { .. }) {
+        if self.shared.parent().is_none() && matches!(end, End::Stopped { .. }) && !keeps_mailbox {
             self.shared.core.forget(&self.shared).await;
         }
         self.shared.finish(end, false);

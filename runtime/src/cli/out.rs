@@ -96,6 +96,14 @@ pub fn print_json(value: &Json) {
     print_bytes(format!("{}\n", text::json(&value.to_string())).as_bytes());
 }
 
+/// Prints bytes that an actor chose as they are, unless a terminal would obey them.
+pub fn print_raw(bytes: &[u8]) {
+    if io::stdout().is_terminal() {
+        return print_text(&String::from_utf8_lossy(bytes));
+    }
+    print_bytes(bytes);
+}
+
 /// Prints bytes on standard output.
 pub fn print_bytes(bytes: &[u8]) {
     let mut out = io::stdout().lock();

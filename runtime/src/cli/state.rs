@@ -42,7 +42,7 @@ impl State {
             let object = json!({"id": id, "sequence": sequence, "bytes": state.as_ref().map(Vec::len), "state": text, "state_hex": hex});
             super::print_json(&object);
         } else if let Some(state) = state {
-            super::out::print_bytes(&state);
+            super::out::print_raw(&state);
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -22,6 +22,7 @@ use crate::linker::Linked;
 use crate::manifest::{HandlerEntry, Manifest};
 use crate::plugins::{Plugin, Problem, meets};
 use crate::record::{HandlerRecord, Setup};
+use crate::turns::Turn;
 
 /// An actor's parts, before anything of it exists.
 pub struct Prepared {
@@ -250,7 +251,10 @@ impl Core {
             match self.component(manifest, true, under).await {
                 Ok(component) => return Ok((component, true)),
                 // What the pool has no slots for has others on demand.
-                Err(Error::Component { what: ComponentProblem::Refused(why) | ComponentProblem::NotWasm(why), path }) => {
+                Err(Error::Component {
+                    what: ComponentProblem::Refused(why) | ComponentProblem::NotWasm(why),
+                    path,
+                }) => {
                     tracing::debug!("{}: not from the instance pool: {why}", path.display());
                 }
                 Err(error) => return Err(error),
@@ -265,7 +269,6 @@ impl Core {
         pooled: bool,
         under: Under<'_>,
     ) -> Result<Arc<Component>, Error> {
-        let whom = if under.parent.is_empty() { CompileFor::Operator } else { CompileFor::Actor };
         let unreadable = |reason: String| {
             let key = ["component_path", "component"].into_iter().find(|key| manifest.place(key).line.is_some());
             let place = key.map(|key| manifest.place(key));
@@ -279,7 +282,7 @@ impl Core {
                     Some(known) => known,
                     None => {
                         let bytes = self.objects.get(digest).map_err(|error| unreadable(error.to_string()))?;
-                        self.components.compile((engine, pooled), &path, bytes, whom).await?
+                        self.components.compile((engine, pooled), &path, bytes, CompileFor::Operator).await?
                     }
                 };
                 (path, component)
@@ -297,18 +300,27 @@ impl Core {
                     }
                     _ => {}
                 }
+                let whom = self.compile_for(under).await;
                 let component = self.components.compile((engine, pooled), &path, bytes, whom).await?;
                 (path, component)
             }
             None => {
                 let path = manifest.component_path();
-                let (stamp, bytes) = match self.component_file(manifest, pooled, &path, under).await {
-                    Ok(Loaded::Known(component)) => return checked(manifest, path, component),
-                    Ok(Loaded::Read(stamp, bytes)) => (stamp, bytes),
-                    Err(NotLoaded::Unreadable(reason)) => {
-                        return Err(unreadable(format!("{}: {reason}", path.display())));
-                    }
-                    Err(NotLoaded::Refused(error)) => return Err(error),
+                let not_loaded = |what| match what {
+                    NotLoaded::Unreadable(reason) => unreadable(format!("{}: {reason}", path.display())),
+                    NotLoaded::Refused(error) => error,
+                };
+                let known = self.component_file(manifest, pooled, &path, under, false).await.map_err(not_loaded)?;
+                if let Loaded::Known(component) = known {
+                    return checked(manifest, path, component);
+                }
+                // Read when it is to be compiled: who waits for a turn holds no memory.
+                let whom = self.compile_for(under).await;
+                let loaded = self.component_file(manifest, pooled, &path, under, true).await.map_err(not_loaded)?;
+                let (stamp, bytes) = match loaded {
+                    Loaded::Known(component) => return checked(manifest, path, component),
+                    Loaded::Unread => return Err(unreadable(files::TOO_SLOW.to_owned())),
+                    Loaded::Read(stamp, bytes) => (stamp, bytes),
                 };
                 let component = self.components.compile((engine, pooled), &path, bytes, whom).await?;
                 self.components.remember(pooled, &path, stamp, &component);
@@ -318,7 +330,15 @@ impl Core {
         checked(manifest, path, component)
     }
 
-    /// The component's file, or what it was compiled to before. An operator's file that has not changed costs one `stat`; all
+    /// For whom a component is compiled; an actor waits for its tree's turn.
+    async fn compile_for(&self, under: Under<'_>) -> CompileFor {
+        match under.files {
+            Some(grants) => CompileFor::Actor(Turn::wait(&self.compilations, grants.tree).await),
+            None => CompileFor::Operator,
+        }
+    }
+
+    /// The component's file, if it is to be `read`, or what it was compiled to before. An operator's file that has not changed costs one `stat`; all
     /// else runs on a blocking thread.
     async fn component_file(
         self: &Arc<Self>,
@@ -326,6 +346,7 @@ impl Core {
         pooled: bool,
         path: &Path,
         under: Under<'_>,
+        read: bool,
     ) -> Result<Loaded, NotLoaded> {
         if under.files.is_none()
             && let Ok(stamp) = files::stamp_of(path)
@@ -345,6 +366,9 @@ impl Core {
             let stamp = file.stamp;
             if let Some(component) = components.of_file(pooled, &path, stamp) {
                 return Ok(Loaded::Known(component));
+            }
+            if !read {
+                return Ok(Loaded::Unread);
             }
             let bytes = match &grants {
                 Some(grants) => grants.read_regular(file, grants.max_component).map_err(refused)?,
@@ -515,6 +539,8 @@ impl Core {
 enum Loaded {
     /// It was compiled before and has not changed.
     Known(Arc<Component>),
+    /// It was not, and is not read yet.
+    Unread,
     /// Its stamp and its bytes.
     Read(files::Stamp, Vec<u8>),
 }

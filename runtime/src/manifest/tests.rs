@@ -78,7 +78,8 @@ fn values_are_escaped_in_strings_and_numbers_elsewhere() {
 #[test]
 fn a_childs_limits_are_bounded_key_by_key() {
     let parent = Limits { memory_bytes: 100, call_timeout_ms: 0, tree_bytes: 50, depth: 3, ..Limits::default() };
-    let asked = Limits { memory_bytes: 4 << 30, call_timeout_ms: 7, tree_bytes: 0, mailbox_size: 5, ..Limits::default() };
+    let asked =
+        Limits { memory_bytes: 4 << 30, call_timeout_ms: 7, tree_bytes: 0, mailbox_size: 5, ..Limits::default() };
     let child = asked.within(&parent.for_children());
     let expected = (100, 7, 50, 5, 2);
     assert_eq!(
@@ -86,7 +87,10 @@ fn a_childs_limits_are_bounded_key_by_key() {
         expected,
         "0 is no limit where it means none, and then the other side's counts"
     );
-    assert_eq!(Limits { call_timeout_ms: 0, ..asked }.within(&Limits { call_timeout_ms: 9, ..parent }).call_timeout_ms, 9);
+    assert_eq!(
+        Limits { call_timeout_ms: 0, ..asked }.within(&Limits { call_timeout_ms: 9, ..parent }).call_timeout_ms,
+        9
+    );
     assert_eq!(asked.within(&Limits::unbounded()), asked);
     let none = Limits { depth: 0, ..parent };
     assert_eq!(none.for_children().depth, 0);
