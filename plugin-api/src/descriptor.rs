@@ -73,6 +73,10 @@ pub struct ProvidedFunction {
     pub r#async: bool,
     /// What calling it means for the outside.
     pub effect: Effect,
+    /// The case of its error, a variant or an enum, that tells a fault: a panic of the plugin's, an effect in doubt. It
+    /// carries text or nothing. An error that is text needs none; with neither, a fault fails the calling actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// What calling a function means for the outside: decides how it is recorded and what a replay does.
@@ -83,10 +87,22 @@ pub enum Effect {
     Pure,
     /// Looks outside.
     Read,
-    /// Changes the outside: recorded before and after.
+    /// Changes the outside: recorded before and after. After a crash in between nobody knows whether it came to that, and
+    /// the actor is told so.
     Effect,
+    /// Changes the outside in a way that may be done again with the same [key](crate::Call::key): recorded as `Effect`,
+    /// and done again after a crash in between.
+    Idempotent,
     /// The result is a function of chains: recorded as a reference, computed again on replay.
     Chain,
+}
+
+impl Effect {
+    /// Whether a call changes the outside, and its intent is on the disk before it is made.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        matches!(self, Self::Effect | Self::Idempotent)
+    }
 }
 
 /// An interface of the actor's that a plugin calls.

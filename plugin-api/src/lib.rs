@@ -75,18 +75,35 @@ pub use plugin::{Attachment, Call, Dispatch, Handler, Pending, Plugin, Recovered
 /// | `name: "..."` | the plugin's name |
 /// | `wit: "folder"` | the WIT package, packages it uses in `deps/`; relative to the crate's folder |
 /// | `handlers: ["..."]` | handler types for manifests; `vendor:name` for third parties; none = the name |
-/// | `provides: { "pkg:name/iface": { "function": [async] effect, .. }, .. }` | interfaces implemented; every function, with its effect (`pure`, `read`, `effect`, `chain`) |
+/// | `provides: { "pkg:name/iface": { "function": [async] effect, .. }, .. }` | interfaces implemented; every function, with its effect (the table below) |
 /// | `calls: { "pkg:name/iface": required, .. }` | exports called (`required` or `optional`) |
 /// | `services: { "id": minor, .. }` | services of the core it cannot do without |
 /// | `config: "file.json"` | JSON schema of the config; none = no keys allowed; texts with `"format": "path"` reach the plugin as whole paths, relative ones from the manifest's folder |
 /// | `schemes: ["..."]`, `commands: { "name": "help" }` | URL schemes, operator commands |
 /// | `ambient: true` | attached wherever a component imports it |
+/// | `fault: case` | the case of errors that are a variant or an enum that tells a fault, with text or without; `"a-case"` where it is no Rust name; `none`: a fault is to fail the actor |
+///
+/// A fault is a panic of the plugin's, a result that is none of the function's, or an effect in doubt. Told is it as the
+/// function's own `err`: as text where the error is `string`, else as the case `fault` names. A function with another error
+/// is warned of at compile time: its faults fail the calling actor (a trap).
+///
+/// | effect | means | recorded | after a crash in the call | resume | replay | `replay --plugin` |
+/// |---|---|---|---|---|---|---|
+/// | `pure` | a function of arguments and config | with its result | made again | from the chain | from the chain | called; differences are errors |
+/// | `read` | looks outside | with its result | made again | from the chain | from the chain | called; differences are counted |
+/// | `effect` | changes the outside | before, and with its result | an `err`: "in doubt after a crash"; made again with the manifest's `retry_effects = true` | from the chain | from the chain | not called |
+/// | `idempotent` | changes the outside, once for each [`Call::key`] | before, and with its result | made again with the same key | from the chain | from the chain | not called |
+/// | `chain` | a function of chains | as a reference | made again | from the chain | read from the chain again | not called |
+///
+/// "From the chain": a call whose result is recorded is not made again, its result is given again.
 ///
 /// It makes, in the scope it stands in, a module per package and interface (`theater::simple::timing`) with the types,
 /// a trait per provided interface (`timing::Timing`), an async function per called export
 /// (`http_server::handle_request(&host, "cause", &request)`), the same call as a value for the service
 /// `theater.messages` (`http_server::invoke_handle_request(&request)`, an [`Invocation`]), and the two symbols the library
-/// exports. Versions do not show in module names.
+/// exports. Versions show in module names only where the WIT has a package in several (`weather_1_0_0`). The trait of an
+/// interface that has a type of its own name ends in `Functions` (`files::FilesFunctions`). A tuple of more than 12 is a
+/// struct (`tuples::Tuple13`).
 ///
 /// A function that is not `async` takes text and bytes borrowed (`&str`, `&[u8]`); an async one owns its parameters.
 pub use theater_plugin_macros::bindings;

@@ -182,6 +182,12 @@ impl Call {
     pub fn actor(&self) -> String {
         uuid_text(&self.context.actor)
     }
+    /// A key of this one call of a host function: ASCII, the same when the call is made again after a crash, and of no other
+    /// call. An `idempotent` function gives it to what it changes, as an idempotency key.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}-{}-{}", self.actor(), self.context.call, self.context.host_call)
+    }
     /// Everything the core says about the call.
     #[must_use]
     pub fn context(&self) -> &CallContext {

@@ -460,7 +460,7 @@ fn effect(effect: Effect) -> Option<&'static str> {
     match effect {
         Effect::Pure => Some("pure"),
         Effect::Read => Some("read"),
-        Effect::Effect | Effect::Chain => None,
+        Effect::Effect | Effect::Idempotent | Effect::Chain => None,
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use theater_plugin_api::abi::{CallContext, Called, ERROR, HeldContext, OK, OwnedHandler, PANIC, Waits};
 use theater_plugin_api::copy;
 use theater_plugin_api::descriptor::Effect;
-use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_bytes, write_varint};
+use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_varint};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, LinkerInstance};
 use wasmtime::{Engine, StoreContextMut, format_err};
 
@@ -29,7 +29,7 @@ use crate::manifest::{ACTOR, INIT};
 use crate::plugins::{Plugin, PluginFunction, meets};
 use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
 use crate::replay::Unfinished;
-use crate::shape::{Number, Shape, Signature};
+use crate::shape::{FaultCase, Number, Shape, Signature};
 use crate::turns::Runner;
 use crate::values::{Args, Exchange, MAX_FLAT, Readable, Ret};
 
@@ -364,6 +364,7 @@ pub(crate) struct Import {
     // Of `result`.
     result_number: Option<Number>,
     effect: Effect,
+    fault: Option<FaultCase>,
     is_async: bool,
 }
 
@@ -378,21 +379,19 @@ impl Import {
             result: function.signature.result.clone(),
             result_number: function.signature.result.as_ref().and_then(Shape::number),
             effect: function.effect,
+            fault: function.fault.clone(),
             is_async: function.is_async,
         }
     }
 
-    /// A sentence as the function's own `err`, if it has one for text.
+    /// A sentence as the function's own `err`, if it has one for that.
     fn err(&self, sentence: &str) -> Option<Vec<u8>> {
-        self.result.as_ref().filter(|result| result.has_string_error())?;
-        let mut bytes = vec![1];
-        write_bytes(&mut bytes, sentence.as_bytes());
-        Some(bytes)
+        self.fault.as_ref().map(|fault| fault.tell(sentence))
     }
 
     /// Whether an encoded result is the `err` case of a function that has one.
     fn is_err(&self, bytes: &[u8]) -> bool {
-        self.result.as_ref().is_some_and(Shape::has_string_error) && bytes.first() != Some(&0)
+        matches!(self.result, Some(Shape::Result(_))) && bytes.first() != Some(&0)
     }
 }
 
@@ -442,7 +441,7 @@ impl Define for Live<'_, '_> {
 fn define_as<const N: usize, const R: usize>(live: Live<'_, '_>) -> Defined {
     let Live { instance, name, import } = live;
     // An effect waits for its intent to be durable, whatever the author's function is.
-    if import.effect == Effect::Effect {
+    if import.effect.changes() {
         return instance.func_wrap_async(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
             let import = Arc::clone(&import);
             Box::new(async move {
@@ -570,7 +569,7 @@ fn once_more(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> was
     if intent.function != name || !meets(&intent.interface, of) || intent.arguments != arguments {
         return Err(differs(&format!("{}/{}", intent.interface, intent.function)));
     }
-    if guest.actor.retries_effects() {
+    if import.effect == Effect::Idempotent || guest.actor.retries_effects() {
         return Ok(false);
     }
     guest.context.change().host_call += 1;
@@ -908,7 +907,7 @@ pub struct PluginFault {
     pub sentence: String,
 }
 
-/// A fault of the plugin's: recorded, then the function's own `err` where it has one for text, else a trap.
+/// A fault of the plugin's: recorded, then the function's own `err` where it has one for that, else a trap.
 fn faulted(
     guest: &Guest,
     import: &Import,

@@ -22,7 +22,7 @@ use wit_parser::{PackageId, Resolve, SourceMap};
 use crate::chain::hex;
 use crate::error::Error;
 use crate::files::Regular;
-use crate::shape::Signature;
+use crate::shape::{FaultCase, Signature};
 
 /// What is wrong with a plugin's file.
 #[derive(Debug)]
@@ -252,6 +252,8 @@ pub struct PluginFunction {
     pub is_async: bool,
     /// What calling it means for the outside.
     pub effect: Effect,
+    /// How its own `err` tells a fault; none where it cannot.
+    pub fault: Option<FaultCase>,
 }
 
 /// An export a plugin calls.
@@ -552,12 +554,21 @@ impl Found {
         let mut functions = Vec::new();
         for provided in &self.descriptor.provides {
             for function in &provided.functions {
+                let signature = signature(&provided.interface, &function.name)?;
+                let case = function.fault.as_deref();
+                let fault = signature.result.as_ref().and_then(|result| result.fault_case(case));
+                if let (Some(case), None) = (case, &fault) {
+                    let (interface, name) = (&provided.interface, &function.name);
+                    let what = format!("{interface}/{name}: its error has no case {case} that carries text or nothing");
+                    return Err(Problem::Wit(what));
+                }
                 functions.push(PluginFunction {
                     interface: provided.interface.clone(),
                     name: function.name.clone(),
-                    signature: signature(&provided.interface, &function.name)?,
+                    signature,
                     is_async: function.r#async,
                     effect: function.effect,
+                    fault,
                 });
             }
         }

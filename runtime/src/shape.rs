@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use theater_plugin_api::encoding::{EncodingError, Reader, unzigzag};
+use theater_plugin_api::encoding::{EncodingError, Reader, unzigzag, write_bytes, write_varint};
 use wasmtime::component::types::{ComponentFunc, Type as ComponentType};
 use wit_parser::{Function, FunctionKind, Resolve, Type as WitType, TypeDefKind};
 
@@ -296,10 +296,48 @@ impl Shape {
         }
     }
 
-    /// Whether the type is `result<_, string>`: a fault can then be told as the function's own `err`.
+    /// How a fault is told as the function's own `err`: as text where the error is that, as `case` where it is a variant or
+    /// an enum that has it. `None` where neither is so.
     #[must_use]
-    pub fn has_string_error(&self) -> bool {
-        matches!(self, Self::Result(sides) if sides.1 == Some(Self::String))
+    pub fn fault_case(&self, case: Option<&str>) -> Option<FaultCase> {
+        let Self::Result(sides) = self else { return None };
+        let (number, has_text) = match sides.1.as_ref()? {
+            Self::String => return Some(FaultCase { head: vec![1], has_text: true }),
+            Self::Variant(cases) => {
+                let number = cases.iter().position(|(name, _)| Some(name.as_str()) == case)?;
+                match cases.get(number)?.1 {
+                    None => (number, false),
+                    Some(Self::String) => (number, true),
+                    Some(_) => return None,
+                }
+            }
+            Self::Enum(cases) => (cases.iter().position(|name| Some(name.as_str()) == case)?, false),
+            _ => return None,
+        };
+        let mut head = vec![1];
+        write_varint(&mut head, number as u64);
+        Some(FaultCase { head, has_text })
+    }
+}
+
+/// The `err` that tells a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultCase {
+    /// Its encoding, up to the text.
+    head: Vec<u8>,
+    /// Whether a text follows.
+    has_text: bool,
+}
+
+impl FaultCase {
+    /// The encoded result that tells a sentence.
+    #[must_use]
+    pub fn tell(&self, sentence: &str) -> Vec<u8> {
+        let mut bytes = self.head.clone();
+        if self.has_text {
+            write_bytes(&mut bytes, sentence.as_bytes());
+        }
+        bytes
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A guest gives way to other tasks at every tick of the engine's clock. That is enough while few compute: but each tick of
 //! each guest that does not end comes before whatever else waits for an executor thread. So a call that has used
-//! [`LONG`] of processor time needs a turn for every further [`SLICE`], and the executor gets as many threads more as there
+//! `LONG` of processor time needs a turn for every further `SLICE`, and the executor gets as many threads more as there
 //! are turns: the threads it had are left to calls that have just begun, and the system shares the cores between both.
 
 use std::collections::{HashMap, VecDeque};

@@ -108,7 +108,7 @@ impl Watch {
         slot
     }
 
-    /// Looks at the slots until the last owner of `watch` is gone; reports through `report`. Every [`LOOK`] it runs `look`,
+    /// Looks at the slots until the last owner of `watch` is gone; reports through `report`. Every `LOOK` it runs `look`,
     /// too.
     pub fn start(
         watch: &Arc<Self>,

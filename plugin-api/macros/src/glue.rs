@@ -1,14 +1,14 @@
 //! Modules, traits, dispatch, typed calls and the descriptor.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use quote::{quote, quote_spanned};
 use serde_json::{Value, json};
 use syn::{Error, LitStr, Result};
 use wit_parser::{Function, FunctionKind, Interface, InterfaceId, Type, TypeDefKind};
 
 use crate::input::{FunctionInput, Input};
-use crate::names::{camel, snake};
-use crate::types::{Reading, Types, docs};
+use crate::names::snake;
+use crate::types::{Reading, Telling, Types, docs};
 use crate::wit::Packages;
 
 struct Provided<'a> {
@@ -27,11 +27,54 @@ struct Called<'a> {
 pub fn generate(input: &Input, packages: &Packages) -> Result<TokenStream> {
     let provided = input.provides.iter().map(|entry| provided(packages, entry)).collect::<Result<Vec<_>>>()?;
     let called = input.calls.iter().map(|entry| called(packages, entry)).collect::<Result<Vec<_>>>()?;
-    let types = Types { resolve: &packages.resolve, span: input.wit.span() };
+    let types =
+        Types { resolve: &packages.resolve, span: input.wit.span(), long_tuples: std::cell::RefCell::default() };
     let modules = modules(packages, &types, &provided, &called)?;
+    let tuples = types.tuples();
     let dispatch = dispatch(input, &types, &provided, &called)?;
-    let symbols = symbols(input, packages, &provided, &called)?;
-    Ok(quote!(#modules #dispatch #symbols))
+    let notes = notes(input, &types, &provided)?;
+    let symbols = symbols(input, packages, &types, &provided, &called)?;
+    Ok(quote!(#tuples #modules #dispatch #notes #symbols))
+}
+
+fn fault_case(input: &Input) -> Option<&str> {
+    input.fault.as_ref().and_then(|fault| fault.case.as_deref())
+}
+
+/// A warning for each function that has an `err` and can tell no fault with it.
+///
+/// # Errors
+/// `fault` names a case that no function has.
+fn notes(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Result<TokenStream> {
+    let case = fault_case(input);
+    let all = || provided.iter().flat_map(|interface| interface.functions.iter());
+    let telling = |function: &Function| types.telling(function.result.as_ref(), case);
+    if let (Some(fault), Some(case)) = (&input.fault, case)
+        && !all().any(|(function, _)| matches!(telling(function), Telling::Case))
+    {
+        let what = format!("no function's error has a case {case} that carries text or nothing");
+        return Err(Error::new(fault.span, what));
+    }
+    // `fault: none` is somebody's decision.
+    if input.fault.as_ref().is_some_and(|fault| fault.case.is_none()) {
+        return Ok(TokenStream::new());
+    }
+    let untold = all().filter(|(function, _)| matches!(telling(function), Telling::Untold));
+    let notes = untold.map(|(function, entry)| {
+        let note = format!(
+            "a panic in {0}, or a crash while it runs, fails the calling actor: the error of {0} has no case for it. Name one \
+             that carries text or nothing with `fault: case`, or write `fault: none` if that is meant",
+            function.name
+        );
+        quote_spanned! { entry.name.span() =>
+            const _: () = {
+                #[deprecated(note = #note)]
+                const FAULT: () = ();
+                FAULT
+            };
+        }
+    });
+    Ok(notes.collect())
 }
 
 fn provided<'a>(packages: &'a Packages, (name, entries): &'a (LitStr, Vec<FunctionInput>)) -> Result<Provided<'a>> {
@@ -121,7 +164,7 @@ fn result_type(types: &Types<'_>, function: &Function, from: Option<InterfaceId>
 }
 
 fn provided_trait(types: &Types<'_>, provided: &Provided<'_>) -> Result<TokenStream> {
-    let name = camel(last(&provided.name));
+    let name = trait_name(types, provided)?;
     let methods = provided
         .functions
         .iter()
@@ -154,9 +197,9 @@ fn provided_trait(types: &Types<'_>, provided: &Provided<'_>) -> Result<TokenStr
     Ok(quote!(#[doc = #doc] pub trait #name { #(#methods)* }))
 }
 
-fn last(interface: &str) -> &str {
-    let name = interface.rsplit('/').next().unwrap_or(interface);
-    name.split('@').next().unwrap_or(name)
+fn trait_name(types: &Types<'_>, provided: &Provided<'_>) -> Result<proc_macro2::Ident> {
+    let nameless = || Error::new(types.span, format!("{} has no name", provided.name));
+    types.trait_name(provided.id).ok_or_else(nameless)
 }
 
 fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>], called: &[Called<'_>]) -> Result<TokenStream> {
@@ -172,7 +215,7 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>], called:
     let mut number = 0u32;
     for interface in provided {
         let Some([a, b, c]) = types.path(interface.id) else { continue };
-        let the_trait = camel(last(&interface.name));
+        let the_trait = trait_name(types, interface)?;
         for (function, entry) in &interface.functions {
             let method = snake(&function.name);
             let values: Vec<_> = (0..function.params.len()).map(|i| snake(&format!("value-{i}"))).collect();
@@ -351,10 +394,11 @@ fn callers(types: &Types<'_>, called: &Called<'_>, first: usize) -> Result<Token
 fn symbols(
     input: &Input,
     packages: &Packages,
+    types: &Types<'_>,
     provided: &[Provided<'_>],
     called: &[Called<'_>],
 ) -> Result<TokenStream> {
-    let descriptor = descriptor(input, packages, provided, called)?.to_string();
+    let descriptor = descriptor(input, packages, types, provided, called)?.to_string();
     let json = Literal::byte_string(descriptor.as_bytes());
     let plugin = &input.plugin;
     let mut watched: Vec<_> = packages.files.iter().map(|file| file.display().to_string()).collect();
@@ -384,7 +428,24 @@ fn crate_path(relative: &LitStr) -> std::path::PathBuf {
     std::path::PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join(relative.value())
 }
 
-fn descriptor(input: &Input, packages: &Packages, provided: &[Provided<'_>], called: &[Called<'_>]) -> Result<Value> {
+fn descriptor(
+    input: &Input,
+    packages: &Packages,
+    types: &Types<'_>,
+    provided: &[Provided<'_>],
+    called: &[Called<'_>],
+) -> Result<Value> {
+    let case = fault_case(input);
+    let function = |function: &Function, entry: &FunctionInput| {
+        let mut json = serde_json::Map::new();
+        json.insert("name".to_owned(), function.name.as_str().into());
+        json.insert("async".to_owned(), entry.is_async.into());
+        json.insert("effect".to_owned(), entry.effect.as_str().into());
+        if let (Telling::Case, Some(case)) = (types.telling(function.result.as_ref(), case), case) {
+            json.insert("fault".to_owned(), case.into());
+        }
+        json
+    };
     let texts = |list: &[LitStr]| list.iter().map(LitStr::value).collect::<Vec<_>>();
     Ok(json!({
         "name": input.name.value(),
@@ -394,9 +455,7 @@ fn descriptor(input: &Input, packages: &Packages, provided: &[Provided<'_>], cal
         "handlers": texts(&input.handlers),
         "provides": provided.iter().map(|interface| json!({
             "interface": interface.name,
-            "functions": interface.functions.iter().map(|(function, entry)| json!({
-                "name": function.name, "async": entry.is_async, "effect": entry.effect,
-            })).collect::<Vec<_>>(),
+            "functions": interface.functions.iter().map(|(wit, entry)| function(wit, entry)).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "calls": called.iter().map(|interface| json!({
             "interface": interface.name,

@@ -1,6 +1,7 @@
 //! The keys of `bindings!`.
 
 use proc_macro2::Span;
+use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitBool, LitInt, LitStr, Path, Result, Token, braced, bracketed};
@@ -18,6 +19,14 @@ pub struct Input {
     pub schemes: Vec<LitStr>,
     pub commands: Vec<(LitStr, LitStr)>,
     pub ambient: bool,
+    pub fault: Option<FaultInput>,
+}
+
+/// Where a function whose error is a type of the WIT tells a fault.
+pub struct FaultInput {
+    /// The case, as the WIT names it; none for `fault: none`.
+    pub case: Option<String>,
+    pub span: Span,
 }
 
 pub struct FunctionInput {
@@ -40,6 +49,7 @@ struct Draft {
     schemes: Vec<LitStr>,
     commands: Vec<(LitStr, LitStr)>,
     ambient: bool,
+    fault: Option<FaultInput>,
 }
 
 impl Parse for Input {
@@ -72,12 +82,13 @@ impl Draft {
             "schemes" => self.schemes = list(input)?,
             "commands" => self.commands = map(input, Parse::parse)?,
             "ambient" => self.ambient = input.parse::<LitBool>()?.value,
+            "fault" => self.fault = Some(fault(input)?),
             other => {
                 return Err(Error::new(
                     key.span(),
                     format!(
                         "unknown key {other}: bindings! takes plugin, handler, name, wit, handlers, provides, calls, \
-                         services, config, schemes, commands and ambient"
+                         services, config, schemes, commands, ambient and fault"
                     ),
                 ));
             }
@@ -102,6 +113,7 @@ impl Draft {
             schemes: self.schemes,
             commands: self.commands,
             ambient: self.ambient,
+            fault: self.fault,
         })
     }
 }
@@ -127,12 +139,26 @@ fn map<T>(input: ParseStream<'_>, mut value: impl FnMut(ParseStream<'_>) -> Resu
     Ok(entries)
 }
 
+/// `io`, or `"is-broken"` where the name is no Rust name, or `none`.
+fn fault(input: ParseStream<'_>) -> Result<FaultInput> {
+    let (case, span) = if input.peek(LitStr) {
+        let name: LitStr = input.parse()?;
+        (Some(name.value()), name.span())
+    } else {
+        let name = Ident::parse_any(input)?;
+        let text = name.to_string();
+        let case = text.strip_prefix("r#").unwrap_or(&text).to_owned();
+        ((case != "none").then_some(case), name.span())
+    };
+    Ok(FaultInput { case, span })
+}
+
 fn effect(input: ParseStream<'_>) -> Result<(bool, String)> {
     let is_async = input.parse::<Option<Token![async]>>()?.is_some();
     let effect: Ident = input.parse()?;
     match effect.to_string().as_str() {
-        known @ ("pure" | "read" | "effect" | "chain") => Ok((is_async, known.to_owned())),
-        _ => Err(Error::new(effect.span(), "an effect is pure, read, effect or chain")),
+        known @ ("pure" | "read" | "effect" | "idempotent" | "chain") => Ok((is_async, known.to_owned())),
+        _ => Err(Error::new(effect.span(), "an effect is pure, read, effect, idempotent or chain")),
     }
 }
 

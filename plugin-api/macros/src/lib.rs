@@ -8,6 +8,8 @@
 mod glue;
 mod input;
 mod names;
+#[cfg(test)]
+mod tests;
 mod types;
 mod wit;
 

@@ -1,9 +1,12 @@
 //! Rust types of WIT types, as text in tokens.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, Result};
-use wit_parser::{Docs, Interface, InterfaceId, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner};
+use wit_parser::{Docs, Interface, InterfaceId, Package, Resolve, Span, Type, TypeDef, TypeDefKind, TypeId, TypeOwner};
 
 use crate::names::{camel, snake};
 
@@ -18,21 +21,48 @@ pub enum Reading {
     Bytes,
 }
 
+/// How a function tells a fault: a panic of the plugin's, an effect in doubt.
+pub enum Telling {
+    /// As the text of its `err`.
+    Text,
+    /// As the case of its `err` that is named for it.
+    Case,
+    /// Not: it has an `err` that can tell none.
+    Untold,
+    /// Not: it has no `err`.
+    None,
+}
+
 pub struct Types<'a> {
     pub resolve: &'a Resolve,
     pub span: proc_macro2::Span,
+    /// Lengths of the tuples that are longer than those Rust has traits for.
+    pub long_tuples: RefCell<BTreeSet<usize>>,
 }
 
+/// The longest tuple with `Debug`, `Clone` and `PartialEq` in the standard library.
+const LONGEST: usize = 12;
+
 impl Types<'_> {
-    fn refuse<T>(&self, what: &str) -> Result<T> {
-        Err(Error::new(self.span, format!("{what} cannot cross the plugin boundary")))
+    fn refuse<T>(&self, what: &str, at: Option<Span>) -> Result<T> {
+        let at = at.filter(Span::is_known).map(|at| format!("{}: ", self.resolve.render_location(at)));
+        Err(Error::new(self.span, format!("{}{what} cannot cross the plugin boundary", at.unwrap_or_default())))
     }
 
-    /// The module of an interface: (namespace, package, interface).
+    /// The module of an interface: (namespace, package, interface). A package that the WIT has in several versions has its
+    /// version in the name.
     pub fn path(&self, id: InterfaceId) -> Option<[proc_macro2::Ident; 3]> {
         let interface = self.resolve.interfaces.get(id)?;
         let package = self.resolve.packages.get(interface.package?)?;
-        Some([snake(&package.name.namespace), snake(&package.name.name), snake(interface.name.as_ref()?)])
+        let of = &package.name;
+        let is_it = |other: &&Package| other.name.namespace == of.namespace && other.name.name == of.name;
+        let name = match &of.version {
+            Some(version) if self.resolve.packages.iter().map(|(_, other)| other).filter(is_it).count() > 1 => {
+                snake(&format!("{}-{version}", of.name).replace(['.', '+'], "-"))
+            }
+            _ => snake(&of.name),
+        };
+        Some([snake(&of.namespace), name, snake(interface.name.as_ref()?)])
     }
 
     /// A type as it is written from inside `from` (an interface's module), or from the invocation's scope.
@@ -51,20 +81,22 @@ impl Types<'_> {
             Type::F64 => quote!(f64),
             Type::Char => quote!(char),
             Type::String => quote!(::std::string::String),
-            Type::ErrorContext => return self.refuse("error-context"),
+            Type::ErrorContext => return self.refuse("error-context", None),
             Type::Id(id) => return self.by_id(*id, from),
         })
     }
 
     fn by_id(&self, id: TypeId, from: Option<InterfaceId>) -> Result<TokenStream> {
-        let Some(def) = self.resolve.types.get(id) else { return self.refuse("an unknown type") };
+        let Some(def) = self.resolve.types.get(id) else { return self.refuse("an unknown type", None) };
         if let (Some(name), TypeOwner::Interface(owner)) = (&def.name, def.owner) {
             let name = camel(name);
             if Some(owner) == from {
                 return Ok(quote!(#name));
             }
-            let Some([a, b, c]) = self.path(owner) else { return self.refuse("a type of a nameless interface") };
-            let up = if from.is_some() { quote!(super::super::super::) } else { quote!() };
+            let Some([a, b, c]) = self.path(owner) else {
+                return self.refuse("a type of a nameless interface", Some(def.span));
+            };
+            let up = up(from);
             return Ok(quote!(#up #a::#b::#c::#name));
         }
         self.anonymous(def, from)
@@ -88,10 +120,15 @@ impl Types<'_> {
             }
             TypeDefKind::Tuple(tuple) => {
                 let items = tuple.types.iter().map(|ty| self.name(ty, from)).collect::<Result<Vec<_>>>()?;
+                if items.len() > LONGEST {
+                    self.long_tuples.borrow_mut().insert(items.len());
+                    let (up, name) = (up(from), tuple_name(items.len()));
+                    return Ok(quote!(#up tuples::#name<#(#items,)*>));
+                }
                 quote!((#(#items,)*))
             }
             TypeDefKind::Type(ty) => self.name(ty, from)?,
-            other => return self.refuse(other.as_str()),
+            other => return self.refuse(other.as_str(), Some(def.span)),
         })
     }
 
@@ -130,6 +167,57 @@ impl Types<'_> {
         })
     }
 
+    /// How a function with that result tells a fault, with `case` for errors that are a variant or an enum.
+    pub fn telling(&self, result: Option<&Type>, case: Option<&str>) -> Telling {
+        let kind = |ty: &Type| match self.seen_through(ty) {
+            Type::Id(id) => self.resolve.types.get(id).map(|def| &def.kind),
+            _ => None,
+        };
+        let Some(TypeDefKind::Result(sides)) = result.and_then(kind) else { return Telling::None };
+        let Some(error) = &sides.err else { return Telling::None };
+        if self.seen_through(error) == Type::String {
+            return Telling::Text;
+        }
+        let carries = |ty: &Option<Type>| ty.as_ref().is_none_or(|ty| self.seen_through(ty) == Type::String);
+        let is_there = match kind(error) {
+            Some(TypeDefKind::Variant(variant)) => {
+                variant.cases.iter().any(|one| Some(one.name.as_str()) == case && carries(&one.ty))
+            }
+            Some(TypeDefKind::Enum(cases)) => cases.cases.iter().any(|one| Some(one.name.as_str()) == case),
+            _ => false,
+        };
+        if is_there { Telling::Case } else { Telling::Untold }
+    }
+
+    /// The name of the trait of an interface: the interface's, or with `Functions` behind it where a type has that name.
+    pub fn trait_name(&self, id: InterfaceId) -> Option<proc_macro2::Ident> {
+        let interface = self.resolve.interfaces.get(id)?;
+        let name = interface.name.as_ref()?;
+        let own = camel(name);
+        let is_taken = interface.types.keys().any(|ty| camel(ty) == own);
+        Some(if is_taken { camel(&format!("{name}-functions")) } else { own })
+    }
+
+    /// The tuples that Rust has no traits for, as structs.
+    pub fn tuples(&self) -> TokenStream {
+        let lengths = self.long_tuples.borrow();
+        let structs = lengths.iter().map(|&length| {
+            let (name, items) = (tuple_name(length), (0..length).map(|i| camel(&format!("t-{i}"))).collect::<Vec<_>>());
+            let doc = format!("A tuple of {length}: longer than those Rust has traits for.");
+            let derive = derive();
+            quote!(#[doc = #doc] #derive pub struct #name<#(#items),*>(#(pub #items),*);)
+        });
+        let structs: TokenStream = structs.collect();
+        if structs.is_empty() {
+            return structs;
+        }
+        quote! {
+            /// Long tuples.
+            #[allow(dead_code, missing_docs)]
+            pub mod tuples { #structs }
+        }
+    }
+
     /// The type behind aliases.
     fn seen_through(&self, ty: &Type) -> Type {
         let mut ty = *ty;
@@ -156,13 +244,7 @@ impl Types<'_> {
     fn declaration(&self, name: &str, def: &TypeDef, from: InterfaceId) -> Result<TokenStream> {
         let text = docs(&def.docs, name);
         let ident = camel(name);
-        let derive = quote! {
-            #[derive(
-                Debug, Clone, PartialEq,
-                ::theater_plugin_api::__private::serde::Serialize, ::theater_plugin_api::__private::serde::Deserialize
-            )]
-            #[serde(crate = "::theater_plugin_api::__private::serde")]
-        };
+        let derive = derive();
         Ok(match &def.kind {
             TypeDefKind::Record(record) => {
                 let mut fields = TokenStream::new();
@@ -204,6 +286,24 @@ impl Types<'_> {
             }
         })
     }
+}
+
+fn derive() -> TokenStream {
+    quote! {
+        #[derive(
+            Debug, Clone, PartialEq,
+            ::theater_plugin_api::__private::serde::Serialize, ::theater_plugin_api::__private::serde::Deserialize
+        )]
+        #[serde(crate = "::theater_plugin_api::__private::serde")]
+    }
+}
+
+fn up(from: Option<InterfaceId>) -> TokenStream {
+    if from.is_some() { quote!(super::super::super::) } else { quote!() }
+}
+
+fn tuple_name(length: usize) -> proc_macro2::Ident {
+    camel(&format!("tuple{length}"))
 }
 
 fn flags_type(docs: &TokenStream, ident: &proc_macro2::Ident, names: &[&str]) -> TokenStream {

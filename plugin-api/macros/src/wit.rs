@@ -23,7 +23,8 @@ impl Packages {
         let folder = crate_folder().join(input.wit.value());
         let at = |error: &dyn std::fmt::Display| Error::new(input.wit.span(), format!("{}: {error}", folder.display()));
         let mut resolve = Resolve::default();
-        let (main, _) = resolve.push_dir(&folder).map_err(|error| at(&format!("{error:#}")))?;
+        let pushed = resolve.push_dir(&folder);
+        let (main, _) = pushed.map_err(|error| at(&resolve.render_error(&error)))?;
         let (mut folders, mut files) = (vec![folder.clone()], Vec::new());
         if let Ok(entries) = std::fs::read_dir(folder.join("deps")) {
             folders.extend(entries.flatten().map(|entry| entry.path()));
@@ -113,11 +114,11 @@ fn ordered(resolve: &Resolve, main: PackageId, groups: Vec<Sources>) -> Vec<Sour
     let declares = |group: &Sources, id: PackageId| {
         resolve.packages.get(id).is_some_and(|package| {
             let name = &package.name;
-            let declaration = format!("package {}:{}", name.namespace, name.name);
+            // The version too: a package may be there in several.
+            let declaration = format!("package {name}");
             group.iter().any(|(_, text)| {
-                text.lines().any(|line| {
-                    line.trim().strip_prefix(&declaration).is_some_and(|rest| rest.starts_with(['@', ';', ' ']))
-                })
+                text.lines()
+                    .any(|line| line.trim().strip_prefix(&declaration).is_some_and(|rest| rest.starts_with([';', ' '])))
             })
         })
     };

@@ -44,20 +44,18 @@ fn name(actor: &str, handler: &str) -> String {
 fn keep(owner: String, address: SocketAddr, add: impl FnOnce(&mut Parked)) {
     let mut parked = parked();
     let place = parked.iter().position(|parked| parked.owner == owner && parked.address == address);
-    let place = place.unwrap_or_else(|| {
-        let close = move || {
-            thread::sleep(PATIENCE);
-            self::parked().retain(|parked| parked.since.elapsed() < PATIENCE);
-        };
-        let since = Instant::now();
-        // Without the thread it stays until the next one; nothing is lost by that but the port.
-        if thread::Builder::new().name("theater-parked".to_owned()).spawn(close).is_ok() {
-            parked.push(Parked { owner, address, socket: None, connections: Vec::new(), since });
-        }
-        parked.len().saturating_sub(1)
-    });
-    if let Some(kept) = parked.get_mut(place).filter(|kept| kept.address == address) {
-        add(kept);
+    if let Some(kept) = place.and_then(|place| parked.get_mut(place)) {
+        return add(kept);
+    }
+    let close = || {
+        thread::sleep(PATIENCE);
+        self::parked().retain(|parked| parked.since.elapsed() < PATIENCE);
+    };
+    // Without the thread the port is freed now.
+    if thread::Builder::new().name("theater-parked".to_owned()).spawn(close).is_ok() {
+        let mut new = Parked { owner, address, socket: None, connections: Vec::new(), since: Instant::now() };
+        add(&mut new);
+        parked.push(new);
     }
 }
 

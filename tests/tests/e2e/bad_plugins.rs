@@ -569,3 +569,87 @@ fn the_example_of_a_third_party_answers_alike_from_both_compilers() {
     assert!(ours[0].starts_with("GET /greet/Ada: 200"), "{ours:?}");
     assert_eq!(ours, greeter_answers(debians.join(name)));
 }
+
+/// An actor whose `init` calls a function of `typed-fault` with a path, and traps unless the first two bytes of what it gets
+/// (`ok` or `err`, and the case of the error) are those.
+fn calls(function: &str, result: &str, path: &str, ok: u8, case: u8) -> String {
+    let length = path.len();
+    format!(
+        r#"(component
+  (import "bad:typed-fault/files@1.0.0" (instance $files
+    (type $cases (variant (case "gone") (case "io" string)))
+    (export "error" (type $error (eq $cases)))
+    (export "{function}" (func (param "path" string) (result (result {result} (error $error)))))))
+  (core module $memory
+    (memory (export "memory") 1)
+    (data (i32.const 64) "{path}")
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096)))
+  (core instance $memory (instantiate $memory))
+  (alias core export $memory "memory" (core memory $mem))
+  (alias core export $memory "realloc" (core func $realloc))
+  (core func $lowered (canon lower (func $files "{function}") (memory $mem) (realloc $realloc)))
+  (core module $m
+    (import "memory" "memory" (memory 1))
+    (import "files" "{function}" (func $call (param i32 i32 i32)))
+    (func (export "init") (param i32 i32 i32 i32 i32) (result i32)
+      (call $call (i32.const 64) (i32.const {length}) (i32.const 1024))
+      (if (i32.ne (i32.load8_u (i32.const 1024)) (i32.const {ok})) (then unreachable))
+      (if (i32.ne (i32.load8_u (i32.const 1028)) (i32.const {case})) (then unreachable))
+      (i32.const 0)))
+  (core instance $files (export "{function}" (func $lowered)))
+  (core instance $i (instantiate $m (with "memory" (instance $memory)) (with "files" (instance $files))))
+  (func $init (param "state" (option (list u8))) (param "params" (tuple string))
+     (result (result (tuple (option (list u8))) (error string)))
+     (canon lift (core func $i "init") (memory $mem) (realloc $realloc)))
+  (instance $actor (export "init" (func $init)))
+  (export "theater:simple/actor" (instance $actor)))"#
+    )
+}
+
+/// The arguments that start such an actor.
+fn typed(scratch: &Scratch, component: &str) -> [String; 3] {
+    let plugins = plugins_and(scratch, &[broken("typed-fault")]);
+    let component = scratch.write("calls.wat", component).display().to_string();
+    let manifest = format!(
+        "name = \"calls\"\ncomponent_path = {component:?}\nrestart = \"never\"\n[chain]\nsync = \"always\"\n[[handlers]]\ntype = \"bad:typed-fault\"\n"
+    );
+    let manifest = scratch.write("calls.toml", manifest);
+    ["--plugins".to_owned(), text(&plugins).to_owned(), text(&manifest).to_owned()]
+}
+
+#[test]
+fn a_panic_is_the_case_of_a_typed_error_that_is_named_for_it() {
+    let scratch = Scratch::new();
+    let arguments = typed(&scratch, &calls("read", "string", "a", 1, 1));
+    let data = scratch.path().join("data");
+    let mut running = Running::start(&data, &arguments.each_ref().map(String::as_str));
+    running.wait_for_line(" calls ready");
+    assert!(running.stop().0.success());
+    let calls = theater_tests::texts(&theater_tests::chain(&data, "calls"), "host");
+    assert!(calls[0].contains("err(io(\"[P0101]") && calls[0].contains("a panic in read of a"), "{calls:?}");
+    assert_eq!(theater_tests::replays(&data), 1);
+}
+
+#[test]
+fn an_idempotent_effect_that_a_crash_cut_off_is_made_again_with_its_key() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("keys");
+    let arguments = typed(&scratch, &calls("save", "", text(&file), 0, 0));
+    let data = scratch.path().join("data");
+    let arguments = arguments.each_ref().map(String::as_str);
+    let keys = || std::fs::read_to_string(&file).unwrap_or_default();
+    let mut running = Running::start(&data, &arguments);
+    wait_until("the first call", || keys().ends_with('\n').then_some(()));
+    running.signal("KILL");
+    running.wait();
+    let mut running = Running::start(&data, &[&["--resume"], &arguments[..]].concat());
+    let keys: Vec<_> = wait_until("the second call", || {
+        let keys: Vec<_> = keys().lines().map(ToOwned::to_owned).collect();
+        (keys.len() > 1).then_some(keys)
+    });
+    running.wait_for_line(" calls ready");
+    assert!(running.stop().0.success());
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    assert_eq!(keys[0], keys[1]);
+    assert_eq!(theater_tests::replays(&data), 1);
+}
