@@ -32,6 +32,7 @@ const ADVERSARY: &str = env!("CARGO_BIN_EXE_adversary");
 fn the_worst_actor_gets_nothing_and_hinders_nobody() {
     let figures = soak(ADVERSARY, &["run", "10"]);
     assert!(figures.contains("\"wrong\":0"), "{figures}");
+    assert!(figures.contains("as many as max_channels of its handler message-server allows"), "{figures}");
 }
 
 #[test]
