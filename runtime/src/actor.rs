@@ -126,6 +126,8 @@ pub struct Shared {
     mailbox: Arc<Mailbox<Call, Wake>>,
     // No event of this life follows, whatever a stuck plugin still does.
     over: AtomicBool,
+    // The running call ends this life, and whoever asked may know.
+    failing: AtomicBool,
     // The state after the last call.
     committed: Mutex<Option<Arc<Vec<u8>>>>,
     // The `queued` event of the running call.
@@ -305,6 +307,7 @@ impl Shared {
             committed: Mutex::new(state),
             origin,
             over: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             calling: Mutex::default(),
             staged: Mutex::default(),
             has_staged: AtomicBool::new(false),
@@ -445,6 +448,10 @@ impl Shared {
     /// Waits until it has ended.
     pub async fn wait(&self) {
         self.ended.wait().await;
+    }
+    /// Whether it is about to end: a call has failed it, or it was told to.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.failing.load(Ordering::Relaxed) || lock(&self.stop).is_some()
     }
     /// Head of its chain and how many events it has.
     #[must_use]

@@ -17,6 +17,9 @@ use crate::family::Standing;
 use crate::files::{self, Grants, MAX_COMPONENT, MAX_MANIFEST};
 use crate::manifest::{Manifest, Values};
 
+/// How long a child that is about to end is waited for.
+const ENDING: Duration = Duration::from_secs(1);
+
 /// What a manifest given as text is called in messages.
 const INLINE: &str = "<the manifest given>";
 
@@ -48,6 +51,10 @@ pub async fn resume(
 ) -> Result<String, String> {
     let mut origin = origin(parent, grants, manifest, state.clone()).await?;
     let none = || format!("no child of the name {:?} has ended", origin.manifest.name);
+    // Its caller may know of a failed call before its end is recorded. What waits for the parent ends later.
+    if let Some(ending) = parent.family().ending(&origin.manifest.name) {
+        executor::timeout(ENDING, ending.wait()).await;
+    }
     let (before, standing) = parent.family().last_ended(&origin.manifest.name).ok_or_else(none)?;
     // Its last call may still be on its way out.
     before.wait().await;

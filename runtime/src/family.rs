@@ -151,6 +151,15 @@ impl Family {
         held.or_else(let_go).cloned()
     }
 
+    /// The child of that manifest's name that is about to end, if one is.
+    #[must_use]
+    pub fn ending(&self, name: &str) -> Option<Arc<Shared>> {
+        let inner = self.lock();
+        let mut living = inner.children.values().filter(|(_, standing)| *standing == Standing::Living);
+        let ending = living.find(|(child, _)| child.manifest().name == name && child.is_ending());
+        ending.map(|(child, _)| Arc::clone(child))
+    }
+
     /// A child has ended; whether it is held (which `hold` asks for). A death is told when `ending` is there, unless the parent
     /// is ending; `event` is that of the end, with whether the parent's chain has it already.
     #[must_use]

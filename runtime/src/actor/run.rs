@@ -333,6 +333,8 @@ impl Actor {
                 (answer, kind, reason)
             }
         };
+        // Before anybody knows of it: who asks for the next life then waits for the end of this one.
+        self.shared.failing.store(reason.is_some(), Ordering::Relaxed);
         if self.shared.repeats.is_any() {
             self.shared.repeat_ended(sequence, &answer);
         }
