@@ -55,17 +55,11 @@ pub async fn resume(
     if let Some(ending) = parent.family().ending(&origin.manifest.name) {
         executor::timeout(ENDING, ending.wait()).await;
     }
-    let (before, standing) = parent.family().last_ended(&origin.manifest.name).ok_or_else(none)?;
+    let before = parent.family().last_ended(&origin.manifest.name).ok_or_else(none)?;
     // Its last call may still be on its way out.
     before.wait().await;
-    let name = match standing {
-        // Whoever claims it first decides; what its parent's strategy says of it then comes too late.
-        Standing::Held => match parent.family().claim(before.id()) {
-            Some(held) => held.name().to_owned(),
-            None => return Err(none()),
-        },
-        Standing::Living | Standing::Ended => parent.family().names.take(&origin.manifest.name),
-    };
+    // Whoever claims it first decides; what its parent's strategy says of it then comes too late.
+    let Claimed::Next(before, name) = claimed(parent, &before, |_| true) else { return Err(none()) };
     if state.is_none() {
         origin.state = before.state();
     }
@@ -212,29 +206,48 @@ pub async fn restart(parent: &Arc<Shared>, wanted: &str, only_held: bool) -> Res
     }
     // A held one may still be on its way out.
     living.wait().await;
-    let (before, name) = match parent.family().claim(living.id()) {
-        Some(held) => {
-            let name = held.name().to_owned();
-            (held, name)
+    let is_meant = |ended: &Shared| !only_held && ended.end().is_some_and(End::is_own);
+    let (before, name) = match claimed(parent, &living, is_meant) {
+        Claimed::Next(before, name) => (before, name),
+        Claimed::Lives => return Ok(()),
+        Claimed::Gone => {
+            let (name, id) = (living.name(), living.short_id());
+            return Err(format!("child {name:?} ({id}) has ended; `resume` starts it again"));
         }
-        // The strategy was faster than the parent's own handler, and let it go.
-        None => match parent.family().get(living.id()) {
-            Some((ended, Standing::Ended)) if !only_held && ended.end().is_some_and(End::is_own) => {
-                let name = parent.family().names.take(&ended.manifest().name);
-                (ended, name)
-            }
-            // It was started again meanwhile.
-            Some((_, Standing::Living)) => return Ok(()),
-            _ => {
-                let (name, id) = (living.name(), living.short_id());
-                return Err(format!("child {name:?} ({id}) has ended; `resume` starts it again"));
-            }
-        },
     };
     let origin = before.origin().clone();
     // What a strategy starts again, the parent itself does not wait for.
     let _waiting = (!only_held).then(|| parent.core().waits.hold(parent.id(), before.id(), "restart-child"));
     begin_again(parent, &before, name, origin, false).await
+}
+
+/// What there is of a child whose life has ended.
+enum Claimed {
+    /// The life before, and the name of the next one.
+    Next(Arc<Shared>, String),
+    /// It was started again meanwhile.
+    Lives,
+    /// It was let go, and is not meant.
+    Gone,
+}
+
+/// Takes a child that is held, or one that was let go and is meant, to start it again.
+fn claimed(parent: &Shared, child: &Shared, is_meant: impl FnOnce(&Shared) -> bool) -> Claimed {
+    let family = parent.family();
+    let _whole = family.nobody_leaves();
+    if let Some(held) = family.claim(child.id()) {
+        let name = held.name().to_owned();
+        return Claimed::Next(held, name);
+    }
+    match family.get(child.id()) {
+        // The strategy was faster than the parent's own handler, and let it go.
+        Some((ended, Standing::Ended)) if is_meant(&ended) => {
+            let name = family.names.take(&ended.manifest().name);
+            Claimed::Next(ended, name)
+        }
+        Some((_, Standing::Living)) => Claimed::Lives,
+        _ => Claimed::Gone,
+    }
 }
 
 /// Stops a child and everything below it; nothing when it has ended.
@@ -257,6 +270,7 @@ pub async fn stop(parent: &Arc<Shared>, wanted: &str) -> Result<(), String> {
 /// It is no child.
 pub fn release(parent: &Arc<Shared>, wanted: &str) -> Result<(), String> {
     let (child, _) = child(parent, wanted)?;
+    let _whole = parent.family().nobody_leaves();
     if let Some(held) = parent.family().let_go(child.id()) {
         held.let_go();
     }

@@ -559,9 +559,11 @@ impl Core {
         if let Err(error) = adopted {
             // It stays ended, for good: nobody else would answer what waits for it.
             before.put_charges(charges);
-            let was_held = before.parent().is_none_or(|parent| parent.family().let_go_claimed(before.id()));
-            if was_held {
-                before.let_go();
+            {
+                let _whole = before.parent().map(|parent| parent.family().nobody_leaves());
+                if before.parent().is_none_or(|parent| parent.family().let_go_claimed(before.id())) {
+                    before.let_go();
+                }
             }
             if shared.name() != before.name() {
                 self.names_of(before.parent()).give_back(shared.name());

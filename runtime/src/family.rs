@@ -32,6 +32,8 @@ pub enum Standing {
 /// An actor's children.
 pub struct Family {
     inner: Mutex<Inner>,
+    // Held while a child is let go, whose chain, name and place in the registry end behind its standing.
+    leaving: Mutex<()>,
     ends: (executor::Sender<Death>, executor::Receiver<Death>),
     /// Names of living and held children.
     pub names: Names,
@@ -78,7 +80,12 @@ struct Inner {
 
 impl Default for Family {
     fn default() -> Self {
-        Self { inner: Mutex::default(), ends: executor::unbounded(), names: Names::default() }
+        Self {
+            inner: Mutex::default(),
+            leaving: Mutex::default(),
+            ends: executor::unbounded(),
+            names: Names::default(),
+        }
     }
 }
 
@@ -86,6 +93,11 @@ impl Family {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // The collections agree at every point a panic could happen.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While this is held, no child is half let go.
+    pub fn nobody_leaves(&self) -> MutexGuard<'_, ()> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a child, or puts its new life in place of the old one.
@@ -140,7 +152,7 @@ impl Family {
 
     /// The child of that manifest's name that ended last, if one has: one that is held, or one that was let go.
     #[must_use]
-    pub fn last_ended(&self, name: &str) -> Option<(Arc<Shared>, Standing)> {
+    pub fn last_ended(&self, name: &str) -> Option<Arc<Shared>> {
         let inner = self.lock();
         let is_it = |child: &Shared| child.manifest().name == name;
         let held = inner.children.values().rev().find(|(child, of)| *of == Standing::Held && is_it(child));
@@ -148,7 +160,7 @@ impl Family {
             let mut newest = inner.ended.iter().rev().filter_map(|number| inner.children.get(number));
             newest.find(|(child, _)| is_it(child))
         };
-        held.or_else(let_go).cloned()
+        held.or_else(let_go).map(|(child, _)| Arc::clone(child))
     }
 
     /// The child of that manifest's name that is about to end, if one is.
