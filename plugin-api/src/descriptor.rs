@@ -73,8 +73,9 @@ pub struct ProvidedFunction {
     pub r#async: bool,
     /// What calling it means for the outside.
     pub effect: Effect,
-    /// The case of its error, a variant or an enum, that tells a fault: a panic of the plugin's, an effect in doubt. It
-    /// carries text or nothing. An error that is text needs none; with neither, a fault fails the calling actor.
+    /// The case of its error (a variant or an enum) that carries a fault: a panic in the plugin, or an effect whose outcome
+    /// is unknown. Its payload is `string` or nothing. An error of type `string` needs none. Without either, a fault fails
+    /// the calling actor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
@@ -87,11 +88,11 @@ pub enum Effect {
     Pure,
     /// Looks outside.
     Read,
-    /// Changes the outside: recorded before and after. After a crash in between nobody knows whether it came to that, and
-    /// the actor is told so.
+    /// Changes the outside: recorded before and after. After a crash in between the outcome is unknown, and the actor gets an
+    /// `err` that says so.
     Effect,
-    /// Changes the outside in a way that may be done again with the same [key](crate::Call::key): recorded as `Effect`,
-    /// and done again after a crash in between.
+    /// Changes the outside at most once for each [key](crate::Call::key): recorded as `Effect`, and retried with the same key
+    /// after a crash in between.
     Idempotent,
     /// The result is a function of chains: recorded as a reference, computed again on replay.
     Chain,

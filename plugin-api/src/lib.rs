@@ -81,21 +81,22 @@ pub use plugin::{Attachment, Call, Dispatch, Handler, Pending, Plugin, Recovered
 /// | `config: "file.json"` | JSON schema of the config; none = no keys allowed; texts with `"format": "path"` reach the plugin as whole paths, relative ones from the manifest's folder |
 /// | `schemes: ["..."]`, `commands: { "name": "help" }` | URL schemes, operator commands |
 /// | `ambient: true` | attached wherever a component imports it |
-/// | `fault: case` | the case of errors that are a variant or an enum that tells a fault, with text or without; `"a-case"` where it is no Rust name; `none`: a fault is to fail the actor |
+/// | `fault: case` | the case that carries faults, for errors that are a variant or an enum; its payload is `string` or nothing; write `"a-case"` if it is not a Rust name; `none`: faults fail the actor |
 ///
-/// A fault is a panic of the plugin's, a result that is none of the function's, or an effect in doubt. Told is it as the
-/// function's own `err`: as text where the error is `string`, else as the case `fault` names. A function with another error
-/// is warned of at compile time: its faults fail the calling actor (a trap).
+/// A fault is a panic in the plugin, a result that does not match the function's type, or an effect whose outcome is unknown
+/// after a crash. The actor receives it as the function's own `err`: as text if the error type is `string`, else as the case
+/// that `fault` names. A function with any other error type gets a compile-time warning, and its faults fail the calling actor
+/// (a trap).
 ///
 /// | effect | means | recorded | after a crash in the call | resume | replay | `replay --plugin` |
 /// |---|---|---|---|---|---|---|
-/// | `pure` | a function of arguments and config | with its result | made again | from the chain | from the chain | called; differences are errors |
-/// | `read` | looks outside | with its result | made again | from the chain | from the chain | called; differences are counted |
-/// | `effect` | changes the outside | before, and with its result | an `err`: "in doubt after a crash"; made again with the manifest's `retry_effects = true` | from the chain | from the chain | not called |
-/// | `idempotent` | changes the outside, once for each [`Call::key`] | before, and with its result | made again with the same key | from the chain | from the chain | not called |
-/// | `chain` | a function of chains | as a reference | made again | from the chain | read from the chain again | not called |
+/// | `pure` | a function of arguments and config | with its result | executed | from the chain | from the chain | called; differences are errors |
+/// | `read` | looks outside | with its result | executed | from the chain | from the chain | called; differences are counted |
+/// | `effect` | changes the outside | before, and with its result | an `err`: "in doubt after a crash"; retried if the manifest has `retry_effects = true` | from the chain | from the chain | not called |
+/// | `idempotent` | changes the outside, once for each [`Call::key`] | before, and with its result | retried with the same key | from the chain | from the chain | not called |
+/// | `chain` | a function of chains | as a reference | executed | from the chain | read from the chain again | not called |
 ///
-/// "From the chain": a call whose result is recorded is not made again, its result is given again.
+/// "From the chain": the call is not executed again; the recorded result is returned.
 ///
 /// It makes, in the scope it stands in, a module per package and interface (`theater::simple::timing`) with the types,
 /// a trait per provided interface (`timing::Timing`), an async function per called export

@@ -182,8 +182,8 @@ impl Call {
     pub fn actor(&self) -> String {
         uuid_text(&self.context.actor)
     }
-    /// A key of this one call of a host function: ASCII, the same when the call is made again after a crash, and of no other
-    /// call. An `idempotent` function gives it to what it changes, as an idempotency key.
+    /// The idempotency key of this host call: ASCII, unique to the call, and the same when the call is retried after a crash.
+    /// An `idempotent` function passes it on to the system that it changes.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}-{}-{}", self.actor(), self.context.call, self.context.host_call)
