@@ -3,8 +3,9 @@
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::error::Error;
-use crate::index::{CONTENTS, Changed, HELD, ORDER, OWNERS, PLACES, STORES};
+use crate::index::{CONTENTS, Changed, HELD, ORDER, OWNERS, PLACES, REFERENCES, STORES};
 use crate::names::Hash;
+use crate::references::References;
 use crate::rights::Rights;
 use crate::view::{GREATEST, LEAST, Row, value};
 
@@ -29,14 +30,19 @@ impl Place {
     }
 }
 
+type Order<'t> = Table<'t, (&'static str, &'static str, u64), &'static [u8; 32]>;
+type Places<'t> = Table<'t, (&'static str, &'static str, &'static [u8; 32]), u64>;
+type Counts<'t> = Table<'t, &'static str, u64>;
+
 /// The tables of a transaction.
 pub struct Changes<'t> {
     stores: Table<'t, &'static str, (&'static str, u64, u64)>,
     owners: Table<'t, &'static str, u64>,
     held: Table<'t, (&'static str, &'static [u8; 32]), u64>,
     contents: Table<'t, &'static [u8; 32], u64>,
-    order: Table<'t, (&'static str, &'static str, u64), &'static [u8; 32]>,
-    places: Table<'t, (&'static str, &'static str, &'static [u8; 32]), u64>,
+    order: Order<'t>,
+    places: Places<'t>,
+    references: Counts<'t>,
 }
 
 impl<'t> Changes<'t> {
@@ -49,6 +55,7 @@ impl<'t> Changes<'t> {
             contents: transaction.open_table(CONTENTS).map_err(Error::index)?,
             order: transaction.open_table(ORDER).map_err(Error::index)?,
             places: transaction.open_table(PLACES).map_err(Error::index)?,
+            references: transaction.open_table(REFERENCES).map_err(Error::index)?,
         })
     }
 
@@ -70,6 +77,7 @@ impl<'t> Changes<'t> {
     /// Gives a content, whose file is on disk, to a store and a label of it.
     pub fn hold(&mut self, rights: &Rights, store: &str, hash: &Hash, size: u64, place: &Place) -> Changed {
         let mut row = rights.seen(store, self.row(store)?)?;
+        self.references().may_add(rights, store, hash, place)?;
         if value(self.held.get((store, hash.bytes())))?.is_none() {
             rights.may_add(store, row.bytes, size)?;
             row.contents = row.contents.saturating_add(1);
@@ -88,6 +96,7 @@ impl<'t> Changes<'t> {
         if value(self.held.get((store, hash.bytes())))?.is_none() {
             return Err(Error::NoContent { store: store.to_owned(), hash: *hash });
         }
+        self.references().may_add(rights, store, hash, place)?;
         self.put(store, hash, place)
     }
 
@@ -103,6 +112,8 @@ impl<'t> Changes<'t> {
                 label
             }
         };
+        let references = self.references().count(store)?.saturating_add(1);
+        self.references.insert(store, references).map_err(Error::index)?;
         let number = self.next(store, label)?;
         self.order.insert((store, label.as_str(), number), hash.bytes()).map_err(Error::index)?;
         self.places.insert((store, label.as_str(), hash.bytes()), number).map_err(Error::index)?;
@@ -151,6 +162,7 @@ impl<'t> Changes<'t> {
         while let Some(label) = self.first_label(store)? {
             self.clear(store, &label)?;
         }
+        self.references.remove(store).map_err(Error::index)?;
         let freed = self.drop_contents(rights, store, &hashes)?;
         self.stores.remove(store).map_err(Error::index)?;
         if let Some(made) = value(self.owners.get(row.owner.as_str()))? {
@@ -178,14 +190,28 @@ impl<'t> Changes<'t> {
     fn take(&mut self, store: &str, label: &str, hash: &Hash) -> Result<(), Error> {
         let place = self.places.remove((store, label, hash.bytes())).map_err(Error::index)?.map(|place| place.value());
         if let Some(number) = place {
+            // As many as there were before this one went.
+            let references = self.references().count(store)?;
             self.order.remove((store, label, number)).map_err(Error::index)?;
+            self.references.insert(store, references.saturating_sub(1)).map_err(Error::index)?;
         }
         Ok(())
     }
 
     fn clear(&mut self, store: &str, label: &str) -> Result<(), Error> {
-        self.order.retain_in((store, label, 0)..=(store, label, u64::MAX), |_, _| false).map_err(Error::index)?;
-        self.places.retain_in((store, label, LEAST)..=(store, label, GREATEST), |_, _| false).map_err(Error::index)
+        let (references, mut gone) = (self.references().count(store)?, 0_u64);
+        let count = |_: (&str, &str, u64), _: &[u8; 32]| {
+            gone = gone.saturating_add(1);
+            false
+        };
+        self.order.retain_in((store, label, 0)..=(store, label, u64::MAX), count).map_err(Error::index)?;
+        self.places.retain_in((store, label, LEAST)..=(store, label, GREATEST), |_, _| false).map_err(Error::index)?;
+        self.references.insert(store, references.saturating_sub(gone)).map_err(Error::index)?;
+        Ok(())
+    }
+
+    fn references(&self) -> References<'_, Order<'t>, Places<'t>, Counts<'t>> {
+        References { order: &self.order, places: &self.places, counts: &self.references }
     }
 
     /// One holder less: the content, when that was the last.

@@ -139,8 +139,9 @@ impl Depot {
             let _no_sweep = open.no_sweep();
             let view = open.index.view()?;
             let row = rights.seen(store, view.row(store)?)?;
+            // The change below asks again; asked here, a content without room writes no file.
+            view.may_refer(rights, store, &hash, &place)?;
             if view.size(store, &hash)?.is_none() {
-                // The change below asks again; asked here, a content without room writes no file.
                 rights.may_add(store, row.bytes, size)?;
             }
             // A damaged file is repaired by whoever has the right bytes.

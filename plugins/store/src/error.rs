@@ -94,6 +94,18 @@ pub enum Error {
         /// How many it made.
         made: u64,
     },
+    /// More references than `max_references`.
+    #[error(
+        "the labels of store {store} have {references} references, as many as they may; `remove-label` and \
+         `remove-from-label` free some, and in the handler store, config = {{ max_references = {} }} allows one more, as far \
+         as the parent's config does", references.saturating_add(1)
+    )]
+    TooManyReferences {
+        /// The store's id.
+        store: String,
+        /// How many there are.
+        references: u64,
+    },
     /// A content the index names and the disk does not have.
     #[error("the content {hash} is lost: {} is missing; storing the same bytes again repairs it", path.display())]
     Lost {

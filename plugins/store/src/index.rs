@@ -30,6 +30,9 @@ pub const ORDER: TableDefinition<'static, (&str, &str, u64), &[u8; 32]> = TableD
 /// A store's label and a content to its number in [`ORDER`].
 pub const PLACES: TableDefinition<'static, (&str, &str, &[u8; 32]), u64> = TableDefinition::new("places");
 
+/// A store to how many references its labels have: the rows of [`PLACES`]. None where a build before this wrote the store.
+pub const REFERENCES: TableDefinition<'static, &str, u64> = TableDefinition::new("references");
+
 /// The bytes of the index kept in memory: the disk's cache has the rest.
 const CACHE: usize = 8 << 20;
 

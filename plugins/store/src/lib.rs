@@ -27,6 +27,7 @@ mod depot;
 mod error;
 mod index;
 mod names;
+mod references;
 mod rights;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use crate::view::Row;
 const MAX_BYTES: u64 = 4 << 30;
 const MAX_CONTENT_BYTES: u64 = 256 << 20;
 const MAX_STORES: u64 = 1_000;
+const MAX_REFERENCES: u64 = 1_000_000;
 
 /// The handler's config; `config.schema.json` says what each key means.
 #[derive(Debug, Deserialize)]
@@ -20,11 +21,18 @@ pub struct Config {
     max_bytes: u64,
     max_content_bytes: u64,
     max_stores: u64,
+    max_references: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { stores: Vec::new(), max_bytes: MAX_BYTES, max_content_bytes: MAX_CONTENT_BYTES, max_stores: MAX_STORES }
+        Self {
+            stores: Vec::new(),
+            max_bytes: MAX_BYTES,
+            max_content_bytes: MAX_CONTENT_BYTES,
+            max_stores: MAX_STORES,
+            max_references: MAX_REFERENCES,
+        }
     }
 }
 
@@ -100,6 +108,16 @@ impl Rights {
         }
     }
 
+    /// Refuses a reference more in the labels of a store that have so many.
+    pub fn may_refer(&self, store: &str, references: u64) -> Result<(), Error> {
+        match self {
+            Self::Actor(_, Config { max_references: max, .. }) if references >= *max => {
+                Err(Error::TooManyReferences { store: store.to_owned(), references })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses a content that a store of so many bytes has no room for.
     pub fn may_add(&self, store: &str, bytes: u64, size: u64) -> Result<(), Error> {
         match self {
@@ -121,6 +139,7 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
         ("max_bytes", Rule::Smaller(MAX_BYTES)),
         ("max_content_bytes", Rule::Smaller(MAX_CONTENT_BYTES)),
         ("max_stores", Rule::Smaller(MAX_STORES)),
+        ("max_references", Rule::Smaller(MAX_REFERENCES)),
     ];
     narrow::object(&rules, ceiling, requested)
 }

@@ -486,6 +486,26 @@ fn a_content_or_a_store_above_its_quota_is_err_that_names_the_line_to_add() {
     assert!(actor.ask::<String>("new", &()).is_ok());
 }
 
+#[test]
+fn the_references_of_a_stores_labels_are_bounded() {
+    let world = World::new();
+    let (actor, store) = world.owner(json!({ "max_references": 3 }));
+    let put = |label: &str, text: &str| actor.ask::<ContentRef>("store-at-label", &(&store, label, Bytes::from(text)));
+    for (label, text) in [("a", "1"), ("a", "2"), ("b", "1"), ("a", "1"), ("b", "1")] {
+        put(label, text).unwrap();
+    }
+    let full = put("b", "3").unwrap_err();
+    assert!(full.contains("3 references") && full.contains("max_references = 4"), "{full}");
+    assert!(!world.file(b"3").exists());
+    // A label is replaced in full: two are free.
+    actor.ask::<ContentRef>("replace-content-at-label", &(&store, "a", Bytes::from("4"))).unwrap();
+    put("c", "3").unwrap();
+    assert!(put("d", "3").is_err());
+    actor.ask::<()>("remove-label", &(&store, "c")).unwrap();
+    put("d", "3").unwrap();
+    assert!(put("e", "3").is_err());
+}
+
 /// [store-16] The schema's defaults are the program's.
 #[test]
 fn the_defaults_are_those_the_schema_says() {
@@ -502,7 +522,7 @@ fn narrowing_takes_the_common_stores_and_the_smaller_numbers() {
     let ceiling = json!({ "stores": ["a", "b"], "max_bytes": 5 });
     let requested = json!({ "stores": ["b", "c"], "max_content_bytes": 3 });
     let narrowed = World::new().plugin.narrow("store", &ceiling, &requested).unwrap();
-    let expected = json!({ "stores": ["b"], "max_bytes": 5, "max_content_bytes": 3, "max_stores": 1_000 });
+    let expected = json!({ "stores": ["b"], "max_bytes": 5, "max_content_bytes": 3, "max_stores": 1_000, "max_references": 1_000_000 });
     assert_eq!(narrowed, expected);
     let nothing = World::new().plugin.narrow("store", &json!({}), &requested).unwrap();
     assert_eq!(nothing.get("stores"), None);

@@ -5,9 +5,12 @@ use std::ops::Bound;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Value};
 
+use crate::changes::Place;
 use crate::error::Error;
-use crate::index::{CONTENTS, HELD, ORDER, STORES};
+use crate::index::{CONTENTS, HELD, ORDER, PLACES, REFERENCES, STORES};
 use crate::names::Hash;
+use crate::references::References;
+use crate::rights::Rights;
 
 /// The least and the greatest key a content can have.
 pub const LEAST: &[u8; 32] = &[0; 32];
@@ -49,6 +52,8 @@ pub struct View {
     held: ReadOnlyTable<(&'static str, &'static [u8; 32]), u64>,
     contents: ReadOnlyTable<&'static [u8; 32], u64>,
     order: ReadOnlyTable<(&'static str, &'static str, u64), &'static [u8; 32]>,
+    places: ReadOnlyTable<(&'static str, &'static str, &'static [u8; 32]), u64>,
+    references: ReadOnlyTable<&'static str, u64>,
 }
 
 impl View {
@@ -59,6 +64,8 @@ impl View {
             held: transaction.open_table(HELD).map_err(Error::index)?,
             contents: transaction.open_table(CONTENTS).map_err(Error::index)?,
             order: transaction.open_table(ORDER).map_err(Error::index)?,
+            places: transaction.open_table(PLACES).map_err(Error::index)?,
+            references: transaction.open_table(REFERENCES).map_err(Error::index)?,
         })
     }
 
@@ -79,6 +86,12 @@ impl View {
     /// The size of a store's content; none when it does not have it.
     pub fn size(&self, store: &str, hash: &Hash) -> Result<Option<u64>, Error> {
         value(self.held.get((store, hash.bytes())))
+    }
+
+    /// See [`References::may_add`].
+    pub fn may_refer(&self, rights: &Rights, store: &str, hash: &Hash, place: &Place) -> Result<(), Error> {
+        let references = References { order: &self.order, places: &self.places, counts: &self.references };
+        references.may_add(rights, store, hash, place)
     }
 
     /// Whether any store holds a content.

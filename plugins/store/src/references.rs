@@ -1,0 +1,62 @@
+//! How many references the labels of a store have, and whether there may be one more.
+
+use redb::ReadableTable;
+
+use crate::changes::Place;
+use crate::error::Error;
+use crate::names::Hash;
+use crate::rights::Rights;
+use crate::view::value;
+
+/// The tables of a view or of a change that say it: `order` and `places` are those of the index, `counts` is
+/// [`REFERENCES`](crate::index::REFERENCES).
+pub struct References<'a, O, P, C> {
+    /// A store's label and a number to the content.
+    pub order: &'a O,
+    /// A store's label and a content to its number.
+    pub places: &'a P,
+    /// A store to the number of its references.
+    pub counts: &'a C,
+}
+
+impl<O, P, C> References<'_, O, P, C>
+where
+    O: ReadableTable<(&'static str, &'static str, u64), &'static [u8; 32]>,
+    P: ReadableTable<(&'static str, &'static str, &'static [u8; 32]), u64>,
+    C: ReadableTable<&'static str, u64>,
+{
+    /// Refuses the reference that a content's way to `place` adds, where the store has as many as it may.
+    ///
+    /// # Errors
+    /// [`Error::TooManyReferences`], [`Error::Index`].
+    pub fn may_add(&self, rights: &Rights, store: &str, hash: &Hash, place: &Place) -> Result<(), Error> {
+        let adds = match place {
+            Place::Unlabelled => false,
+            Place::Newest(label) => value(self.places.get((store, label.as_str(), hash.bytes())))?.is_none(),
+            Place::Only(label) => {
+                let mut range =
+                    self.order.range((store, label.as_str(), 0)..=(store, label, u64::MAX)).map_err(Error::index)?;
+                range.next().is_none()
+            }
+        };
+        if adds { rights.may_refer(store, self.count(store)?) } else { Ok(()) }
+    }
+
+    /// How many the store has; counted from `order` where no change has written the number yet.
+    ///
+    /// # Errors
+    /// [`Error::Index`].
+    pub fn count(&self, store: &str) -> Result<u64, Error> {
+        if let Some(known) = value(self.counts.get(store))? {
+            return Ok(known);
+        }
+        let mut count = 0_u64;
+        for entry in self.order.range((store, "", 0)..).map_err(Error::index)? {
+            if entry.map_err(Error::index)?.0.value().0 != store {
+                break;
+            }
+            count = count.saturating_add(1);
+        }
+        Ok(count)
+    }
+}
