@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use theater_plugin_api::encoding::{EncodingError, Reader};
 use theater_plugin_api::uuid_text;
 
@@ -45,6 +46,11 @@ pub use run::{Actor, detach};
 /// Of a wait for a host call: that it was told of, and the bits of its second.
 const TOLD: u64 = 1 << 31;
 const LAST_SECOND: u64 = TOLD - 1;
+
+/// Seconds of the system's clock that never goes back: read at each host call that waits, so the cheapest one.
+fn second() -> u64 {
+    u64::try_from(clock_gettime(ClockId::MonotonicCoarse).tv_sec).unwrap_or_default() & LAST_SECOND
+}
 
 /// What an actor is made with.
 pub struct Settings {
@@ -153,11 +159,11 @@ pub struct Shared {
     charges: Mutex<Option<Charges>>,
     // Living actors below it.
     below: AtomicU64,
-    // The host call that the running call waits for: its function's index and one, and when it began, in seconds of this
-    // life; 0 = none.
+    // The host call that the running call waits for: its function's index and one, and the second of the system's clock in
+    // which it began; 0 = none.
     host_wait: AtomicU64,
     // When it was started again, where it is a top-level actor.
-    restarts: Arc<Mutex<VecDeque<Instant>>>,
+    restarts: Mutex<VecDeque<Instant>>,
     // The life after this one, and whether that is known.
     next_life: Mutex<Option<Arc<Shared>>>,
     settled: Signal,
@@ -271,8 +277,8 @@ impl Shared {
     pub fn new(core: Arc<Core>, settings: Settings, origin: Origin, beginning: Beginning<'_>) -> Arc<Self> {
         let new_chain = |chain| Arc::new(Mutex::new(Record { chain, closed: false }));
         let restarts = match &beginning {
-            Beginning::Again(before) => Arc::clone(&before.restarts),
-            Beginning::New | Beginning::Resumed(..) => Arc::default(),
+            Beginning::Again(before) => Mutex::new(lock(&before.restarts).clone()),
+            Beginning::New | Beginning::Resumed(..) => Mutex::default(),
         };
         let account = match (&beginning, &settings.parent, settings.limits.tree_bytes) {
             (Beginning::Again(before), ..) => Arc::clone(&before.account),
@@ -287,7 +293,7 @@ impl Shared {
         let new_mailbox = || {
             let Limits { mailbox_size, mailbox_bytes, .. } = settings.limits;
             let calls = usize::try_from(mailbox_size).unwrap_or(usize::MAX);
-            Arc::new(Mailbox::new(calls, mailbox_bytes, Arc::clone(&account)))
+            Arc::new(Mailbox::new(calls, mailbox_bytes, &account))
         };
         let (chain, mailbox, state) = match beginning {
             Beginning::New => (new_chain(Chain::new(settings.id)), new_mailbox(), origin.state.clone()),
@@ -483,8 +489,7 @@ impl Shared {
 
     /// The running call waits for a host call of that function.
     pub(crate) fn waits_in(&self, record: u32) {
-        let second = self.begun.elapsed().as_secs() & LAST_SECOND;
-        self.host_wait.store((u64::from(record) + 1) << 32 | second, Ordering::Relaxed);
+        self.host_wait.store((u64::from(record) + 1) << 32 | second(), Ordering::Relaxed);
     }
 
     /// That wait is over.
@@ -495,8 +500,8 @@ impl Shared {
     /// The host call that it has waited for longer than `patience`, once each: its function's index, and for how long.
     pub(crate) fn long_wait(&self, patience: Duration) -> Option<(u32, Duration)> {
         let wait = self.host_wait.load(Ordering::Relaxed);
-        let (record, second) = ((wait >> 32).checked_sub(1)?, wait & LAST_SECOND);
-        let waited = Duration::from_secs(self.begun.elapsed().as_secs().saturating_sub(second));
+        let (record, since) = ((wait >> 32).checked_sub(1)?, wait & LAST_SECOND);
+        let waited = Duration::from_secs(second().saturating_sub(since));
         if waited < patience || wait & TOLD != 0 {
             return None;
         }

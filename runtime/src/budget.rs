@@ -1,8 +1,8 @@
 //! Memory budgets: of the program (`--memory`), of each tree of actors, and of each subtree with `tree_bytes`.
 //!
 //! Accounts form the tree of the actors that have one, with the program's at the top. A charge is made against an account and
-//! all above it, or against none. Charged are linear memories and tables, states, the arguments of calls that wait, and a
-//! fixed sum for each actor.
+//! all above it, or against none. Charged are linear memories and tables, states, the arguments of calls that wait
+//! (beyond a mailbox's first 4 KiB), and a fixed sum for each actor.
 //!
 //! The last eighth of the program's budget is for trees that use less than an eighth of it: one tree that takes all it can
 //! get leaves the others room to go on.
@@ -47,9 +47,12 @@ impl Account {
     /// The account of an actor that is a top-level actor or has a limit of its own (`tree_bytes`; 0 is none).
     #[must_use]
     pub fn below(self: &Arc<Self>, owner: &str, tree_bytes: u64) -> Arc<Self> {
-        let limit = if tree_bytes == 0 { u64::MAX } else { tree_bytes };
+        let (limit, owner) = match tree_bytes {
+            0 => (u64::MAX, String::new()),
+            limit => (limit, owner.to_owned()),
+        };
         let above = Some(Arc::clone(self));
-        Arc::new(Self { limit, owner: owner.to_owned(), used: 0.into(), instances: 0.into(), above })
+        Arc::new(Self { limit, owner, used: 0.into(), instances: 0.into(), above })
     }
 
     /// Charges bytes until the result is dropped.
@@ -165,12 +168,6 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// The bytes.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Makes it a charge of `bytes`.
     ///
     /// # Errors
@@ -183,6 +180,14 @@ impl Charge {
         }
         self.bytes = bytes;
         Ok(())
+    }
+
+    /// Makes it a charge of at most `bytes`.
+    pub fn shrink(&mut self, bytes: u64) {
+        if bytes < self.bytes {
+            self.account.subtract(self.bytes - bytes);
+            self.bytes = bytes;
+        }
     }
 }
 
@@ -247,7 +252,7 @@ mod tests {
             refused.contains("tree_bytes = 500 of actor \"part\"") && refused.contains(Exceeded::MARK),
             "{refused}"
         );
-        assert_eq!((part.used(), tree.used(), program.used(), charge.bytes()), (300, 300, 300, 300));
+        assert_eq!((part.used(), tree.used(), program.used(), charge.bytes), (300, 300, 300, 300));
         charge.resize(100).unwrap();
         assert_eq!((part.used(), program.used()), (100, 100));
         drop(charge);

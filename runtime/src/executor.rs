@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use event_listener::Event;
@@ -112,7 +112,12 @@ impl Signal {
     /// Sets the flag; again is nothing.
     pub fn set(&self) {
         if !self.0.is_set.swap(true, Ordering::SeqCst) {
-            self.0.event.notify(usize::MAX);
+            fence(Ordering::SeqCst);
+            // Most flags are set with nobody waiting: `notify` would allocate for them. Whoever begins to wait now looks at the
+            // flag behind a fence, too.
+            if self.0.event.total_listeners() > 0 {
+                self.0.event.notify(usize::MAX);
+            }
         }
     }
 
@@ -126,6 +131,7 @@ impl Signal {
     pub async fn wait(&self) {
         while !self.is_set() {
             let set = self.0.event.listen();
+            fence(Ordering::SeqCst);
             // Set in between: nobody notifies any more.
             if !self.is_set() {
                 set.await;

@@ -3,11 +3,13 @@
 
 use wasmtime::{ResourceLimiter, bail};
 
-use crate::budget::Charge;
+use crate::budget::{ACTOR_BYTES, Charge};
 use crate::manifest::Limits;
 
 /// Bytes that a table element takes.
 const ELEMENT: u64 = size_of::<usize>() as u64;
+/// Bytes of tables without a charge: the sum that each actor is charged has them.
+const UNCHARGED: u64 = ACTOR_BYTES / 4;
 
 /// The limits of one store.
 pub struct Limiter {
@@ -34,7 +36,7 @@ impl Limiter {
     }
 
     fn pay(&mut self) -> wasmtime::Result<()> {
-        let bytes = self.memory + self.elements * ELEMENT;
+        let bytes = self.memory + (self.elements * ELEMENT).saturating_sub(UNCHARGED);
         if let Some(charge) = &mut self.charge {
             charge.resize(bytes)?;
         }
@@ -92,9 +94,20 @@ mod tests {
         // What was refused counts for nothing, and the module's own maximum is the guest's to handle.
         assert!(limiter.memory_growing(400, 600, None).unwrap());
         assert!(!limiter.memory_growing(600, 700, Some(650)).unwrap());
-        assert_eq!((limiter.memory(), account.used()), (1_000, 1_000 + 8 * ELEMENT));
+        assert_eq!((limiter.memory(), account.used()), (1_000, 1_000));
         drop(limiter);
         assert_eq!(account.used(), 0);
+    }
+
+    #[test]
+    fn tables_are_charged_beyond_what_the_actors_sum_has() {
+        let account = Account::program(1_000_000);
+        let mut limiter = Limiter::new(&Limits::default(), Some(account.nothing()));
+        let few = usize::try_from(UNCHARGED / ELEMENT).unwrap();
+        assert!(limiter.table_growing(0, few, None).unwrap());
+        assert_eq!(account.used(), 0);
+        assert!(limiter.table_growing(few, few + 1_000, None).unwrap());
+        assert_eq!(account.used(), 1_000 * ELEMENT);
     }
 
     #[test]

@@ -57,8 +57,8 @@ pub struct Guest {
     pub context: HeldContext,
     /// Guest time of the running call.
     pub clock: Clock,
-    /// Its turns, where the call runs long.
-    pub runner: Arc<Runner>,
+    /// Its turns; none before the first call that runs as long as a tick.
+    pub runner: Option<Arc<Runner>>,
     /// How its host calls are made.
     pub calls: Calls,
     /// What a program before had done of the running call.
@@ -97,9 +97,10 @@ pub struct Clock {
     used: Duration,
     since: Option<Instant>,
     limit: Duration,
-    // The thread's processor time, in ns, from which on the running stretch has not been counted; 0 before its first tick.
-    // Shared with the wait for a turn, which cannot reach the store, and behind which the thread may be another one.
-    counted: Arc<AtomicU64>,
+    // The thread's processor time, in ns, from which on the running stretch has not been counted; 0 before its first tick,
+    // none before the first tick of all. Shared with the wait for a turn, which cannot reach the store, and behind which the
+    // thread may be another one.
+    counted: Option<Arc<AtomicU64>>,
 }
 
 /// Processor time of this thread, in ns.
@@ -119,7 +120,7 @@ impl Clock {
     /// The guest waits.
     pub fn pause(&mut self) {
         let Some(since) = self.since.take() else { return };
-        self.used += match self.counted.swap(0, Ordering::Relaxed) {
+        self.used += match self.counted.as_ref().map_or(0, |counted| counted.load(Ordering::Relaxed)) {
             0 => since.elapsed().min(2 * TICK),
             before => Duration::from_nanos(thread_time().saturating_sub(before)),
         };
@@ -127,13 +128,15 @@ impl Clock {
     /// The guest goes on.
     pub fn resume(&mut self) {
         self.since = Some(Instant::now());
-        self.counted.store(0, Ordering::Relaxed);
+        if let Some(counted) = &self.counted {
+            counted.store(0, Ordering::Relaxed);
+        }
     }
     /// The engine's clock ticked while the guest ran; whether it has used more than it may.
     pub fn tick(&mut self) -> bool {
         self.pause();
         self.since = Some(Instant::now());
-        self.counted.store(thread_time(), Ordering::Relaxed);
+        self.counted.get_or_insert_default().store(thread_time(), Ordering::Relaxed);
         self.used > self.limit
     }
     /// Processor time used so far, up to the last tick or wait.
@@ -146,10 +149,12 @@ impl Clock {
     where
         T: Future<Output = ()> + Send + 'static,
     {
-        let counted = Arc::clone(&self.counted);
+        let counted = self.counted.clone();
         async move {
             turn.await;
-            counted.store(thread_time(), Ordering::Relaxed);
+            if let Some(counted) = counted {
+                counted.store(thread_time(), Ordering::Relaxed);
+            }
         }
     }
 }
@@ -496,14 +501,18 @@ fn define_as<const N: usize, const R: usize>(live: Live<'_, '_>) -> Defined {
 
 impl Guest {
     /// Lets others run until it is this guest's turn again.
-    pub fn turn(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.clock.while_others_run(self.runner.turn(self.clock.used()))
+    pub fn turn(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let actor = &self.actor;
+        let runner = self.runner.get_or_insert_with(|| Runner::new(&actor.core().turns, actor.account()));
+        self.clock.while_others_run(runner.turn(self.clock.used()))
     }
 
     /// The guest waits, or its call is over: neither time nor turn is used.
     pub fn pause(&mut self) {
         self.clock.pause();
-        self.runner.give_back();
+        if let Some(runner) = &self.runner {
+            runner.give_back();
+        }
     }
 
     fn has_unwritten(&self) -> bool {

@@ -1,32 +1,34 @@
 //! An actor's mailbox: two lanes, signals first.
 //!
 //! Calls are bounded in number and in bytes: whoever brings one reserves a place first and waits for it. The call that
-//! reaches the limit of bytes is still accepted, so that one longer than the limit is not refused for ever. What waits is
-//! charged to the account of the actor. Signals are few and never wait.
+//! reaches the limit of bytes is still accepted, so that one longer than the limit is not refused for ever. What waits
+//! beyond [`UNCHARGED`] is charged to the account of the actor. Signals are few and never wait.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use crate::budget::{Account, Charge};
+use crate::budget::{ACTOR_BYTES, Account, Charge, Exceeded};
 use crate::executor;
 
 /// Calls that an empty mailbox keeps room for: a burst is over, and each of many actors has had one.
 const KEPT: usize = 4;
+/// Bytes of calls that may wait without a charge: the sum that each actor is charged has them.
+const UNCHARGED: u64 = ACTOR_BYTES / 4;
 
 /// A mailbox of calls `C` and signals `S`.
 pub struct Mailbox<C, S> {
     inner: Mutex<Inner<C, S>>,
-    account: Arc<Account>,
 }
 
 struct Inner<C, S> {
-    calls: VecDeque<(C, Charge)>,
+    calls: VecDeque<(C, u64)>,
     signals: VecDeque<S>,
     // Places taken: calls that wait and places that are reserved; and their bytes.
     taken: usize,
     taken_bytes: u64,
+    charge: Charge,
     capacity: usize,
     capacity_bytes: u64,
     waiting: VecDeque<executor::Sender<()>>,
@@ -46,7 +48,7 @@ pub enum Message<C, S> {
 /// A reserved place; dropping it gives the place back.
 pub struct Permit<C, S> {
     // None once the call is in its place.
-    place: Option<(Arc<Mailbox<C, S>>, Charge)>,
+    place: Option<(Arc<Mailbox<C, S>>, u64)>,
 }
 
 /// Why there is no place for a call.
@@ -61,14 +63,14 @@ pub enum Refused {
 impl<C, S> Mailbox<C, S> {
     /// A mailbox for at most `capacity` calls of together `capacity_bytes`, charged to `account`.
     #[must_use]
-    pub fn new(capacity: usize, capacity_bytes: u64, account: Arc<Account>) -> Self {
+    pub fn new(capacity: usize, capacity_bytes: u64, account: &Arc<Account>) -> Self {
         Self {
-            account,
             inner: Mutex::new(Inner {
                 calls: VecDeque::new(),
                 signals: VecDeque::new(),
                 taken: 0,
                 taken_bytes: 0,
+                charge: account.nothing(),
                 capacity,
                 capacity_bytes,
                 waiting: VecDeque::new(),
@@ -95,14 +97,13 @@ impl<C, S> Mailbox<C, S> {
                     return Err(Refused::Closed);
                 }
                 if inner.taken < inner.capacity && inner.taken_bytes < inner.capacity_bytes {
-                    let charge = self.account.charge(bytes).map_err(|error| {
+                    if let Err(error) = inner.take(bytes) {
                         inner.call_next();
-                        Refused::OverBudget(error.to_string())
-                    })?;
-                    inner.take(bytes);
+                        return Err(Refused::OverBudget(error.to_string()));
+                    }
                     // A call may have made room for more than one.
                     inner.call_next_if_room();
-                    return Ok(Permit { place: Some((Arc::clone(self), charge)) });
+                    return Ok(Permit { place: Some((Arc::clone(self), bytes)) });
                 }
                 let (sender, receiver) = executor::bounded(1);
                 inner.waiting.push_back(sender);
@@ -122,11 +123,13 @@ impl<C, S> Mailbox<C, S> {
 
     /// Puts a call in that has its place, whether there is room or not.
     pub fn put(&self, call: C, bytes: u64) {
-        // It was accepted before: a limit that it is over now keeps others out.
-        let charge = self.account.charge(bytes).unwrap_or_else(|_| self.account.nothing());
         let mut inner = self.lock();
-        inner.take(charge.bytes());
-        inner.calls.push_back((call, charge));
+        // It was accepted before: a limit that it is over now keeps others out.
+        if inner.take(bytes).is_err() {
+            inner.taken += 1;
+            inner.taken_bytes += bytes;
+        }
+        inner.calls.push_back((call, bytes));
         inner.wake();
     }
 
@@ -143,8 +146,8 @@ impl<C, S> Mailbox<C, S> {
             if let Some(signal) = inner.signals.pop_front() {
                 return Poll::Ready(Message::Signal(signal));
             }
-            if let Some((call, charge)) = inner.calls.pop_front() {
-                inner.give_back(charge.bytes());
+            if let Some((call, bytes)) = inner.calls.pop_front() {
+                inner.give_back(bytes);
                 return Poll::Ready(Message::Call(call));
             }
             if inner.calls.capacity() > KEPT {
@@ -161,7 +164,14 @@ impl<C, S> Mailbox<C, S> {
         let mut inner = self.lock();
         inner.closed = true;
         inner.waiting.clear();
-        inner.calls.drain(..).map(|(call, _)| call).collect()
+        let calls = std::mem::take(&mut inner.calls);
+        calls
+            .into_iter()
+            .map(|(call, bytes)| {
+                inner.give_back(bytes);
+                call
+            })
+            .collect()
     }
 
     /// Whether nothing is taken in any more.
@@ -178,14 +188,21 @@ impl<C, S> Inner<C, S> {
         }
     }
 
-    fn take(&mut self, bytes: u64) {
+    fn take(&mut self, bytes: u64) -> Result<(), Exceeded> {
+        let together = self.taken_bytes + bytes;
+        if together > UNCHARGED {
+            self.charge.resize(together - UNCHARGED)?;
+        }
         self.taken += 1;
-        self.taken_bytes += bytes;
+        self.taken_bytes = together;
+        Ok(())
     }
 
     fn give_back(&mut self, bytes: u64) {
         self.taken -= 1;
         self.taken_bytes -= bytes;
+        // What was put in over a limit is not charged: the charge may be smaller already.
+        self.charge.shrink(self.taken_bytes.saturating_sub(UNCHARGED));
         self.call_next();
     }
 
@@ -225,12 +242,13 @@ impl<C, S> Permit<C, S> {
     /// # Errors
     /// The call.
     pub fn send(mut self, call: C) -> Result<(), C> {
-        let Some((mailbox, charge)) = self.place.take() else { return Err(call) };
+        let Some((mailbox, bytes)) = self.place.take() else { return Err(call) };
         let mut inner = mailbox.lock();
         if inner.closed {
+            inner.give_back(bytes);
             return Err(call);
         }
-        inner.calls.push_back((call, charge));
+        inner.calls.push_back((call, bytes));
         inner.wake();
         Ok(())
     }
@@ -238,8 +256,8 @@ impl<C, S> Permit<C, S> {
 
 impl<C, S> Drop for Permit<C, S> {
     fn drop(&mut self) {
-        if let Some((mailbox, charge)) = self.place.take() {
-            mailbox.lock().give_back(charge.bytes());
+        if let Some((mailbox, bytes)) = self.place.take() {
+            mailbox.lock().give_back(bytes);
         }
     }
 }
@@ -251,7 +269,7 @@ mod tests {
     use futures_lite::future::poll_once;
 
     fn mailbox<S>(capacity: usize) -> Arc<Mailbox<u32, S>> {
-        Arc::new(Mailbox::new(capacity, 10, Account::program(100)))
+        Arc::new(Mailbox::new(capacity, 10, &Account::program(100)))
     }
 
     #[test]
@@ -310,20 +328,30 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_as_calls_are_and_charged_while_they_wait() {
-        let mailbox = mailbox::<()>(1_000);
+        let account = Account::program(100_000);
+        let mailbox = Arc::new(Mailbox::<u32, ()>::new(1_000, 5_000, &account));
         block_on(async {
-            mailbox.reserve(9).await.unwrap().send(1).unwrap();
-            mailbox.reserve(50).await.unwrap().send(2).unwrap();
-            assert_eq!(mailbox.account.used(), 59);
+            mailbox.reserve(UNCHARGED).await.unwrap().send(1).unwrap();
+            assert_eq!(account.used(), 0);
+            mailbox.reserve(50_000).await.unwrap().send(2).unwrap();
+            assert_eq!(account.used(), 50_000);
             let mut third = Box::pin(mailbox.reserve(1));
-            assert!(poll_once(&mut third).await.is_none(), "59 of 10 bytes wait");
+            assert!(poll_once(&mut third).await.is_none(), "54,096 of 5,000 bytes wait");
             assert!(matches!(mailbox.next().await, Message::Call(1)));
-            assert!(poll_once(&mut third).await.is_none(), "50 of 10 bytes wait");
+            assert!(poll_once(&mut third).await.is_none(), "50,000 of 5,000 bytes wait");
             assert!(matches!(mailbox.next().await, Message::Call(2)));
             drop(third.await.unwrap());
-            assert_eq!(mailbox.account.used(), 0);
-            let Err(Refused::OverBudget(sentence)) = mailbox.reserve(101).await else { panic!("it has a place") };
+            assert_eq!(account.used(), 0);
+            let Err(Refused::OverBudget(sentence)) = mailbox.reserve(200_000).await else { panic!("it has a place") };
             assert!(sentence.contains("--memory"), "{sentence}");
+            // What was accepted before goes in, charged or not; what is closed is charged no more.
+            mailbox.put(3, 200_000);
+            assert_eq!(account.used(), 0);
+            assert!(matches!(mailbox.next().await, Message::Call(3)));
+            mailbox.put(4, 50_000);
+            assert_eq!(account.used(), 50_000 - UNCHARGED);
+            assert_eq!(mailbox.close(), [4]);
+            assert_eq!(account.used(), 0);
         });
     }
 }

@@ -186,17 +186,15 @@ impl Limits {
     #[must_use]
     pub fn list(&self) -> Vec<(String, u64)> {
         let mut copy = *self;
-        LIMIT_KEYS.iter().map(|key| ((*key).to_owned(), copy.slot(key).map_or(0, |slot| *slot))).collect()
+        copy.slots().map(|(key, slot)| (key.to_owned(), *slot)).into()
     }
 
     /// Limits that bound nothing: those of an operator without a `[limits]` table in `--permissions`.
     #[must_use]
     pub fn unbounded() -> Self {
         let mut limits = Self::default();
-        for key in LIMIT_KEYS {
-            if let Some(slot) = limits.slot(key) {
-                *slot = if ZERO_IS_NONE.contains(&key) { 0 } else { u64::MAX };
-            }
+        for (key, slot) in limits.slots() {
+            *slot = if ZERO_IS_NONE.contains(&key) { 0 } else { u64::MAX };
         }
         limits
     }
@@ -205,15 +203,15 @@ impl Limits {
     #[must_use]
     pub fn within(&self, bound: &Self) -> Self {
         let (mut limits, mut bound) = (*self, *bound);
-        for key in LIMIT_KEYS {
-            let most = bound.slot(key).map_or(u64::MAX, |slot| *slot);
-            if let Some(slot) = limits.slot(key) {
-                *slot = match (ZERO_IS_NONE.contains(&key), *slot, most) {
-                    (true, own, 0) => own,
-                    (true, 0, most) => most,
-                    (_, own, most) => own.min(most),
-                };
+        for ((key, slot), (_, most)) in limits.slots().into_iter().zip(bound.slots()) {
+            if *slot <= *most && *slot > 0 {
+                continue;
             }
+            *slot = match (ZERO_IS_NONE.contains(&key), *slot, *most) {
+                (true, own, 0) => own,
+                (true, 0, most) => most,
+                (_, own, most) => own.min(most),
+            };
         }
         limits
     }
@@ -237,40 +235,28 @@ impl Limits {
     }
 
     fn slot(&mut self, key: &str) -> Option<&mut u64> {
-        Some(match key {
-            "memory_bytes" => &mut self.memory_bytes,
-            "table_elements" => &mut self.table_elements,
-            "run_timeout_ms" => &mut self.run_timeout_ms,
-            "call_timeout_ms" => &mut self.call_timeout_ms,
-            "value_bytes" => &mut self.value_bytes,
-            "mailbox_size" => &mut self.mailbox_size,
-            "idle_ms" => &mut self.idle_ms,
-            "stop_grace_ms" => &mut self.stop_grace_ms,
-            "mailbox_bytes" => &mut self.mailbox_bytes,
-            "tree_bytes" => &mut self.tree_bytes,
-            "children" => &mut self.children,
-            "descendants" => &mut self.descendants,
-            "depth" => &mut self.depth,
-            _ => return None,
-        })
+        self.slots().into_iter().find(|(known, _)| *known == key).map(|(_, slot)| slot)
+    }
+
+    fn slots(&mut self) -> [(&'static str, &mut u64); 13] {
+        [
+            ("memory_bytes", &mut self.memory_bytes),
+            ("table_elements", &mut self.table_elements),
+            ("run_timeout_ms", &mut self.run_timeout_ms),
+            ("call_timeout_ms", &mut self.call_timeout_ms),
+            ("value_bytes", &mut self.value_bytes),
+            ("mailbox_size", &mut self.mailbox_size),
+            ("idle_ms", &mut self.idle_ms),
+            ("stop_grace_ms", &mut self.stop_grace_ms),
+            ("mailbox_bytes", &mut self.mailbox_bytes),
+            ("tree_bytes", &mut self.tree_bytes),
+            ("children", &mut self.children),
+            ("descendants", &mut self.descendants),
+            ("depth", &mut self.depth),
+        ]
     }
 }
 
-const LIMIT_KEYS: [&str; 13] = [
-    "memory_bytes",
-    "table_elements",
-    "run_timeout_ms",
-    "call_timeout_ms",
-    "value_bytes",
-    "mailbox_size",
-    "idle_ms",
-    "stop_grace_ms",
-    "mailbox_bytes",
-    "tree_bytes",
-    "children",
-    "descendants",
-    "depth",
-];
 const KEYS: [&str; 20] = [
     "name",
     "version",
@@ -711,7 +697,8 @@ impl<'t> Text<'t> {
 
     fn limits_from(&self, value: &Value<'_>, mut limits: Limits) -> Result<Limits, Error> {
         let table = self.table("limits", value)?;
-        self.known(table, &LIMIT_KEYS, Some("[limits]"))?;
+        let keys = Limits::default().slots().map(|(key, _)| key);
+        self.known(table, &keys, Some("[limits]"))?;
         for (key, value) in table.iter() {
             let number = self.number(key.get_ref(), value)?;
             if let Some(slot) = limits.slot(key.get_ref()) {

@@ -119,6 +119,15 @@ impl Pool {
         self.lock().passivate_longest_idle();
     }
 
+    /// A slot of the pool, where one is free and the tree may have it.
+    #[must_use]
+    pub fn free_slot(self: &Arc<Self>, account: &Arc<Account>) -> Option<Slot> {
+        let share = Share::new(account);
+        let mut inner = self.lock();
+        let is_greedy = share.is_greedy(inner.all);
+        inner.take_free(is_greedy).then(|| Slot { pool: Arc::clone(self), is_pooled: true, _share: share })
+    }
+
     /// Waits for a slot of the pool, or for leave to make an instance on demand.
     pub async fn slot(self: &Arc<Self>, account: &Arc<Account>) -> Slot {
         let share = Share::new(account);
@@ -148,11 +157,18 @@ fn is_idle(actor: &Weak<Shared>, mark: u64) -> bool {
 }
 
 impl Inner {
+    fn take_free(&mut self, is_greedy: bool) -> bool {
+        let kept = if is_greedy { self.places / 8 } else { 0 };
+        let is_free = self.free > kept;
+        if is_free {
+            self.free -= 1;
+        }
+        is_free
+    }
+
     /// A slot, and whether it is one of the pool; a greedy tree leaves the last eighth. None when one may become free soon, or the tree has to wait.
     fn take(&mut self, is_greedy: bool) -> Option<bool> {
-        let kept = if is_greedy { self.places / 8 } else { 0 };
-        if self.free > kept {
-            self.free -= 1;
+        if self.take_free(is_greedy) {
             return Some(true);
         }
         // Somebody idle gives one up, unless there is nobody.

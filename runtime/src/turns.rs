@@ -182,7 +182,7 @@ impl Runner {
 
     /// The guest does not run now.
     pub fn give_back(&self) {
-        if self.has_turn.swap(false, Ordering::Relaxed) {
+        if self.has_turn.load(Ordering::Relaxed) && self.has_turn.swap(false, Ordering::Relaxed) {
             self.turns.give_back();
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,7 +12,8 @@ use blocking::unblock;
 pub use rustix::process::Signal;
 use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open};
 
-use crate::limits;
+use crate::confine::Confinement;
+use crate::limits::{self, Lowered};
 
 /// A program that was started, with the ends of its pipes.
 #[derive(Debug)]
@@ -28,18 +30,26 @@ pub struct Running {
 
 impl Running {
     /// Starts a program in a group of its own, with pipes for its output. With `folder` it runs in that open folder, whatever
-    /// its path leads to by now.
+    /// its path leads to by now; with `confinement` it reaches nothing else than that names.
     ///
     /// # Errors
     /// What the system says.
-    pub async fn start(mut command: Command, stdin: Stdio, folder: Option<OwnedFd>) -> io::Result<Self> {
+    pub async fn start(
+        mut command: Command,
+        stdin: Stdio,
+        folder: Option<OwnedFd>,
+        confinement: Option<Confinement>,
+    ) -> io::Result<Self> {
         command.env_remove(limits::OPEN_FILES);
         command.process_group(0).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut group = unblock(move || {
             if let Some(folder) = &folder {
                 command.current_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()));
             }
-            let started = command.spawn().and_then(Group::new);
+            let lowered = Lowered::now();
+            let started = spawn(&mut command, confinement.as_ref());
+            drop(lowered);
+            let started = started.and_then(Group::new);
             if let Ok(group) = &started {
                 limits::restore(group.leader);
             }
@@ -55,6 +65,19 @@ impl Running {
         let (stdout, stderr) = (stdout.map(Async::new).transpose()?, stderr.map(Async::new).transpose()?);
         Ok(Self { group, stdin, stdout, stderr })
     }
+}
+
+fn spawn(command: &mut Command, confinement: Option<&Confinement>) -> io::Result<Child> {
+    let Some(confinement) = confinement else { return command.spawn() };
+    let program = PathBuf::from(command.get_program());
+    let confined = || {
+        confinement.enter(&program)?;
+        command.spawn()
+    };
+    std::thread::scope(|scope| {
+        let started = std::thread::Builder::new().name("confined-start".to_owned()).spawn_scoped(scope, confined)?;
+        started.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts it panicked")))
+    })
 }
 
 /// A process group led by the program. Dropping it kills what is left of it.
@@ -195,7 +218,7 @@ mod tests {
     fn start(script: &str) -> Running {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
-        block_on(Running::start(command, Stdio::null(), None)).unwrap()
+        block_on(Running::start(command, Stdio::null(), None, None)).unwrap()
     }
 
     fn lives(process: i32) -> bool {
@@ -273,7 +296,7 @@ mod tests {
         let folder = std::fs::File::open(scratch.join("one")).unwrap();
         std::fs::rename(scratch.join("one"), scratch.join("other")).unwrap();
         let mut running =
-            block_on(Running::start(Command::new("/bin/pwd"), Stdio::null(), Some(folder.into()))).unwrap();
+            block_on(Running::start(Command::new("/bin/pwd"), Stdio::null(), Some(folder.into()), None)).unwrap();
         let mut text = String::new();
         block_on(running.stdout.as_mut().unwrap().read_to_string(&mut text)).unwrap();
         std::fs::remove_dir_all(&scratch).unwrap();
@@ -282,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_program_that_cannot_start_says_why() {
-        let error = block_on(Running::start(Command::new("/nowhere/program"), Stdio::null(), None)).unwrap_err();
+        let error = block_on(Running::start(Command::new("/nowhere/program"), Stdio::null(), None, None)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

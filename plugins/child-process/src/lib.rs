@@ -13,16 +13,18 @@
 //!
 //! let mut command = std::process::Command::new("/usr/bin/env");
 //! command.env_clear();
-//! let mut running = Running::start(command, Stdio::null(), None).await?;
+//! let mut running = Running::start(command, Stdio::null(), None, None).await?;
 //! running.group.ended().await?;
 //! let status = running.group.reap().await?;
 //! # drop(status); Ok(()) }
 //! ```
 //!
-//! Where to go next: [`Group`] for the end of a program, [`find`] for how names become files.
+//! Where to go next: [`Group`] for the end of a program, [`find`] for how names become files, [`Confinement`] for what a
+//! program may reach.
 
 #![forbid(unsafe_code)]
 
+mod confine;
 mod find;
 mod group;
 mod limits;
@@ -30,6 +32,7 @@ mod output;
 
 pub use std::process::Stdio;
 
+pub use confine::{Confinement, missing};
 pub use find::find;
 pub use group::{Group, Running, Signal, exit_code};
 pub use output::{Captured, capture};

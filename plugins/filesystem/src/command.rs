@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_lite::future::{or, zip};
 use serde_json::{Value, json};
-use theater_child_process::{Captured, Running, Stdio, capture, exit_code, find};
+use theater_child_process::{Captured, Confinement, Running, Stdio, capture, exit_code, find};
 use theater_plugin_api::Host;
 
 use crate::config::Config;
@@ -72,6 +72,7 @@ pub async fn run(
     file: &Path,
     args: Vec<String>,
     folder: OwnedFd,
+    confinement: Option<Confinement>,
 ) -> Result<CommandResult, Error> {
     if args.iter().chain(config.env.values()).chain(config.env.keys()).any(|text| text.contains('\0')) {
         return Err(Error::Nul);
@@ -80,7 +81,7 @@ pub async fn run(
     command.args(args).env_clear().envs(&config.env);
     let failed =
         |what: String| Ok(CommandResult::Error(CommandError { message: format!("{}: {what}", file.display()) }));
-    let running = match Running::start(command, Stdio::null(), Some(folder)).await {
+    let running = match Running::start(command, Stdio::null(), Some(folder), confinement).await {
         Ok(running) => running,
         Err(error) => return failed(format!("could not be started: {error}")),
     };

@@ -28,6 +28,8 @@ pub struct Config {
     pub max_file_bytes: u64,
     pub command_timeout_ms: u64,
     pub one_filesystem: bool,
+    pub confine: bool,
+    pub readable_paths: Vec<String>,
     /// The folders of the actors above, outermost first, each around the next: only [`narrow`] writes it. `path` is opened
     /// through all of them, so that a link in one of them does not lead a child out.
     pub within: Vec<String>,
@@ -47,6 +49,8 @@ impl Default for Config {
             max_file_bytes: MAX_FILE_BYTES,
             command_timeout_ms: COMMAND_TIMEOUT_MS,
             one_filesystem: true,
+            confine: true,
+            readable_paths: Vec::new(),
             within: Vec::new(),
         }
     }
@@ -99,6 +103,7 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
         ("allowed_commands", Rule::Powers),
         ("max_file_bytes", Rule::Smaller(MAX_FILE_BYTES)),
         ("command_timeout_ms", Rule::Smaller(COMMAND_TIMEOUT_MS)),
+        ("readable_paths", Rule::Powers),
     ];
     let mut narrowed = match narrow::object(&rules, ceiling, requested)? {
         Value::Object(narrowed) => narrowed,
@@ -110,8 +115,9 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
         let shared: BTreeMap<_, _> =
             below.env.iter().filter(|(name, value)| above.env.get(*name) == Some(*value)).collect();
         narrowed.insert("env".to_owned(), json!(shared));
-        // It is a restriction: one that either has holds.
+        // Restrictions: one that either has holds.
         narrowed.insert("one_filesystem".to_owned(), json!(above.one_filesystem || below.one_filesystem));
+        narrowed.insert("confine".to_owned(), json!(above.confine || below.confine));
         if let (Some(outer), Some(inner)) = (&above.path, &below.path)
             && is_below(outer, inner)
         {

@@ -205,6 +205,11 @@ impl Jail {
         }
     }
 
+    /// The whole folder, open.
+    pub fn root(&self) -> Result<OwnedFd, Error> {
+        self.folder(&Inside::parse(".")?)
+    }
+
     /// A folder, open for a program to run in.
     pub fn folder(&self, path: &Inside) -> Result<OwnedFd, Error> {
         Ok(self.open_dir(path.text(), "run in")?.into_std_file().into())

@@ -38,7 +38,8 @@ use std::sync::Arc;
 
 use blocking::unblock;
 use serde_json::Value;
-use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, Recovered};
+use theater_child_process::Confinement;
+use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Level, Plugin, Recovered};
 
 use command::Programs;
 use config::{Config, Power};
@@ -79,6 +80,13 @@ impl Plugin for Filesystem {
             Ok::<_, Error>((jail, Programs::look_up(&config), config))
         });
         let (jail, programs, config) = opened.await.map_err(String::from)?;
+        if config.execute
+            && config.confine
+            && !programs.is_empty()
+            && let Some(missing) = theater_child_process::missing()
+        {
+            host.log(Level::Warn, &format!("confine = true: {missing}"));
+        }
         Ok(Folder { host, jail: Arc::new(jail), programs, config })
     }
 
@@ -141,9 +149,20 @@ impl Folder {
         let allowed = self.allow(dir, Power::Execute).and_then(|inside| Ok((inside, self.programs.get(program)?)));
         let (inside, file) = allowed.inspect_err(|_| self.host.count("denied", 1.0))?;
         let jail = Arc::clone(&self.jail);
-        let folder = unblock(move || jail.folder(&inside)).await?;
-        command::run(&self.host, &self.config, file, args, folder).await.map_err(String::from)
+        let config = self.config.clone();
+        let opened = unblock(move || {
+            let confinement = config.confine.then(|| confinement(&config, &jail)).transpose()?;
+            Ok::<_, Error>((jail.folder(&inside)?, confinement))
+        });
+        let (folder, confinement) = opened.await?;
+        command::run(&self.host, &self.config, file, args, folder, confinement).await.map_err(String::from)
     }
+}
+
+/// What a program may reach: the whole folder of the actor, to be changed only where the actor may do that.
+fn confinement(config: &Config, jail: &Jail) -> Result<Confinement, Error> {
+    let readable = config.readable_paths.iter().map(PathBuf::from).collect();
+    Ok(Confinement { folders: vec![(jail.root()?, config.write)], readable })
 }
 
 impl theater::simple::filesystem::Filesystem for Folder {

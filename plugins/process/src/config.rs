@@ -9,7 +9,7 @@ use std::process::Command;
 use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use theater_child_process::find;
+use theater_child_process::{Confinement, find};
 use theater_plugin_api::narrow::{self, Rule};
 
 use crate::cut::Mode as CutMode;
@@ -30,6 +30,8 @@ pub struct Config {
     pub max_output_buffer: u64,
     pub inherit_env: bool,
     pub allowed_env: Vec<String>,
+    pub confine: bool,
+    pub readable_paths: Vec<String>,
     #[serde(skip)]
     files: BTreeMap<String, Option<PathBuf>>,
 }
@@ -43,6 +45,8 @@ impl Default for Config {
             max_output_buffer: MAX_OUTPUT_BUFFER,
             inherit_env: false,
             allowed_env: Vec::new(),
+            confine: false,
+            readable_paths: Vec::new(),
             files: BTreeMap::new(),
         }
     }
@@ -68,23 +72,36 @@ impl Config {
         }
     }
 
-    /// The open folder to run in. Whether it is allowed is asked of where the open folder is, so that no link decides.
+    /// What programs may reach; none where that is everything.
+    fn confinement(&self) -> Option<Confinement> {
+        // A folder that is missing, or leads elsewhere, is none to run in either.
+        let open = |path: &String| self.open(path).ok().map(|folder| (folder, true));
+        let folders = self.allowed_paths.iter().filter_map(open);
+        let readable = self.readable_paths.iter().map(PathBuf::from);
+        self.confine.then(|| Confinement { folders: folders.collect(), readable: readable.collect() })
+    }
+
+    /// The open folder to run in.
     fn folder(&self, cwd: Option<String>) -> Result<OwnedFd, Error> {
-        let cwd = cwd.or_else(|| self.allowed_paths.first().cloned()).ok_or(Error::NoPath)?;
-        let failed = |source| Error::Folder { path: cwd.clone(), source };
-        if cwd.contains('\0') {
+        self.open(&cwd.or_else(|| self.allowed_paths.first().cloned()).ok_or(Error::NoPath)?)
+    }
+
+    /// An allowed folder. Whether it is allowed is asked of where the open folder is, so that no link decides.
+    fn open(&self, path: &str) -> Result<OwnedFd, Error> {
+        let failed = |source| Error::Folder { path: path.to_owned(), source };
+        if path.contains('\0') {
             return Err(Error::Text("cwd"));
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // Whether a folder that is not allowed exists is not told.
         let below = |path: &Path| self.allowed_paths.iter().any(|allowed| path.starts_with(allowed));
-        if !below(Path::new(&cwd)) || cwd.split('/').any(|part| part == "..") {
-            return Err(Error::Path(cwd));
+        if !below(Path::new(path)) || path.split('/').any(|part| part == "..") {
+            return Err(Error::Path(path.to_owned()));
         }
-        let folder = rustix::fs::open(cwd.as_str(), flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+        let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
         let folder = File::from(folder);
         let real = std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&folder)));
-        if below(&real.map_err(failed)?) { Ok(folder.into()) } else { Err(Error::Path(cwd)) }
+        if below(&real.map_err(failed)?) { Ok(folder.into()) } else { Err(Error::Path(path.to_owned())) }
     }
 }
 
@@ -100,13 +117,17 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
         ("max_output_buffer", Rule::Smaller(MAX_OUTPUT_BUFFER)),
         ("inherit_env", Rule::Permission),
         ("allowed_env", Rule::Powers),
+        ("readable_paths", Rule::Powers),
     ];
     let mut narrowed = match narrow::object(&rules, ceiling, requested)? {
         Value::Object(narrowed) => narrowed,
         _ => Map::new(),
     };
     if !ceiling.is_null() {
-        let (above, below) = (config(ceiling)?.allowed_paths, config(requested)?.allowed_paths);
+        let (above, below) = (config(ceiling)?, config(requested)?);
+        // It is a restriction: one that either has holds.
+        narrowed.insert("confine".to_owned(), json!(above.confine || below.confine));
+        let (above, below) = (above.allowed_paths, below.allowed_paths);
         let inner = below.iter().filter(|path| above.iter().any(|outer| is_below(outer, path)));
         let outer =
             above.iter().filter(|path| !below.contains(path) && below.iter().any(|outer| is_below(outer, path)));
@@ -134,6 +155,7 @@ fn is_below(outer: &str, inner: &str) -> bool {
 pub struct Start {
     pub command: Command,
     pub folder: OwnedFd,
+    pub confinement: Option<Confinement>,
     pub stdout: CutMode,
     pub stderr: CutMode,
 }
@@ -178,6 +200,6 @@ impl Start {
             command.env_clear();
         }
         command.envs(env);
-        Ok(Self { command, folder: config.folder(cwd)?, stdout, stderr })
+        Ok(Self { command, folder: config.folder(cwd)?, confinement: config.confinement(), stdout, stderr })
     }
 }

@@ -96,6 +96,12 @@ impl Plugin for Processes {
     async fn attach(&self, host: Host, attachment: Attachment) -> Result<Shell, String> {
         let config: Config = attachment.config()?;
         let config = Arc::new(unblock(move || config.looked_up()).await);
+        if config.confine
+            && !config.allowed_programs.is_empty()
+            && let Some(missing) = theater_child_process::missing()
+        {
+            host.log(Level::Warn, &format!("confine = true: {missing}"));
+        }
         let last = Arc::clone(self.started().entry(host.whose()?.actor).or_default());
         Ok(Shell { host, config, table: Arc::new(Table::new(last)) })
     }

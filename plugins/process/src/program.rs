@@ -43,9 +43,9 @@ pub struct Pipes {
 
 impl Program {
     pub async fn start(start: Start) -> Result<(Self, Pipes), Error> {
-        let Start { command, folder, stdout: out, stderr: err } = start;
+        let Start { command, folder, confinement, stdout: out, stderr: err } = start;
         let program = command.get_program().to_string_lossy().into_owned();
-        let started = Running::start(command, Stdio::piped(), Some(folder)).await;
+        let started = Running::start(command, Stdio::piped(), Some(folder), confinement).await;
         let Running { group, stdin, stdout, stderr } = started.map_err(|source| Error::Start { program, source })?;
         let program = Self { group, stdin: Mutex::new(stdin.map(Arc::new)), full: AtomicU32::new(0) };
         Ok((program, Pipes { stdout, stderr, modes: [out, err] }))

@@ -22,7 +22,6 @@ use crate::pool::Slot;
 use crate::record::{Kind, Outcome, RESUMED, Renewed, Return};
 use crate::replay::{MadeCall, Unfinished};
 use crate::state::{Change, State};
-use crate::turns::Runner;
 use crate::values::{Returned, call_export};
 
 /// How much longer a call may take that is made again.
@@ -543,44 +542,35 @@ impl Actor {
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
-        let slot = match shared.settings.pooled {
-            true => {
-                let slot = executor::timeout(INSTANCE_WAIT, shared.core.pool.slot(shared.account())).await;
-                Some(slot.ok_or(NotMade::NoSlot)?)
-            }
-            false => None,
-        };
-        let linked = match &slot {
-            Some(slot) if !slot.is_pooled() => {
-                let linked = shared.core.linked_on_demand(&shared).await;
-                linked.map_err(|error| NotMade::Failed(crate::error::chain_of(&error)))?
-            }
+        let mut slot = None;
+        if shared.settings.pooled {
+            slot = match shared.core.pool.free_slot(shared.account()) {
+                Some(slot) => Some(slot),
+                None => Some(Box::pin(slot_in_time(&shared)).await?),
+            };
+        }
+        let mut linked = match &slot {
+            Some(slot) if !slot.is_pooled() => Box::pin(linked_on_demand(&shared)).await?,
             _ => Arc::clone(&shared.linked),
         };
         self.record_instance().map_err(|error| NotMade::Failed(error.to_string()))?;
-        let (mut slot, mut ended) = (slot, ended);
-        for _ in 0..TRIES {
-            match self.instance_of(Arc::clone(&linked), slot, call, ended).await {
-                Err((error, its_slot, its_ended)) if error.root_cause().is::<Exceeded>() => {
-                    (slot, ended) = (its_slot, its_ended);
-                    shared.core.pool.passivate_one();
-                    executor::sleep(GIVEN).await;
-                }
-                Err((error, its_slot, its_ended)) if error.is::<PoolConcurrencyLimitError>() => {
-                    (slot, ended) = (its_slot, its_ended);
-                    break;
-                }
-                made => return made.map_err(|(error, ..)| not_made(&error)),
+        let (mut tries, mut ended) = (0, ended);
+        loop {
+            let (error, its_slot, its_ended) = match self.instance_of(Arc::clone(&linked), slot, call, ended).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => *failed,
+            };
+            (slot, ended) = (its_slot, its_ended);
+            if error.root_cause().is::<Exceeded>() && tries < TRIES {
+                tries += 1;
+                shared.core.pool.passivate_one();
+                executor::sleep(GIVEN).await;
+            } else if error.is::<PoolConcurrencyLimitError>() && Arc::ptr_eq(&linked, &shared.linked) {
+                // A component of many memories, say: the pool has slots, and not that many memories.
+                linked = Box::pin(linked_on_demand(&shared)).await?;
+            } else {
+                return Err(not_made(&error));
             }
-        }
-        match self.instance_of(linked, slot, call, ended).await {
-            // A component of many memories, say: the pool has slots, and not that many memories.
-            Err((error, slot, ended)) if error.is::<PoolConcurrencyLimitError>() => {
-                let linked = shared.core.linked_on_demand(&shared).await;
-                let linked = linked.map_err(|error| NotMade::Failed(crate::error::chain_of(&error)))?;
-                self.instance_of(linked, slot, call, ended).await.map_err(|(error, ..)| not_made(&error))
-            }
-            made => made.map_err(|(error, ..)| not_made(&error)),
         }
     }
 
@@ -591,7 +581,7 @@ impl Actor {
         slot: Option<Slot>,
         call: CallContext,
         ended: Option<Box<Unfinished>>,
-    ) -> Result<(), (wasmtime::Error, Option<Slot>, Option<Box<Unfinished>>)> {
+    ) -> Result<(), Box<(wasmtime::Error, Option<Slot>, Option<Box<Unfinished>>)>> {
         let shared = Arc::clone(&self.shared);
         let limits = shared.limits();
         let guest = Guest {
@@ -600,7 +590,7 @@ impl Actor {
             limits: Limiter::new(limits, Some(shared.account().nothing())),
             context: HeldContext::new(call),
             clock: Clock::default(),
-            runner: Runner::new(&shared.core.turns, shared.account()),
+            runner: None,
             calls: Calls::of(&shared),
             begun: ended,
             unwritten: false,
@@ -624,7 +614,7 @@ impl Actor {
                 self.instance = Some(Instance { store, instance, linked, memory, _slot: slot });
                 Ok(())
             }
-            Err(error) => Err((error, slot, store.into_data().begun)),
+            Err(error) => Err(Box::new((error, slot, store.into_data().begun))),
         }
     }
 
@@ -645,6 +635,17 @@ impl Actor {
         }
         self.shared.finish(end, false);
     }
+}
+
+/// A slot, where none is free at once.
+async fn slot_in_time(shared: &Shared) -> Result<Slot, NotMade> {
+    let slot = executor::timeout(INSTANCE_WAIT, shared.core.pool.slot(shared.account())).await;
+    slot.ok_or(NotMade::NoSlot)
+}
+
+async fn linked_on_demand(shared: &Arc<Shared>) -> Result<Arc<Linked>, NotMade> {
+    let linked = shared.core.linked_on_demand(shared).await;
+    linked.map_err(|error| NotMade::Failed(crate::error::chain_of(&error)))
 }
 
 /// Stops and releases handlers, the last one first.

@@ -19,7 +19,7 @@ use crate::engine::{POOLED_MEMORY, POOLED_TABLE};
 use crate::error::{ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
 use crate::files::{self, MAX_COMPONENT, Regular};
 use crate::linker::Linked;
-use crate::manifest::{HandlerEntry, Manifest};
+use crate::manifest::{HandlerEntry, Limits, Manifest};
 use crate::plugins::{Plugin, Problem, meets};
 use crate::record::{HandlerRecord, Setup};
 use crate::turns::Turn;
@@ -78,7 +78,8 @@ const TEXT: usize = 16 * 1024;
 /// Bytes of components that may be kept; beyond, those that no actor uses are dropped.
 const COMPONENTS: usize = 256 * 1024 * 1024;
 
-fn source(manifest: &Manifest) -> Option<Source> {
+/// What a manifest is prepared of: its text, where it stands, and its limits where `bounded` has them smaller than the text.
+fn source(manifest: &Manifest, bounded: Option<&Limits>) -> Option<Source> {
     let [path, folder] = [&manifest.path, &manifest.folder].map(|path| path.as_os_str().as_encoded_bytes());
     let mut hasher = Sha256::new();
     let kept = manifest.kept.as_deref().unwrap_or_default().as_bytes();
@@ -86,7 +87,7 @@ fn source(manifest: &Manifest) -> Option<Source> {
         hasher.update(part.len().to_le_bytes());
         hasher.update(part);
     }
-    for (_, limit) in manifest.limits.list() {
+    for (_, limit) in bounded.iter().flat_map(|limits| limits.list()) {
         hasher.update(limit.to_le_bytes());
     }
     (manifest.text.len() <= TEXT).then(|| hasher.finalize().into())
@@ -122,8 +123,8 @@ impl Core {
         if limits != manifest.limits {
             manifest.to_mut().limits = limits;
         }
+        let source = source(&manifest, matches!(manifest, Cow::Owned(_)).then_some(&manifest.limits));
         let manifest = &*manifest;
-        let source = source(manifest);
         if let Some((manifest, prepared)) = source.and_then(|source| self.known.get(source, under.ceilings)) {
             let component = self.component(&manifest, prepared.pooled, under).await?;
             if component.digest == prepared.linked.component.digest {
