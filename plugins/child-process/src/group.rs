@@ -13,6 +13,7 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open};
 
 use crate::confine::Confinement;
+use crate::guardian;
 use crate::limits::{self, Lowered};
 
 /// A program that was started, with the ends of its pipes.
@@ -97,7 +98,10 @@ impl Group {
             Ok((leader, Async::new_nonblocking(end)?))
         });
         match opened {
-            Ok((leader, end)) => Ok(Self { leader, end, child: Mutex::new(Some(child)), status: OnceLock::new() }),
+            Ok((leader, end)) => {
+                guardian::runs(leader);
+                Ok(Self { leader, end, child: Mutex::new(Some(child)), status: OnceLock::new() })
+            }
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
@@ -171,6 +175,7 @@ impl Group {
         let Some(ended) = child.as_mut() else {
             return self.status.get().copied().ok_or_else(|| io::Error::other("reaped without a status"));
         };
+        guardian::ended(self.leader);
         let status = ended.wait()?;
         *child = None;
         Ok(*self.status.get_or_init(|| status))
@@ -187,8 +192,13 @@ impl Drop for Group {
         let Some(mut child) = self.lock().take() else { return };
         // One that is gone already needs no kill.
         kill_process_group(self.leader, Signal::KILL).unwrap_or_default();
+        let leader = self.leader;
         // After SIGKILL this is short, but it is a wait.
-        unblock(move || child.wait()).detach();
+        unblock(move || {
+            guardian::ended(leader);
+            child.wait()
+        })
+        .detach();
     }
 }
 

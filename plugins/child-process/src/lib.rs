@@ -27,6 +27,7 @@
 mod confine;
 mod find;
 mod group;
+mod guardian;
 mod limits;
 mod output;
 

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! A file system is the disk's: what a handler keeps is its config, so there is nothing to recover. Programs run with the
-//! rights of the process: the folder is where they start, not where they end, and whoever is allowed `sh` is allowed
-//! everything.
+//! rights of the process, confined to the folder and `readable_paths` unless the config says `confine = false`: then the
+//! folder is where they start, not where they end, and whoever is allowed `sh` is allowed everything.
 
 #![forbid(unsafe_code)]
 

@@ -425,6 +425,47 @@ fn at_the_timeout_the_whole_group_is_killed() {
     }
 }
 
+/// The mount of the folder aside, the outside is there for a program as for the actor: not at all.
+#[test]
+fn a_program_is_confined_to_the_folder_unless_the_config_says_otherwise() {
+    if theater_child_process::missing().is_some_and(|missing| missing.contains("NOT confined")) {
+        return;
+    }
+    let read = |case: &Case| {
+        let key = case.scratch.secret().join("key").display().to_string();
+        success(case.run(".", "sh", &["-c", "cat \"$1\"", "sh", &key])).stdout
+    };
+    let confined = case(json!({ "allowed_commands": ["sh"] }));
+    assert_eq!(read(&confined), "");
+    let write = ["-c", "echo x > made && cat made"];
+    assert_eq!(success(confined.run(".", "sh", &write)).stdout, "x\n");
+    let open = case(json!({ "allowed_commands": ["sh"], "confine": false }));
+    assert_eq!(read(&open), "the secret");
+    // What the actor may not change, its programs do not.
+    let reader = case(json!({ "allowed_commands": ["sh"], "write": false }));
+    assert_ne!(success(reader.run(".", "sh", &write)).exit_code, 0);
+    assert!(!reader.scratch.jail().join("made").exists());
+    // A subfolder is where it starts, not where it ends.
+    std::fs::create_dir(confined.scratch.jail().join("sub")).unwrap();
+    assert_eq!(success(confined.run("sub", "sh", &["-c", "cat ../made"])).stdout, "x\n");
+    let paths = [confined.scratch.secret()];
+    let listed = case(json!({ "allowed_commands": ["sh"], "readable_paths": paths }));
+    let key = paths[0].join("key").display().to_string();
+    assert_eq!(success(listed.run(".", "sh", &["-c", "cat \"$1\"", "sh", &key])).stdout, "the secret");
+}
+
+#[test]
+fn a_child_is_confined_where_its_parent_is() {
+    let narrow = |above, below| crate::config::narrow(&above, &below).unwrap();
+    let narrowed = narrow(json!({}), json!({ "confine": false, "readable_paths": ["/a"] }));
+    assert_eq!((&narrowed["confine"], narrowed.get("readable_paths")), (&json!(true), None));
+    assert_eq!(narrow(json!({ "confine": false }), json!({}))["confine"], json!(true));
+    assert_eq!(narrow(json!({ "confine": false }), json!({ "confine": false }))["confine"], json!(false));
+    let narrowed =
+        narrow(json!({ "readable_paths": ["/a", "/b"] }), json!({ "readable_paths": ["/b", "/a/../c", "/a/link"] }));
+    assert_eq!(narrowed["readable_paths"], json!(["/b"]));
+}
+
 /// [filesystem-37] [filesystem-38]
 #[test]
 fn long_output_is_cut_and_says_so_and_bytes_become_text() {

@@ -20,10 +20,10 @@
 //! Reading waits for the actor: while it is busy, or its mailbox is full, `max_output_buffer` bytes of each stream are kept;
 //! then a program that writes more than a pipe holds waits too, and nothing is dropped. An actor that itself waits in
 //! `os-write-stdin` for such a program is told so: neither would ever end. A program leads a process group: at its end, at the actor's and after a kill the whole group
-//! is killed. What leaves the group (`setsid(1)`) escapes that, as does everything when `theater` itself is killed with
-//! SIGKILL. A program is outside of every jail: it runs with the rights of the process, its arguments are the actor's choice, and
-//! it reaches every file and host that these rights reach. Only its name, its folder and its variables are held to the
-//! config.
+//! is killed, and when `theater` itself is killed with SIGKILL, too. What leaves the group (`setsid(1)`) escapes that.
+//!
+//! A program runs with the rights of the process, and its arguments are the actor's choice. Its name, its folder and its
+//! variables are held to the config; what it does then is not, unless `confine = true` keeps it to `allowed_paths`.
 
 #![forbid(unsafe_code)]
 

@@ -431,6 +431,46 @@ fn a_kill_reaches_the_whole_group() {
     wait_until("the child's end", || !lives(child));
 }
 
+#[test]
+fn with_confine_a_program_reaches_its_paths_and_no_others() {
+    if theater_child_process::missing().is_some_and(|missing| missing.contains("NOT confined")) {
+        return;
+    }
+    let outside = Scratch::new();
+    std::fs::write(outside.path().join("key"), "secret").unwrap();
+    let text = format!("cat {}/key && echo read; echo x > made && cat made", outside.path().display());
+    let out = |config| {
+        let case = case(config);
+        case.run(&text);
+        case.until_exit()
+    };
+    let has =
+        |told: &[Told], line: &str| told.iter().any(|one| matches!(one, Told::Out(_, text) if text.contains(line)));
+    let told = out(json!({ "confine": true }));
+    assert!(!has(&told, "secret") && has(&told, "x"), "{told:?}");
+    assert!(has(&out(json!({})), "secret"));
+    assert!(has(&out(json!({ "confine": true, "readable_paths": [outside.path()] })), "secret"));
+}
+
+#[test]
+fn a_child_is_confined_where_its_parent_is_and_no_link_widens_its_folders() {
+    let narrow = |above, below| crate::config::narrow(&above, &below).unwrap();
+    assert_eq!(narrow(json!({ "confine": true }), json!({}))["confine"], json!(true));
+    assert_eq!(narrow(json!({}), json!({ "confine": true }))["confine"], json!(true));
+    assert_eq!(narrow(json!({}), json!({}))["confine"], json!(false));
+    if theater_child_process::missing().is_some_and(|missing| missing.contains("NOT confined")) {
+        return;
+    }
+    let (scratch, outside) = (Scratch::new(), Scratch::new());
+    std::fs::write(outside.path().join("key"), "secret").unwrap();
+    let link = scratch.path().join("link");
+    std::os::unix::fs::symlink(outside.path(), &link).unwrap();
+    let case = case(json!({ "confine": true, "allowed_paths": [scratch.path(), link] }));
+    case.run(&format!("cat {}/key", outside.path().display()));
+    let told = case.until_exit();
+    assert!(!told.iter().any(|one| matches!(one, Told::Out(..))), "{told:?}");
+}
+
 /// [process-34]
 #[test]
 fn what_ignores_the_first_signal_is_killed_by_the_second() {
@@ -576,15 +616,22 @@ fn a_thousand_short_programs_leave_no_zombie_and_no_descriptor() {
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     case.run("true");
     case.next();
-    let before = open();
+    // The guardian of all programs is one child.
+    let children = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let of =
+            |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.unwrap().path().join("children"));
+        let ids: String = tasks.map(|task| of(task).unwrap_or_default()).collect();
+        ids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (before, guardian) = (open(), children());
+    assert_eq!(guardian.len(), 1);
     for number in 0..1_000 {
         let id = case.start(ProcessConfig { args: vec!["-c".into(), format!("exit {}", number % 200)], ..script("") });
         assert_eq!(case.next(), Told::Exit(id.unwrap(), number % 200));
     }
     wait_until("descriptors to be closed", || open() <= before);
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let children = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
-    assert_eq!(children.collect::<String>().trim(), "");
+    assert_eq!(children(), guardian);
     assert_eq!(case.host.metric("ended"), Some(1_001.0));
 }
 

@@ -173,6 +173,25 @@ fn b6_programs_get_the_limit_of_open_files_that_the_user_gave() {
 }
 
 #[test]
+fn a8_programs_end_with_the_runtime_however_it_ends() {
+    let scratch = Scratch::new();
+    let paths = manifests(&scratch, &[("runner", &format!("{TALK}{RUNNER}"))]);
+    let running = Running::start(&scratch.path().join("data"), &[&paths[0]]);
+    let at = running.address(0);
+    let ids = first_line(at, "sleep 1000 & echo $$ $!; wait");
+    let pids: Vec<u32> = ids.split_whitespace().map(|id| id.parse().unwrap()).collect();
+    let lives = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !(stat.is_empty() || stat.contains(") Z "))
+    };
+    assert!(pids.len() == 2 && pids.iter().all(lives), "{ids}");
+    // One that has ended by itself, and whose number may be anybody's, is not killed.
+    let _ = ask(at, "start", json!({ "program": "sh", "args": ["-c", "true"] }));
+    running.signal("KILL");
+    wait_until("the programs to end", || (!pids.iter().any(lives)).then_some(()));
+}
+
+#[test]
 fn b6_as_process_1_it_waits_for_orphans() {
     let scratch = Scratch::new();
     let paths = manifests(&scratch, &[("runner", &format!("{TALK}{RUNNER}"))]);
@@ -190,7 +209,11 @@ fn b6_as_process_1_it_waits_for_orphans() {
     let children = || {
         let ids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
         let stats = ids.filter_map(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok());
-        stats.filter(|stat| stat.rsplit_once(") ").unwrap().1.split(' ').nth(1) == Some(&theater.to_string())).count()
+        let fields = stats.map(|stat| stat.rsplit_once(") ").unwrap().1.to_owned());
+        // One child lives as long as theater: it kills programs when theater is killed.
+        let is_left =
+            |fields: &String| fields.split(' ').nth(1) == Some(&theater.to_string()) && fields.starts_with('Z');
+        fields.filter(is_left).count()
     };
     // Ended ones were waited for, the plugin's own as well.
     std::thread::sleep(Duration::from_millis(500));
