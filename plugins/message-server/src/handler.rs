@@ -18,7 +18,7 @@ use crate::{channel, message, request};
 
 /// One actor's handler.
 pub struct MessageServer {
-    endpoint: Arc<Endpoint>,
+    pub(crate) endpoint: Arc<Endpoint>,
     port: Option<Port>,
     /// Channels that were open when the program before ended.
     left: Mutex<BTreeSet<String>>,

@@ -19,8 +19,9 @@
 //!
 //! Reading waits for the actor: while it is busy, or its mailbox is full, `max_output_buffer` bytes of each stream are kept;
 //! then a program that writes more than a pipe holds waits too, and nothing is dropped. An actor that itself waits in
-//! `os-write-stdin` for such a program is told so: neither would ever end. A program leads a process group: at its end, at the actor's and after a kill the whole group
-//! is killed, and when `theater` itself is killed with SIGKILL, too. What leaves the group (`setsid(1)`) escapes that.
+//! `os-write-stdin` for such a program is told so: neither would ever end. A program leads a process group: the whole group is
+//! killed at the program's end, at the actor's, after a kill, and when `theater` itself is killed with SIGKILL. What leaves
+//! the group (`setsid(1)`) escapes that.
 //!
 //! A program runs with the rights of the process, and its arguments are the actor's choice. Its name, its folder and its
 //! variables are held to the config; what it does then is not, unless `confine = true` keeps it to `allowed_paths`.
