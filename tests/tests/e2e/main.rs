@@ -13,6 +13,7 @@ mod hostile_outside;
 mod http;
 mod journal;
 mod keep;
+mod languages;
 mod machine;
 mod messages;
 mod mistakes;

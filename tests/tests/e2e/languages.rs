@@ -1,0 +1,85 @@
+//! Actors in every language of `tests/guests`: 200 requests of 1 MiB with default limits, a kill, a resume, a replay.
+//!
+//! Those that are small are committed. `THEATER_TEST_GUESTS` names a folder with all of them, as `.ci/run` has
+//! `tests/guests/build` make it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use theater_tests::talk::post;
+use theater_tests::{Running, Scratch, component, get, repository, theater, wait_until};
+
+const MIB: usize = 1 << 20;
+const REQUESTS: u32 = 200;
+
+/// The component of a language, where it is there.
+fn guest(language: &str) -> Option<PathBuf> {
+    let (folder, is_whole) = match std::env::var_os("THEATER_TEST_GUESTS") {
+        Some(folder) => (PathBuf::from(folder), true),
+        None => (repository().join("tests/guests/components"), false),
+    };
+    let path = folder.join(format!("{language}.wasm"));
+    assert!(path.exists() || !is_whole, "{} is missing", path.display());
+    path.exists().then_some(path)
+}
+
+/// `answer` is what the guest answers to its request of a number; `fails` whether it answers /err with an err.
+fn lives_through_requests_a_kill_and_a_replay(component: &Path, answer: impl Fn(u32) -> String, fails: bool) {
+    let language = component.display();
+    let scratch = Scratch::new();
+    let manifest = format!(
+        "name = \"guest\"\ncomponent = \"{language}\"\n[chain]\nsync = \"always\"\n[[handlers]]\ntype = \"http-server\"\n"
+    );
+    let manifest = scratch.write("guest.toml", manifest).display().to_string();
+    let data = scratch.path().join("data");
+    let mut running = Running::start(&data, &[&manifest]);
+    let at = running.address(0);
+    let body = vec![b'x'; MIB];
+    for number in 1..=REQUESTS {
+        let response = post(at, "/", &body);
+        assert_eq!((response.status, response.text()), (200, answer(number)), "{language}");
+        if fails && number == REQUESTS / 2 {
+            // An err changes nothing.
+            assert_eq!(get(at, "/err").status, 500, "{language}");
+        }
+    }
+    running.signal("KILL");
+    wait_until("the end", || running.has_ended().then_some(()));
+
+    let mut running = Running::start(&data, &["--resume"]);
+    let response = post(running.address(0), "/", &body);
+    assert_eq!((response.status, response.text()), (200, answer(REQUESTS + 1)), "{language}");
+    running.signal("INT");
+    running.wait();
+    let replayed = theater(&["--data", &data.display().to_string(), "replay", "guest"]);
+    assert!(replayed.status.success(), "{language}: {}", String::from_utf8_lossy(&replayed.stderr));
+}
+
+macro_rules! languages {
+    ($($language:ident)*) => { $(
+        #[test]
+        fn $language() {
+            let Some(component) = guest(stringify!($language)) else { return };
+            lives_through_requests_a_kill_and_a_replay(&component, |number| format!("{number} {MIB}"), true);
+        }
+    )* };
+}
+
+languages! { assemblyscript c go python quickjs starlingmonkey wat zig }
+
+/// The others of Rust are built the same way.
+#[test]
+fn rust() {
+    let answer = |number| format!("Hello! You are visitor number {number}.\n");
+    lives_through_requests_a_kill_and_a_replay(&component("hello-http"), answer, false);
+}
+
+#[test]
+fn what_is_committed_is_built_of_what_is_there() {
+    let folder = repository().join("tests/guests");
+    let checked =
+        Command::new("sha256sum").args(["--check", "--quiet", "components.lock"]).current_dir(folder).output();
+    let checked = checked.expect("sha256sum is there");
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success(), "run tests/guests/build: {said}");
+}
