@@ -1,8 +1,8 @@
 //! Memory budgets: of the program (`--memory`), of each tree of actors, and of each subtree with `tree_bytes`.
 //!
 //! Accounts form the tree of the actors that have one, with the program's at the top. A charge is made against an account and
-//! all above it, or against none. Charged are linear memories and tables, states, the arguments of calls that wait
-//! (beyond a mailbox's first 4 KiB), and a fixed sum for each actor.
+//! all above it, or against none. Charged are linear memories, tables, states, the arguments of calls that wait, and
+//! a fixed sum for each actor. That sum has the first 4 KiB of its tables and of its mailbox.
 //!
 //! The last eighth of the program's budget is for trees that use less than an eighth of it: one tree that takes all it can
 //! get leaves the others room to go on.

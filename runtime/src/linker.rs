@@ -998,3 +998,33 @@ impl Ask {
         Some(Told { result, is_fault })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message that was staged by a call that answers `err` is not sent, whatever the type of the `err`.
+    #[test]
+    fn an_err_of_any_type_is_one_and_no_other_value_is() {
+        let import = |result| {
+            let function = PluginFunction {
+                interface: "a:b/c".to_owned(),
+                name: "f".to_owned(),
+                signature: Signature { params: Vec::new(), result },
+                is_async: false,
+                effect: Effect::Effect,
+                fault: None,
+            };
+            Import::of(0, &function)
+        };
+        let of = |err| Some(Shape::Result(Arc::new((Some(Shape::U8), err))));
+        let variant = Shape::Variant(Arc::new([("busy".to_owned(), None), ("io".to_owned(), Some(Shape::String))]));
+        for err in [None, Some(Shape::String), Some(Shape::U32), Some(variant)] {
+            let import = import(of(err));
+            assert!(import.is_err(&[1, 0]) && !import.is_err(&[0, 1]));
+        }
+        for other in [None, Some(Shape::Bytes), Some(Shape::Bool), Some(Shape::Option(Arc::new(Shape::U8)))] {
+            assert!(!import(other).is_err(&[1, 1]));
+        }
+    }
+}

@@ -31,7 +31,7 @@ pub struct Running {
 
 impl Running {
     /// Starts a program in a group of its own, with pipes for its output. With `folder` it runs in that open folder, whatever
-    /// its path leads to by now; with `confinement` it reaches nothing else than that names.
+    /// its path leads to by now; with `confinement` it reaches what that lists and nothing else.
     ///
     /// # Errors
     /// What the system says.
@@ -171,11 +171,12 @@ impl Group {
         // A group whose last process is the zombie that leads it takes signals without effect.
         self.signal_all(Signal::KILL).or_else(beyond)?;
         self.ended().await?;
+        let leader = self.leader;
+        unblock(move || guardian::ended(leader)).await;
         let mut child = self.lock();
         let Some(ended) = child.as_mut() else {
             return self.status.get().copied().ok_or_else(|| io::Error::other("reaped without a status"));
         };
-        guardian::ended(self.leader);
         let status = ended.wait()?;
         *child = None;
         Ok(*self.status.get_or_init(|| status))

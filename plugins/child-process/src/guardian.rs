@@ -1,16 +1,19 @@
 //! Programs end with the runtime, however it ends: also by SIGKILL, which no process can act upon.
 //!
-//! A shell of its own group reads the numbers of all groups that run from a pipe. The system closes the pipe when this process
-//! is gone, and the shell kills what is left. What has left its group escapes it, as it does everywhere.
+//! A shell in a group of its own reads the numbers of the running groups from a pipe. The system closes the pipe when this
+//! process is gone; then the shell kills those groups. A program that has left its group (`setsid(1)`) is not reached.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use blocking::unblock;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Pid;
 
-/// `+ N`: the group N runs; `- N`: it has ended. Signals that whole terminals and services get are not for this one.
+/// `+ N`: the group N runs; `- N`: it has ended. Signals that go to a whole terminal or service are ignored.
 const SCRIPT: &str = r#"
 trap '' HUP INT QUIT TERM
 groups=' '
@@ -23,36 +26,105 @@ done
 for group in $groups; do kill -KILL "-$group"; done
 "#;
 
-static GUARDIAN: Mutex<Option<Child>> = Mutex::new(None);
+static GUARDIAN: Mutex<Guardian> = Mutex::new(Guardian { groups: BTreeSet::new(), shell: None });
 
-/// The group runs from now on. Where no guardian can be started, programs outlive a runtime that is killed.
+struct Guardian {
+    groups: BTreeSet<i32>,
+    shell: Option<Child>,
+}
+
+/// The group runs from now on. Where no guardian can be started, programs outlive a runtime that is killed. Blocks.
 pub(crate) fn runs(group: Pid) {
+    let group = group.as_raw_nonzero().get();
     let mut guardian = GUARDIAN.lock().unwrap_or_else(PoisonError::into_inner);
-    if guardian.is_none() {
-        *guardian = start().ok();
-    }
-    tell(&mut guardian, '+', group);
+    guardian.groups.insert(group);
+    guardian.tell(&format!("+ {group}\n"));
 }
 
-/// All of the group has been killed, and its number is about to be free for others.
+/// All of the group has been killed, and its number is about to be free for others. Blocks.
 pub(crate) fn ended(group: Pid) {
-    tell(&mut GUARDIAN.lock().unwrap_or_else(PoisonError::into_inner), '-', group);
+    let group = group.as_raw_nonzero().get();
+    let mut guardian = GUARDIAN.lock().unwrap_or_else(PoisonError::into_inner);
+    guardian.groups.remove(&group);
+    if guardian.shell.is_some() {
+        guardian.tell(&format!("- {group}\n"));
+    }
 }
 
-fn tell(guardian: &mut Option<Child>, change: char, group: Pid) {
-    let Some(pipe) = guardian.as_mut().and_then(|guardian| guardian.stdin.as_mut()) else { return };
-    if writeln!(pipe, "{change} {}", group.as_raw_nonzero()).is_ok() {
-        return;
-    }
-    // Somebody killed it: the next program gets another one.
-    if let Some(mut gone) = guardian.take() {
-        drop(gone.kill());
-        drop(gone.wait());
+impl Guardian {
+    /// Tells the shell a change. One that is gone, or that reads nothing, is replaced by another one, which is told everything.
+    fn tell(&mut self, change: &str) {
+        let pipe = self.shell.as_mut().and_then(|shell| shell.stdin.as_mut());
+        if pipe.is_some_and(|pipe| pipe.write_all(change.as_bytes()).is_ok()) {
+            return;
+        }
+        if let Some(mut gone) = self.shell.take() {
+            // Killed before its pipe is closed, or it would kill what runs.
+            drop(gone.kill());
+            unblock(move || gone.wait()).detach();
+        }
+        let all: String = self.groups.iter().map(|group| format!("+ {group}\n")).collect();
+        if all.is_empty() {
+            return;
+        }
+        self.shell = start().ok().and_then(|mut shell| {
+            let told = shell.stdin.as_mut().is_some_and(|pipe| pipe.write_all(all.as_bytes()).is_ok());
+            if !told {
+                drop(shell.kill());
+                unblock(move || shell.wait()).detach();
+                return None;
+            }
+            Some(shell)
+        });
     }
 }
 
 fn start() -> std::io::Result<Child> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", SCRIPT, "theater-guardian"]).env_clear().current_dir("/");
-    shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    shell.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let shell = shell.spawn()?;
+    if let Some(pipe) = &shell.stdin {
+        // Nobody waits for a shell that was stopped.
+        fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;
+    }
+    Ok(shell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Child {
+        Command::new("/bin/sleep").arg("1000").process_group(0).spawn().unwrap()
+    }
+
+    fn group(of: &Child) -> Pid {
+        Pid::from_child(of)
+    }
+
+    #[test]
+    fn what_has_ended_is_not_killed_and_a_guardian_that_is_gone_is_replaced() {
+        let mut guardian = Guardian { groups: BTreeSet::new(), shell: None };
+        let [mut running, mut ended] = [sleeper(), sleeper()];
+        let number = |of: &Child| group(of).as_raw_nonzero().get();
+        for child in [&running, &ended] {
+            guardian.groups.insert(number(child));
+            guardian.tell(&format!("+ {}\n", number(child)));
+        }
+        let mut first = guardian.shell.take().unwrap();
+        first.kill().unwrap();
+        first.wait().unwrap();
+        guardian.shell = Some(first);
+        guardian.groups.remove(&number(&ended));
+        guardian.tell(&format!("- {}\n", number(&ended)));
+        // The runtime is gone: the pipe is closed.
+        let mut shell = guardian.shell.take().unwrap();
+        drop(shell.stdin.take());
+        assert!(shell.wait().unwrap().success());
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&running.wait().unwrap()), Some(9));
+        assert!(ended.try_wait().unwrap().is_none());
+        ended.kill().unwrap();
+        ended.wait().unwrap();
+    }
 }

@@ -2,14 +2,15 @@
 //!
 //! Programs that use `select(2)`, or close all numbers there could be, go wrong or slow with a high one.
 
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 /// The variable in which the runtime keeps the soft limit it was started with.
 pub(crate) const OPEN_FILES: &str = "THEATER_OPEN_FILES";
+
+/// The most that the runtime raises it to.
+const RAISED: u64 = 1 << 20;
 
 fn given() -> Option<u64> {
     std::env::var(OPEN_FILES).ok().and_then(|text| text.parse().ok())
@@ -17,8 +18,8 @@ fn given() -> Option<u64> {
 
 /// The limit of this process while it starts a program, which inherits it.
 ///
-/// It is the given one where that keeps nobody from opening files: less than half of it is in use. A start takes about a
-/// millisecond. Else the program has the raised limit until [`restore`], just behind its start.
+/// It is the given one where that keeps nobody from opening files: this process has less than half as many open. A start
+/// takes about a millisecond. Else the program has the raised limit until [`restore`], just after its start.
 pub(crate) struct Lowered {
     raised: Option<Rlimit>,
     _alone: Option<MutexGuard<'static, ()>>,
@@ -28,7 +29,7 @@ impl Lowered {
     pub(crate) fn now() -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         let nothing = Self { raised: None, _alone: None };
-        let Some(soft) = given().filter(|soft| lowest_free().is_some_and(|free| free < soft / 2)) else {
+        let Some(soft) = given().filter(|soft| has_fewer_open_than(soft / 2)) else {
             return nothing;
         };
         // Nobody waits for another one's start, which a file system may hold up.
@@ -47,17 +48,16 @@ impl Lowered {
 
 impl Drop for Lowered {
     fn drop(&mut self) {
-        if let Some(Rlimit { maximum, .. }) = self.raised {
-            // The runtime raises it to all it may have: whatever another plugin does at the same time, that is what it was.
-            setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).ok();
-        }
+        let Some(Rlimit { current, maximum }) = self.raised else { return };
+        // Another plugin may have lowered it at the same time: then it is raised to what the runtime does, at most.
+        let raised = Rlimit { current: current.max(maximum.map(|most| most.min(RAISED)).or(Some(RAISED))), maximum };
+        setrlimit(Resource::Nofile, raised).ok();
     }
 }
 
-/// The number that the next open file gets: about how many there are.
-fn lowest_free() -> Option<u64> {
-    let probe: OwnedFd = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    u64::try_from(probe.as_raw_fd()).ok()
+fn has_fewer_open_than(count: u64) -> bool {
+    let most = usize::try_from(count).unwrap_or(usize::MAX);
+    std::fs::read_dir("/proc/self/fd").is_ok_and(|open| open.take(most).count() < most)
 }
 
 /// Gives a program that was started with the raised limit the given one.

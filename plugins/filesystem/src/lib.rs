@@ -13,12 +13,13 @@
 //! [[handlers]]
 //! type = "filesystem"
 //! config = { path = "site", read = true }
-//! # config = { new_dir = true, read = true, write = true, execute = true, allowed_commands = ["git"], env = { HOME = "/tmp" } }
+//! # config = { path = "work", read = true, write = true, execute = true, allowed_commands = ["git"] }
 //! ```
 //!
 //! A file system is the disk's: what a handler keeps is its config, so there is nothing to recover. Programs run with the
-//! rights of the process, confined to the folder and `readable_paths` unless the config says `confine = false`: then the
-//! folder is where they start, not where they end, and whoever is allowed `sh` is allowed everything.
+//! rights of the process and are confined to the folder and `readable_paths`. What needs more, such as `nix` (a cache in the
+//! home folder, a socket of its daemon) or a folder for temporary files, gets it with `confine = false`, or has `HOME` and
+//! `TMPDIR` in `env` lead into the folder. With `confine = false`, whoever is allowed `sh` is allowed everything.
 
 #![forbid(unsafe_code)]
 
@@ -77,14 +78,13 @@ impl Plugin for Filesystem {
         let private = if config.new_dir { Some(host.data_folder()?) } else { None };
         let opened = unblock(move || {
             let jail = Jail::open(&config, private.as_deref())?;
-            Ok::<_, Error>((jail, Programs::look_up(&config), config))
+            let programs = Programs::look_up(&config);
+            let confines = config.execute && config.confine && !programs.is_empty();
+            let missing = if confines { theater_child_process::missing() } else { None };
+            Ok::<_, Error>((jail, programs, config, missing))
         });
-        let (jail, programs, config) = opened.await.map_err(String::from)?;
-        if config.execute
-            && config.confine
-            && !programs.is_empty()
-            && let Some(missing) = theater_child_process::missing()
-        {
+        let (jail, programs, config, missing) = opened.await.map_err(String::from)?;
+        if let Some(missing) = missing {
             host.log(Level::Warn, &format!("confine = true: {missing}"));
         }
         Ok(Folder { host, jail: Arc::new(jail), programs, config })

@@ -425,7 +425,6 @@ fn at_the_timeout_the_whole_group_is_killed() {
     }
 }
 
-/// The mount of the folder aside, the outside is there for a program as for the actor: not at all.
 #[test]
 fn a_program_is_confined_to_the_folder_unless_the_config_says_otherwise() {
     if theater_child_process::missing().is_some_and(|missing| missing.contains("NOT confined")) {

@@ -18,7 +18,7 @@ use crate::{channel, message, request};
 
 /// One actor's handler.
 pub struct MessageServer {
-    pub(crate) endpoint: Arc<Endpoint>,
+    endpoint: Arc<Endpoint>,
     port: Option<Port>,
     /// Channels that were open when the program before ended.
     left: Mutex<BTreeSet<String>>,

@@ -1,7 +1,7 @@
 //! Messages that expect an answer: `request`, the receiver's table of outstanding ones, and what it does with them.
 //!
-//! An answer is set once, by whoever is first: what `handle-request` returns or fails with, `respond-to-request`,
-//! `cancel-request`, the end of the receiver after that. The requester reads it; when it waits no longer, its entry goes and answers come too late.
+//! An answer is set once, by whoever is first: what `handle-request` returns, `respond-to-request`, `cancel-request`, the
+//! end of the receiver. The requester reads it; when it waits no longer, its entry goes and answers come too late.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,14 +55,8 @@ pub(crate) struct Requests(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
-    outstanding: BTreeMap<u64, Outstanding>,
+    outstanding: BTreeMap<u64, Arc<Answer>>,
     ended: bool,
-}
-
-struct Outstanding {
-    answer: Arc<Answer>,
-    /// `handle-request` has not returned: how it ends is the answer, also where the receiver ends with it.
-    is_in_call: bool,
 }
 
 impl Requests {
@@ -102,7 +96,7 @@ impl Endpoint {
         }
         // Under the lock, so that the order of numbers is that of the table.
         let number = self.numbers.request.fetch_add(1, Ordering::Relaxed);
-        table.outstanding.insert(number, Outstanding { answer: Arc::clone(&answer), is_in_call: true });
+        table.outstanding.insert(number, Arc::clone(&answer));
         drop(table);
         Gauges::up(&self.host, "outstanding", &self.directory.gauges.outstanding);
         Ok(Asked { receiver: self, number, answer })
@@ -114,9 +108,9 @@ impl Endpoint {
 
     /// Takes a request out of the table, for whoever answers it.
     fn taken(&self, number: u64) -> Option<Arc<Answer>> {
-        let outstanding = lock(&self.requests.0).outstanding.remove(&number)?;
+        let answer = lock(&self.requests.0).outstanding.remove(&number)?;
         Gauges::down(&self.host, "outstanding", &self.directory.gauges.outstanding);
-        Some(outstanding.answer)
+        Some(answer)
     }
 
     fn settle(&self, id: &str, answer: Result<Bytes, Unanswered>) -> Result<(), String> {
@@ -141,22 +135,12 @@ impl Endpoint {
         self.settle(id, Err(Unanswered::Failed(format!("cancelled by {}", self.id))))
     }
 
-    /// `handle-request` has returned without an answer; whether somebody is left to give it.
-    fn is_left_open(&self, number: u64) -> bool {
-        let mut table = lock(&self.requests.0);
-        if let Some(outstanding) = table.outstanding.get_mut(&number) {
-            outstanding.is_in_call = false;
-        }
-        !table.ended
-    }
-
-    /// The actor has ended: who waits for a later answer is told so, and nobody can ask any more.
+    /// The actor has ended: all who wait are answered, and nobody can ask any more.
     pub(crate) fn end_requests(&self) {
         let numbers: Vec<_> = {
             let mut table = lock(&self.requests.0);
             table.ended = true;
-            let open = table.outstanding.iter().filter(|(_, outstanding)| !outstanding.is_in_call);
-            open.map(|(number, _)| *number).collect()
+            table.outstanding.keys().copied().collect()
         };
         for answer in numbers.into_iter().filter_map(|number| self.taken(number)) {
             answer.set(Err(self.gone()));
@@ -223,8 +207,7 @@ impl Asked<'_> {
             Err(error) => Err(error),
         };
         let answer = match called {
-            Ok(None) if receiver.is_left_open(self.number) => None,
-            Ok(None) => Some(Err(receiver.gone())),
+            Ok(None) => None,
             Ok(Some(response)) => Some(Ok(response)),
             Err(error) => Some(Err(receiver.unanswered(&error))),
         };

@@ -24,7 +24,8 @@
 //! the group (`setsid(1)`) escapes that.
 //!
 //! A program runs with the rights of the process, and its arguments are the actor's choice. Its name, its folder and its
-//! variables are held to the config; what it does then is not, unless `confine = true` keeps it to `allowed_paths`.
+//! variables are held to the config. What it does then is not, unless `confine = true` keeps it to `allowed_paths`: give it a
+//! folder other than the manifest's, which it could rewrite for the next start.
 
 #![forbid(unsafe_code)]
 
@@ -96,11 +97,13 @@ impl Plugin for Processes {
 
     async fn attach(&self, host: Host, attachment: Attachment) -> Result<Shell, String> {
         let config: Config = attachment.config()?;
-        let config = Arc::new(unblock(move || config.looked_up()).await);
-        if config.confine
-            && !config.allowed_programs.is_empty()
-            && let Some(missing) = theater_child_process::missing()
-        {
+        let looked_up = unblock(move || {
+            let confines = config.confine && !config.allowed_programs.is_empty();
+            (config.looked_up(), if confines { theater_child_process::missing() } else { None })
+        });
+        let (config, missing) = looked_up.await;
+        let config = Arc::new(config);
+        if let Some(missing) = missing {
             host.log(Level::Warn, &format!("confine = true: {missing}"));
         }
         let last = Arc::clone(self.started().entry(host.whose()?.actor).or_default());

@@ -78,7 +78,7 @@ const TEXT: usize = 16 * 1024;
 /// Bytes of components that may be kept; beyond, those that no actor uses are dropped.
 const COMPONENTS: usize = 256 * 1024 * 1024;
 
-/// What a manifest is prepared of: its text, where it stands, and its limits where `bounded` has them smaller than the text.
+/// The key of a prepared manifest: its text and its place, and its limits where the parent's have bounded them.
 fn source(manifest: &Manifest, bounded: Option<&Limits>) -> Option<Source> {
     let [path, folder] = [&manifest.path, &manifest.folder].map(|path| path.as_os_str().as_encoded_bytes());
     let mut hasher = Sha256::new();

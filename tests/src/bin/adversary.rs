@@ -51,6 +51,8 @@ fn main() -> ExitCode {
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// What the attacks write would fill a disk within the half hour.
+const CHAIN: &str = "[chain]\nkeep = \"snapshots\"\nsnapshot_every = 100\n";
 const SUPERVISE: &str = "[[handlers]]\ntype = \"supervisor\"\n";
 const TIMING: &str = "[[handlers]]\ntype = \"timing\"\n";
 const MESSAGES: &str = "[[handlers]]\ntype = \"message-server\"\n";
@@ -75,15 +77,15 @@ impl Stage {
         let (scratch, secret) = (Scratch::new(), Scratch::new());
         std::fs::create_dir(scratch.path().join("work")).expect("a folder");
         secret.write("secret", "hunter2");
-        let below = format!("{MESSAGES}{SUPERVISE}{TIMING}");
+        let below = format!("{CHAIN}{MESSAGES}{SUPERVISE}{TIMING}");
         scratch.write("below.toml", format!("name = \"below\"\ncomponent_path = \"tree.wasm\"\n{below}"));
         let framework = "[[handlers]]\ntype = \"http-framework\"\n";
         let tree = format!(
-            "max_restarts = 1000000\n{TALK}{SUPERVISE}{TIMING}[[handlers]]\ntype = \"store\"\n{FOLDER}{PROGRAMS}{framework}"
+            "max_restarts = 1000000\n{CHAIN}{TALK}{SUPERVISE}{TIMING}[[handlers]]\ntype = \"store\"\n{FOLDER}{PROGRAMS}{framework}"
         );
-        let worker = format!("{MESSAGES}{TIMING}");
-        let disk = format!("{MESSAGES}{FOLDER}{PROGRAMS}");
-        let runner = format!("{MESSAGES}{PROGRAMS}");
+        let worker = format!("{CHAIN}{MESSAGES}{TIMING}");
+        let disk = format!("{CHAIN}{MESSAGES}{FOLDER}{PROGRAMS}");
+        let runner = format!("{CHAIN}{MESSAGES}{PROGRAMS}");
         let all = [
             ("hello-http", HTTP),
             ("tree", &tree),

@@ -75,7 +75,7 @@ fn rust() {
 }
 
 #[test]
-fn what_is_committed_is_built_of_what_is_there() {
+fn no_source_of_a_committed_guest_has_changed_since_it_was_built() {
     let folder = repository().join("tests/guests");
     let checked =
         Command::new("sha256sum").args(["--check", "--quiet", "components.lock"]).current_dir(folder).output();

@@ -224,29 +224,6 @@ fn a_handler_that_fails_is_err_for_its_requester() {
     assert!(receiver.outstanding().is_empty());
 }
 
-/// The end that a failed call brings comes before its outcome, or behind it.
-#[test]
-fn a_request_whose_call_fails_its_receiver_is_told_why() {
-    let program = Program::new();
-    let [requester, receiver] = pair(&program);
-    let server = Arc::clone(&receiver.server);
-    receiver.host.set_exports(&super::ALL, move |_, _| {
-        server.endpoint.end_requests();
-        Answer::with(TRAP, "unreachable")
-    });
-    let trapped = requester.request("receiver", b"").unwrap_err();
-    assert_eq!(trapped, "actor \"receiver\" (00000000) failed in handle-request: unreachable");
-    let program = Program::new();
-    let [requester, receiver] = pair(&program);
-    let server = Arc::clone(&receiver.server);
-    receiver.host.set_exports(&super::ALL, move |export, params| {
-        server.endpoint.end_requests();
-        no_answer(export, params)
-    });
-    let unanswered = requester.request("receiver", b"").unwrap_err();
-    assert_eq!(unanswered, "actor \"receiver\" (00000000) has ended");
-}
-
 #[test]
 fn a_receiver_that_ends_answers_all_who_wait() {
     let program = Program::new();
