@@ -170,7 +170,7 @@ fn panicked(message: String) -> Answer {
 }
 
 fn guarded<F: Future<Output = Answer> + Send + 'static>(future: F) -> FfiFuture<Answer> {
-    Guarded::new(Box::pin(future), panicked).into_ffi()
+    Guarded::new(future, panicked).into_ffi()
 }
 
 fn caught(body: impl FnOnce() -> Answer) -> Answer {
@@ -212,7 +212,7 @@ where
             Err(sentence) => refused(Answer::error(sentence)),
         }
     };
-    Guarded::new(Box::pin(attach), move |message| refused(Answer::with(PANIC, message))).into_ffi()
+    Guarded::new(attach, move |message| refused(Answer::with(PANIC, message))).into_ffi()
 }
 
 unsafe extern "C" fn plugin_narrow<P: Plugin>(
@@ -817,7 +817,7 @@ fn core_future(future: impl Future<Output = Answer> + Send + 'static) -> FfiFutu
         report_core_panic(&sentence);
         Answer::error(sentence)
     };
-    Guarded::new(Box::pin(future), on_panic).into_ffi()
+    Guarded::new(future, on_panic).into_ffi()
 }
 
 static REPORT: OnceLock<fn(&str)> = OnceLock::new();

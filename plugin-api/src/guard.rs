@@ -6,11 +6,12 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Once, OnceLock};
 use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use crate::host::{Host, Level};
 
@@ -82,55 +83,59 @@ fn drop_quietly<T>(value: T) {
     }
 }
 
-/// Drops a future; a panic in its drop has nobody to go to but the log.
-fn drop_future<T>(future: T) {
-    if let (Err(message), Some(host)) = (catch(|| drop(future)), TELL.get()) {
+/// Drops a future where it is, if it is still there; a panic in its drop has nobody to go to but the log.
+fn drop_future<F>(mut future: Pin<&mut Option<F>>) {
+    if let (Err(message), Some(host)) = (catch(|| future.set(None)), TELL.get()) {
         host.log(Level::Error, &format!("[P0110] the drop of a future panicked: {message}"));
     }
 }
 
-/// A future of an author's whose polls and drop are guarded.
-pub(crate) struct Guarded<F: ?Sized, M> {
-    // Empty once the future has ended; never dropped by the compiler, since its drop may panic.
-    future: ManuallyDrop<Option<Pin<Box<F>>>>,
-    on_panic: M,
-}
-
-impl<F: Future + ?Sized, M: Fn(String) -> F::Output> Guarded<F, M> {
-    pub(crate) fn new(future: Pin<Box<F>>, on_panic: M) -> Self {
-        Self { future: ManuallyDrop::new(Some(future)), on_panic }
+pin_project! {
+    /// A future whose polls and drop are guarded.
+    pub(crate) struct Guarded<F, M> {
+        // None once it has ended.
+        #[pin]
+        future: Option<F>,
+        on_panic: M,
     }
-}
 
-// The future is boxed: moving the guard never moves it.
-impl<F: ?Sized, M> Unpin for Guarded<F, M> {}
-
-impl<F: Future + ?Sized, M: Fn(String) -> F::Output> Future for Guarded<F, M> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        let Some(future) = this.future.as_mut() else {
-            return Poll::Ready((this.on_panic)("polled after its end".to_owned()));
-        };
-        match catch(|| future.as_mut().poll(context)) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => {
-                drop_future(this.future.take());
-                Poll::Ready(output)
-            }
-            Err(message) => {
-                drop_quietly(this.future.take());
-                Poll::Ready((this.on_panic)(message))
+    impl<F, M> PinnedDrop for Guarded<F, M> {
+        fn drop(this: Pin<&mut Self>) {
+            let future = this.project().future;
+            if future.is_some() {
+                drop_future(future);
             }
         }
     }
 }
 
-impl<F: ?Sized, M> Drop for Guarded<F, M> {
-    fn drop(&mut self) {
-        if let Some(future) = self.future.take() {
-            drop_future(future);
+impl<F: Future, M: Fn(String) -> F::Output> Guarded<F, M> {
+    pub(crate) fn new(future: F, on_panic: M) -> Self {
+        Self { future: Some(future), on_panic }
+    }
+}
+
+impl<F: Future, M: Fn(String) -> F::Output> Future for Guarded<F, M> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            return Poll::Ready((this.on_panic)("polled after its end".to_owned()));
+        };
+        match catch(|| future.poll(context)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => {
+                drop_future(this.future);
+                Poll::Ready(output)
+            }
+            Err(message) => {
+                // A second panic, in its drop, would say less than the first.
+                if let Err(payload) = inside(|| this.future.set(None)) {
+                    std::mem::forget(payload);
+                }
+                Poll::Ready((this.on_panic)(message))
+            }
         }
     }
 }

@@ -507,9 +507,19 @@ impl Guest {
         self.clock.while_others_run(runner.turn(self.clock.used()))
     }
 
-    /// The guest waits, or its call is over: neither time nor turn is used.
+    /// The guest waits: neither time nor turn is used.
     pub fn pause(&mut self) {
         self.clock.pause();
+        self.give_back();
+    }
+
+    /// The call is over: nobody asks any more how long it has run.
+    pub fn stop(&mut self) {
+        self.clock.since = None;
+        self.give_back();
+    }
+
+    fn give_back(&self) {
         if let Some(runner) = &self.runner {
             runner.give_back();
         }

@@ -486,7 +486,7 @@ impl Actor {
         let call = call_export(&mut *store, function, target.flat, state, &params);
         let ended = Self::bounded(&self.shared, call, timeout_ms).await;
         drop(running);
-        store.data_mut().pause();
+        store.data_mut().stop();
         // What a program before had recorded of it stands in the chain, also where this time did not do for all of it.
         let left = store.data_mut().begun.take().map_or(0, |begun| begun.hosts.len() as u64);
         let host_calls = store.data().context.get().host_call + left;
