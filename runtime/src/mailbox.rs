@@ -2,7 +2,7 @@
 //!
 //! Calls are bounded in number and in bytes: whoever brings one reserves a place first and waits for it. The call that
 //! reaches the limit of bytes is still accepted, so that one longer than the limit is not refused for ever. What waits
-//! beyond [`UNCHARGED`] is charged to the account of the actor. Signals are few and never wait.
+//! beyond the first 4 KiB is charged to the account of the actor. Signals are few and never wait.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
