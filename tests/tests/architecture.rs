@@ -257,8 +257,13 @@ fn shipped() -> Vec<(String, String)> {
 }
 
 #[test]
-fn unsafe_code_stands_in_three_files_only() {
-    let allowed = ["plugin-api/abi/src/lib.rs", "plugin-api/src/abi.rs", "runtime/src/values.rs"];
+fn unsafe_code_stands_in_four_files_only() {
+    let allowed = [
+        "plugin-api/abi/src/lib.rs",
+        "plugin-api/src/abi.rs",
+        "plugins/child-process/src/before_exec.rs",
+        "runtime/src/values.rs",
+    ];
     // No unsafe code, and no more to the compiler's lint: `bindings!` writes `#[unsafe(no_mangle)]` into a plugin for its entry
     // symbol, and a table's field has a type that says who has to argue when it is called.
     let is_unsafe =
@@ -269,12 +274,12 @@ fn unsafe_code_stands_in_three_files_only() {
 }
 
 #[test]
-fn every_plugin_forbids_unsafe_code_and_the_two_crates_that_need_it_deny_it() {
-    for folder in plugin_folders() {
+fn every_plugin_forbids_unsafe_code_and_the_crates_that_need_it_deny_it() {
+    for folder in plugin_folders().iter().filter(|folder| *folder != "plugins/child-process") {
         assert!(code(&read(format!("{folder}/src/lib.rs"))).contains("#![forbid(unsafe_code)]"), "{folder}");
     }
     assert!(code(&read("tests/acme-greeter/src/lib.rs")).contains("#![forbid(unsafe_code)]"), "acme-greeter");
-    for root in ["plugin-api/src/lib.rs", "runtime/src/lib.rs"] {
+    for root in ["plugin-api/src/lib.rs", "plugins/child-process/src/lib.rs", "runtime/src/lib.rs"] {
         assert!(code(&read(root)).contains("#![deny(unsafe_code)]"), "{root}");
     }
 }

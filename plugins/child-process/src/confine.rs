@@ -1,7 +1,8 @@
 //! Confined programs: Landlock (`landlock(7)`) keeps them to listed paths and the system's own, to be read; seccomp
 //! (`seccomp(2)`) refuses system calls that change the machine, look into other processes or reach services by Unix sockets.
 //!
-//! Both hold for the thread that asks for them and for all it starts. So a thread of its own starts the program, and ends.
+//! Both hold for the process that asks for them and for all it starts. The process that becomes the program asks, and no thread
+//! of this one: with one in the same domain, Landlock would let the program read its memory and end it.
 //!
 //! Not held back: the network; the permissions and times of files of the same user, where something is writable
 //! (`landlock(7)`, "Current limitations").
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use landlock::{
@@ -21,6 +23,8 @@ use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabiliti
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
+
+use crate::before_exec;
 
 /// The rights that rules are made of (Linux 6.15): those that the kernel lacks are left out.
 const RIGHTS: ABI = ABI::V7;
@@ -67,15 +71,22 @@ pub struct Confinement {
 }
 
 impl Confinement {
-    /// Confines this thread and all it starts from now on to this, to the file of `program` and to the system's paths.
-    pub(crate) fn enter(&self, program: &Path) -> io::Result<()> {
-        let failed = |error: &dyn std::fmt::Display| io::Error::other(format!("it could not be confined: {error}"));
-        let is_writable = self.folders.iter().any(|(_, is_writable)| *is_writable);
-        self.rules(program)?.restrict_self().map_err(|error| failed(&error))?;
-        for filter in filters(is_writable) {
-            seccompiler::apply_filter(filter).map_err(|error| failed(&error))?;
-        }
-        drop_capabilities().map_err(|error| failed(&error))
+    /// Has the process of a program confine itself to this, to the program's own file and to the system's paths, before it
+    /// becomes the program.
+    pub(crate) fn enter(&self, command: &mut Command) -> io::Result<()> {
+        let rules = self.rules(Path::new(command.get_program()))?;
+        let filters = filters(self.folders.iter().any(|(_, is_writable)| *is_writable));
+        let kept = kept_capabilities()?;
+        let mut rules = Some(rules);
+        // System calls only: no sentence is made of an error here.
+        before_exec::run(command, move || {
+            let refused = |_| io::Error::last_os_error();
+            let rules = rules.take().ok_or(rustix::io::Errno::INVAL)?;
+            rules.restrict_self().map_err(|_| io::Error::last_os_error())?;
+            set_capabilities(None, kept)?;
+            filters.iter().try_for_each(|filter| seccompiler::apply_filter(filter).map_err(refused))
+        });
+        Ok(())
     }
 
     fn rules(&self, program: &Path) -> io::Result<RulesetCreated> {
@@ -112,16 +123,13 @@ fn open(path: &Path) -> io::Result<(OwnedFd, bool)> {
 }
 
 /// The capabilities that programs of root keep: with more, `/proc` shows them any process, and they own any file.
-const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::NET_BIND_SERVICE);
+const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::NET_BIND_SERVICE);
 
-/// Gives up all other capabilities: what is started has no more either, since Landlock and seccomp forbid new ones.
-fn drop_capabilities() -> io::Result<()> {
+/// Those of this process that a program keeps. It has no more after exec: Landlock and seccomp forbid new ones.
+fn kept_capabilities() -> io::Result<CapabilitySets> {
     let CapabilitySets { effective, permitted, inheritable } = capabilities(None)?;
     let [effective, permitted, inheritable] = [effective, permitted, inheritable].map(|set| set & KEPT);
-    Ok(set_capabilities(None, CapabilitySets { effective, permitted, inheritable })?)
+    Ok(CapabilitySets { effective, permitted, inheritable })
 }
 
 /// What is denied wherever no rule allows it: all of files and folders, and signals and abstract sockets of others.
@@ -212,6 +220,25 @@ const REFUSED: &[i64] = &[
     libc::SYS_sethostname,
     libc::SYS_setdomainname,
     libc::SYS_syslog,
+    libc::SYS_inotify_add_watch,
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
+    SYS_QUOTACTL_FD,
+    SYS_SETXATTRAT,
+    SYS_REMOVEXATTRAT,
+    SYS_OPEN_TREE_ATTR,
+    SYS_FILE_SETATTR,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_chown,
     #[cfg(target_arch = "x86_64")]
@@ -221,6 +248,28 @@ const REFUSED: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_ioperm,
 ];
+
+/// Numbers that `libc` has not, the same for all processors (`include/uapi/asm-generic/unistd.h` of Linux).
+const SYS_QUOTACTL_FD: i64 = 443;
+const SYS_SETXATTRAT: i64 = 463;
+const SYS_REMOVEXATTRAT: i64 = 466;
+const SYS_OPEN_TREE_ATTR: i64 = 467;
+const SYS_FILE_SETATTR: i64 = 469;
+
+/// Calls whose first argument but for `which` names a process; 0 is the caller's own.
+const OF_PROCESS: [(i64, u8); 7] = [
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_ioprio_set, 1),
+];
+
+/// `ioctl(2)` requests that type into a terminal, or change attributes of a file that is open for reading
+/// (`include/uapi/linux/fs.h`).
+const REQUESTS: [u64; 5] = [libc::TIOCSTI, 0x4008_6602, 0x4004_6602, 0x401c_5820, 0x4080_6685];
 
 /// Those that are refused besides where nothing may be changed: Landlock does not hold permissions and times.
 const CHANGES: &[i64] = &[
@@ -251,10 +300,15 @@ fn make_filters(may_change: bool) -> Option<Vec<BpfProgram>> {
     let changes = if may_change { &[] } else { CHANGES };
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> =
         REFUSED.iter().chain(changes).map(|call| (*call, Vec::new())).collect();
-    // A user namespace gives all capabilities within it; what is typed into a terminal is run by whoever reads it.
+    // A user namespace gives all capabilities within it.
     refused.insert(libc::SYS_clone, vec![of_argument(0, SeccompCmpOp::MaskedEq(NEW_USER), NEW_USER)?]);
-    refused.insert(libc::SYS_ioctl, vec![of_argument(1, SeccompCmpOp::Eq, libc::TIOCSTI)?]);
-    // Landlock does not hold sockets that are files. A pair of datagram sockets can be sent to others.
+    let requests = REQUESTS.iter().map(|request| of_argument(1, SeccompCmpOp::Eq, *request));
+    refused.insert(libc::SYS_ioctl, requests.collect::<Option<_>>()?);
+    for (call, argument) in OF_PROCESS {
+        refused.insert(call, vec![of_argument(argument, SeccompCmpOp::Ne, 0)?]);
+    }
+    // Landlock does not hold sockets that are files. What is sent on one of a pair of datagram sockets may go to others; a
+    // raw one is such a socket.
     let unix = of_argument(0, SeccompCmpOp::Eq, UNIX)?;
     refused.insert(libc::SYS_socket, vec![unix]);
     let kind = |kind| {
@@ -264,7 +318,8 @@ fn make_filters(may_change: bool) -> Option<Vec<BpfProgram>> {
         ];
         SeccompRule::new(conditions.into()).ok()
     };
-    refused.insert(libc::SYS_socketpair, vec![kind(libc::SOCK_DGRAM as u64)?]);
+    let kinds = [libc::SOCK_DGRAM, libc::SOCK_RAW].map(|number| kind(number as u64));
+    refused.insert(libc::SYS_socketpair, kinds.into_iter().collect::<Option<_>>()?);
     // The flags of `clone3` are in memory, which no filter reads: programs take `clone` where it is missing.
     let absent = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     let filters = [(refused, libc::EPERM), (absent, libc::ENOSYS)];
@@ -273,14 +328,15 @@ fn make_filters(may_change: bool) -> Option<Vec<BpfProgram>> {
 
 fn make_filter(mut calls: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Option<BpfProgram> {
     if cfg!(target_arch = "x86_64") {
-        // The same calls by their numbers of the x32 ABI.
-        let x32: Vec<_> = calls.iter().map(|(call, rules)| (call | 0x4000_0000, rules.clone())).collect();
-        calls.extend(x32);
+        // No call by a number of the x32 ABI: those of its own begin at 512.
+        calls.extend((0..X32_END).map(|call| (call | X32, Vec::new())));
     }
     let arch = std::env::consts::ARCH.try_into().ok()?;
     SeccompFilter::new(calls, SeccompAction::Allow, SeccompAction::Errno(errno as u32), arch).ok()?.try_into().ok()
 }
 
+const X32: i64 = 0x4000_0000;
+const X32_END: i64 = 548;
 const UNIX: u64 = libc::AF_UNIX as u64;
 const NEW_USER: u64 = libc::CLONE_NEWUSER as u64;
 
@@ -291,7 +347,7 @@ fn of_argument(index: u8, operator: SeccompCmpOp, value: u64) -> Option<SeccompR
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
 
     use futures_lite::future::block_on;
 
@@ -409,24 +465,40 @@ mod tests {
 
     /// A socket of a service, a user namespace by `clone3`, a call by its number of the x32 ABI: all refused.
     const CALLS: &str = r#"
-import ctypes, errno, os, socket, sys
+import ctypes, errno, os, resource, socket
 libc = ctypes.CDLL(None, use_errno=True)
-def call(*arguments):
-    ctypes.set_errno(0)
-    return libc.syscall(*arguments), ctypes.get_errno()
-flags = (ctypes.c_uint64 * 8)(0x10000000, 0, 0, 0, 17)
-given, why = call(435, flags, 64)
-if given == 0: os._exit(0)
-assert given == -1 and why == errno.ENOSYS, (given, why)
+def check(what, refused, *errors):
+    try: refused()
+    except OSError as error:
+        if error.errno in (errors or (errno.EPERM,)): return
+        print(what, error)
+    else: print(what, 'is allowed')
+    os._exit(print(end='', flush=True) or 0)
+def call(number, *arguments):
+    if libc.syscall(number, *arguments) == -1: raise OSError(ctypes.get_errno(), 'refused')
+flags = (ctypes.c_uint64 * 11)(0x10000000, 0, 0, 0, 17)
+check('clone3', lambda: call(435, flags, 88), errno.ENOSYS)
 if os.uname().machine == 'x86_64':
-    given, why = call(0x40000000 | 101, 0, 0, 0, 0)
-    assert given == -1 and why in (errno.EPERM, errno.ENOSYS), (given, why)
+    check('ptrace of x32', lambda: call(0x40000000 | 521, 0, 0, 0, 0), errno.EPERM, errno.ENOSYS)
+    check('shmget', lambda: call(29, 0x7ffe, 4096, 0o1600))
 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-    try: socket.socket(socket.AF_UNIX, kind)
-    except PermissionError: continue
-    sys.exit(0)
+    check(f'socket {kind}', lambda: socket.socket(socket.AF_UNIX, kind))
+for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+    check(f'socketpair {kind}', lambda: socket.socketpair(socket.AF_UNIX, kind))
 socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+parent = os.getppid()
+check('prlimit', lambda: resource.prlimit(parent, resource.RLIMIT_NOFILE))
+resource.getrlimit(resource.RLIMIT_NOFILE)
+check('setpriority', lambda: os.setpriority(os.PRIO_PROCESS, parent, 19))
+value = (ctypes.c_uint64 * 3)(0, 0, 0)
+check('setxattrat', lambda: call(463, -100, b'../secret', 0, b'user.x', ctypes.byref(value), 16))
+check('file_setattr', lambda: call(469, -100, b'../secret', ctypes.byref(value), 24, 0))
+# No thread of the process that started this is in its domain.
+gone = (errno.EPERM, errno.EACCES, errno.ESRCH, errno.ENOENT)
+for task in os.listdir(f'/proc/{parent}/task'):
+    check(f'signal to {task}', lambda: os.kill(int(task), 0), *gone)
+    check(f'memory of {task}', lambda: open(f'/proc/{task}/mem', 'rb'), *gone)
+raise SystemExit('all of it is not permitted')
 "#;
 
     #[test]
@@ -436,7 +508,7 @@ socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
             return;
         }
         std::fs::write(scratch.0.join("in/calls.py"), CALLS).unwrap();
-        let python = "python3 calls.py";
+        let python = "exec python3 calls.py";
         for script in ["unshare --user true", "unshare --mount true", "mount -t tmpfs none .", "chroot . true", python]
         {
             let (code, said) = run(&scratch, true, &[], script);

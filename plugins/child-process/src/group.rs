@@ -3,14 +3,13 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_io::Async;
 use blocking::unblock;
 pub use rustix::process::Signal;
-use rustix::process::{Pid, PidfdFlags, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, getpgid, kill_process, kill_process_group, pidfd_open};
 
 use crate::confine::Confinement;
 use crate::guardian;
@@ -47,8 +46,11 @@ impl Running {
             if let Some(folder) = &folder {
                 command.current_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()));
             }
+            if let Some(confinement) = &confinement {
+                confinement.enter(&mut command)?;
+            }
             let lowered = Lowered::now();
-            let started = spawn(&mut command, confinement.as_ref());
+            let started = command.spawn();
             drop(lowered);
             let started = started.and_then(Group::new);
             if let Ok(group) = &started {
@@ -66,19 +68,6 @@ impl Running {
         let (stdout, stderr) = (stdout.map(Async::new).transpose()?, stderr.map(Async::new).transpose()?);
         Ok(Self { group, stdin, stdout, stderr })
     }
-}
-
-fn spawn(command: &mut Command, confinement: Option<&Confinement>) -> io::Result<Child> {
-    let Some(confinement) = confinement else { return command.spawn() };
-    let program = PathBuf::from(command.get_program());
-    let confined = || {
-        confinement.enter(&program)?;
-        command.spawn()
-    };
-    std::thread::scope(|scope| {
-        let started = std::thread::Builder::new().name("confined-start".to_owned()).spawn_scoped(scope, confined)?;
-        started.join().unwrap_or_else(|_| Err(io::Error::other("the thread that starts it panicked")))
-    })
 }
 
 /// A process group led by the program. Dropping it kills what is left of it.
@@ -138,7 +127,7 @@ impl Group {
         let child = self.lock();
         child.as_ref().ok_or(rustix::io::Errno::SRCH)?;
         if let Some(signal) = Signal::from_named_raw(number) {
-            return Ok(rustix::process::kill_process(self.leader, signal)?);
+            return Ok(kill_process(self.leader, signal)?);
         }
         // Real-time signals have no safe call of their own, but the shell sends them.
         let mut shell = Command::new("/bin/sh");
@@ -157,7 +146,15 @@ impl Group {
     pub fn signal_all(&self, signal: Signal) -> io::Result<()> {
         let child = self.lock();
         child.as_ref().ok_or(rustix::io::Errno::SRCH)?;
-        Ok(kill_process_group(self.leader, signal)?)
+        self.send(signal)
+    }
+
+    /// To the group, and to the program itself where it has left the group. It is not reaped: the number is its own.
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        match (kill_process_group(self.leader, signal), getpgid(Some(self.leader))) {
+            (Ok(()), Ok(group)) if group == self.leader => Ok(()),
+            (to_group, _) => Ok(kill_process(self.leader, signal).or(to_group)?),
+        }
     }
 
     /// Kills what is left of the group, waits for the program's end and answers how it ended.
@@ -192,7 +189,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         let Some(mut child) = self.lock().take() else { return };
         // One that is gone already needs no kill.
-        kill_process_group(self.leader, Signal::KILL).unwrap_or_default();
+        self.send(Signal::KILL).unwrap_or_default();
         let leader = self.leader;
         // After SIGKILL this is short, but it is a wait.
         unblock(move || {
@@ -312,6 +309,20 @@ mod tests {
         block_on(running.stdout.as_mut().unwrap().read_to_string(&mut text)).unwrap();
         std::fs::remove_dir_all(&scratch).unwrap();
         assert!(text.trim().ends_with("/other"), "{text}");
+    }
+
+    #[test]
+    fn a_program_that_leaves_its_group_is_killed_all_the_same() {
+        let script =
+            "import os, time\nos.setpgid(0, os.getpgid(os.getppid()))\nprint('gone', flush=True)\ntime.sleep(1000)";
+        let mut command = Command::new("/usr/bin/env");
+        command.args(["python3", "-c", script]);
+        block_on(async {
+            let mut running = Running::start(command, Stdio::null(), None, None).await.unwrap();
+            let mut line = [0; 5];
+            running.stdout.as_mut().unwrap().read_exact(&mut line).await.unwrap();
+            assert_eq!(exit_code(running.group.reap().await.unwrap()), -9);
+        });
     }
 
     #[test]

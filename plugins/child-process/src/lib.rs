@@ -22,8 +22,10 @@
 //! Where to go next: [`Group`] for the end of a program, [`find`] for how names become files, [`Confinement`] for what a
 //! program may reach.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+#[allow(unsafe_code, reason = "what runs between fork and exec: the block argues its safety")]
+mod before_exec;
 mod confine;
 mod find;
 mod group;
