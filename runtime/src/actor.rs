@@ -536,7 +536,9 @@ impl Shared {
     pub(crate) fn charge_start(&self) -> Result<(), Exceeded> {
         let length = |state: &Option<Arc<Vec<u8>>>| state.as_ref().map_or(0, |state| state.len() as u64);
         // What it was started with is kept as long as it can be started with it again.
-        let own = self.account.charge(ACTOR_BYTES + length(&self.origin.state))?;
+        // Its manifest is there as text and as what that says.
+        let manifest = 2 * self.manifest().text.len() as u64;
+        let own = self.account.charge(ACTOR_BYTES + manifest + length(&self.origin.state))?;
         let state = self.state();
         let is_the_first = match (&state, &self.origin.state) {
             (Some(state), Some(first)) => Arc::ptr_eq(state, first),

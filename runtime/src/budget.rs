@@ -1,8 +1,8 @@
 //! Memory budgets: of the program (`--memory`), of each tree of actors, and of each subtree with `tree_bytes`.
 //!
 //! Accounts form the tree of the actors that have one, with the program's at the top. A charge is made against an account and
-//! all above it, or against none. Charged are linear memories, tables, states, the arguments of calls that wait, and
-//! a fixed sum for each actor. That sum has the first 4 KiB of its tables and of its mailbox.
+//! all above it, or against none. Charged are linear memories, tables, states, manifests, the components that actors had
+//! compiled, the arguments of calls that wait, and a fixed sum for each actor. That sum has the first 4 KiB of its tables and of its mailbox.
 //!
 //! The last eighth of the program's budget is for trees that use less than an eighth of it: one tree that takes all it can
 //! get leaves the others room to go on.
@@ -80,6 +80,12 @@ impl Account {
         }
     }
 
+    /// The most that may be charged.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Bytes charged at the moment.
     #[must_use]
     pub fn used(&self) -> u64 {
@@ -93,6 +99,12 @@ impl Account {
             Some(above) if above.above.is_some() => above.tree(),
             _ => self,
         }
+    }
+
+    /// A number of the tree that no other tree has.
+    #[must_use]
+    pub fn tree_number(&self) -> usize {
+        std::ptr::from_ref(self.tree()) as usize
     }
 
     /// Counts an instance of the tree, or a wait for one.

@@ -98,7 +98,7 @@ pub fn grants(parent: &Shared, config: &Json) -> Grants {
         state_paths: list("state_paths").unwrap_or_default(),
         max_component: config.get("max_component_bytes").and_then(Json::as_u64).unwrap_or(MAX_COMPONENT),
         closed: parent.core().closed_folders(),
-        tree: std::ptr::from_ref(parent.account().tree()) as usize,
+        account: Arc::clone(parent.account()),
     }
 }
 

@@ -13,12 +13,14 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rustix::fs::OFlags;
 
+use crate::budget::Account;
 use crate::error::Error;
 use crate::executor;
 
@@ -116,7 +118,7 @@ pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
 }
 
 /// Which files the manifests that an actor supplies may name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Grants {
     /// Folders, or files, of manifests and components.
     pub paths: Vec<PathBuf>,
@@ -126,8 +128,8 @@ pub struct Grants {
     pub max_component: u64,
     /// Folders below which nothing is opened: the data folder and the plugin folder.
     pub closed: Vec<PathBuf>,
-    /// The tree of actors that asks, by a number that no other tree has.
-    pub tree: usize,
+    /// Of the actor that asks: what is compiled for it is charged there.
+    pub account: Arc<Account>,
 }
 
 /// How long whoever asked for a file waits for it.
@@ -247,7 +249,7 @@ mod tests {
             state_paths: Vec::new(),
             max_component: 1,
             closed: vec![root.join("granted/data")],
-            tree: 0,
+            account: Account::program(0),
         };
         (scratch, grants)
     }

@@ -158,7 +158,7 @@ impl Runner {
     /// One of a tree.
     #[must_use]
     pub fn new(turns: &Arc<Turns>, account: &Account) -> Arc<Self> {
-        let tree = std::ptr::from_ref(account.tree()) as usize;
+        let tree = account.tree_number();
         Arc::new(Self { turns: Arc::clone(turns), tree, has_turn: AtomicBool::new(false), ticks: AtomicU32::new(0) })
     }
 

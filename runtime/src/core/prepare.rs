@@ -16,8 +16,8 @@ use crate::actor::Shared;
 use crate::component::{CompileFor, Component, digest_of};
 use crate::config;
 use crate::engine::{POOLED_MEMORY, POOLED_TABLE};
-use crate::error::{ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
-use crate::files::{self, MAX_COMPONENT, Regular};
+use crate::error::{ActorProblem, ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
+use crate::files::{self, Grants, MAX_COMPONENT, Regular};
 use crate::linker::Linked;
 use crate::manifest::{HandlerEntry, Limits, Manifest};
 use crate::plugins::{Plugin, Problem, meets};
@@ -75,8 +75,9 @@ type Source = [u8; 32];
 const KEPT: usize = 1_000;
 /// Longest text of a manifest that is kept, bytes.
 const TEXT: usize = 16 * 1024;
-/// Bytes of components that may be kept; beyond, those that no actor uses are dropped.
-const COMPONENTS: usize = 256 * 1024 * 1024;
+/// Bytes of memory of components that may be kept, and at most an eighth of the budget; beyond, those that no actor uses are
+/// dropped.
+const COMPONENTS: u64 = 256 * 1024 * 1024;
 
 /// The key of a prepared manifest: its text and its place, and its limits where the parent's have bounded them.
 fn source(manifest: &Manifest, bounded: Option<&Limits>) -> Option<Source> {
@@ -133,10 +134,8 @@ impl Core {
         }
         let prepared = self.prepare(manifest, under).await?;
         let ready = (Arc::new(manifest.clone()), Arc::new(prepared));
-        if self.components.bytes() > COMPONENTS {
-            self.known.clear();
-            self.links.drop_unused();
-            self.components.drop_unused();
+        if self.components.bytes() > COMPONENTS.min(self.budget.limit() / 8) {
+            self.drop_unused();
         }
         if let Some(source) = source {
             self.known.keep(source, under.ceilings, &ready);
@@ -303,6 +302,7 @@ impl Core {
                 }
                 let whom = self.compile_for(under).await;
                 let component = self.components.compile((engine, pooled), &path, bytes, whom).await?;
+                self.charge_compiled(manifest, &component, under)?;
                 (path, component)
             }
             None => {
@@ -324,6 +324,7 @@ impl Core {
                     Loaded::Read(stamp, bytes) => (stamp, bytes),
                 };
                 let component = self.components.compile((engine, pooled), &path, bytes, whom).await?;
+                self.charge_compiled(manifest, &component, under)?;
                 self.components.remember(pooled, &path, stamp, &component);
                 (path, component)
             }
@@ -331,10 +332,29 @@ impl Core {
         checked(manifest, path, component)
     }
 
+    fn drop_unused(&self) {
+        self.known.clear();
+        self.links.drop_unused();
+        self.components.drop_unused();
+    }
+
+    /// Charges what was compiled for an actor to that actor's tree. What nobody uses goes first.
+    fn charge_compiled(&self, manifest: &Manifest, component: &Component, under: Under<'_>) -> Result<(), Error> {
+        let Some(Grants { account, .. }) = under.files else { return Ok(()) };
+        let charged = component.charge_to(account).or_else(|_| {
+            self.drop_unused();
+            component.charge_to(account)
+        });
+        charged.map_err(|exceeded| Error::Actor {
+            name: manifest.name.clone(),
+            what: ActorProblem::OverBudget(format!("its compiled component: {exceeded}")),
+        })
+    }
+
     /// For whom a component is compiled; an actor waits for its tree's turn.
     async fn compile_for(&self, under: Under<'_>) -> CompileFor {
         match under.files {
-            Some(grants) => CompileFor::Actor(Turn::wait(&self.compilations, grants.tree).await),
+            Some(grants) => CompileFor::Actor(Turn::wait(&self.compilations, grants.account.tree_number()).await),
             None => CompileFor::Operator,
         }
     }

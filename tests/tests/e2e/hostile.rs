@@ -231,6 +231,41 @@ fn a6_a_trees_memory_is_bounded_and_the_limit_is_named() {
     theater_tests::replays(&running.data);
 }
 
+/// Of ended children, too: their parent may still ask for what they were.
+#[test]
+fn a6_manifests_and_compiled_components_count_for_the_tree() {
+    let refusal = |scratch: &Scratch, manifest_of: &dyn Fn(u32) -> String| {
+        let (mut running, at) = tree(scratch, "", "[limits]\ntree_bytes = 30000000\n");
+        let refused = (0..60).find_map(|number| match spawn(at, &manifest_of(number)) {
+            Ok(child) => {
+                let _ = ask(at, "stop", json!({ "child": child }));
+                None
+            }
+            Err(refused) => Some((number, refused)),
+        });
+        assert!(running.stop().0.success());
+        let (number, refused) = refused.expect("a limit");
+        assert!(refused.contains("tree_bytes = 30000000 of actor \"tree\""), "{refused}");
+        number
+    };
+    let scratch = Scratch::new();
+    let comment = "#".repeat(500_000);
+    let number = refusal(&scratch, &|number| {
+        format!("name = \"w{number}\"\ncomponent_path = \"worker.wasm\"\n{WORKER}{comment}")
+    });
+    assert!((20..=29).contains(&number), "{number} manifests of 1 MB as text and as what it says");
+    let scratch = Scratch::new();
+    let bytes = std::fs::read(theater_tests::component("worker")).unwrap();
+    let number = refusal(&scratch, &|number| {
+        // A custom section of its own makes it another component.
+        let (file, name) = (format!("bomb-{number}.wasm"), format!("b{number:03}"));
+        let section = [&[0, name.len() as u8 + 1, name.len() as u8], name.as_bytes()].concat();
+        scratch.write(&file, [&bytes[..], &section].concat());
+        format!("name = \"w{number}\"\ncomponent_path = \"{file}\"\n{WORKER}")
+    });
+    assert!((5..=50).contains(&number), "{number} components");
+}
+
 #[test]
 fn a6_a_flood_of_messages_to_an_actor_that_does_not_read_is_bounded() {
     let scratch = Scratch::new();
