@@ -2,7 +2,8 @@
 //!
 //! Accounts form the tree of the actors that have one, with the program's at the top. A charge is made against an account and
 //! all above it, or against none. Charged are linear memories, tables, states, manifests, the components that actors had
-//! compiled, the arguments of calls that wait, and a fixed sum for each actor. That sum has the first 4 KiB of its tables and of its mailbox.
+//! compiled, the arguments of calls that wait, and a fixed sum for each actor. That sum includes the first 4 KiB of its tables and
+//! of its mailbox.
 //!
 //! The last eighth of the program's budget is for trees that use less than an eighth of it: one tree that takes all it can
 //! get leaves the others room to go on.

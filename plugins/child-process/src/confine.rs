@@ -78,7 +78,7 @@ impl Confinement {
         let filters = filters(self.folders.iter().any(|(_, is_writable)| *is_writable));
         let kept = kept_capabilities()?;
         let mut rules = Some(rules);
-        // System calls only: no sentence is made of an error here.
+        // System calls only: a message would allocate.
         before_exec::run(command, move || {
             let refused = |_| io::Error::last_os_error();
             let rules = rules.take().ok_or(rustix::io::Errno::INVAL)?;
@@ -249,14 +249,14 @@ const REFUSED: &[i64] = &[
     libc::SYS_ioperm,
 ];
 
-/// Numbers that `libc` has not, the same for all processors (`include/uapi/asm-generic/unistd.h` of Linux).
+/// Numbers missing from `libc`, the same for all processors (`include/uapi/asm-generic/unistd.h` of Linux).
 const SYS_QUOTACTL_FD: i64 = 443;
 const SYS_SETXATTRAT: i64 = 463;
 const SYS_REMOVEXATTRAT: i64 = 466;
 const SYS_OPEN_TREE_ATTR: i64 = 467;
 const SYS_FILE_SETATTR: i64 = 469;
 
-/// Calls whose first argument but for `which` names a process; 0 is the caller's own.
+/// Calls, and the index of the argument that names a process: 0 names the caller.
 const OF_PROCESS: [(i64, u8); 7] = [
     (libc::SYS_prlimit64, 0),
     (libc::SYS_sched_setaffinity, 0),
@@ -271,7 +271,7 @@ const OF_PROCESS: [(i64, u8); 7] = [
 /// (`include/uapi/linux/fs.h`).
 const REQUESTS: [u64; 5] = [libc::TIOCSTI, 0x4008_6602, 0x4004_6602, 0x401c_5820, 0x4080_6685];
 
-/// Those that are refused besides where nothing may be changed: Landlock does not hold permissions and times.
+/// Calls that are also refused where nothing may be changed: Landlock does not cover permissions and times.
 const CHANGES: &[i64] = &[
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
