@@ -5,6 +5,9 @@
 //! compiled, the arguments of calls that wait, and a fixed sum for each actor. That sum includes the first 4 KiB of its tables and
 //! of its mailbox.
 //!
+//! What the process has in memory beyond the charges and [`PROGRAM_BYTES`] counts too: memory that the allocator holds for
+//! later, and whatever no charge covers. The watchdog's thread measures it four times a second.
+//!
 //! The last eighth of the program's budget is for trees that use less than an eighth of it: one tree that takes all it can
 //! get leaves the others room to go on.
 
@@ -14,6 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What an actor is taken to need beside its instance, state and mailbox, bytes.
 pub const ACTOR_BYTES: u64 = 16 * 1024;
 
+/// Memory that the program itself may have beside what is charged, bytes: its data, buffers, caches and thread stacks.
+pub const PROGRAM_BYTES: u64 = 192 * 1024 * 1024;
+
 /// What may be used, and what is.
 #[derive(Debug)]
 pub struct Account {
@@ -21,6 +27,8 @@ pub struct Account {
     // The actor whose `tree_bytes` it is; empty for the program and for top-level actors without such a limit.
     owner: String,
     used: AtomicU64,
+    // Of the program's account: memory of the process beyond what is charged and `PROGRAM_BYTES`.
+    uncharged: AtomicU64,
     instances: AtomicU64,
     above: Option<Arc<Self>>,
 }
@@ -42,7 +50,7 @@ impl Account {
     /// The program's account.
     #[must_use]
     pub fn program(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, owner: String::new(), used: 0.into(), instances: 0.into(), above: None })
+        Arc::new(Self { limit, owner: String::new(), used: 0.into(), uncharged: 0.into(), instances: 0.into(), above: None })
     }
 
     /// The account of an actor that is a top-level actor or has a limit of its own (`tree_bytes`; 0 is none).
@@ -53,7 +61,7 @@ impl Account {
             limit => (limit, owner.to_owned()),
         };
         let above = Some(Arc::clone(self));
-        Arc::new(Self { limit, owner, used: 0.into(), instances: 0.into(), above })
+        Arc::new(Self { limit, owner, used: 0.into(), uncharged: 0.into(), instances: 0.into(), above })
     }
 
     /// Charges bytes until the result is dropped.
@@ -77,8 +85,14 @@ impl Account {
     pub fn is_pressed(&self) -> bool {
         match &self.above {
             Some(above) => above.is_pressed(),
-            None => self.used() > self.limit / 4 * 3,
+            None => self.used() + self.uncharged.load(Ordering::Relaxed) > self.limit / 4 * 3,
         }
+    }
+
+    /// The program's account learns how much memory the process has, in bytes (without pages of files).
+    pub fn observe_resident(&self, resident: u64) {
+        let uncharged = resident.saturating_sub(self.used().saturating_add(PROGRAM_BYTES));
+        self.uncharged.store(uncharged, Ordering::Relaxed);
     }
 
     /// The most that may be charged.
@@ -130,7 +144,8 @@ impl Account {
             let share = account.limit / 8;
             // `below` is what the tree uses.
             let kept = if account.above.is_none() && below > share { share } else { 0 };
-            if used > account.limit - kept {
+            let uncharged = account.uncharged.load(Ordering::Relaxed);
+            if used.saturating_add(uncharged) > account.limit - kept {
                 self.subtract_until(bytes, account);
                 return Err(Exceeded { bytes, limit: account.limit_text() });
             }
@@ -181,6 +196,12 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// Bytes charged.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Makes it a charge of `bytes`.
     ///
     /// # Errors
@@ -218,6 +239,15 @@ pub fn available_memory() -> u64 {
     let info = rustix::system::sysinfo();
     let machine = info.totalram as u64 * u64::from(info.mem_unit);
     control_group_limit().map_or(machine, |limit| limit.min(machine))
+}
+
+/// The memory that this process has, without pages of files, bytes; nothing where the system does not tell.
+#[must_use]
+pub fn resident_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = text.split(' ').skip(1).map_while(|number| number.parse::<u64>().ok());
+    let (resident, of_files) = (pages.next()?, pages.next()?);
+    Some(resident.saturating_sub(of_files) * rustix::param::page_size() as u64)
 }
 
 /// The smallest memory limit of the process's control group and those above it (cgroup v2 `memory.max`, v1
@@ -282,6 +312,31 @@ mod tests {
         assert!(modest.charge(1).is_err());
         drop((taken, other));
         assert_eq!(program.used(), 0);
+    }
+
+    #[test]
+    fn memory_that_no_charge_covers_counts_once_it_is_beyond_the_programs_own() {
+        let program = Account::program(8_000);
+        let tree = program.below("tree", 0);
+        let mut charge = tree.charge(4_000).unwrap();
+        program.observe_resident(PROGRAM_BYTES + 4_000);
+        assert!(charge.resize(7_000).is_ok() && charge.resize(4_000).is_ok() && !program.is_pressed());
+        program.observe_resident(PROGRAM_BYTES + 6_500);
+        assert!(program.is_pressed());
+        assert!(charge.resize(4_500).is_ok() && charge.resize(4_501).is_err());
+        // Another tree still has its eighth.
+        assert!(program.below("other", 0).charge(1_000).is_ok());
+        program.observe_resident(0);
+        assert!(charge.resize(7_000).is_ok());
+    }
+
+    #[test]
+    fn this_process_has_memory_and_more_with_more_of_it() {
+        let before = resident_memory().unwrap();
+        let more = vec![1_u8; 64 << 20];
+        let with = resident_memory().unwrap();
+        assert!(before > 0 && with >= before + (48 << 20), "{before} and {with}");
+        drop(more);
     }
 
     #[test]

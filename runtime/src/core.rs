@@ -14,7 +14,7 @@ use theater_plugin_api::abi::{OK, OwnedHandler, forget, host_object, report_core
 use theater_plugin_api::{FailureKind, uuid_text};
 
 use crate::actor::{Actor, BY_PROGRAM, Beginning, End, Origin, Settings, Shared, detach};
-use crate::budget::{Account, available_memory};
+use crate::budget::{Account, available_memory, resident_memory};
 use crate::chain::{Id, NewEvent};
 use crate::component::Components;
 use crate::data::DataFolder;
@@ -256,7 +256,13 @@ impl Core {
                 core.report_waits();
             }
         };
-        Watch::start(&watch, report, look)
+        let budget = Arc::clone(&core.budget);
+        let measure = move || {
+            if let Some(resident) = resident_memory() {
+                budget.observe_resident(resident);
+            }
+        };
+        Watch::start(&watch, report, measure, look)
             .map_err(|error| Error::Engine(format!("no thread for the watchdog: {error}")))?;
         timer::start().map_err(|error| Error::Engine(format!("no thread for timers: {error}")))?;
         Ok(core)

@@ -16,6 +16,8 @@ use crate::executor;
 const KEPT: usize = 4;
 /// Bytes of calls that may wait without a charge: the sum that each actor is charged has them.
 const UNCHARGED: u64 = ACTOR_BYTES / 4;
+/// What is charged beyond that changes in steps of so many bytes: accounts are shared by all actors, and a step is rare.
+const STEP: u64 = 16 * 1024;
 
 /// A mailbox of calls `C` and signals `S`.
 pub struct Mailbox<C, S> {
@@ -190,8 +192,9 @@ impl<C, S> Inner<C, S> {
 
     fn take(&mut self, bytes: u64) -> Result<(), Exceeded> {
         let together = self.taken_bytes + bytes;
-        if together > UNCHARGED {
-            self.charge.resize(together - UNCHARGED)?;
+        let over = together.saturating_sub(UNCHARGED);
+        if over > self.charge.bytes() && self.charge.resize(over.next_multiple_of(STEP)).is_err() {
+            self.charge.resize(over)?;
         }
         self.taken += 1;
         self.taken_bytes = together;
@@ -202,7 +205,10 @@ impl<C, S> Inner<C, S> {
         self.taken -= 1;
         self.taken_bytes -= bytes;
         // What was put in over a limit is not charged: the charge may be smaller already.
-        self.charge.shrink(self.taken_bytes.saturating_sub(UNCHARGED));
+        let over = self.taken_bytes.saturating_sub(UNCHARGED);
+        if over == 0 || self.charge.bytes() > over + 2 * STEP {
+            self.charge.shrink(over);
+        }
         self.call_next();
     }
 
@@ -334,7 +340,7 @@ mod tests {
             mailbox.reserve(UNCHARGED).await.unwrap().send(1).unwrap();
             assert_eq!(account.used(), 0);
             mailbox.reserve(50_000).await.unwrap().send(2).unwrap();
-            assert_eq!(account.used(), 50_000);
+            assert_eq!(account.used(), 50_000_u64.next_multiple_of(STEP));
             let mut third = Box::pin(mailbox.reserve(1));
             assert!(poll_once(&mut third).await.is_none(), "54,096 of 5,000 bytes wait");
             assert!(matches!(mailbox.next().await, Message::Call(1)));
@@ -349,8 +355,11 @@ mod tests {
             assert_eq!(account.used(), 0);
             assert!(matches!(mailbox.next().await, Message::Call(3)));
             mailbox.put(4, 50_000);
-            assert_eq!(account.used(), 50_000 - UNCHARGED);
-            assert_eq!(mailbox.close(), [4]);
+            assert_eq!(account.used(), (50_000 - UNCHARGED).next_multiple_of(STEP));
+            // A few bytes more or less change no account.
+            mailbox.put(5, 100);
+            assert_eq!(account.used(), (50_000 - UNCHARGED).next_multiple_of(STEP));
+            assert_eq!(mailbox.close(), [4, 5]);
             assert_eq!(account.used(), 0);
         });
     }

@@ -108,26 +108,28 @@ impl Watch {
         slot
     }
 
-    /// Looks at the slots until the last owner of `watch` is gone; reports through `report`. Every `LOOK` it runs `look`,
-    /// too.
+    /// Looks at the slots until the last owner of `watch` is gone; reports through `report`. It runs `measure` each time, and
+    /// `look` every `LOOK`.
     pub fn start(
         watch: &Arc<Self>,
         report: impl Fn(Stuck) + Send + 'static,
+        measure: impl Fn() + Send + 'static,
         look: impl Fn() + Send + 'static,
     ) -> std::io::Result<()> {
         let weak = Arc::downgrade(watch);
-        thread::Builder::new().name("theater-watch".to_owned()).spawn(move || run(&weak, &report, &look))?;
+        thread::Builder::new().name("theater-watch".to_owned()).spawn(move || run(&weak, &report, &measure, &look))?;
         Ok(())
     }
 }
 
 /// Time is counted in periods of this thread: while the whole process is paused, none passes.
-fn run(watch: &Weak<Watch>, report: &dyn Fn(Stuck), look: &dyn Fn()) {
+fn run(watch: &Weak<Watch>, report: &dyn Fn(Stuck), measure: &dyn Fn(), look: &dyn Fn()) {
     // Per slot: the turn last seen, for how many periods, and whether it was reported.
     let mut seen: Vec<(u64, u32, bool)> = Vec::new();
     for period in 1_u64.. {
         thread::sleep(PERIOD);
         let Some(watch) = watch.upgrade() else { return };
+        measure();
         if period % (LOOK.as_millis() / PERIOD.as_millis()) as u64 == 0 {
             look();
         }

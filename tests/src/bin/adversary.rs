@@ -28,7 +28,7 @@ use theater_tests::{HTTP, Running, Scratch, build_folder, memory, try_get};
 
 /// The budget that the program is given, and what it needs beside: code, threads, the journal's buffers, the allocator's slack.
 const BUDGET: u64 = 1 << 30;
-const BESIDE: u64 = 512 << 20;
+const BESIDE: u64 = 256 << 20;
 /// Runs that are long enough to judge the latency.
 const JUDGED: Duration = Duration::from_secs(600);
 /// The bars, in microseconds: of all answers, and of those beside one attack above those beside none.
