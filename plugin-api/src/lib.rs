@@ -43,11 +43,8 @@ compile_error!("Theater runs on Linux on x86-64 and arm64");
 
 #[allow(unsafe_code, reason = "the ABI: every block argues its safety")]
 pub mod abi;
-mod bytes;
 mod children;
-pub mod copy;
 pub mod descriptor;
-pub mod encoding;
 pub mod guard;
 pub mod host;
 mod messages;
@@ -58,12 +55,13 @@ pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use bytes::Bytes;
 pub use children::{ChildEnd, Ending, FailureKind};
 pub use host::{CallError, Host, Level};
 pub use messages::Invocation;
 pub use place::Place;
-pub use plugin::{Attachment, Call, Dispatch, Handler, Pending, Plugin, Recovered, uuid_text};
+pub use plugin::{Attachment, Call, Dispatch, Handler, Pending, Plugin, Recovered};
+pub use theater_encoding as encoding;
+pub use theater_encoding::{Bytes, uuid_text};
 /// Reads WIT and makes a plugin of it.
 ///
 /// Keys, in any order (`plugin`, `handler`, `name` and `wit` are required):

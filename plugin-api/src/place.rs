@@ -191,6 +191,18 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_every_length_are_written_the_same_wherever_the_buffer_ends() {
+        for bits in 0..64 {
+            for value in [(1u64 << bits) - 1, 1 << bits, u64::MAX >> bits, 0x0123_4567_89ab_cdef >> bits] {
+                let expected = encoding::encode(&(3u8, value)).unwrap();
+                for room in 0..12 {
+                    assert_eq!(given(room, |place| place.give(&(3u8, value))).1, expected, "{value:#x} in {room}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn nothing_is_a_result_of_no_bytes() {
         assert_eq!(given(4, |place| place.give(&())), (Some(0), vec![]));
         assert_eq!(given(0, |place| place.give(&())), (None, vec![]));

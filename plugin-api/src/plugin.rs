@@ -6,7 +6,7 @@ use std::pin::Pin;
 use serde_json::Value;
 
 use crate::abi::{Answer, CallContext, Host};
-use crate::encoding::Reader;
+use crate::encoding::{Reader, uuid_text};
 use crate::place::Place;
 
 /// A plugin: one value per process, made at start.
@@ -203,19 +203,6 @@ impl Call {
     pub fn deadline_ms(&self) -> Option<u64> {
         (self.context.deadline_ms != 0).then_some(self.context.deadline_ms)
     }
-}
-
-/// The canonical text of a UUID (RFC 9562, section 4).
-#[must_use]
-pub fn uuid_text(id: &[u8; 16]) -> String {
-    let mut text = String::with_capacity(36);
-    for (index, byte) in id.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.extend([byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
-    }
-    text
 }
 
 /// The future of an async function, before the guard is around it.

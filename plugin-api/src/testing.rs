@@ -84,9 +84,9 @@ use crate::children::ChildEnd;
 use crate::guard::{self, Guarded};
 use crate::host::{About, ChainEvent, Host, Level};
 use crate::place::Place;
-use crate::plugin::{Attachment, Call, Dispatch, Plugin, Recovered, no_such_function, uuid_text};
+use crate::plugin::{Attachment, Call, Dispatch, Plugin, Recovered, no_such_function};
 use crate::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_NOTES};
-use crate::{Bytes, Handler, encoding};
+use crate::{Bytes, Handler, encoding, uuid_text};
 
 /// How long [`FakeHost::next_call`] and [`FakeHost::next_line`] wait before they say that nothing came.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -15,17 +15,17 @@ use theater_plugin_api::encoding::{EncodingError, Reader};
 use theater_plugin_api::uuid_text;
 
 use crate::budget::{ACTOR_BYTES, Account, Charge, Exceeded};
-use crate::chain::{Chain, EventRef, Hash, Id};
 use crate::core::{Core, Prepared};
 use crate::executor::{self, Signal};
 use crate::family::Family;
 use crate::flood::Flood;
-use crate::journal::Sync;
 use crate::linker::Linked;
 use crate::mailbox::{Mailbox, Permit};
 use crate::manifest::{InstanceMode, Keep, Limits, Manifest, OnError};
-use crate::record::Outcome;
 use crate::replay::Unfinished;
+use theater_chain::event::{Chain, EventRef, Hash, Id};
+use theater_chain::journal::Sync;
+use theater_chain::record::Outcome;
 
 mod end;
 mod events;

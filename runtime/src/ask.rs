@@ -19,19 +19,20 @@ use theater_plugin_api::encoding::Reader;
 use theater_plugin_api::uuid_text;
 
 use self::host::Host;
-use crate::chain::Id;
-use crate::describe;
 use crate::error::{Error, HandlerProblem};
 use crate::executor;
-use crate::journal::now_ms;
 use crate::linker::{Ask, Import, Told};
 use crate::manifest::Limits;
-use crate::plugins::{Found, Plugin, PluginFunction, Problem, meets, read};
-use crate::record::{Created, FunctionRecord, HandlerRecord, HostCall, HostResult, Kind};
+use crate::plugins::{Found, Plugin, PluginFunction, Problem, read};
 use crate::replay::{cannot, data_of};
-use crate::shape::Signature;
 use crate::timer;
-use crate::verify::{self, Event};
+use theater_chain::event::Id;
+use theater_chain::event_text;
+use theater_chain::interface_name::meets;
+use theater_chain::journal::now_ms;
+use theater_chain::record::{Created, FunctionRecord, HandlerRecord, HostCall, HostResult, Kind};
+use theater_chain::value_type::Signature;
+use theater_chain::verify::{self, Event};
 
 mod host;
 
@@ -299,9 +300,9 @@ impl<'a> Asking<'a> {
                 sequence: *sequence,
                 function: label.clone(),
                 effect: effect(function.effect).unwrap_or_default(),
-                arguments: describe::arguments(&call.arguments, signature),
-                recorded: describe::result(&call.result, signature),
-                given: told.map_or_else(|sentence| sentence, |told| describe::result(&told.result, signature)),
+                arguments: event_text::arguments(&call.arguments, signature),
+                recorded: event_text::result(&call.result, signature),
+                given: told.map_or_else(|sentence| sentence, |told| event_text::result(&told.result, signature)),
             });
         }
     }

@@ -50,7 +50,14 @@ impl Account {
     /// The program's account.
     #[must_use]
     pub fn program(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, owner: String::new(), used: 0.into(), uncharged: 0.into(), instances: 0.into(), above: None })
+        Arc::new(Self {
+            limit,
+            owner: String::new(),
+            used: 0.into(),
+            uncharged: 0.into(),
+            instances: 0.into(),
+            above: None,
+        })
     }
 
     /// The account of an actor that is a top-level actor or has a limit of its own (`tree_bytes`; 0 is none).

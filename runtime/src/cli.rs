@@ -8,11 +8,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
+use theater_chain::text;
 use theater_runtime::core::Options;
 use theater_runtime::error::{Error, chain_of};
 use theater_runtime::manifest::{Values, read_permissions, setting};
 use theater_runtime::plugins::abi_text;
-use theater_runtime::text;
 
 mod chain;
 mod commands;
@@ -119,12 +119,7 @@ enum Command {
 }
 
 fn long_version() -> String {
-    format!(
-        "{} (plugin ABI {}, chain format {})",
-        env!("CARGO_PKG_VERSION"),
-        abi_text(),
-        theater_runtime::chain::FORMAT
-    )
+    format!("{} (plugin ABI {}, chain format {})", env!("CARGO_PKG_VERSION"), abi_text(), theater_chain::event::FORMAT)
 }
 
 /// Reads the command line, does what it says, and prints what went wrong.

@@ -11,12 +11,12 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component as Compiled, ComponentExportIndex};
 
 use crate::budget::{Account, Charge, Exceeded};
-use crate::chain::hex;
 use crate::error::{ComponentProblem, Error};
 use crate::executor;
 use crate::files::Stamp;
-use crate::shape::Signature;
 use crate::turns::Turn;
+use theater_chain::event::hex;
+use theater_chain::value_type::Signature;
 
 /// A component, compiled and looked through.
 pub struct Component {
@@ -252,7 +252,7 @@ impl Component {
             .collect();
         let unsupported = |function: String| {
             let wasi = &wasi;
-            move |error: crate::shape::Unsupported| match function.starts_with("wasi:") {
+            move |error: theater_chain::value_type::Unsupported| match function.starts_with("wasi:") {
                 true => ComponentProblem::Wasi(wasi.clone()),
                 false => ComponentProblem::Unsupported { function, reason: error.to_string() },
             }
@@ -264,8 +264,8 @@ impl Component {
                 ComponentItem::ComponentInstance(instance) => {
                     for (function, item) in instance.exports(engine) {
                         if let ComponentItem::ComponentFunc(func) = item.ty {
-                            let signature =
-                                Signature::of_component(&func).map_err(unsupported(format!("{name}/{function}")))?;
+                            let signature = crate::wasm::types::signature_of(&func)
+                                .map_err(unsupported(format!("{name}/{function}")))?;
                             functions.push((function.to_owned(), signature));
                         }
                     }
@@ -285,7 +285,7 @@ impl Component {
                 let ComponentItem::ComponentFunc(func) = item.ty else { continue };
                 let Some(index) = compiled.get_export_index(Some(&parent), function) else { continue };
                 let signature =
-                    Signature::of_component(&func).map_err(unsupported(format!("{interface}/{function}")))?;
+                    crate::wasm::types::signature_of(&func).map_err(unsupported(format!("{interface}/{function}")))?;
                 exports.push(Export { interface: interface.to_owned(), name: function.to_owned(), signature, index });
             }
         }
@@ -295,9 +295,9 @@ impl Component {
     /// The export that meets a name.
     #[must_use]
     pub fn export(&self, interface: &str, function: &str) -> Option<&Export> {
-        self.exports
-            .iter()
-            .find(|export| export.name == function && crate::plugins::meets(&export.interface, interface))
+        self.exports.iter().find(|export| {
+            export.name == function && theater_chain::interface_name::meets(&export.interface, interface)
+        })
     }
 }
 

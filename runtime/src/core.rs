@@ -15,29 +15,29 @@ use theater_plugin_api::{FailureKind, uuid_text};
 
 use crate::actor::{Actor, BY_PROGRAM, Beginning, End, Origin, Settings, Shared, detach};
 use crate::budget::{Account, available_memory, resident_memory};
-use crate::chain::{Id, NewEvent};
 use crate::component::Components;
-use crate::data::DataFolder;
 use crate::engine::Engines;
 use crate::error::{ActorProblem, Error, HandlerProblem, ManifestProblem, chain_of};
 use crate::executor::{self, Signal};
 use crate::family::NotBorn;
 use crate::files::{self, Grants};
 use crate::host::{ActorHost, PluginHost};
-use crate::journal::{Journal, SEGMENT_SIZE};
 use crate::linker::{Attached, Links};
 use crate::manifest::{InitState, Limits, Manifest, Permissions};
 use crate::names::Names;
-use crate::objects::Objects;
 use crate::plugins::{Found, Plugin, Plugins};
 use crate::pool::Pool;
-use crate::record::{Kind, created};
 use crate::registry::Registry;
-use crate::seal::Sealer;
 use crate::timer;
 use crate::turns::Turns;
 use crate::waits::WaitGraph;
 use crate::watch::{Stuck, Watch};
+use theater_chain::data_dir::DataDir;
+use theater_chain::event::{Id, NewEvent};
+use theater_chain::journal::{Journal, SEGMENT_SIZE};
+use theater_chain::objects::Objects;
+use theater_chain::record::{Kind, created};
+use theater_chain::signature::Sealer;
 
 mod fork;
 mod prepare;
@@ -149,7 +149,7 @@ pub struct Core {
     top_limits: Limits,
     /// The program's memory budget.
     pub budget: Arc<Account>,
-    data: DataFolder,
+    data: DataDir,
     closed: Vec<PathBuf>,
     /// The engines.
     pub engines: Arc<Engines>,
@@ -201,12 +201,12 @@ impl Core {
                 tracing::warn!("the permissions name {handler_type:?}, which no plugin has as a handler type");
             }
         }
-        let data = DataFolder::open(&options.data)?;
+        let data = DataDir::open(&options.data)?;
         plugins.drop_old_copies(&options.data.join("plugins"));
         let folder = options.data.join("journal");
         let journal = match options.sink {
             Sink::Disk => Journal::open(&folder, options.segment_size)
-                .map_err(|source| Error::DataFolder { path: folder, source })?,
+                .map_err(|source| theater_chain::Error::DataDir { path: folder, source })?,
             Sink::Hashed => Journal::discarding(true),
             Sink::Dropped => Journal::discarding(false),
         };
@@ -761,7 +761,7 @@ impl Core {
     }
 
     fn unkept(&self, source: std::io::Error) -> Error {
-        Error::DataFolder { path: self.data().join("objects"), source }
+        theater_chain::Error::DataDir { path: self.data().join("objects"), source }.into()
     }
 
     /// What a URL names, through the plugin that resolves its scheme.

@@ -7,8 +7,6 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::journal::JournalError;
-
 /// What went wrong: the step, the thing, and what lay beneath.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -128,14 +126,6 @@ pub enum Error {
     /// An actor named on the command line or by a plugin.
     #[error("there is no actor {0:?}")]
     NoSuchActor(String),
-    /// No event is meant.
-    #[error("there is no event {id} in {}", path.display())]
-    NoSuchEvent {
-        /// What was asked for.
-        id: String,
-        /// The data folder.
-        path: PathBuf,
-    },
     /// An operator's command failed.
     #[error("{name}: {reason}")]
     Command {
@@ -143,42 +133,6 @@ pub enum Error {
         name: String,
         /// The plugin's words.
         reason: String,
-    },
-    /// The data folder could not be used.
-    #[error("the data folder {} cannot be used: {source}", path.display())]
-    DataFolder {
-        /// The folder.
-        path: PathBuf,
-        /// The system's words.
-        source: io::Error,
-    },
-    /// Somebody else may write into the data folder.
-    #[error("the data folder {} {reason}", path.display())]
-    DataFolderShared {
-        /// The folder.
-        path: PathBuf,
-        /// Who.
-        reason: String,
-        /// The command that mends it.
-        mend: String,
-    },
-    /// Another program uses the data folder.
-    #[error("the data folder {} is in use by another theater, process {pid}", path.display())]
-    DataFolderInUse {
-        /// The folder.
-        path: PathBuf,
-        /// The other one's process id, or `unknown`.
-        pid: String,
-    },
-    /// The data folder was written by a program of another format.
-    #[error("the data folder {} has format {found}, this program reads format {expected}", path.display())]
-    DataFolderFormat {
-        /// The folder.
-        path: PathBuf,
-        /// What the folder says.
-        found: String,
-        /// What this program reads.
-        expected: u32,
     },
     /// Too few open files are allowed.
     #[error("only {have} open files are allowed, {need} are needed")]
@@ -191,44 +145,9 @@ pub enum Error {
     /// The engine could not be made.
     #[error("the WebAssembly engine could not be made: {0}")]
     Engine(String),
-    /// The journal does not take events.
+    /// A chain, the journal or the data folder.
     #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The journal or an exported chain could not be read.
-    #[error("{}: {source}", path.display())]
-    ChainRead {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        source: io::Error,
-    },
-    /// There is no such chain.
-    #[error("there is no chain {id:?} in {}", path.display())]
-    NoSuchChain {
-        /// What was asked for.
-        id: String,
-        /// Where.
-        path: PathBuf,
-    },
-    /// A chain does not verify.
-    #[error("{0}")]
-    Chain(Box<crate::verify::Finding>),
-    /// A key that seals chains cannot be used.
-    #[error("the key {} cannot be used: {reason}", path.display())]
-    SealKey {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The folder that a chain is exported to could not be written.
-    #[error("the bundle {} cannot be written: {source}", path.display())]
-    Bundle {
-        /// The folder.
-        path: PathBuf,
-        /// The system's words, or that something is there.
-        source: io::Error,
-    },
+    Chain(#[from] theater_chain::Error),
     /// A chain cannot be replayed as far as is wanted.
     #[error("event {sequence} cannot be replayed: {what}")]
     Replay {
@@ -612,20 +531,10 @@ impl Error {
             },
             Self::NoSuchActor(_) => "A0006",
             Self::Command { .. } => "O0001",
-            Self::DataFolder { .. } => "S0001",
-            Self::DataFolderShared { .. } => "S0007",
-            Self::DataFolderInUse { .. } => "S0002",
-            Self::DataFolderFormat { .. } => "S0003",
             Self::OpenFiles { .. } => "S0004",
             Self::Engine(_) => "S0005",
-            Self::SealKey { .. } => "S0006",
-            Self::Journal(_) => "J0001",
-            Self::ChainRead { .. } => "J0002",
-            Self::NoSuchChain { .. } => "J0003",
-            Self::NoSuchEvent { .. } => "J0005",
-            Self::Chain(_) => "J0004",
+            Self::Chain(error) => error.code(),
             Self::Replay { .. } => "J0006",
-            Self::Bundle { .. } => "J0007",
         }
     }
 
@@ -671,28 +580,10 @@ impl Error {
             Self::Plugin { what } => return what.help(),
             Self::Actor { name, what } => return what.help(name),
             Self::NoSuchActor(_) => "name an actor by its id, a unique start of the id, or its name".to_owned(),
-            Self::DataFolder { .. } => "name a folder that can be written with --data DIR or THEATER_HOME".to_owned(),
-            Self::DataFolderShared { mend, .. } => {
-                format!("{mend}\nor name another folder with --data DIR: whoever can write into it can change what actors do")
-            }
-            Self::DataFolderInUse { .. } => "stop the other one, or name another folder with --data DIR".to_owned(),
-            Self::DataFolderFormat { .. } => {
-                "read it with the program that wrote it, or name another folder with --data DIR".to_owned()
-            }
             Self::OpenFiles { need, .. } => format!("raise the limit before the start: ulimit -n {need}"),
             Self::Engine(_) => "it needs threads, memory and address space: see ulimit -u, ulimit -v and --memory".to_owned(),
             Self::Command { .. } => return None,
-            Self::Journal(_) => "free space on the disk or name another folder with --data DIR".to_owned(),
-            Self::ChainRead { .. } => {
-                "check the path; the data folder is named with --data DIR or THEATER_HOME, without them it is ./.theater".to_owned()
-            }
-            Self::NoSuchChain { .. } => "`theater chain list` lists them".to_owned(),
-            Self::NoSuchEvent { .. } => {
-                "write CHAIN:SEQUENCE, or 8 digits or more of the event's hash; `theater events` lists them".to_owned()
-            }
-            Self::SealKey { .. } => "`theater chain key FILE` makes a new one".to_owned(),
-            Self::Chain(_) => return None,
-            Self::Bundle { .. } => "name a folder that is not there yet with --to FOLDER".to_owned(),
+            Self::Chain(error) => return error.help(),
             Self::Replay { is_missing: false, .. } => return None,
             Self::Replay { .. } => {
                 "components, manifests and first states are read from the data folder's `objects/`: name it with --data DIR, \
@@ -822,4 +713,10 @@ pub fn chain_of(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+impl From<theater_chain::journal::JournalError> for Error {
+    fn from(error: theater_chain::journal::JournalError) -> Self {
+        Self::Chain(error.into())
+    }
 }

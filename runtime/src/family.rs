@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use theater_plugin_api::{ChildEnd, Ending};
 
 use crate::actor::Shared;
-use crate::chain::{EventRef, Id};
 use crate::executor;
 use crate::names::Names;
+use theater_chain::event::{EventRef, Id};
 
 /// How many ended children stay known.
 pub const ENDED_KEPT: usize = 1_000;

@@ -16,14 +16,14 @@ use theater_plugin_api::service::{
 use theater_plugin_api::{Bytes, ChildEnd};
 
 use crate::actor::{CallOutcome, Incoming, Shared};
-use crate::chain::EventRef;
 use crate::children;
 use crate::core::Core;
 use crate::executor::{self, Signal, Task};
 use crate::family::Death;
 use crate::files::Grants;
 use crate::plugins::Plugin;
-use crate::record::{Fault, Noted};
+use theater_chain::event::EventRef;
+use theater_chain::record::{Fault, Noted};
 
 /// The services this core offers, with their minor versions.
 pub const SERVICES: [(&str, u32); 5] =

@@ -10,28 +10,29 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use theater_plugin_api::abi::{CallContext, Called, ERROR, HeldContext, OK, OwnedHandler, PANIC, Waits};
-use theater_plugin_api::copy;
 use theater_plugin_api::descriptor::Effect;
+use theater_plugin_api::encoding::memcpy;
 use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_varint};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, LinkerInstance};
 use wasmtime::{Engine, StoreContextMut, format_err};
 
 use crate::actor::{Shared, Staged};
-use crate::chain::{NewEvent, sha3};
 use crate::component::Component;
 use crate::engine::TICK;
 use crate::error::{ComponentProblem, Error};
 use crate::executor;
 use crate::host::ActorHost;
-use crate::journal::{JournalError, Sync};
 use crate::limiter::Limiter;
 use crate::manifest::{ACTOR, INIT};
-use crate::plugins::{Plugin, PluginFunction, meets};
-use crate::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
+use crate::plugins::{Plugin, PluginFunction};
 use crate::replay::Unfinished;
-use crate::shape::{FaultCase, Number, Shape, Signature};
 use crate::turns::Runner;
 use crate::values::{Args, Exchange, MAX_FLAT, Readable, Ret};
+use theater_chain::event::{NewEvent, sha3};
+use theater_chain::interface_name::meets;
+use theater_chain::journal::{JournalError, Sync};
+use theater_chain::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
+use theater_chain::value_type::{FaultCase, Number, Shape, Signature};
 
 /// A handler of a running actor.
 pub struct Attached {
@@ -896,10 +897,10 @@ fn value_data(arguments: [&[u8]; 2], result: [&[u8]; 2]) -> Vec<u8> {
     let [of_arguments, of_result] = [arguments, result].map(|parts| parts.map(<[u8]>::len).iter().sum::<usize>());
     let mut data = Vec::with_capacity(of_arguments + of_result + 12);
     write_varint(&mut data, of_arguments as u64);
-    arguments.iter().for_each(|part| copy::append(&mut data, part));
+    arguments.iter().for_each(|part| memcpy::append(&mut data, part));
     data.push(0);
     write_varint(&mut data, of_result as u64);
-    result.iter().for_each(|part| copy::append(&mut data, part));
+    result.iter().for_each(|part| memcpy::append(&mut data, part));
     data
 }
 

@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     loading::hold_plugin_executors();
-    if let Some(soft) = theater_runtime::data::open_files() {
+    if let Some(soft) = theater_runtime::open_files::limit() {
         loading::keep_open_files_limit(soft);
     }
     cli::main()

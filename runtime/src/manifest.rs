@@ -9,8 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, ManifestProblem, Place, suggest};
 use crate::files::{MAX_MANIFEST, read_text};
-use crate::journal::Sync;
-use crate::plugins::meets;
+use theater_chain::journal::Sync;
 
 mod substitute;
 
@@ -410,12 +409,6 @@ pub fn read_permissions(path: &Path) -> Result<Permissions, Error> {
     let limits =
         root.get_ref().get("limits").map(|value| reader.limits_from(value, Limits::unbounded())).transpose()?;
     Ok(Permissions { handlers, limits: limits.unwrap_or_else(Limits::unbounded) })
-}
-
-/// Whether it is the export that starts an actor.
-#[must_use]
-pub fn is_init(interface: &str, function: &str) -> bool {
-    function == INIT && meets(interface, ACTOR)
 }
 
 /// The name of an interface as this program has it.

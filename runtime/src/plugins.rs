@@ -15,14 +15,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use object::{Object, ObjectSection, ReadCache, ReadRef};
 use rustix::fs::{MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest, Sha256};
+use theater_chain::interface_name::meets;
+use theater_chain::value_type::resolve_wit;
 use theater_plugin_api::abi::{ABI_MAJOR, ABI_MINOR, HostObject, PluginObject, loading};
 use theater_plugin_api::descriptor::{self, Descriptor, Effect, SECTION, SectionError};
-use wit_parser::{PackageId, Resolve, SourceMap};
 
-use crate::chain::hex;
 use crate::error::Error;
 use crate::files::Regular;
-use crate::shape::{FaultCase, Signature};
+use theater_chain::event::hex;
+use theater_chain::value_type::{FaultCase, Signature};
 
 /// What is wrong with a plugin's file.
 #[derive(Debug)]
@@ -374,31 +375,6 @@ impl Plugins {
     }
 }
 
-/// Whether an offered interface meets an import: the same name, and versions of one semver track, or no version on both.
-#[must_use]
-pub fn meets(offered: &str, import: &str) -> bool {
-    let split = |name: &str| match name.split_once('@') {
-        Some((name, version)) => (name.to_owned(), Some(track(version))),
-        None => (name.to_owned(), None),
-    };
-    split(offered) == split(import)
-}
-
-/// What versions of one semver track have in common: the major, or for 0.x the minor, or for 0.0.x all.
-fn track(version: &str) -> String {
-    if version.contains('-') {
-        return version.to_owned();
-    }
-    let mut parts = version.split('.');
-    let (major, minor, patch) = (parts.next(), parts.next(), parts.next());
-    match (major, minor, patch) {
-        (Some("0"), Some("0"), _) => version.to_owned(),
-        (Some("0"), Some(minor), _) => format!("0.{minor}"),
-        (Some(major), ..) => major.to_owned(),
-        _ => version.to_owned(),
-    }
-}
-
 fn machine(architecture: object::Architecture) -> String {
     match architecture {
         object::Architecture::X86_64 => "x86-64".to_owned(),
@@ -479,24 +455,6 @@ fn section_of<'a>(file: impl ReadRef<'a>) -> Result<descriptor::Section, Problem
     let section = file.section_by_name(SECTION).ok_or(Problem::NoDescriptor)?;
     let data = section.data().map_err(|error| Problem::NotLibrary(error.to_string()))?;
     descriptor::parse_section(data).map_err(Problem::Section)
-}
-
-/// Parses the packages of a descriptor's `wit`.
-///
-/// # Errors
-/// What the parser says.
-pub fn resolve_wit(packages: &[Vec<(String, String)>]) -> Result<(Resolve, Vec<PackageId>), String> {
-    let mut resolve = Resolve::default();
-    let mut ids = Vec::new();
-    for files in packages {
-        let mut map = SourceMap::default();
-        for (name, text) in files {
-            map.push(Path::new(name), text.clone());
-        }
-        let group = map.parse().map_err(|(map, error)| error.render(&map))?;
-        ids.push(resolve.push_group(group).map_err(|error| error.to_string())?);
-    }
-    Ok((resolve, ids))
 }
 
 impl Found {
@@ -680,7 +638,7 @@ pub fn abi_text() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::meets;
+    use theater_chain::interface_name::meets;
 
     #[test]
     fn versions_meet_within_their_semver_track() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::actor::Shared;
-use crate::chain::Id;
+use theater_chain::event::Id;
 
 const SHARDS: usize = 32;
 /// Shortest start of an id that stands for it.

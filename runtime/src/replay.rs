@@ -21,22 +21,22 @@ use theater_plugin_api::encoding::{decode, encode};
 use wasmtime::component::InstancePre;
 
 use crate::actor::NOT_BEGUN;
-use crate::chain::{EventRef, Hash, Header, Id, sha3};
 use crate::component::{Component, Components};
-use crate::describe::{Described, Describer};
 use crate::engine::Engines;
 use crate::error::Error;
 use crate::executor::block_on;
-use crate::index::is_of_calls;
 use crate::linker::OutOfTime;
 use crate::manifest::{InstanceMode, Limits};
-use crate::objects::Objects;
-use crate::plugins::meets;
-use crate::record::{
+use theater_chain::event::{EventRef, Hash, Header, Id, sha3};
+use theater_chain::event_text::{Described, Describer};
+use theater_chain::interface_name::meets;
+use theater_chain::journal::index::is_of_calls;
+use theater_chain::objects::Objects;
+use theater_chain::record::{
     Created, FunctionRecord, HostCall, HostResult, Kind, Outcome, Queued, RESUMED, Renewed, Return, Snapshot,
 };
-use crate::state::{Change, State};
-use crate::verify::{self, Event};
+use theater_chain::state_digest::{Change, State};
+use theater_chain::verify::{self, Event};
 
 mod guest;
 mod past;

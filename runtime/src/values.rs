@@ -15,14 +15,14 @@
 //! is 0 and `ALIGN32` 1 here, which switches wasmtime's own checks off, so alignment, bounds, discriminants, chars and
 //! UTF-8 are checked here, as the Canonical ABI says (component-model, `CanonicalABI.md`).
 //!
-//! Invariant: lowering is only given bytes that [`Shape::validate`](crate::shape::Shape::validate) accepted for the same
+//! Invariant: lowering is only given bytes that [`Shape::validate`](theater_chain::value_type::Shape::validate) accepted for the same
 //! type; it still never reads or writes out of bounds when they are not, it fails.
 
 use std::cell::Cell;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
 use theater_plugin_api::abi::Answer;
-use theater_plugin_api::copy;
+use theater_plugin_api::encoding::memcpy;
 use theater_plugin_api::encoding::{
     EncodingError, NAN_32, NAN_64, Reader, unzigzag, write_bytes, write_flags, write_varint, zigzag,
 };
@@ -457,7 +457,7 @@ impl Exchange {
     /// Copies what is still in the guest's memory.
     pub fn keep(&mut self) {
         let Parts { arguments, tail, .. } = &mut **self.0;
-        copy::append(arguments, tail.get());
+        memcpy::append(arguments, tail.get());
         *tail = Tail::NONE;
     }
 
@@ -633,7 +633,7 @@ unsafe impl Lift for Lifted {
                     if lifter.case_at(&option.info, 2, field)? == 1 {
                         let at = field + option.info.payload_offset32 as usize;
                         let (pointer, length) = (lifter.u32_at(at)?, lifter.u32_at(at + 4)?);
-                        state = Some(copy::owned(lifter.slice(pointer, length as usize)?));
+                        state = Some(memcpy::owned(lifter.slice(pointer, length as usize)?));
                     }
                 }
                 _ => lifter.memory_value(*ty, field, &mut values)?,
@@ -774,7 +774,7 @@ impl<'c, 'm, T: 'static> Lowerer<'c, 'm, T> {
     fn bytes(&mut self, bytes: &[u8]) -> Result<(u32, u32)> {
         let pointer = self.cx.realloc(0, 0, 1, bytes.len())?;
         let place = self.cx.as_slice_mut().get_mut(pointer..).and_then(|rest| rest.get_mut(..bytes.len()));
-        copy::fill(place.ok_or_else(|| format_err!("realloc return: beyond end of memory"))?, bytes);
+        memcpy::fill(place.ok_or_else(|| format_err!("realloc return: beyond end of memory"))?, bytes);
         Ok((u32::try_from(pointer)?, u32::try_from(bytes.len())?))
     }
 

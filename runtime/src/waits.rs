@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::chain::Id;
+use theater_chain::event::Id;
 
 /// All waits of all actors.
 #[derive(Debug, Default)]

@@ -12,9 +12,9 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use crate::chain::Id;
 use crate::executor;
 use crate::plugins::Plugin;
+use theater_chain::event::Id;
 
 /// Time after which a call or poll that has not returned is reported.
 pub const PATIENCE: Duration = Duration::from_secs(1);

@@ -8,18 +8,18 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use theater_chain::event::{Chain, INLINE, NewEvent, data_digest, event_hash};
+use theater_chain::journal::segment::{self, Frames};
+use theater_chain::journal::{Journal, SEGMENT_SIZE, Sync};
+use theater_chain::record::Kind;
+use theater_chain::verify;
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
 use theater_runtime::actor::{CallOutcome, Incoming};
-use theater_runtime::chain::{Chain, INLINE, NewEvent, data_digest, event_hash};
 use theater_runtime::core::{Core, Options};
 use theater_runtime::executor::{self, block_on, spawn};
-use theater_runtime::journal::{Journal, SEGMENT_SIZE, Sync};
 use theater_runtime::manifest::{Manifest, Values};
-use theater_runtime::record::Kind;
 use theater_runtime::replay::{self, replay};
-use theater_runtime::segment::{self, Frames};
-use theater_runtime::verify;
 use theater_tests::bench::{Only, Row, report, rounds, time};
 use theater_tests::{Scratch, build_folder, component};
 

@@ -8,13 +8,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use theater_chain::event::{Chain, NewEvent, data_digest, event_hash};
+use theater_chain::journal::{Journal, Sync};
+use theater_chain::record::Kind;
 use theater_runtime::actor::{CallOutcome, Incoming, Shared};
-use theater_runtime::chain::{Chain, NewEvent, data_digest, event_hash};
 use theater_runtime::core::{Core, Options, Sink};
 use theater_runtime::executor::block_on;
-use theater_runtime::journal::{Journal, Sync};
 use theater_runtime::manifest::{Manifest, Values};
-use theater_runtime::record::Kind;
 use theater_tests::bench::{Only, Row, report, rounds, time};
 use theater_tests::{Scratch, build_outside, repository};
 use wasmtime::component::{Component, ComponentType, Func, Instance, Lift, Linker, Lower};
@@ -179,7 +179,7 @@ fn states(only: &Only, scratch: &Scratch, plugins: &std::path::Path) -> Vec<Row>
                         two.copy_from_slice(std::hint::black_box(&one));
                         assert!(std::hint::black_box(&two) == std::hint::black_box(&source));
                         if change == 1 {
-                            std::hint::black_box(theater_runtime::chain::sha3([&two[..]]));
+                            std::hint::black_box(theater_chain::event::sha3([&two[..]]));
                         }
                     }
                 });

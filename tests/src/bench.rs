@@ -1,45 +1,45 @@
-//! Rows of benches: a ratio against a floor measured in the same run, interleaved.
+//! Benchmark rows. Each row is a ratio against a baseline, the floor, measured in the same run in alternation.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// A measured row.
+/// One measurement and its limits.
 pub struct Row {
-    /// What is measured.
+    /// The name of the measurement.
     pub name: String,
-    /// Times of the floor and of ours per operation, ns: one pair a round.
+    /// One pair per round: the time per operation of the floor and of our code, in nanoseconds.
     pub rounds: Vec<(f64, f64)>,
-    /// Largest ours/floor allowed.
+    /// The largest ratio ours/floor that is allowed.
     pub must: f64,
-    /// What we want it to be.
+    /// The ratio that we aim for.
     pub goal: f64,
 }
 
-/// What is run.
+/// Selects what to run, from the command line.
 pub struct Only {
-    /// One round after the one that warms up, nothing asserted.
+    /// Run a single round after the warm-up and never report a failure.
     pub quick: bool,
     words: Vec<String>,
 }
 
 impl Only {
-    /// What the command line says.
+    /// Reads the command line.
     #[must_use]
     pub fn asked() -> Self {
         let (options, words): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|word| word.starts_with("--"));
         Self { quick: options.iter().any(|option| option == "--quick" || option == "--test"), words }
     }
-    /// Whether a row of this name is wanted.
+    /// Whether a row with this name is selected.
     #[must_use]
     pub fn has(&self, row: &str) -> bool {
         self.words.is_empty() || self.words.iter().any(|word| row.contains(word.as_str()))
     }
 }
 
-/// The middle one.
+/// The median of some values.
 ///
 /// # Panics
-/// Without a value.
+/// If there are no values.
 #[must_use]
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -47,12 +47,12 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 impl Row {
-    /// Median of ours/floor.
+    /// The median of ours/floor.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         median(self.rounds.iter().map(|(floor, ours)| ours / floor).collect())
     }
-    /// A line of the table.
+    /// Prints the row as a line of the table.
     pub fn print(&self) {
         let ratios: Vec<f64> = self.rounds.iter().map(|(floor, ours)| ours / floor).collect();
         let (min, max) = (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
@@ -73,28 +73,28 @@ impl Row {
             self.goal
         );
     }
-    /// For programs.
+    /// The row as a JSON object.
     #[must_use]
     pub fn json(&self) -> String {
         serde_json::json!({"bench": self.name, "ratio": self.ratio(), "must": self.must, "goal": self.goal}).to_string()
     }
 }
 
-/// Nanoseconds per operation of `body`, which does `count` of them.
+/// Runs `body`, which does `count` operations, and returns the nanoseconds per operation.
 pub fn time(count: u32, body: impl FnOnce()) -> f64 {
     let start = Instant::now();
     body();
     start.elapsed().as_nanos() as f64 / f64::from(count)
 }
 
-/// Runs `count` rounds of (floor, ours), or one.
+/// Runs `count` rounds of (floor, ours), or one if `quick`.
 pub fn rounds(quick: bool, count: u32, mut round: impl FnMut() -> (f64, f64)) -> Vec<(f64, f64)> {
     // The first round warms up.
     round();
     (0..if quick { 1 } else { count }).map(|_| round()).collect()
 }
 
-/// Prints the rows as a table and as one JSON object each; a failure when one is above its `must`.
+/// Prints the rows as a table and then as JSON objects. Fails if a ratio is above its `must`, unless `quick`.
 #[must_use]
 pub fn report(only: &Only, rows: &[Row]) -> ExitCode {
     for row in rows {

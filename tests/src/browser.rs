@@ -1,4 +1,4 @@
-//! Debian's Chromium without a window, driven over its DevTools protocol.
+//! A headless Chromium, controlled over the DevTools protocol.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use tungstenite::{Message, WebSocket};
 
 use crate::{PATIENCE, Scratch, wait_until};
 
-/// A browser; it ends when dropped.
+/// A running browser, closed on drop.
 pub struct Browser {
     process: Child,
     socket: WebSocket<TcpStream>,
@@ -18,15 +18,15 @@ pub struct Browser {
     _profile: Scratch,
 }
 
-/// A tab.
+/// A tab, by its session id.
 #[derive(Debug, Clone)]
 pub struct Tab(String);
 
 impl Browser {
-    /// Starts one with a profile of its own.
+    /// Starts a browser with a fresh profile.
     ///
     /// # Panics
-    /// When it is not there, or says nothing.
+    /// If Chromium is not installed or does not announce its port.
     #[must_use]
     pub fn start() -> Self {
         let profile = Scratch::new();
@@ -41,7 +41,7 @@ impl Browser {
             .expect("these tests need Debian's chromium: install it, as `.ci/run` does");
         let errors = BufReader::new(process.stderr.take().expect("it is piped"));
         let (sender, receiver) = std::sync::mpsc::channel();
-        // To its end: a browser whose errors nobody reads would wait.
+        // Read stderr to its end: the browser would block once the pipe is full.
         std::thread::spawn(move || {
             for line in errors.lines().map_while(Result::ok) {
                 if let Some(url) = line.strip_prefix("DevTools listening on ") {
@@ -57,7 +57,7 @@ impl Browser {
         Self { process, socket, last: 0, _profile: profile }
     }
 
-    /// Sends a command, of a tab's if there is one, and waits for its result.
+    /// Sends a command, to a tab if one is given, and waits for its result.
     fn command(&mut self, tab: Option<&Tab>, method: &str, params: &Json) -> Json {
         self.last += 1;
         let mut command = json!({ "id": self.last, "method": method, "params": params });
@@ -77,10 +77,10 @@ impl Browser {
         panic!("{method}: no answer in {PATIENCE:?}");
     }
 
-    /// Opens a page in a new tab, and waits until it is there.
+    /// Opens a page in a new tab and waits until it has loaded.
     ///
     /// # Panics
-    /// When it does not come.
+    /// If it does not load within [`PATIENCE`].
     pub fn open(&mut self, url: &str) -> Tab {
         let target = self.command(None, "Target.createTarget", &json!({ "url": url }))["targetId"].clone();
         let attached = self.command(None, "Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
@@ -89,10 +89,10 @@ impl Browser {
         tab
     }
 
-    /// The value of an expression in a tab's page.
+    /// Evaluates a JavaScript expression in a tab's page.
     ///
     /// # Panics
-    /// When it throws.
+    /// If the expression throws.
     pub fn evaluate(&mut self, tab: &Tab, expression: &str) -> Json {
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let result = self.command(Some(tab), "Runtime.evaluate", &params);
@@ -100,15 +100,15 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
-    /// Waits until an expression is true.
+    /// Waits until a JavaScript expression is true.
     ///
     /// # Panics
-    /// When it does not become so in time.
+    /// If it does not become true within [`PATIENCE`].
     pub fn wait(&mut self, tab: &Tab, expression: &str) {
         wait_until(expression, || (self.evaluate(tab, expression) == true).then_some(()));
     }
 
-    /// Types a text into the focused element, and Enter behind it.
+    /// Types a text into the focused element, followed by Enter.
     pub fn enter(&mut self, tab: &Tab, text: &str) {
         self.command(Some(tab), "Input.insertText", &json!({ "text": text }));
         for kind in ["keyDown", "keyUp"] {

@@ -1,4 +1,5 @@
-//! What end-to-end tests stand on: the real program, the real plugins as files, real actors, real sockets.
+//! Helpers for the end-to-end tests, which use the real program, plugin libraries loaded from files, compiled
+//! actors and real sockets.
 
 pub mod bench;
 pub mod browser;
@@ -13,23 +14,23 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use theater_chain::verify;
 use theater_runtime::replay::replay;
-use theater_runtime::verify;
 
-/// Longest time anything that a test waits for may take.
+/// The timeout of every wait in a test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What "within a second" may take where other tests run beside: below every grace and limit that a test's program would
-/// wait for if it did not act at once.
+/// The bound for "immediately" while other tests run in parallel. It is shorter than every grace period and timeout
+/// that the program under test would otherwise wait for.
 pub const PROMPT: Duration = Duration::from_secs(3);
 
-/// The repository.
+/// The root folder of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_owned()
 }
 
-/// The folder with the program and the plugins of this build; builds them once per process.
+/// Returns the folder with the program and plugins of the current profile, and builds them once per process.
 pub fn build_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -52,8 +53,8 @@ pub fn build_folder() -> &'static Path {
     })
 }
 
-/// The cargo that runs the tests, without what it says of the tests' own package: a build script that looks at that would run
-/// again, and all that stands on it.
+/// A command for the cargo that runs the tests, without the variables that describe the tests' own package: a build
+/// script that reads them would run again and rebuild every crate that depends on it.
 #[must_use]
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -64,7 +65,7 @@ pub fn cargo() -> Command {
     cargo
 }
 
-/// Builds a workspace of its own (a third party's plugin) in the same profile: its target folder.
+/// Builds a separate workspace, such as a third-party plugin, and returns the folder with its libraries.
 pub fn build_outside(workspace: &Path, arguments: &[&str]) -> PathBuf {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -81,23 +82,23 @@ pub fn build_outside(workspace: &Path, arguments: &[&str]) -> PathBuf {
     target.join(if arguments.contains(&"--release") { "release" } else { "debug" })
 }
 
-/// A folder of a test's own, removed at the end.
+/// A temporary folder, removed on drop.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// An empty folder.
+    /// Creates an empty folder.
     #[must_use]
     pub fn new() -> Self {
         let folder = std::env::temp_dir().join(format!("theater-test-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir_all(&folder).expect("a scratch folder can be made");
         Self(folder)
     }
-    /// The folder.
+    /// The path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
-    /// Writes a file into it: its path.
+    /// Writes a file into the folder and returns its path.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
         if let Some(folder) = path.parent() {
@@ -116,7 +117,7 @@ impl Default for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Left behind where it cannot be removed; the system's temporary folder is cleaned by others.
+        // A folder that cannot be removed is left to whatever cleans the system's temporary folder.
         drop(std::fs::remove_dir_all(&self.0));
     }
 }
@@ -129,21 +130,21 @@ pub fn component(actor: &str) -> PathBuf {
     folder.join(format!("{actor}.wasm"))
 }
 
-/// A manifest for one of those actors: `more` is TOML behind its head.
+/// A manifest for one of those actors, with the TOML in `more` appended.
 #[must_use]
 pub fn manifest(actor: &str, more: &str) -> String {
     format!("name = {actor:?}\ncomponent_path = {:?}\n{more}", component(actor).display().to_string())
 }
 
-/// A handler entry for an HTTP server on a port of the system's choice.
+/// A handler entry for an HTTP server on a port that the system assigns.
 pub const HTTP: &str = "[[handlers]]\ntype = \"http-server\"\nconfig = { port = 0 }\n";
 
-/// Runs `theater` with arguments until it ends.
+/// Runs `theater` with arguments and waits for it to exit.
 pub fn theater(arguments: &[&str]) -> Output {
     Command::new(build_folder().join("theater")).args(arguments).output().expect("theater runs")
 }
 
-/// `theater run` with a data folder and more arguments.
+/// A command for `theater run` with a data folder and further arguments.
 #[must_use]
 pub fn run_command(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(build_folder().join("theater"));
@@ -151,7 +152,7 @@ pub fn run_command(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// `theater run` as [`run_command`], started by a shell once it has run `before` as root of a mount namespace of its own.
+/// Like [`run_command`], but in a new mount namespace, where a shell first runs `before`.
 #[must_use]
 pub fn run_behind(before: &str, data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("unshare");
@@ -161,16 +162,16 @@ pub fn run_behind(before: &str, data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A running `theater run`.
+/// A running `theater run`, killed on drop.
 pub struct Running {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     errors: Arc<Mutex<Vec<String>>>,
-    /// Its data folder.
+    /// The data folder of the process.
     pub data: PathBuf,
 }
 
-/// Collects the lines of a stream.
+/// Collects the lines of a stream on a thread until the stream ends.
 fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let of_thread = Arc::clone(&lines);
@@ -182,10 +183,10 @@ fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
     lines
 }
 
-/// Waits until `look` finds something.
+/// Polls `look` until it returns a value.
 ///
 /// # Panics
-/// After [`PATIENCE`], with `what`.
+/// After [`PATIENCE`], with `what` in the message.
 pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -198,16 +199,17 @@ pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 impl Running {
-    /// Starts `theater run` with a data folder and more arguments (manifests among them).
+    /// Starts `theater run` with a data folder and further arguments, such as manifests.
     #[must_use]
     pub fn start(data: &Path, arguments: &[&str]) -> Self {
         Self::start_with(data, arguments, &[])
     }
 
-    /// Starts one actor from manifest text and waits for its ready line: the program and the actor's first address.
+    /// Starts one actor from manifest text, waits for its ready line, and returns the program and the actor's first
+    /// address.
     ///
     /// # Panics
-    /// When it is not ready in time.
+    /// If the actor is not ready within [`PATIENCE`].
     #[must_use]
     pub fn actor(scratch: &Scratch, manifest: &str) -> (Self, SocketAddr) {
         let path = scratch.write("manifest.toml", manifest);
@@ -216,13 +218,13 @@ impl Running {
         (running, address)
     }
 
-    /// What it has printed on stdout.
+    /// The lines printed on stdout so far.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("no panic while locked").clone()
     }
 
-    /// What it has printed on stderr.
+    /// The lines printed on stderr so far.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
         self.errors.lock().expect("no panic while locked").clone()
@@ -234,19 +236,19 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits for a line on stdout that holds a text.
+    /// Waits for a line on stdout that contains a text.
     pub fn wait_for_line(&self, text: &str) -> String {
         wait_until(&format!("{text:?} among {:?}", self.errors()), || {
             self.lines().into_iter().find(|line| line.contains(text))
         })
     }
 
-    /// Waits for a line on stderr that holds a text.
+    /// Waits for a line on stderr that contains a text.
     pub fn wait_for_error(&self, text: &str) -> String {
         wait_until(&format!("{text:?} on stderr"), || self.errors().into_iter().find(|line| line.contains(text)))
     }
 
-    /// The address of the ready line number `number`.
+    /// Waits for the ready line with index `number`, counted from 0, and returns its address.
     pub fn address(&self, number: usize) -> SocketAddr {
         let line = wait_until(&format!("ready line {number}; stderr: {:?}", self.errors()), || {
             self.lines().into_iter().filter(|line| line.contains(" ready")).nth(number)
@@ -256,23 +258,23 @@ impl Running {
         address.trim().parse().expect("an address of digits")
     }
 
-    /// Sends a signal, as `INT` or `TERM`.
+    /// Sends a signal, such as `INT` or `TERM`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 
-    /// Whether it has ended.
+    /// Whether the process has exited.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
-    /// Waits until it has ended.
+    /// Waits for the process to exit.
     pub fn wait(&mut self) -> ExitStatus {
         wait_until("the program's end", || self.child.try_wait().expect("a child can be waited for"))
     }
 
-    /// Asks it to end and waits: how it ended and how long that took.
+    /// Sends SIGTERM and waits, then returns the exit status and how long the exit took.
     pub fn stop(&mut self) -> (ExitStatus, Duration) {
         let start = Instant::now();
         self.signal("TERM");
@@ -282,7 +284,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A test that failed leaves no program behind; one that ended is not killed.
+        // So that a failed test leaves no process running. Killing one that was already waited for does nothing.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -293,7 +295,7 @@ impl Drop for Running {
 pub struct Response {
     /// The status.
     pub status: u16,
-    /// The head, as it came.
+    /// The status line and headers, as received.
     pub head: String,
     /// The body.
     pub body: Vec<u8>,
@@ -307,25 +309,25 @@ impl Response {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends a GET request on a new connection.
 #[must_use]
 pub fn get(address: SocketAddr, path: &str) -> Response {
     try_get(address, path).unwrap_or_else(|error| panic!("GET {path}: {error}"))
 }
 
-/// As [`get`], but a connection that breaks is an answer too.
+/// Like [`get`], but returns connection errors.
 ///
 /// # Errors
-/// What the system says.
+/// The errors of [`exchange`].
 pub fn try_get(address: SocketAddr, path: &str) -> std::io::Result<Response> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     exchange(address, request.as_bytes())
 }
 
-/// Sends raw bytes and reads one response with `Content-Length`, or until the end.
+/// Sends raw bytes on a new connection and reads one response.
 ///
 /// # Errors
-/// What the system says, or that no response came.
+/// An I/O error, or `InvalidData` if the answer is not an HTTP response.
 pub fn exchange(address: SocketAddr, request: &[u8]) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -333,10 +335,10 @@ pub fn exchange(address: SocketAddr, request: &[u8]) -> std::io::Result<Response
     read_response(&mut BufReader::new(stream))
 }
 
-/// What Debian's `wrk` gets of a URL over so many connections that are kept, in one thread: requests per second.
+/// Measures a URL with `wrk`, over this many keep-alive connections from one thread, in requests per second.
 ///
 /// # Panics
-/// When it is not there, or something else than answers with a status below 400 came.
+/// If `wrk` is not installed or fails, or reports a socket error or a status that is not 2xx or 3xx.
 #[must_use]
 pub fn wrk(url: &str, connections: usize, seconds: u32) -> f64 {
     let (connections, seconds) = (format!("-c{connections}"), format!("-d{seconds}s"));
@@ -348,10 +350,10 @@ pub fn wrk(url: &str, connections: usize, seconds: u32) -> f64 {
     rate.trim().parse().expect("a number")
 }
 
-/// Reads one response from a connection.
+/// Reads one response from a connection: as many bytes as `Content-Length` says, or everything up to the end.
 ///
 /// # Errors
-/// As [`exchange`].
+/// The errors of [`exchange`].
 pub fn read_response(reader: &mut impl BufRead) -> std::io::Result<Response> {
     let bad = |what: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_owned());
     let mut head = String::new();
@@ -379,7 +381,7 @@ pub fn read_response(reader: &mut impl BufRead) -> std::io::Result<Response> {
 }
 
 impl Running {
-    /// Waits until the journal holds a text: as a path in the params of a call that was queued.
+    /// Waits until the first journal segment contains a text, such as a path in the params of a queued call.
     pub fn wait_for_queued(&self, text: &str) {
         wait_until(&format!("{text:?} in the journal"), || {
             let journal = std::fs::read(self.data.join("journal/00000001.log")).ok()?;
@@ -388,10 +390,10 @@ impl Running {
     }
 }
 
-/// The lines of output with `-o json`.
+/// Parses the output of `-o json`, one object per line.
 ///
 /// # Panics
-/// When a line is no object.
+/// If a line is not JSON.
 #[must_use]
 pub fn json_lines(output: &[u8]) -> Vec<serde_json::Value> {
     let text = String::from_utf8_lossy(output);
@@ -399,10 +401,10 @@ pub fn json_lines(output: &[u8]) -> Vec<serde_json::Value> {
     parsed.collect()
 }
 
-/// Replays every chain of a data folder, or some where there are many: how many calls were the same.
+/// Replays the chains of a data folder, at most 20 of them, and returns how many calls were identical.
 ///
 /// # Panics
-/// When one differs, or cannot be replayed.
+/// If a replay differs from its chain or fails, or if the chains have no calls.
 pub fn replays(data: &Path) -> u64 {
     let contents = verify::read(data, |_| {}).expect("the journal verifies");
     let replayed = contents.chains.iter().take(20).map(|(id, end)| {
@@ -420,7 +422,7 @@ pub fn replays(data: &Path) -> u64 {
 /// The events of an actor's chain, as `theater -o json chain show` prints them.
 ///
 /// # Panics
-/// When there is no such chain in time: what a running program has done is on disk a moment later.
+/// If there is no such chain within 10 s. A running program writes its events to disk with a short delay.
 #[must_use]
 pub fn chain(data: &Path, actor: &str) -> Vec<serde_json::Value> {
     let mut last = String::new();
@@ -436,7 +438,7 @@ pub fn chain(data: &Path, actor: &str) -> Vec<serde_json::Value> {
     panic!("chain show {actor}: {last}")
 }
 
-/// The texts of the events of one type.
+/// The texts of all events of one type.
 #[must_use]
 pub fn texts(events: &[serde_json::Value], kind: &str) -> Vec<String> {
     let of_kind = events.iter().filter(|event| event["type"] == kind);
@@ -460,7 +462,7 @@ pub const OURS: [&str; 13] = [
     "websocket-server",
 ];
 
-/// A folder with copies of our plugins.
+/// Creates a folder with copies of our plugins.
 #[must_use]
 pub fn plugin_folder(scratch: &Scratch) -> PathBuf {
     let folder = scratch.path().join("plugins");
@@ -473,7 +475,7 @@ pub fn plugin_folder(scratch: &Scratch) -> PathBuf {
 }
 
 impl Running {
-    /// As [`Running::start`], with variables of the environment.
+    /// Like [`Running::start`], with environment variables.
     #[must_use]
     pub fn start_with(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = run_command(data, arguments);
@@ -481,10 +483,10 @@ impl Running {
         Self::spawn(command, data)
     }
 
-    /// Starts a command that is, or in the end becomes, `theater run` with that data folder.
+    /// Starts a command that is `theater run` with that data folder, or that replaces itself with it.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     #[must_use]
     pub fn spawn(mut command: Command, data: &Path) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -496,16 +498,16 @@ impl Running {
 }
 
 impl Running {
-    /// Everything it has printed on stderr; once it has ended and with what its children still print.
+    /// Waits for the end of stderr, which its children may keep open, and returns all lines.
     #[must_use]
     pub fn all_errors(&self) -> Vec<String> {
-        // The thread that collects holds the other count until the end of the stream.
+        // The collecting thread holds the other reference until the stream ends.
         wait_until("the end of stderr", || (Arc::strong_count(&self.errors) == 1).then_some(()));
         self.errors()
     }
 }
 
-/// The folder with the libraries of `tests/bad-plugins`; builds them once per process.
+/// Returns the folder with the libraries of `tests/bad-plugins`, and builds them once per process.
 pub fn bad_plugins() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {

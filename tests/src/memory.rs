@@ -1,14 +1,14 @@
-//! What a process takes of the machine's memory.
+//! Memory use of a process, as the kernel accounts it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A figure of `/proc/<pid>/smaps_rollup`, such as `Pss:`, in KiB; `self` is a process too.
+/// Reads a figure of `/proc/<process>/smaps_rollup`, such as `Pss:`, in KiB. `process` is a pid or `self`.
 ///
 /// # Panics
-/// When there is no such process or figure.
+/// If there is no such process or figure.
 #[must_use]
 pub fn of(process: &str, figure: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).expect("the system tells");
@@ -16,14 +16,14 @@ pub fn of(process: &str, figure: &str) -> u64 {
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
-/// PSS of a process over time.
+/// Samples the PSS of a process over time.
 pub struct Memory {
     ended: Arc<AtomicBool>,
     watching: thread::JoinHandle<Vec<(f64, f64)>>,
 }
 
 impl Memory {
-    /// Looks every half second until [`Memory::end`].
+    /// Takes a sample every half second until [`Memory::end`].
     #[must_use]
     pub fn watch(pid: u32) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
@@ -39,10 +39,10 @@ impl Memory {
         Self { ended, watching }
     }
 
-    /// The last PSS in KiB, and its [`growth`].
+    /// Stops sampling and returns the last PSS in KiB and the [`growth`] of all samples.
     ///
     /// # Panics
-    /// When the process had gone before.
+    /// If the process exited before.
     #[must_use]
     pub fn end(self) -> (u64, f64) {
         self.ended.store(true, Ordering::Relaxed);
@@ -51,8 +51,8 @@ impl Memory {
     }
 }
 
-/// The growth over samples of (when, how much), from the first to the last, as a share of their mean: along a line of least
-/// squares.
+/// The relative growth of samples of (time, size): the slope of the least-squares line times the duration, divided by
+/// the mean size.
 #[must_use]
 pub fn growth(samples: &[(f64, f64)]) -> f64 {
     let count = samples.len() as f64;

@@ -1,43 +1,44 @@
-//! A page of charts as SVG: a figure over a number that grows by decades, beside a line for a figure that stays the same.
+//! Draws a page of SVG charts. Each chart plots a figure over a logarithmic axis, and a horizontal line for a figure
+//! that would not depend on it.
 //!
-//! The page needs nothing beside itself: no script, no font, no other file.
+//! The page is self-contained: no scripts, no fonts, no other files.
 
 use std::fmt::Write as _;
 
-/// A chart.
+/// One chart of a page.
 pub struct Chart {
-    /// What is measured.
+    /// The heading: what is measured.
     pub title: String,
-    /// One sentence below the title.
+    /// A sentence below the title.
     pub note: String,
-    /// What the figures count, at the vertical axis.
+    /// The unit of the figures, shown at the vertical axis.
     pub unit: String,
-    /// The figure that would be the same everywhere.
+    /// The value of the horizontal reference line.
     pub ideal: f64,
-    /// What was measured, in the order of `x`.
+    /// The measured points, sorted by `x`.
     pub points: Vec<Point>,
 }
 
 /// A measured point.
 pub struct Point {
-    /// How many there were; above 0.
+    /// The position on the logarithmic axis, above 0.
     pub x: f64,
-    /// The figure's median.
+    /// The median.
     pub median: f64,
-    /// The least.
+    /// The minimum.
     pub min: f64,
-    /// The most.
+    /// The maximum.
     pub max: f64,
 }
 
 const COLUMNS: usize = 2;
-/// Size of a chart with all that stands around it.
+/// Width and height of a chart with its labels.
 const CHART: (f64, f64) = (500.0, 350.0);
-/// Height of the page's own title and note.
+/// Height of the page title and note.
 const HEAD: f64 = 66.0;
-/// Where the axes end within a chart: left, right, top, bottom.
+/// The edges of the plot area within a chart: left, right, top, bottom.
 const FRAME: (f64, f64, f64, f64) = (76.0, 480.0, 66.0, 290.0);
-/// From the ends of the horizontal axis to the first and the last point.
+/// Distance from the ends of the horizontal axis to the first and the last point.
 const PAD: f64 = 36.0;
 
 const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#4b5563}.page{font-size:20px;font-weight:600;fill:#111827}\
@@ -45,7 +46,7 @@ const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#4b5563}.page{font
     .grid{stroke:#e5e7eb}.axis{stroke:#9ca3af}.ideal{stroke:#9ca3af;stroke-dasharray:5 4}\
     .spread{stroke:#93b4f5;stroke-width:2}.measured{stroke:#1d4ed8;stroke-width:2;fill:none}circle{fill:#1d4ed8}";
 
-/// A page of charts, `x_label` below each.
+/// Draws a page of charts, each with `x_label` below its horizontal axis.
 #[must_use]
 pub fn page(title: &str, note: &str, x_label: &str, charts: &[Chart]) -> String {
     let (width, height) = (CHART.0 * COLUMNS as f64, HEAD + CHART.1 * charts.len().div_ceil(COLUMNS) as f64);
@@ -67,7 +68,8 @@ pub fn page(title: &str, note: &str, x_label: &str, charts: &[Chart]) -> String 
     out
 }
 
-/// A whole number, or three digits, or all of those before the point; in groups of three.
+/// Formats a value with three significant digits, or as an integer if it is one or is 100 or more. Groups the digits of
+/// the integer part by thousands.
 #[must_use]
 pub fn figure(value: f64) -> String {
     let decimals = if value >= 99.95 || value.fract() == 0.0 { 0 } else { 1 + usize::from(value < 9.995) };
@@ -96,7 +98,7 @@ fn line((from_x, from_y): (f64, f64), (to_x, to_y): (f64, f64), class: &str) -> 
     format!("<line x1=\"{from_x:.1}\" y1=\"{from_y:.1}\" x2=\"{to_x:.1}\" y2=\"{to_y:.1}\" class=\"{class}\"/>\n")
 }
 
-/// Where figures lie within a chart: `x` by its logarithm, the figure from 0 on.
+/// Maps values to coordinates within a chart: `x` logarithmically, the figure linearly from 0.
 struct Scale {
     first: f64,
     decades: f64,
@@ -110,7 +112,7 @@ impl Scale {
         let (first, last) = logs.fold((f64::MAX, f64::MIN), |(first, last), log| (first.min(log), last.max(log)));
         let largest = chart.points.iter().map(|point| point.max).fold(chart.ideal, f64::max);
         let step = round_step(largest / 4.0);
-        // Above the largest is room for its value.
+        // Leave room above the largest value for its label.
         let steps = (largest * 1.1 / step).ceil().max(1.0);
         Self { first, decades: last - first, step, steps }
     }
@@ -170,7 +172,7 @@ impl Scale {
     }
 }
 
-/// The next of 1, 2, 2.5, 5 and their multiples by ten.
+/// The smallest of 1, 2, 2.5 and 5 times a power of ten that is at least `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10f64.powf(least.max(1e-9).log10().floor());
     [1.0, 2.0, 2.5, 5.0].into_iter().map(|step| step * power).find(|step| *step >= least).unwrap_or(10.0 * power)
@@ -191,14 +193,14 @@ mod tests {
         page("the page", "a note", "actors", &charts.map(chart))
     }
 
-    /// Every value of an attribute of the elements of one name and class.
+    /// Every value of an attribute, over the elements with a name and class.
     fn all(page: &str, element: &str, class: &str, attribute: &str) -> Vec<f64> {
         let elements = page.split('<').filter(|rest| rest.starts_with(&format!("{element} ")) && rest.contains(class));
         let after = elements.map(|rest| rest.split_once(&format!(" {attribute}=\"")).unwrap().1);
         after.map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
     }
 
-    /// Reads XML as strictly as the page needs: the text outside of tags.
+    /// Checks that tags, attributes and entities are well formed, and returns the text outside of tags.
     fn well_formed(page: &str) -> Result<String, String> {
         let (mut open, mut outside, mut rest) = (Vec::new(), String::new(), page);
         while let Some((text, from)) = rest.split_once('<') {

@@ -1,4 +1,4 @@
-//! Talking to an actor through the port of its message-server.
+//! Sends messages to an actor through the HTTP port of its message-server.
 
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,22 +7,22 @@ use serde_json::{Value as Json, json};
 
 use crate::{PATIENCE, Response, Running, Scratch, component, exchange, read_response, wait_until};
 
-/// A handler entry for messages, with a port of the system's choice.
+/// A handler entry for a message-server on a port that the system assigns.
 pub const TALK: &str = "[[handlers]]\ntype = \"message-server\"\nconfig = { port = 0 }\n";
 
 /// Posts bytes to `/send` or `/request`.
 ///
 /// # Panics
-/// When no response comes.
+/// If there is no response.
 #[must_use]
 pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> Response {
     try_post(address, path, body).unwrap_or_else(|error| panic!("POST {path}: {error}"))
 }
 
-/// As [`post`], where the program may be ending.
+/// Like [`post`], for a program that may be exiting.
 ///
 /// # Errors
-/// What the system says, or that no response came.
+/// The errors of [`exchange`].
 pub fn try_post(address: SocketAddr, path: &str, body: &[u8]) -> std::io::Result<Response> {
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -31,17 +31,17 @@ pub fn try_post(address: SocketAddr, path: &str, body: &[u8]) -> std::io::Result
     exchange(address, &[head.as_bytes(), body].concat())
 }
 
-/// A request in the envelope of our own actors: the payload of its answer.
+/// Sends a request in the JSON envelope of our actors and returns the payload of the answer.
 ///
 /// # Errors
-/// The reason in the answer, what else came, or why no response came.
+/// The message of an error answer, the text of a response that is no envelope, or the I/O error.
 pub fn try_ask(address: SocketAddr, kind: &str, payload: Json) -> Result<Json, String> {
     let message = json!({"type": kind, "payload": payload});
     let response = try_post(address, "/request", message.to_string().as_bytes());
     payload_of(&response.map_err(|error| error.to_string())?)
 }
 
-/// What an answer in the envelope carries.
+/// The payload of an answer in the envelope, or its error message.
 fn payload_of(response: &Response) -> Result<Json, String> {
     let text = response.text();
     let answer: Json = serde_json::from_str(&text).map_err(|_| format!("{}: {text}", response.status))?;
@@ -51,41 +51,41 @@ fn payload_of(response: &Response) -> Result<Json, String> {
     }
 }
 
-/// As [`try_ask`], of a request that succeeds.
+/// Like [`try_ask`], for a request that has to succeed.
 ///
 /// # Panics
-/// When it does not.
+/// If it fails.
 #[must_use]
 pub fn ask(address: SocketAddr, kind: &str, payload: Json) -> Json {
     try_ask(address, kind, payload).unwrap_or_else(|error| panic!("{kind}: {error}"))
 }
 
-/// A message that expects no answer.
+/// Sends a message that expects no answer.
 ///
 /// # Panics
-/// When it is not taken.
+/// If it is not accepted with 202.
 pub fn tell(address: SocketAddr, kind: &str, payload: Json) {
     let message = json!({"type": kind, "payload": payload});
     let response = post(address, "/send", message.to_string().as_bytes());
     assert_eq!(response.status, 202, "{}", response.text());
 }
 
-/// Asks until the answer is as it should be.
+/// Repeats a request until `look` accepts the answer.
 ///
 /// # Panics
-/// When it does not become so in time.
+/// If that does not happen within [`PATIENCE`].
 pub fn ask_until<T>(address: SocketAddr, kind: &str, mut look: impl FnMut(&Json) -> Option<T>) -> T {
     wait_until(&format!("the right answer to {kind}"), || look(&ask(address, kind, json!({}))))
 }
 
-/// A connection that is kept for many requests.
+/// A keep-alive connection for many requests.
 pub struct Line(BufReader<TcpStream>);
 
 impl Line {
     /// Connects to an actor's port.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error.
     pub fn open(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -93,10 +93,10 @@ impl Line {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// As [`try_ask`], on this connection.
+    /// Like [`try_ask`], on this connection.
     ///
     /// # Errors
-    /// The outer one: the connection broke before the whole answer had come.
+    /// The outer error means that the connection broke before the answer was complete.
     pub fn ask(&mut self, kind: &str, payload: Json) -> std::io::Result<Result<Json, String>> {
         let stream = self.0.get_mut();
         let (host, body) = (stream.peer_addr()?, json!({"type": kind, "payload": payload}).to_string());
@@ -106,11 +106,11 @@ impl Line {
     }
 }
 
-/// Writes manifests into the scratch folder, each named after its actor, with their components beside them, where a
-/// supervisor may name them too: `more` is TOML behind the head.
+/// Writes manifests into the scratch folder, each named after its actor and followed by TOML of its own. Copies their
+/// components next to them, so that a supervisor can name these too.
 ///
 /// # Panics
-/// When a component cannot be copied.
+/// If a component cannot be copied.
 pub fn manifests(scratch: &Scratch, all: &[(&str, &str)]) -> Vec<String> {
     all.iter()
         .map(|(actor, more)| {
@@ -122,7 +122,7 @@ pub fn manifests(scratch: &Scratch, all: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-/// Starts actors from manifests as [`manifests`] writes them: the program, and the address of each that has one.
+/// Starts actors from manifests that [`manifests`] writes, and returns the program and the address of each actor.
 #[must_use]
 pub fn start(scratch: &Scratch, all: &[(&str, &str)]) -> (Running, Vec<SocketAddr>) {
     let paths = manifests(scratch, all);

@@ -9,10 +9,10 @@ use std::fmt::Debug;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use theater_chain::value_type::Shape;
+use theater_chain::wave;
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::{self, EncodingError, Reader, decode, deserialize_flags, encode, serialize_flags};
-use theater_runtime::shape::Shape;
-use theater_runtime::wave;
 use wit_parser::Resolve;
 
 #[derive(Deserialize)]

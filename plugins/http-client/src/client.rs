@@ -1,6 +1,6 @@
-//! A request with its redirects: each step is checked as if the actor had asked for it.
+//! Sends a request and follows its redirects. Each redirect is checked as if the actor had requested it itself.
 
-use theater_dialler::Dialler;
+use theater_connector::Connector;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -8,7 +8,7 @@ use crate::exchange::{Answer, Exchange, Wanted};
 use crate::hosts::Pattern;
 use crate::target::Target;
 
-/// What an actor asks for.
+/// A request as the actor passed it.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub method: String,
@@ -31,8 +31,8 @@ pub struct Client {
     surf: surf::Client,
 }
 
-/// Headers that belong to the connection (RFC 9110, section 7.6.1), that say whom the request is for, or that are computed:
-/// what an actor says of them is left out.
+/// Headers that an actor cannot set: those of the connection (RFC 9110, section 7.6.1), the host, and those that are
+/// computed. They are removed from its requests.
 const OURS: [&str; 11] = [
     "connection",
     "content-length",
@@ -48,13 +48,13 @@ const OURS: [&str; 11] = [
 ];
 
 impl Client {
-    pub fn new(config: Config, dialler: Dialler) -> Result<Self, String> {
+    pub fn new(config: Config, connector: Connector) -> Result<Self, String> {
         let hosts = config.hosts()?;
-        let exchange = Exchange::new(dialler, config.ca_files.clone(), config.max_response_bytes);
+        let exchange = Exchange::new(connector, config.ca_files.clone(), config.max_response_bytes);
         Ok(Self { config, hosts, surf: surf::Client::with_http_client(exchange.clone()), exchange })
     }
 
-    /// Its connections.
+    /// Returns the surf backend, which owns the connections.
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
     }
@@ -70,8 +70,8 @@ impl Client {
         let most = self.config.max_redirects;
         for redirects in 0.. {
             let answer = self.once(&target, wanted.clone()).await.map_err(|error| match error {
-                // Only what the actor asked for itself is a matter of its manifest.
-                Error::Private(name) if redirects > 0 => Error::Dial(theater_dialler::Error::NotPublic(name)),
+                // `Private` names the config key that would allow the address. Never suggest it for a redirect target.
+                Error::Private(name) if redirects > 0 => Error::Dial(theater_connector::Error::NotPublic(name)),
                 error => error,
             })?;
             let Some(location) = answer.location().filter(|_| most > 0) else {
@@ -101,12 +101,13 @@ impl Client {
         inner.ext_mut().remove().ok_or_else(|| Error::Request("surf lost its response".to_owned()))
     }
 
-    /// The manifest is in the way of an actor only where it names the address itself. A name that leads inside may be
-    /// another's trick.
-    fn denied(&self, target: &Target, denied: theater_dialler::Error) -> Error {
+    /// Converts a refusal by the connector. It becomes [`Error::Private`], which names the config key that would allow
+    /// the address, only if `allowed_hosts` lists this very host and the host is an address or `localhost`: any other
+    /// name that resolves to a private address may be an attack.
+    fn denied(&self, target: &Target, denied: theater_connector::Error) -> Error {
         let plain = match &denied {
-            theater_dialler::Error::NotPublic(_) => true,
-            theater_dialler::Error::LeadsInside { name, .. } => name == "localhost",
+            theater_connector::Error::NotPublic(_) => true,
+            theater_connector::Error::LeadsInside { name, .. } => name == "localhost",
             _ => false,
         };
         let named = self.hosts.iter().any(|host| host.names(&target.name));
@@ -119,12 +120,12 @@ impl Client {
 
     fn allow(&self, target: &Target, method: &str) -> Result<(), Error> {
         if !self.is_allowed(target) {
-            // An address of the inside is told no line that would let it in.
-            if let theater_dialler::Name::Address(address) = target.name
+            // The error for a private address must not name a config line that would allow it.
+            if let theater_connector::Name::Address(address) = target.name
                 && !self.config.allow_private_addresses
-                && !theater_dialler::is_public(address)
+                && !theater_connector::is_public(address)
             {
-                return Err(Error::Dial(theater_dialler::Error::NotPublic(target.name.clone())));
+                return Err(Error::Dial(theater_connector::Error::NotPublic(target.name.clone())));
             }
             return Err(Error::Host(target.clone()));
         }
@@ -143,17 +144,20 @@ impl Client {
     }
 }
 
-/// The request as it is sent, if HTTP can carry it.
+/// Returns the request to send, without the headers in [`OURS`].
+///
+/// # Errors
+/// [`Error::Request`] if HTTP cannot carry the request.
 fn checked(asked: Asked) -> Result<Wanted, Error> {
     let Asked { method, mut headers, body, .. } = asked;
     let is_token = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
     };
     if !is_token(&method) {
-        return Err(Error::Request(format!("{method:?} is no method")));
+        return Err(Error::Request(format!("{method:?} is not a valid method")));
     }
     if method.eq_ignore_ascii_case("CONNECT") {
-        return Err(Error::Request("CONNECT makes a tunnel, not a request".to_owned()));
+        return Err(Error::Request("CONNECT opens a tunnel and is not supported".to_owned()));
     }
     for (name, value) in &headers {
         if !is_token(name) {
@@ -168,7 +172,8 @@ fn checked(asked: Asked) -> Result<Wanted, Error> {
 }
 
 impl Wanted {
-    /// What is sent after a redirect (RFC 9110, section 15.4).
+    /// Changes the request for a redirect (RFC 9110, section 15.4): some statuses turn it into a GET, and credentials
+    /// are not sent to another server.
     fn follow(&mut self, status: u16, from: &Target, to: &Target) {
         let becomes_get = match status {
             303 => self.method != "HEAD" && self.method != "GET",

@@ -1,4 +1,4 @@
-//! The config, and what a parent's leaves of a child's.
+//! The config, and how a parent's config narrows a child's.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub struct Config {
     pub max_response_bytes: u64,
     pub max_redirects: u32,
     pub ca_files: Vec<PathBuf>,
-    /// Every host: an operator's own request.
+    /// Allows every host. Set only for the operator's own requests.
     #[serde(skip)]
     pub everywhere: bool,
 }
@@ -44,21 +44,24 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Of whoever started the program: no limits but those of time and size.
+    /// Returns the config of the operator, who started the program: every host and address, with the default limits.
     pub fn of_an_operator() -> Self {
         Self { everywhere: true, allow_private_addresses: true, ..Self::default() }
     }
 
-    /// The hosts, read.
+    /// Parses `allowed_hosts`.
+    ///
+    /// # Errors
+    /// A message that quotes the first entry that is not a host.
     pub fn hosts(&self) -> Result<Vec<Pattern>, String> {
         self.allowed_hosts.iter().map(|text| Pattern::parse(text)).collect()
     }
 }
 
-/// Reads a config.
+/// Deserializes a config; `null` gives the defaults.
 ///
 /// # Errors
-/// A sentence on a value of the wrong type.
+/// A message if a value has the wrong type.
 pub fn read(config: &Value) -> Result<Config, String> {
     if config.is_null() {
         Ok(Config::default())
@@ -67,10 +70,11 @@ pub fn read(config: &Value) -> Result<Config, String> {
     }
 }
 
-/// The part of `requested` that `ceiling` allows: the hosts that both mean, the methods that both name.
+/// Returns the part of `requested` that `ceiling` allows: the hosts and methods that both allow, and the smaller
+/// limits.
 ///
 /// # Errors
-/// A sentence on a value of the wrong type, or an entry that is no host.
+/// A message if a value has the wrong type or an entry is not a host.
 pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     let rules = [
         ("allow_private_addresses", Rule::Permission),

@@ -1,119 +1,119 @@
-//! What can go wrong, in words for the actor and the operator.
+//! Errors of a request, with messages for the actor and the operator.
 //!
-//! A request that only the manifest refuses is told the line to add; one that tries to get where nobody let it is told no
-//! line: a redirect, a name that leads inside, an address in disguise.
+//! If only the manifest forbids a request, the message names the line to add. If a redirect, a name that resolves to a
+//! private address or a disguised address tries to bypass the manifest, the message names none.
 
 use std::io;
 
-use theater_dialler::Name;
+use theater_connector::Name;
 
 use crate::target::Target;
 
-/// Why a request has no response.
+/// The reason a request failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Not an absolute URI of ours.
-    #[error("{uri:?} is no URI for a request: {why}")]
+    /// The URI is not an absolute `http` or `https` URI, or its spelling is ambiguous.
+    #[error("{uri:?} is not a valid request URI: {why}")]
     Uri {
         /// The URI.
         uri: String,
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A host that the config does not name.
+    /// The config does not allow this host.
     #[error(
         "{} is not allowed: in the handler http-client, config = {{ allowed_hosts = [\"{}\"] }} allows it, as far as the \
          parent's config does", .0.authority(), .0.authority()
     )]
     Host(Target),
-    /// A method that the config does not name.
+    /// The config does not allow this method.
     #[error(
         "the method {0} is not allowed: in the handler http-client, config = {{ allowed_methods = [\"{0}\"] }} allows it, as \
          far as the parent's config does"
     )]
     Method(String),
-    /// A host that is allowed and not public.
+    /// The config allows the host, but the address is not public.
     #[error(
         "{0} is no address of the public internet: in the handler http-client, config = {{ allow_private_addresses = true }} \
          allows it, as far as the parent's config does"
     )]
     Private(Name),
-    /// A redirect to where the actor may not go itself.
-    #[error("{from} redirects to {to}, where this actor may not go")]
+    /// A redirect to a host, or with a method, that the actor may not use itself.
+    #[error("{from} redirects to {to}, which this actor is not allowed to access")]
     Redirect {
-        /// Who redirects.
+        /// The URI that redirects.
         from: String,
-        /// Where to.
+        /// The URI it redirects to.
         to: String,
     },
-    /// A redirect that leaves TLS.
-    #[error("{from} redirects to {to}: what begins with https does not go on with http")]
+    /// A redirect from `https` to `http`.
+    #[error("{from} redirects to {to}: a redirect from https to http is not followed")]
     Downgrade {
-        /// Who redirects.
+        /// The URI that redirects.
         from: String,
-        /// Where to.
+        /// The URI it redirects to.
         to: String,
     },
-    /// A redirect whose location leads nowhere.
-    #[error("{from} redirects to {location:?}, which is no place to go to")]
+    /// A redirect whose `location` is not a usable URI.
+    #[error("{from} redirects to {location:?}, which is not a usable URI")]
     Location {
-        /// Who redirects.
+        /// The URI that redirects.
         from: String,
-        /// What stands in `location`.
+        /// The value of `location`.
         location: String,
     },
     /// More redirects than the config allows.
-    #[error("{last} redirects once more, after {most} redirects (max_redirects)")]
+    #[error("{last} redirects again after {most} redirects (max_redirects)")]
     Redirects {
-        /// The last one.
+        /// The URI that answered with one redirect too many.
         last: String,
-        /// The config's.
+        /// The limit.
         most: u32,
     },
-    /// Something in the request that HTTP cannot carry.
+    /// The request contains something that HTTP cannot carry.
     #[error("the request cannot be sent: {0}")]
     Request(String),
-    /// No connection.
+    /// The connector refused the address or could not connect.
     #[error(transparent)]
-    Dial(theater_dialler::Error),
-    /// No TLS.
+    Dial(theater_connector::Error),
+    /// The trusted certificates could not be loaded.
     #[error(transparent)]
     Tls(#[from] theater_tls::Error),
-    /// The connection broke.
+    /// The connection failed during the exchange.
     #[error("{host}: the connection broke: {source}")]
     Broken {
-        /// Whom it was to.
+        /// The server.
         host: String,
-        /// What the system says.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The connection ended inside a response.
+    /// The connection ended before the response was complete.
     #[error("{0}: the response ends early")]
     Early(String),
-    /// What came is no response.
-    #[error("{host} sends what is no HTTP response: {why}")]
+    /// The server did not send a valid response.
+    #[error("{host} did not send a valid HTTP response: {why}")]
     Response {
-        /// Who.
+        /// The server.
         host: String,
         /// What is wrong.
         why: String,
     },
-    /// A body over `max_response_bytes`.
+    /// The body is larger than `max_response_bytes`.
     #[error(
         "{host}: the response has more than {most} bytes; in the handler http-client, config = {{ max_response_bytes = .. }} \
          allows more, as far as the parent's config does"
     )]
     TooBig {
-        /// Who.
+        /// The server.
         host: String,
-        /// The config's.
+        /// The limit.
         most: u64,
     },
-    /// It took too long.
-    #[error("no whole response came within {0} ms (timeout_ms)")]
+    /// No complete response arrived within `timeout_ms`.
+    #[error("no complete response arrived within {0} ms (timeout_ms)")]
     Late(u64),
-    /// The actor is ending.
+    /// The actor is being stopped.
     #[error("the actor is being stopped")]
     Stopped,
 }
@@ -125,7 +125,8 @@ impl From<Error> for String {
 }
 
 impl Error {
-    /// Whether it was not tried at all.
+    /// Returns whether the request was refused before it was sent, rather than failed. For a redirect, this is about
+    /// the redirect target.
     pub fn is_denial(&self) -> bool {
         matches!(
             self,
@@ -135,7 +136,7 @@ impl Error {
                 | Self::Private(_)
                 | Self::Redirect { .. }
                 | Self::Downgrade { .. }
-                | Self::Dial(theater_dialler::Error::NotPublic(_) | theater_dialler::Error::LeadsInside { .. })
+                | Self::Dial(theater_connector::Error::NotPublic(_) | theater_connector::Error::LeadsInside { .. })
         )
     }
 }

@@ -1,4 +1,5 @@
-//! One request on one connection, as a backend of surf.
+//! Sends one request on one connection and reads the response. [`Exchange`] is a surf backend; it keeps idle
+//! connections for reuse.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,14 +12,14 @@ use blocking::unblock;
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use surf::http;
-use theater_dialler::{Dialler, Name, Stream};
+use theater_connector::{Connector, Name, Stream};
 use theater_tls::TlsConnector;
 
 use crate::error::Error;
 use crate::response::{self, Reading};
 use crate::target::Target;
 
-/// A request as it is sent: what `http-types` would lose.
+/// A request as it is sent. `http-types` would lose the order of headers and nonstandard methods.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     pub method: String,
@@ -26,17 +27,17 @@ pub struct Wanted {
     pub body: Option<Vec<u8>>,
 }
 
-/// A response as it came.
+/// A response as received.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    /// Names in lower case and values, in order, repeated ones too.
+    /// Names in lower case and values, in the order received, including repeated headers.
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
 }
 
 impl Answer {
-    /// Where a redirect leads; 304 and such are none.
+    /// Returns the `location` of a redirect; statuses such as 304 are not redirects.
     pub fn location(&self) -> Option<&str> {
         let is_redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
         let location = self.headers.iter().find(|(name, _)| name == "location");
@@ -44,22 +45,22 @@ impl Answer {
     }
 }
 
-/// How long a connection is kept idle; it is closed within twice that.
+/// How long an idle connection is kept for reuse. It is closed within twice that time.
 pub const IDLE: Duration = Duration::from_secs(30);
-/// The most idle connections that are kept.
+/// The maximum number of idle connections.
 const KEPT: usize = 16;
 
-/// The backend.
+/// The surf backend of one client, with its TLS configuration and idle connections. Clones share them.
 #[derive(Clone)]
 pub struct Exchange(Arc<Inner>);
 
 struct Inner {
-    dialler: Dialler,
+    connector: Connector,
     ca_files: Vec<PathBuf>,
     most: u64,
     tls: OnceLock<TlsConnector>,
     idle: Mutex<Vec<Idle>>,
-    /// Somebody prunes.
+    /// Whether a task prunes the idle connections.
     pruned: AtomicBool,
 }
 
@@ -75,7 +76,7 @@ impl fmt::Debug for Exchange {
     }
 }
 
-// Written out rather than with async_trait: what that makes of an async fn is this.
+// Written out instead of using `async_trait`: this is the type it generates for an async fn.
 type Sending<'a> = Pin<Box<dyn Future<Output = Result<http::Response, http::Error>> + Send + 'a>>;
 
 impl surf::HttpClient for Exchange {
@@ -87,7 +88,7 @@ impl surf::HttpClient for Exchange {
         Box::pin(async move {
             let wanted = request.ext_mut().remove::<(Target, Wanted)>();
             let (target, wanted) =
-                wanted.ok_or_else(|| http::Error::from_str(500, "the request came without what is to be sent"))?;
+                wanted.ok_or_else(|| http::Error::from_str(500, "the surf request carries no request to send"))?;
             let answer = self.0.exchange(&target, &wanted).await.map_err(|error| http::Error::new(500, error))?;
             let mut response = http::Response::new(http::StatusCode::Ok);
             response.ext_mut().insert(answer);
@@ -97,21 +98,22 @@ impl surf::HttpClient for Exchange {
 }
 
 impl Exchange {
-    pub fn new(dialler: Dialler, ca_files: Vec<PathBuf>, most: u64) -> Self {
+    pub fn new(connector: Connector, ca_files: Vec<PathBuf>, most: u64) -> Self {
         let (tls, idle, pruned) = (OnceLock::new(), Mutex::default(), AtomicBool::new(false));
-        Self(Arc::new(Inner { dialler, ca_files, most, tls, idle, pruned }))
+        Self(Arc::new(Inner { connector, ca_files, most, tls, idle, pruned }))
     }
 
-    /// Whether connections are kept that nobody prunes yet: whoever is told so does it.
+    /// Returns true if there are idle connections and no task prunes them yet. The caller that gets true must start one
+    /// that calls [`Exchange::prune`] until it returns false.
     pub fn begins_to_keep(&self) -> bool {
         !self.0.idle().is_empty() && !self.0.pruned.swap(true, Ordering::SeqCst)
     }
 
-    /// Closes what has been idle for too long; whether there is something left to look after.
+    /// Closes connections that have been idle for [`IDLE`]. Returns whether any are left to prune.
     pub fn prune(&self) -> bool {
         let mut idle = self.0.idle();
         idle.retain(|kept| kept.since.elapsed() < IDLE);
-        // Under the lock, as what is kept next.
+        // Set under the lock: a connection that is kept right after this must find the flag cleared.
         self.0.pruned.store(!idle.is_empty(), Ordering::SeqCst);
         !idle.is_empty()
     }
@@ -122,13 +124,14 @@ impl Inner {
         let bytes = written(target, wanted);
         if let Some(kept) = self.kept(target).await {
             match self.on(kept, target, wanted, &bytes).await {
-                // The server closed it in the same moment; what may be repeated is (RFC 9110, section 9.2.2).
+                // The server may have closed the idle connection at the same moment. Only an idempotent request may be
+                // sent again (RFC 9110, section 9.2.2).
                 Err(Error::Early(_) | Error::Broken { .. }) if is_idempotent(&wanted.method) => {}
                 answer => return answer,
             }
         }
         let tls = if target.secure { Some(self.tls().await?) } else { None };
-        let stream = self.dialler.connect(&target.name, target.port, tls.as_ref()).await.map_err(Error::Dial)?;
+        let stream = self.connector.connect(&target.name, target.port, tls.as_ref()).await.map_err(Error::Dial)?;
         self.on(stream, target, wanted, &bytes).await
     }
 
@@ -143,7 +146,7 @@ impl Inner {
             Ok(()) => reading.stream().flush().await,
             failed => failed,
         };
-        // A server that refuses a request may do so before it has read all of it: its answer counts.
+        // A server may refuse a request before it has read all of it, so read the response even if sending failed.
         let answer = response::read(&mut reading, wanted.method == "HEAD", self.most).await;
         match (sent, answer) {
             (_, Ok((answer, keeps))) => {
@@ -166,11 +169,12 @@ impl Inner {
         Ok(self.tls.get_or_init(|| made).clone())
     }
 
-    /// A connection to that server that is still open.
+    /// Returns an idle connection to the server of `target` that is still open.
     async fn kept(&self, target: &Target) -> Option<Stream> {
         loop {
             let mut stream = self.take(target)?;
-            // A server has nothing to say unasked: what it does say is that it closes.
+            // A server sends nothing without a request, so a read that completes means that it has closed the
+            // connection.
             if poll_once(stream.read(&mut [0])).await.is_none() {
                 return Some(stream);
             }
@@ -194,7 +198,7 @@ impl Inner {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        // Every change under the lock is one step.
+        // Each change under the lock is a single step, so a poisoned lock still guards consistent data.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -203,7 +207,7 @@ fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
 
-/// The head of a request (RFC 9112, section 3).
+/// Returns the head of a request as bytes (RFC 9112, section 3).
 fn written(target: &Target, wanted: &Wanted) -> Vec<u8> {
     let mut head = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", wanted.method, target.path, target.authority());
     for (name, value) in &wanted.headers {
@@ -233,22 +237,22 @@ mod tests {
         let server = Server::start((0..4).map(|_| ok("x")).collect());
         let target = Target::parse(&server.url("/")).unwrap();
         let wanted = Wanted { method: "GET".to_owned(), headers: Vec::new(), body: None };
-        let exchange = Exchange::new(Dialler::new(true), Vec::new(), 1 << 20);
+        let exchange = Exchange::new(Connector::new(true), Vec::new(), 1 << 20);
         let ask = || block_on(exchange.0.exchange(&target, &wanted)).unwrap();
         let grow_old = || exchange.0.idle().iter_mut().for_each(|kept| kept.since -= IDLE);
         assert!(!exchange.begins_to_keep(), "nothing is kept");
         ask();
         assert!(exchange.begins_to_keep());
-        assert!(!exchange.begins_to_keep(), "somebody does already");
-        assert!(exchange.prune(), "it is not old yet");
+        assert!(!exchange.begins_to_keep(), "a task prunes already");
+        assert!(exchange.prune(), "it has not expired yet");
         assert!(!exchange.begins_to_keep());
         grow_old();
         assert!(!exchange.prune());
         assert!(exchange.0.idle().is_empty());
         assert!(!exchange.begins_to_keep(), "nothing is kept");
         ask();
-        assert!(exchange.begins_to_keep(), "who did before has ended");
-        // Where nobody has pruned yet, one that is too old is not used either.
+        assert!(exchange.begins_to_keep(), "the previous task has ended");
+        // An expired connection is not reused, even if it has not been pruned yet.
         grow_old();
         ask();
         assert_eq!((server.connections(), exchange.0.idle().len()), (3, 1));

@@ -1,14 +1,14 @@
-//! The hosts of `allowed_hosts`.
+//! Patterns: the entries of `allowed_hosts`.
 
 use std::fmt;
 
-use theater_dialler::Name;
+use theater_connector::Name;
 use url::Host;
 
-/// One entry: a name, every name below one, or an address, with one port or with all.
+/// One entry: a name, all subdomains of a name, or an address; for one port or every port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    /// `*.` stood in front.
+    /// The entry began with `*.`: it covers the subdomains of `name`, but not `name` itself.
     below: bool,
     name: Name,
     port: Option<u16>,
@@ -22,15 +22,15 @@ impl fmt::Display for Pattern {
 }
 
 impl Pattern {
-    /// Reads an entry.
+    /// Parses an entry.
     ///
     /// # Errors
-    /// A sentence with it.
+    /// A message that quotes the entry and lists the accepted forms.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "allowed_hosts: {text:?} is no host: \"example.com\", \"*.example.com\", \"192.0.2.1\" and \"[2001:db8::1]\" \
-                 are, with a port such as \"example.com:8443\" or without"
+                "allowed_hosts: {text:?} is not a host: write \"example.com\", \"*.example.com\", \"192.0.2.1\" or \
+                 \"[2001:db8::1]\", with or without a port such as \"example.com:8443\""
             )
         };
         let (below, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
@@ -42,7 +42,7 @@ impl Pattern {
         };
         let bare = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() };
         let name = match Host::parse(&bare).map_err(|_| wrong())? {
-            // An address in disguise is not what whoever wrote it thinks.
+            // Refuse a disguised address such as `0x7f.1`: its author may have meant something else.
             Host::Ipv4(address) if address.to_string() == bare => Name::Address(address.into()),
             Host::Ipv6(address) => Name::Address(address.into()),
             Host::Domain(name) if name.eq_ignore_ascii_case(&bare) && !name.contains('*') => Name::Domain(name),
@@ -51,18 +51,18 @@ impl Pattern {
         if below && matches!(name, Name::Address(_)) { Err(wrong()) } else { Ok(Self { below, name, port }) }
     }
 
-    /// Whether a host at a port is meant.
+    /// Returns whether the entry covers a host at a port.
     pub fn covers(&self, name: &Name, port: u16) -> bool {
         let named = if self.below { is_below(&self.name, name) } else { self.name == *name };
         named && self.port.is_none_or(|only| only == port)
     }
 
-    /// Whether the name itself stands here, not only one above it.
+    /// Returns whether the entry is for exactly this name, not for the subdomains of another.
     pub fn names(&self, name: &Name) -> bool {
         !self.below && self.name == *name
     }
 
-    /// What both mean.
+    /// Returns the entry that covers exactly what both cover, or `None` if that is nothing.
     pub fn and(&self, other: &Self) -> Option<Self> {
         let port = match (self.port, other.port) {
             (Some(one), Some(other)) if one != other => return None,

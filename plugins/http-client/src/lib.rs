@@ -1,14 +1,14 @@
-//! The plugin `http-client`: HTTP requests to hosts that the config names.
+//! The plugin `http-client`: sends HTTP requests to the hosts that the config allows.
 //!
 //! | file | what |
 //! |---|---|
-//! | [`config`] | the config, and what a parent's leaves of a child's |
-//! | [`hosts`] | the hosts of `allowed_hosts` |
-//! | [`target`] | where a URI leads, and whether that is allowed |
-//! | [`client`] | a request with its redirects |
-//! | [`exchange`] | one request on one connection, as a backend of surf |
-//! | [`response`] | reading a response |
-//! | [`error`] | what can go wrong, in words |
+//! | [`config`] | the config, and how a parent's config narrows a child's |
+//! | [`hosts`] | the patterns in `allowed_hosts` |
+//! | [`target`] | parses and checks a URI |
+//! | [`client`] | checks a request, sends it and follows redirects |
+//! | [`exchange`] | one request on one connection, as a surf backend |
+//! | [`response`] | reads and checks a response |
+//! | [`error`] | the error type and its messages |
 //!
 //! A manifest to copy:
 //!
@@ -18,12 +18,12 @@
 //! config = { allowed_hosts = ["api.example.com", "*.example.org:443"], allowed_methods = ["GET", "POST"] }
 //! ```
 //!
-//! surf carries the requests; connections, TLS and the reading of responses are ours, since its own backends stand on
-//! libraries with advisories, resolve names twice, and lose bodies that end with the connection. Requests and responses
-//! travel through surf's types as extensions, which hold what those cannot: the order of headers, methods and statuses of
-//! anyone's.
+//! Requests go through surf, but connections, TLS and response parsing are implemented here: surf's own backends depend
+//! on libraries with open advisories, resolve names twice, and lose bodies that end with the connection. A request and
+//! its response pass through surf's types as extensions, because those types cannot hold the order of headers or
+//! nonstandard methods and statuses.
 //!
-//! Components at `https://` addresses come through here too: [`Plugin::resolve`].
+//! The runtime also fetches components at `https://` URLs through this plugin: see [`Plugin::resolve`].
 
 #![forbid(unsafe_code)]
 
@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 use serde_json::Value;
-use theater_dialler::Dialler;
+use theater_connector::Connector;
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, Recovered};
 
 use client::{Asked, Client};
@@ -64,9 +64,9 @@ theater_plugin_api::bindings! {
     schemes: ["https"],
 }
 
-/// The largest component that is fetched.
+/// The largest component that [`Plugin::resolve`] fetches, in bytes.
 const MAX_COMPONENT_BYTES: u64 = 256 << 20;
-/// How long fetching one may take.
+/// The timeout for fetching a component, in milliseconds.
 const COMPONENT_TIMEOUT_MS: u64 = 60_000;
 
 /// The plugin.
@@ -83,8 +83,8 @@ impl Plugin for HttpClient {
 
     async fn attach(&self, host: Host, attachment: Attachment) -> Result<Requests, String> {
         let config: Config = attachment.config()?;
-        let dialler = Dialler::new(config.allow_private_addresses);
-        Requests::new(host, config, dialler)
+        let connector = Connector::new(config.allow_private_addresses);
+        Requests::new(host, config, connector)
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
@@ -93,12 +93,12 @@ impl Plugin for HttpClient {
 
     async fn resolve(&self, url: &str, _: &str, ceiling: &Value) -> Result<Vec<u8>, String> {
         let mut config = if ceiling.is_null() { Config::of_an_operator() } else { config::read(ceiling)? };
-        // A component may be larger than a response, unless whoever asks is held to less.
+        // A component may be larger than a response, unless the caller's own config sets a lower limit.
         let at_most = |key: &str, most: u64| ceiling.get(key).and_then(Value::as_u64).map_or(most, |own| own.min(most));
         config.timeout_ms = at_most("timeout_ms", COMPONENT_TIMEOUT_MS);
         config.max_response_bytes = at_most("max_response_bytes", MAX_COMPONENT_BYTES);
-        let dialler = Dialler::new(config.allow_private_addresses);
-        let requests = Requests::new(self.host.clone(), config, dialler)?;
+        let connector = Connector::new(config.allow_private_addresses);
+        let requests = Requests::new(self.host.clone(), config, connector)?;
         let response = requests.send(Asked::get(url)).await.map_err(|error| format!("{url}: {error}"))?;
         match response {
             Answer { status: 200, body: Some(bytes), .. } => Ok(bytes),
@@ -107,22 +107,22 @@ impl Plugin for HttpClient {
     }
 }
 
-/// One actor's requests.
+/// The HTTP client of one actor.
 pub struct Requests {
     host: Host,
     client: Client,
 }
 
 impl Handler for Requests {
-    /// Nothing is rebuilt: a connection that is gone is made again.
+    /// Rebuilds nothing: connections are opened again when they are needed.
     fn recover(&self, _: Recovered<'_>) -> Result<(), String> {
         Ok(())
     }
 }
 
 impl Requests {
-    fn new(host: Host, config: Config, dialler: Dialler) -> Result<Self, String> {
-        Ok(Self { client: Client::new(config, dialler)?, host })
+    fn new(host: Host, config: Config, connector: Connector) -> Result<Self, String> {
+        Ok(Self { client: Client::new(config, connector)?, host })
     }
 
     async fn send(&self, asked: Asked) -> Result<Answer, Error> {

@@ -1,4 +1,4 @@
-//! Random ceilings and configs: what is left of both lets an actor send exactly what both would.
+//! Random pairs of a ceiling and a config: the narrowed config allows exactly the requests that both allow.
 
 use serde_json::{Map, Value, json};
 use theater_plugin_api::testing::{FakeHost, Seeded, pairs};
@@ -20,7 +20,7 @@ const HOSTS: [&str; 9] = [
 const METHODS: [&str; 3] = ["GET", "POST", "PUT"];
 const NUMBERS: [(&str, u64); 3] = [("timeout_ms", 30_000), ("max_response_bytes", 16 << 20), ("max_redirects", 5)];
 
-/// What an actor may do.
+/// An action that a config allows or forbids.
 #[derive(Debug)]
 enum Act {
     Reach(&'static str, u16),
@@ -56,7 +56,7 @@ fn config(choices: &mut Seeded) -> Value {
     Value::Object(config)
 }
 
-/// The rule as the specification has it, read off the JSON.
+/// The rule of the specification, applied to the JSON.
 fn allows(config: &Value, act: &Act) -> bool {
     match act {
         Act::Reach(name, port) => config["allowed_hosts"].as_array().is_some_and(|hosts| {
@@ -103,7 +103,7 @@ fn requests_under_a_thousand_pairs_go_only_where_both_allow() {
     let mut sent = 0;
     for pair in pairs(&plugin, "http-client", 2, 1_000, config) {
         let mut config = pair.narrowed.clone();
-        // A machine that is busy answers later than in a millisecond.
+        // A busy machine may take longer than a millisecond to answer.
         config["timeout_ms"] = json!(30_000);
         let actor = exactly(config);
         for method in METHODS {

@@ -1,19 +1,20 @@
-//! Reading a response (RFC 9112, sections 4 to 7). Where its end could be read in two ways, it is refused.
+//! Reads a response (RFC 9112, sections 4 to 7). A response whose end is ambiguous is refused, because its last bytes
+//! could be taken for the response to another request.
 
 use futures_lite::AsyncReadExt;
-use theater_dialler::Stream;
+use theater_connector::Stream;
 
 use crate::error::Error;
 use crate::exchange::Answer;
 
 const MOST_HEAD: usize = 64 << 10;
 const MOST_HEADERS: usize = 256;
-/// The most answers of the kind of 100 before the answer.
+/// The maximum number of interim responses (1xx) before the final one.
 const MOST_INTERIM: usize = 16;
-/// The most bytes of a body's lines beyond what its content explains: lengths of chunks, their extensions, trailers.
+/// How many bytes the chunk-size lines of a body may have, extensions included, beyond 32 times its content.
 const MOST_FRAMING: usize = 1 << 20;
 
-/// A connection's bytes: what has arrived and is not used yet.
+/// A connection with a buffer of the bytes that were received and not consumed yet.
 pub struct Reading {
     stream: Stream,
     host: String,
@@ -46,12 +47,12 @@ impl Reading {
         }
     }
 
-    /// Waits for more; false at the end.
+    /// Reads more bytes. Returns false at the end of the stream.
     async fn fill(&mut self) -> Result<bool, Error> {
         let mut buffer = [0; 16 << 10];
         let read = self.stream.read(&mut buffer).await;
         let read = read.map_err(|source| match source.kind() {
-            // TLS that ends without saying so.
+            // TLS ended without a `close_notify` alert.
             std::io::ErrorKind::UnexpectedEof => Error::Early(self.host.clone()),
             _ => Error::Broken { host: self.host.clone(), source },
         })?;
@@ -69,7 +70,7 @@ impl Reading {
         Error::Response { host: self.host.clone(), why: why.into() }
     }
 
-    /// A line without its end.
+    /// Reads a line and returns it without its CRLF.
     async fn line(&mut self) -> Result<Vec<u8>, Error> {
         loop {
             if let Some(end) = self.waiting().windows(2).position(|pair| pair == b"\r\n") {
@@ -78,13 +79,13 @@ impl Reading {
                 return Ok(line);
             }
             if self.waiting().len() > MOST_HEAD {
-                return Err(self.wrong("a line has no end"));
+                return Err(self.wrong("a line is too long"));
             }
             self.fill_or_early().await?;
         }
     }
 
-    /// So many bytes of a body.
+    /// Reads exactly `length` bytes and appends them to `body`.
     async fn take(&mut self, length: u64, body: &mut Vec<u8>) -> Result<(), Error> {
         let mut left = length;
         loop {
@@ -100,7 +101,7 @@ impl Reading {
     }
 }
 
-/// How the end of a body is known.
+/// How the end of a body is determined.
 enum Framing {
     None,
     Length(u64),
@@ -115,16 +116,17 @@ struct Head {
     keeps: bool,
 }
 
-/// Reads a response, and whether another may follow on the connection.
+/// Reads a response with a body of at most `most` bytes; `to_head` tells that the request was a HEAD, so there is no
+/// body. Also returns whether the connection may be reused.
 pub async fn read(reading: &mut Reading, to_head: bool, most: u64) -> Result<(Answer, bool), Error> {
     let mut heads = 0;
     let head = loop {
         let head = head(reading, to_head).await?;
-        // 100 and its like come before the answer; 101 was not asked for.
+        // Interim responses precede the final one; 101 was not requested.
         match head.status {
-            101 => return Err(reading.wrong("it switches to another protocol unasked")),
+            101 => return Err(reading.wrong("it switches to another protocol without a request")),
             100..=199 if heads < MOST_INTERIM => heads += 1,
-            100..=199 => return Err(reading.wrong("its answer does not come")),
+            100..=199 => return Err(reading.wrong("it has too many interim responses")),
             _ => break head,
         }
     };
@@ -149,7 +151,7 @@ pub async fn read(reading: &mut Reading, to_head: bool, most: u64) -> Result<(An
             Some(reading.waiting().to_vec())
         }
     };
-    // What stands behind the response nobody asked for.
+    // Bytes after the response belong to no request, so the connection is not reused.
     keeps &= reading.waiting().is_empty();
     Ok((Answer { status: head.status, headers: head.headers, body }, keeps))
 }
@@ -158,6 +160,7 @@ fn bound(reading: &Reading, length: u64, most: u64) -> Result<(), Error> {
     if length > most { Err(Error::TooBig { host: reading.host.clone(), most }) } else { Ok(()) }
 }
 
+/// Reads a chunked body of at most `most` bytes (RFC 9112, section 7.1).
 async fn chunks(reading: &mut Reading, most: u64) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     let mut framing = 0;
@@ -165,7 +168,7 @@ async fn chunks(reading: &mut Reading, most: u64) -> Result<Vec<u8>, Error> {
         let line = reading.line().await?;
         framing += line.len();
         if framing > body.len().saturating_mul(32).saturating_add(MOST_FRAMING) {
-            return Err(reading.wrong("it says more of its chunks than in them"));
+            return Err(reading.wrong("its chunk headers are too large for its content"));
         }
         let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
         let digits = std::str::from_utf8(digits).unwrap_or_default();
@@ -181,7 +184,7 @@ async fn chunks(reading: &mut Reading, most: u64) -> Result<Vec<u8>, Error> {
             return Err(reading.wrong("a chunk is longer than it says"));
         }
     }
-    // Trailers are read and left out.
+    // Trailers are read and discarded.
     for _ in 0..MOST_HEADERS {
         if reading.line().await?.is_empty() {
             return Ok(body);
@@ -194,7 +197,7 @@ async fn head(reading: &mut Reading, to_head: bool) -> Result<Head, Error> {
     loop {
         let mut space = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut parsed = httparse::Response::new(&mut space);
-        // Folded lines are of the past, and still sent (RFC 9112, section 5.2).
+        // Folded lines are obsolete, but some servers still send them (RFC 9112, section 5.2).
         let mut lenient = httparse::ParserConfig::default();
         lenient.allow_obsolete_multiline_headers_in_responses(true);
         match lenient.parse_response(&mut parsed, reading.waiting()) {
@@ -213,7 +216,8 @@ async fn head(reading: &mut Reading, to_head: bool) -> Result<Head, Error> {
     }
 }
 
-/// A value as UTF-8 where it is some, else as Latin-1 (RFC 9110, section 5.5, leaves both), with each fold one blank.
+/// Decodes a header value as UTF-8 if it is valid, otherwise as Latin-1 (RFC 9110, section 5.5, permits both). Each
+/// fold becomes one space.
 fn text(value: &[u8]) -> String {
     let text = match std::str::from_utf8(value) {
         Ok(text) => text.to_owned(),
@@ -227,6 +231,7 @@ fn text(value: &[u8]) -> String {
     lines.fold(first, |unfolded, line| format!("{unfolded} {line}"))
 }
 
+/// Derives the status, the headers, the framing and connection reuse from a parsed head.
 fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head, String> {
     let status = parsed.code.filter(|code| (100..=999).contains(code)).ok_or("it has no status")?;
     let (mut length, mut codings) = (None, Vec::new());
@@ -238,7 +243,7 @@ fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head
         let value = value.as_str();
         match name.as_str() {
             "content-length" => {
-                // A list of equal numbers is one number (RFC 9110, section 8.6).
+                // A list of equal numbers counts as one number (RFC 9110, section 8.6).
                 for number in value.split(',').map(str::trim) {
                     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
                     let number = number.parse::<u64>().ok().filter(|_| digits).ok_or("its length is not a number")?;
@@ -260,8 +265,8 @@ fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head
         headers.push((name, value.to_owned()));
     }
     let bare = to_head || status < 200 || matches!(status, 204 | 304);
-    // Only the last coding tells where the body ends (RFC 9112, section 6.3); what else it is coded with is the actor's to see
-    // in the header.
+    // Only the last coding determines where the body ends (RFC 9112, section 6.3). Other codings are not decoded; the
+    // actor sees them in the header.
     let is_chunked = |coding: &String| coding == "chunked";
     if codings.iter().rev().skip(1).any(is_chunked) {
         return Err("it is chunked twice, or coded after it was chunked".to_owned());

@@ -1,34 +1,35 @@
-//! Where a URI leads.
+//! Parses and checks the URI of a request.
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use theater_dialler::Name;
+use theater_connector::Name;
 use url::{Host, Url};
 
 use crate::error::Error;
 
-/// An absolute `http` or `https` URI, in parts.
+/// A parsed absolute `http` or `https` URI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub secure: bool,
     pub name: Name,
     pub port: u16,
-    /// Path and query, as they were given: a signature may be over them.
+    /// Path and query as given, without normalization: a signature may cover them.
     pub path: String,
     url: Url,
 }
 
 impl fmt::Display for Target {
-    /// Without the query, which may be private.
+    /// Formats the URI without its query, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.url.scheme(), self.authority(), self.url.path())
     }
 }
 
 impl Target {
-    /// Reads a URI (RFC 3986). Spellings on which two readers could differ are refused: blanks, control characters, bytes
-    /// outside ASCII, backslashes, user names, and IPv4 addresses in anything but four decimal numbers.
+    /// Parses a URI (RFC 3986). Refuses spellings that two parsers could read differently: spaces, control characters,
+    /// bytes outside ASCII, backslashes, user names, percent-encoded hosts, and IPv4 addresses that are not written as
+    /// four decimal numbers.
     pub fn parse(uri: &str) -> Result<Self, Error> {
         let wrong = |why| Error::Uri { uri: uri.to_owned(), why };
         if !uri.bytes().all(|byte| byte.is_ascii_graphic()) || uri.contains('\\') {
@@ -71,7 +72,7 @@ impl Target {
         Ok(Self { secure, name, port, path, url })
     }
 
-    /// Host, and the port where it is not the scheme's.
+    /// Returns the host, with the port if it is not the scheme's default.
     pub fn authority(&self) -> String {
         match self.url.port() {
             Some(port) => format!("{}:{port}", self.name),
@@ -79,30 +80,30 @@ impl Target {
         }
     }
 
-    /// Whether both are the same server.
+    /// Returns whether both have the same scheme, host and port.
     pub fn is_at(&self, other: &Self) -> bool {
         (self.secure, &self.name, self.port) == (other.secure, &other.name, other.port)
     }
 
-    /// Where a `location` (RFC 9110, section 10.2.2) leads from here.
+    /// Resolves the value of a `location` header (RFC 9110, section 10.2.2) against this URI.
     pub fn join(&self, location: &str) -> Result<Self, Error> {
         let nowhere = || Error::Location { from: self.to_string(), location: location.to_owned() };
         let url = self.url.join(location).map_err(|_| nowhere())?;
         Self::parse(url.as_str()).map_err(|_| nowhere())
     }
 
-    /// For surf, which wants one.
+    /// Returns the URI in the type that surf requires.
     pub fn url(&self) -> Url {
         self.url.clone()
     }
 }
 
-/// What stands in no target (RFC 3986, section 3.3 and 3.4), and is visible ASCII. Square brackets do not either, and are sent
-/// by everybody.
+/// Visible ASCII characters that are not allowed in a request target (RFC 3986, sections 3.3 and 3.4) and are
+/// percent-encoded. Square brackets are not allowed either, but clients commonly send them.
 const NOT_IN_A_TARGET: &AsciiSet =
     &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
-/// Path and query of what stands behind the authority, without the fragment.
+/// Returns the path and query from the part of a URI after its authority, without the fragment.
 fn as_given(behind: &str) -> String {
     let target = behind.split('#').next().unwrap_or_default();
     let slash = if target.starts_with('/') { "" } else { "/" };

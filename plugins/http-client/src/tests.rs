@@ -1,4 +1,4 @@
-//! Real servers that say what the tests want, byte for byte.
+//! Tests against real servers that send scripted bytes.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +12,7 @@ use async_io::Async;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use serde_json::{Value, json};
 use theater_certificates::Authority;
-use theater_dialler::{Dialler, Resolver};
+use theater_connector::{Connector, Resolver};
 use theater_plugin_api::Plugin;
 use theater_plugin_api::testing::{FakeHost, attach, block_on};
 
@@ -20,7 +20,7 @@ use crate::config::{self, Config};
 use crate::theater::simple::http_types::{HttpRequest, HttpResponse};
 use crate::{HttpClient, Requests};
 
-/// A server that answers the requests of all its connections in turn.
+/// A server with a list of answers, one for each request, across all its connections.
 pub(crate) struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
@@ -34,7 +34,7 @@ pub(crate) enum Says {
     Then(String),
     /// Sends this and closes.
     Last(String),
-    /// As the last, of bytes that are no UTF-8.
+    /// Like `Last`, for bytes that are not UTF-8.
     Bytes(Vec<u8>),
 }
 
@@ -48,7 +48,7 @@ impl Server {
         let server =
             Self { address: listener.local_addr().unwrap(), seen: Arc::default(), connections: Arc::default() };
         let (seen, connections) = (Arc::clone(&server.seen), Arc::clone(&server.connections));
-        // It ends with its answers, or with the test's process.
+        // The thread ends after the last answer, or with the test process.
         std::thread::spawn(move || {
             let mut answers = VecDeque::from(answers);
             while !answers.is_empty() {
@@ -72,7 +72,7 @@ impl Server {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The requests that came, each with its body.
+    /// The requests received, each with its body.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
@@ -97,7 +97,7 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<String>>, answers: &mut VecDeque<Sa
             Says::Then(text) | Says::Last(text) => text.as_bytes(),
             Says::Bytes(bytes) => bytes,
         };
-        // A client that has seen enough closes.
+        // Ignore errors: a client that has read enough closes.
         reader.get_mut().write_all(bytes).unwrap_or_default();
         if matches!(answer, Says::Last(_) | Says::Bytes(_)) || answers.is_empty() {
             return;
@@ -117,13 +117,13 @@ fn redirect(status: u16, to: &str) -> Says {
     Says::Then(format!("HTTP/1.1 {status} x\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"))
 }
 
-/// An actor with that config.
+/// An actor with its plugin handler.
 pub(crate) struct Actor {
     pub(crate) host: FakeHost,
     requests: Arc<Requests>,
 }
 
-/// One that may reach loopback, and what `more` says.
+/// Returns an actor that may reach loopback; `more` has further keys of its config.
 pub(crate) fn actor(more: Value) -> Actor {
     let mut config = json!({ "allowed_hosts": ["127.0.0.1", "localhost", "[::1]"], "allow_private_addresses": true });
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -139,8 +139,8 @@ pub(crate) fn exactly(config: Value) -> Actor {
 pub(crate) fn resolved(config: Value, resolver: Arc<dyn Resolver>) -> Actor {
     let host = FakeHost::new();
     let config: Config = config::read(&config).unwrap();
-    let dialler = Dialler::with(resolver, config.allow_private_addresses);
-    let requests = Arc::new(Requests::new(host.host(), config, dialler).unwrap());
+    let connector = Connector::with(resolver, config.allow_private_addresses);
+    let requests = Arc::new(Requests::new(host.host(), config, connector).unwrap());
     Actor { host, requests }
 }
 
@@ -164,7 +164,7 @@ fn headers(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Answers in turn, and counts how often it is asked.
+/// A resolver that gives its answers in order and counts the calls.
 pub(crate) struct Answers(pub(crate) Mutex<VecDeque<Vec<IpAddr>>>, pub(crate) AtomicU32);
 
 impl Answers {
@@ -289,7 +289,7 @@ fn a_body_that_ends_early_is_an_error() {
 #[test]
 fn what_is_no_response_is_said_to_be_none() {
     for (answer, why) in [
-        ("hello\r\n\r\n", "no HTTP response"),
+        ("hello\r\n\r\n", "not send a valid HTTP response"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", "two lengths"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "both a length"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\nab", "two lengths"),
@@ -430,7 +430,7 @@ fn redirects_are_followed_so_often_and_checked_each_time() {
     }
     let closed = actor(json!({ "allowed_methods": ["POST"] }));
     let error = closed.send(request("POST", &Server::start(vec![redirect(303, "/")]).url("/"))).unwrap_err();
-    assert!(error.contains("may not go"), "the method after it is checked too: {error}");
+    assert!(error.contains("not allowed to access"), "the method after the redirect is checked too: {error}");
 }
 
 /// [http-client-19]
@@ -493,7 +493,7 @@ fn connections_are_kept_and_a_closed_one_is_made_again() {
     assert_eq!(keeping.body(&server.url("/")) + &keeping.body(&server.url("/")), "xx");
 }
 
-/// RFC 9112, section 9.3: whoever says `close` means it, also where it does not close at once.
+/// RFC 9112, section 9.3: `close` is binding even if the server does not close at once.
 #[test]
 fn a_connection_is_kept_as_the_response_says() {
     for (version, says, kept) in [
@@ -515,7 +515,7 @@ fn a_connection_is_kept_as_the_response_says() {
 
 #[test]
 fn what_a_kept_connection_lost_is_sent_again_only_where_twice_is_as_once() {
-    // The second request is read, and the connection closed.
+    // The server reads the second request and closes the connection.
     let server = || Server::start(vec![ok("1"), raw(""), ok("2")]);
     let actor = actor(json!({}));
     for (method, again) in [("GET", true), ("PUT", true), ("DELETE", true), ("POST", false), ("PATCH", false)] {
@@ -533,8 +533,8 @@ fn interim_responses_are_so_many_and_what_nobody_asked_for_answers_no_other_requ
     let actor = actor(json!({}));
     let server = Server::start([16, 17].map(|count| raw(&(early.repeat(count) + last))).to_vec());
     assert_eq!(actor.body(&server.url("/")), "x");
-    assert!(actor.get(&server.url("/")).unwrap_err().contains("its answer does not come"));
-    // Another response stands behind the first one, as after a smuggled request.
+    assert!(actor.get(&server.url("/")).unwrap_err().contains("too many interim responses"));
+    // A second response follows the first, as after request smuggling.
     let server = Server::start(vec![Says::Then(last.repeat(2)), ok("y")]);
     assert_eq!((actor.body(&server.url("/")), actor.body(&server.url("/"))), ("x".to_owned(), "y".to_owned()));
     assert_eq!(server.connections(), 2);
@@ -570,7 +570,8 @@ fn a_name_is_resolved_once_and_the_answer_is_where_the_connection_goes() {
     assert_eq!(actor.body(&uri), "here");
     assert_eq!(answers.1.load(Ordering::SeqCst), 1);
     assert!(server.seen()[0].contains(&format!("host: example.com:{}", server.address.port())));
-    // One that answers with the outside first and the inside afterwards leads nobody in: the second is a new question.
+    // A name that resolves to a public address first and a private one later is refused: each request resolves the name
+    // and checks the result.
     let turning = Answers::new(&["127.0.0.1"]);
     let closed = resolved(json!({ "allowed_hosts": ["example.com"] }), Arc::clone(&turning) as Arc<dyn Resolver>);
     let error = closed.get(&uri).unwrap_err();
@@ -578,7 +579,7 @@ fn a_name_is_resolved_once_and_the_answer_is_where_the_connection_goes() {
     assert_eq!(turning.1.load(Ordering::SeqCst), 1);
 }
 
-/// A folder with an authority, removed when dropped.
+/// A temporary folder, removed when dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -597,7 +598,7 @@ impl Drop for Folder {
     }
 }
 
-/// A server over TLS that answers every connection once; its port.
+/// Starts a TLS server that answers each connection once, and returns its port.
 fn secure(authority: &Authority, name: &str, expired: bool, answer: &'static str, says_the_end: bool) -> u16 {
     let (cert, key) = authority.sign(name, expired);
     let acceptor = theater_tls::acceptor(&cert, &key).unwrap();
@@ -645,7 +646,7 @@ fn certificates_are_verified_always() {
         let error = get(actor, host, port).unwrap_err();
         assert!(error.contains("TLS failed"), "{error}");
     }
-    // The words an actor may say have none that switches it off.
+    // No header that an actor can send turns verification off.
     let sent = HttpRequest {
         headers: headers(&[("x-insecure", "1"), ("verify", "false")]),
         ..request("GET", &format!("https://127.0.0.1:{good}/"))
@@ -662,8 +663,8 @@ fn what_begins_with_tls_stays_in_it_to_the_end() {
     let down = "HTTP/1.1 302 x\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let port = secure(&authority, "localhost", false, down, true);
     let error = trusting.get(&format!("https://localhost:{port}/")).unwrap_err();
-    assert!(error.contains("does not go on with http"), "{error}");
-    // A body up to the end of a connection that somebody else may have cut.
+    assert!(error.contains("from https to http is not followed"), "{error}");
+    // A body that ends with the connection, which an attacker may have cut.
     let open = "HTTP/1.1 200 OK\r\n\r\nhello";
     let port = secure(&authority, "localhost", false, open, false);
     let error = trusting.get(&format!("https://localhost:{port}/")).unwrap_err();
@@ -689,7 +690,7 @@ fn a_component_is_fetched_over_tls_as_far_as_whoever_asks_may_reach() {
     let port = secure(&authority, "localhost", false, missing, true);
     let error = block_on(plugin.resolve(&format!("https://localhost:{port}/"), "actor", &ceiling)).unwrap_err();
     assert!(error.contains("status 404"), "{error}");
-    // An operator trusts what the system trusts.
+    // An operator's request trusts only what the system trusts.
     let error = block_on(plugin.resolve(&url, "", &Value::Null)).unwrap_err();
     assert!(error.contains("TLS failed") || error.contains("trusts no certificate"), "{error}");
 }

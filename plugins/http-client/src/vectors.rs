@@ -1,13 +1,14 @@
-//! Ways to reach what is not public: each is refused, without a line of a manifest that would let it in, and nothing is sent.
+//! Attempts to reach addresses that are not public. Each is refused, nothing is sent, and the error names no manifest
+//! line that would allow it.
 
 use std::sync::Arc;
 
 use serde_json::json;
-use theater_dialler::Resolver;
+use theater_connector::Resolver;
 
 use crate::tests::{Answers, Says, Server, exactly, resolved};
 
-/// URIs whose host is an address, in every spelling that some reader takes for one.
+/// URIs whose host is an address, in every spelling that some parser accepts.
 const ADDRESSES: [&str; 92] = [
     "http://127.0.0.1/",
     "http://127.0.0.1:80/",
@@ -105,7 +106,7 @@ const ADDRESSES: [&str; 92] = [
     "http://[100::1]/",
 ];
 
-/// Tricks with the rest of a URI: what stands in front of, or behind, the host that counts.
+/// URIs with misleading text before or after the host that counts.
 const SPELLINGS: [&str; 30] = [
     "http://example.com@127.0.0.1/",
     "http://example.com:80@127.0.0.1/",
@@ -139,7 +140,7 @@ const SPELLINGS: [&str; 30] = [
     "unix:///var/run/docker.sock",
 ];
 
-/// Addresses that a name may lead to.
+/// Addresses that a name may resolve to.
 const ANSWERS: [&str; 24] = [
     "127.0.0.1",
     "127.0.0.53",
@@ -170,7 +171,7 @@ const ANSWERS: [&str; 24] = [
 /// [http-client-11] [http-client-12] [http-client-13] [http-client-14] [http-client-15] [http-client-16]
 #[test]
 fn no_spelling_of_an_address_inside_is_reached() {
-    // The actor may reach one public host, and every name below another; the addresses are nobody's.
+    // The actor may reach one public host and its subdomains, but none of the addresses.
     let actor = exactly(json!({ "allowed_hosts": ["example.com", "*.example.com"] }));
     for uri in ADDRESSES.iter().chain(&SPELLINGS) {
         let error = actor.get(uri).expect_err(uri);
@@ -195,7 +196,7 @@ fn no_name_leads_inside() {
 /// [http-client-18]
 #[test]
 fn no_redirect_leads_inside() {
-    // A server that the actor may reach sends it on.
+    // A server that the actor may reach redirects it.
     for uri in ADDRESSES.iter().chain(&SPELLINGS).filter(|uri| uri.is_ascii() && !uri.contains(['\r', '\n', '#', '?']))
     {
         let server =

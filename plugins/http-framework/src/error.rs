@@ -1,49 +1,50 @@
-//! What can go wrong, in words for the actor.
+//! Errors of the plugin's functions, with messages for the actor.
 
-/// Why a call gave no result.
+/// The reason a call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Error {
-    /// No server of this id.
-    #[error("this actor has no server {0}: create-server gives ids, and destroy-server takes them back")]
+    /// The actor has no server with this id.
+    #[error("this actor has no server {0}: create-server returns ids, and destroy-server invalidates them")]
     Server(u64),
-    /// No handler of this id.
-    #[error("this actor has no handler {0}: register-handler gives ids")]
+    /// The actor has no handler with this id.
+    #[error("this actor has no handler {0}: register-handler returns ids")]
     Handler(u64),
-    /// No route of this id.
-    #[error("this actor has no route {0}: add-route gives ids, and remove-route and destroy-server take them back")]
+    /// The actor has no route with this id.
+    #[error("this actor has no route {0}: add-route returns ids, and remove-route and destroy-server invalidate them")]
     Route(u64),
-    /// No middleware of this id.
+    /// The actor has no middleware with this id.
     #[error(
-        "this actor has no middleware {0}: add-middleware gives ids, and remove-middleware and destroy-server take them back"
+        "this actor has no middleware {0}: add-middleware returns ids, and remove-middleware and destroy-server invalidate \
+         them"
     )]
     Middleware(u64),
-    /// No connection of this id.
-    #[error("the server {server} has no open websocket {connection}: it has ended, or never was")]
+    /// The server has no open connection with this id.
+    #[error("the server {server} has no open websocket {connection}: it has ended or never existed")]
     Connection {
         /// The server.
         server: u64,
         /// The connection.
         connection: u64,
     },
-    /// A client that has been found not to read.
-    #[error("the client of the websocket {0} does not read what is sent to it: the connection was closed with 1013")]
+    /// The client does not read, and its connection was closed.
+    #[error("the client of websocket {0} does not read its messages: the connection was closed with 1013")]
     Slow(u64),
-    /// The actor stopped while it waited.
+    /// The actor was stopped while the call waited.
     #[error("the actor is stopping")]
     Stopping,
-    /// A path that is none.
-    #[error("the path {path:?} cannot be one: {what}")]
+    /// The path is not valid.
+    #[error("the path {path:?} is not valid: {what}")]
     Path {
         /// The path.
         path: String,
         /// What is wrong with it.
         what: String,
     },
-    /// A method that is none.
-    #[error("the method {0:?} is none: it is written in capitals, such as GET, and * stands for all")]
+    /// The method is not valid.
+    #[error("the method {0:?} is not valid: write it in capitals, such as GET, or * for all methods")]
     Method(String),
-    /// Two routes for the same requests.
+    /// The server already has a route for this method and path.
     #[error("the server {server} has a route for {method} {path:?} already, number {route}: remove it first")]
     Taken {
         /// The server.
@@ -52,43 +53,43 @@ pub(crate) enum Error {
         method: String,
         /// The path.
         path: String,
-        /// The route that is there.
+        /// The existing route.
         route: u64,
     },
-    /// The actor has none of the functions that servers call.
+    /// The actor exports none of the functions that servers call.
     #[error(
-        "the actor does not export theater:simple/http-handlers, which handlers are called through: export it, and the \
-         functions of it that are used"
+        "the actor does not export theater:simple/http-handlers, through which handlers are called: export it, with the \
+         functions that are used"
     )]
     NoHandlers,
-    /// The actor lacks the function.
+    /// The actor does not export a function that the call needs.
     #[error("the actor does not export {0} of theater:simple/http-handlers, which this needs: export it")]
     NoFunction(&'static str),
-    /// One more than the config has room for.
+    /// A limit of the config is reached.
     #[error(
         "there are {most} {what} already, and no more are allowed: in the handler http-framework, a larger {key} allows more, \
          as far as the parent's config does"
     )]
     TooMany {
-        /// What there are too many of.
+        /// What the limit applies to.
         what: &'static str,
-        /// The key of the config.
+        /// The config key of the limit.
         key: &'static str,
-        /// What it allows.
+        /// The limit.
         most: u64,
     },
-    /// A handler's name that is none.
+    /// The handler's name is too long.
     #[error("the handler's name has {length} bytes, and may have {most}")]
     LongName {
-        /// What it has.
+        /// Its length in bytes.
         length: usize,
-        /// What it may have.
+        /// The limit in bytes.
         most: usize,
     },
-    /// Something of the listener's, which says it whole.
+    /// An error of the listener, with a complete message.
     #[error("{0}")]
     Listening(String),
-    /// A message that cannot be sent.
+    /// The message cannot be sent.
     #[error("{0}")]
     Message(String),
 }

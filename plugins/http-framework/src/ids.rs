@@ -1,11 +1,11 @@
-//! The newest ids of an actor, kept over its restarts so that none is given twice, and the names of its handlers, so that
-//! calls that wait in its mailbox meanwhile still fit.
+//! The newest ids of an actor, kept across restarts so that no id is reused, and the ids of its handlers by name, so
+//! that calls that wait in its mailbox during a restart still carry valid ids.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One count for each kind of thing.
+/// A counter for each kind of id, and the handlers.
 #[derive(Default)]
 pub(crate) struct Ids {
     pub(crate) servers: Count,
@@ -16,19 +16,19 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    /// The handlers' ids by their names; 1, 2, 3 and so on.
+    /// The ids of the handlers by name, numbered from 1.
     pub(crate) fn handlers(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
-        // Every change under the lock is one step.
+        // Each change under the lock is a single step, so a poisoned lock still guards consistent data.
         self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The counts, as a snapshot has them.
+    /// The counters, in the order that a snapshot stores them.
     pub(crate) fn counts(&self) -> [&Count; 4] {
         [&self.servers, &self.routes, &self.middleware, &self.connections]
     }
 }
 
-/// 1, 2, 3 and so on.
+/// A counter that gives the ids 1, 2, 3 and so on.
 #[derive(Default)]
 pub(crate) struct Count(AtomicU64);
 
@@ -37,12 +37,12 @@ impl Count {
         1 + self.0.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The newest.
+    /// Returns the newest id, or 0 if none was given.
     pub(crate) fn newest(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// `id` was given in another life of the actor.
+    /// Marks `id` and all smaller ones as given, for example in a previous run of the actor.
     pub(crate) fn was_given(&self, id: u64) {
         self.0.fetch_max(id, Ordering::Relaxed);
     }

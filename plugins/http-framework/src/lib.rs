@@ -1,17 +1,17 @@
-//! The plugin `http-framework`: web servers that an actor makes, changes and stops while it runs.
+//! The plugin `http-framework`: web servers that an actor creates, changes and stops while it runs.
 //!
-//! Ports, limits and the reading of requests are `theater-http-listener`'s, frames and codes of websockets are
-//! `theater-websockets`'; in here is what lies between a request and the actor's handlers.
+//! `theater-http-listener` implements ports, limits and request parsing, and `theater-websocket-protocol` implements
+//! websocket frames and close codes. This crate connects them to the actor's handlers.
 //!
 //! | file | what |
 //! |---|---|
-//! | [`path`] | paths of routes, of middleware and of requests |
-//! | [`routing`] | which handler a request is for |
-//! | [`server`] | one server: its port, its routes, its open websockets |
-//! | [`request`] | from a request to the handlers, and from what they say to the answer |
-//! | [`session`], [`outbox`] | one websocket, and what waits to be sent to its client |
-//! | [`table`], [`ids`] | an actor's servers, and what a snapshot keeps of them |
-//! | [`error`] | what can go wrong, in words |
+//! | [`path`] | paths of routes, middleware and requests |
+//! | [`routing`] | finds the handler of a request |
+//! | [`server`] | one server: its listener, its routes, its open websockets |
+//! | [`request`] | calls the handlers of a request and returns the response |
+//! | [`session`], [`outbox`] | one websocket, and the queue of messages to its client |
+//! | [`table`], [`ids`] | an actor's servers and ids, and their snapshot |
+//! | [`error`] | the error type and its messages |
 //!
 //! A manifest to copy:
 //!
@@ -21,17 +21,17 @@
 //! config = { bind_ports = [8080], max_connections = 10000 }
 //! ```
 //!
-//! - A request is routed first: one that no route takes is answered without the actor. Then middleware sees it, in the order
-//!   it was added, then the handler. Requests for websockets pass the middleware of their path too.
-//! - A segment is compared decoded, and captured as sent. A path with a segment `.` or `..` (encoded or not), or with an empty
-//!   segment before the last, is answered 400: middleware that guards a path could be walked around with it.
-//! - `*rest` matches what is left, also when that is empty: `/files/*rest` matches `/files/` but not `/files`.
-//! - While the actor works on a client's message, and while that client does not read, nothing more is read of it. What
-//!   `send-websocket-message` sends waits for the client, `max_websocket_queue_bytes` at most; a client that has not read for
-//!   `websocket_send_timeout_ms` by then is closed with 1013.
-//! - Pages of other sites open no websocket, unless `allowed_origins` has their site.
-//! - A path with websockets may get others: they serve the connections from then on.
-//! - `stop-server` returns at once: it is the actor that answers what still runs.
+//! - A request is routed first; if no route matches, it is answered without the actor. Then it passes the middleware,
+//!   in the order it was added, and reaches the handler. Websocket requests also pass the middleware of their path.
+//! - Segments are compared percent-decoded and captured as sent. A path with a segment `.` or `..` (encoded or not), or
+//!   with an empty segment before the last, is answered with 400: it could bypass middleware that guards a path.
+//! - `*rest` matches the rest of the path, even if it is empty: `/files/*rest` matches `/files/` but not `/files`.
+//! - Backpressure: nothing more is read from a client while the actor handles its message or while it does not read.
+//!   Messages of `send-websocket-message` are queued, up to `max_websocket_queue_bytes`. If the queue is full and the
+//!   client takes longer than `websocket_send_timeout_ms` to read a message, its connection is closed with 1013.
+//! - Pages of other sites cannot open websockets, unless `allowed_origins` lists their site.
+//! - `enable-websocket` may replace the handlers of a path; the new ones serve the connections opened afterwards.
+//! - `stop-server` does not wait for running requests, because the actor itself has to answer them.
 
 #![forbid(unsafe_code)]
 
@@ -61,7 +61,7 @@ use theater_http_listener::{self as listener, Bound, Tls};
 use theater_plugin_api::encoding::{EncodingError, decode, encode};
 use theater_plugin_api::narrow::Rule;
 use theater_plugin_api::{Attachment, Call, Handler, Host, Level, Plugin, Recovered};
-use theater_websockets::Code;
+use theater_websocket_protocol::Code;
 
 use error::Error;
 use ids::Ids;
@@ -96,7 +96,7 @@ const MAX_WEBSOCKET_QUEUE_BYTES: u64 = 1 << 20;
 const WEBSOCKET_SEND_TIMEOUT_MS: u64 = 1_000;
 const MAX_SERVERS: u64 = 16;
 const MAX_ROUTES: u64 = 1_000;
-/// The most bytes of a handler's name.
+/// The maximum length of a handler's name, in bytes.
 const LONGEST_NAME: usize = 256;
 
 /// The handler's config; `config.schema.json` says what each key means.
@@ -119,9 +119,9 @@ struct Config {
 }
 
 impl Config {
-    /// To whom websockets are opened, and how.
-    fn terms(&self) -> theater_websockets::Terms<'_> {
-        theater_websockets::Terms { origins: &self.allowed_origins, protocols: &self.protocols }
+    /// Returns which origins may open websockets, and with which subprotocols.
+    fn terms(&self) -> theater_websocket_protocol::Terms<'_> {
+        theater_websocket_protocol::Terms { origins: &self.allowed_origins, protocols: &self.protocols }
     }
 }
 
@@ -141,7 +141,7 @@ fn websocket_send_timeout_ms() -> u64 {
     WEBSOCKET_SEND_TIMEOUT_MS
 }
 
-/// The plugin: the newest ids of each actor, so that a restart gives none twice.
+/// The plugin. Keeps the newest ids of each actor, so that a restarted actor never reuses one.
 #[derive(Default)]
 pub struct HttpFramework {
     ids: Mutex<HashMap<String, Arc<Ids>>>,
@@ -149,7 +149,7 @@ pub struct HttpFramework {
 
 impl HttpFramework {
     fn ids(&self) -> MutexGuard<'_, HashMap<String, Arc<Ids>>> {
-        // Every change under the lock is one step.
+        // Each change under the lock is a single step, so a poisoned lock still guards consistent data.
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,7 +187,7 @@ impl Plugin for HttpFramework {
     }
 }
 
-/// One actor's servers.
+/// The servers of one actor.
 pub struct Framework {
     common: Arc<Common>,
     table: Table,
@@ -200,8 +200,8 @@ impl Drop for Framework {
 }
 
 impl Handler for Framework {
-    /// Servers that were started while the actor was not ready take requests from now on; so do those that ran in another
-    /// life of the actor, whose connections are told to have ended.
+    /// Starts accepting requests on servers that were started before the actor was ready, and on those that ran in the
+    /// previous run of the actor. Reports the connections of that run to the actor as ended.
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
         let left = {
             let mut inner = self.table.lock();
@@ -228,7 +228,7 @@ impl Handler for Framework {
         Ok(urls)
     }
 
-    /// What runs gets the grace once, however many servers there are, those that were stopped before too.
+    /// Waits for running requests. All servers share one grace period, including those that were stopped earlier.
     async fn stopped(&self) {
         let controls = self.end();
         let grace = self.common.config.listen.shutdown_grace();
@@ -256,7 +256,7 @@ impl Handler for Framework {
 }
 
 impl Framework {
-    /// Ends all servers: what ends the rest of those that ran.
+    /// Stops all servers. Returns the controls of those whose requests may still run.
     fn end(&self) -> Vec<listener::Control> {
         let retired = std::mem::take(&mut self.table.lock().retired);
         retired.into_iter().chain(self.table.servers().iter().filter_map(|server| server.end(Code::Away))).collect()
@@ -270,7 +270,7 @@ impl Framework {
         }
     }
 
-    /// What a server listens with: the handler's limits and powers, and what the actor asks for.
+    /// Combines the handler's limits and permissions with the address and the TLS files that the actor asks for.
     fn listen(&self, asked: &ServerConfig) -> Result<listener::Config, Error> {
         let mut listen = self.common.config.listen.clone();
         listen.port = asked.port.unwrap_or_default();
@@ -307,7 +307,7 @@ impl Framework {
     async fn start(&self, id: u64) -> Result<u16, Error> {
         let server = self.table.server(id)?;
         let port = server.bind(None).await?;
-        // Before that `started` does it.
+        // Until then the port is only bound; `started` starts accepting.
         let started = self.table.lock().started;
         if started && let Some(url) = server.accept().await? {
             self.common.host.log(Level::Info, &format!("server {id} listens on {url}"));
@@ -358,7 +358,7 @@ impl Framework {
         if self.common.ids.handlers().values().any(|known| *known == id) { Ok(()) } else { Err(Error::Handler(id)) }
     }
 
-    /// Whether there may be one more of something that a server answers by.
+    /// Checks `max_routes` before a handler, a route, a middleware or a path of websockets is added.
     fn has_room(&self, what: &'static str, there: usize) -> Result<(), Error> {
         let most = self.common.config.max_routes;
         if (there as u64) < most { Ok(()) } else { Err(Error::TooMany { what, key: "max_routes", most }) }
@@ -471,7 +471,7 @@ impl Framework {
                 websockets: websockets
                     .map(|(path, one)| (path.clone(), one.connect, one.message, one.disconnect))
                     .collect(),
-                // Those too that the actor is asked for: nobody knows yet what it answers.
+                // Includes connections whose connect handler is running, because its result is not known yet.
                 open: open.iter().map(|(number, one)| (*number, one.disconnect)).collect(),
             }
         });
@@ -525,7 +525,8 @@ impl Framework {
         Ok(())
     }
 
-    /// What a recorded call made, made again; nothing when it was refused.
+    /// Repeats the effect of a recorded call on the servers and ids. A call that was refused creates and removes
+    /// nothing.
     fn replay(&self, function: &str, arguments: &[u8], result: &[u8]) -> Result<(), String> {
         let wrong = |error: EncodingError| error.to_string();
         let id = || decode::<Result<u64, String>>(result).map_err(wrong);
@@ -591,7 +592,8 @@ impl Framework {
                 let (handler, connection, _, _): (u64, u64, String, Option<String>) =
                     decode(arguments).map_err(wrong)?;
                 ids.connections.was_given(connection);
-                // One that the actor is still to be asked for counts: it is over before the answer.
+                // A connection whose connect call has no result yet counts as open: the call is repeated, and the
+                // connection has ended by then.
                 let refused = matches!(decode(result).map_err(wrong)?, Some(Err::<(), ()>(())));
                 if !refused {
                     self.was_open(connection, |websocket| websocket.connect == Some(handler));
@@ -611,8 +613,8 @@ impl Framework {
         Ok(())
     }
 
-    /// A connection of another life of the actor is over now: whoever hears of the end of those that `are` alike is to hear
-    /// of it.
+    /// Notes that a connection of the previous run has ended, so that `started` notifies its disconnect handler: that
+    /// of the first path whose websockets `are` those of the connection.
     fn was_open(&self, connection: u64, are: impl Fn(&Websocket) -> bool) {
         let servers = self.table.servers();
         let disconnect = servers.iter().find_map(|server| {
@@ -629,10 +631,14 @@ fn needs(there: bool, function: &'static str) -> Result<(), Error> {
     if there { Ok(()) } else { Err(Error::NoFunction(function)) }
 }
 
-/// The allowed file that `asked` means: a relative path means the one that ends with it, since files stand in the handler's
-/// config as whole paths. One that is not allowed stays as it is, and is refused by that name.
+/// Resolves `asked` to one of the allowed files. A relative path selects the file that ends with it, because the
+/// handler's config has absolute paths. A path that matches none is returned as it is, and the listener refuses it by
+/// that name.
+///
+/// # Errors
+/// [`Error::Listening`] if the path is empty, or relative and ambiguous.
 fn whole(allowed: &[String], asked: &str) -> Result<String, Error> {
-    // Without `./` at its beginning.
+    // Without a leading `./`.
     let end: PathBuf = Path::new(asked).components().filter(|part| *part != Component::CurDir).collect();
     if end.as_os_str().is_empty() {
         return Err(Error::Listening("tls: both the certificate and the key need a file".to_owned()));
@@ -640,7 +646,7 @@ fn whole(allowed: &[String], asked: &str) -> Result<String, Error> {
     let mut meant = allowed.iter().filter(|file| Path::new(file).ends_with(&end));
     match (meant.next(), meant.next()) {
         (Some(_), Some(_)) if !end.is_absolute() => Err(Error::Listening(format!(
-            "tls: the file {asked:?} may be several of the handler's tls_files: a longer path says which"
+            "tls: the file {asked:?} matches several of the handler's tls_files: use a longer path"
         ))),
         (Some(file), _) => Ok(file.clone()),
         (None, _) => Ok(asked.to_owned()),

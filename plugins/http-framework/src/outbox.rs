@@ -1,4 +1,4 @@
-//! What waits to be sent to one websocket's client.
+//! The queue of messages to the client of one websocket.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,55 +7,58 @@ use std::time::{Duration, Instant};
 use event_listener::{Event, listener};
 use futures_lite::future::or;
 use theater_plugin_api::Host;
-use theater_websockets::{Code, Message};
+use theater_websocket_protocol::{Code, Message};
 
 /// The queue between the actor and a connection's task.
 #[derive(Default)]
 pub(crate) struct Outbox {
     inner: Mutex<Inner>,
-    /// There is more to do.
+    /// Notified when there is a new order.
     queued: Event,
-    /// There is more room, or the end.
+    /// Notified when there is more room, or when the connection is being closed.
     taken: Event,
 }
 
 #[derive(Default)]
 struct Inner {
     messages: VecDeque<Message>,
-    /// Of what is queued and of what is being sent.
+    /// The size of the queued messages and of the one being sent, by [`length`].
     bytes: usize,
-    /// Since when the message that is being sent is.
+    /// When sending of the current message began.
     sending: Option<Instant>,
-    /// To be closed behind what is queued.
+    /// Close with this code after the queued messages.
     last: Option<Code>,
-    /// To be closed now.
+    /// Close with this code now.
     end: Option<Code>,
 }
 
-/// What the connection's task is to do next.
+/// An instruction to the connection's task.
 #[derive(Debug)]
 pub(crate) enum Order {
     Send(Message),
     Close(Code),
 }
 
-/// Why a message is not taken.
+/// The reason a message was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PushError {
-    /// The connection has ended.
+    /// The connection has ended or is being closed.
     Gone,
-    /// The client does not read; the connection is being closed for it.
+    /// The client does not read, and the connection is being closed for it.
     Slow,
 }
 
 impl Outbox {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change under the lock is one step.
+        // Each change under the lock is a single step, so a poisoned lock still guards consistent data.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a message. Where there are `most` bytes already, waits for room until the client has taken longer than
-    /// `patience` for one message; then the connection is closed.
+    /// Queues a message. If the queue would exceed `most` bytes, waits for room. If the client takes longer than
+    /// `patience` to read one message, closes the connection with [`Code::Again`].
+    ///
+    /// # Errors
+    /// [`PushError::Slow`] if this call closes the connection, [`PushError::Gone`] if it was closed before.
     pub(crate) async fn push(
         &self,
         message: Message,
@@ -71,7 +74,7 @@ impl Outbox {
                 if inner.last.is_some() || inner.end.is_some() {
                     return Err(PushError::Gone);
                 }
-                // One message alone may be larger.
+                // An empty queue takes a message of any size.
                 if inner.bytes == 0 || inner.bytes.saturating_add(length) <= most {
                     inner.bytes = inner.bytes.saturating_add(length);
                     inner.messages.push_back(message);
@@ -90,7 +93,7 @@ impl Outbox {
         }
     }
 
-    /// Closes the connection behind what is queued; false when it is being closed already.
+    /// Closes the connection after the queued messages. Returns false if it is being closed already.
     pub(crate) fn close(&self, code: Code) -> bool {
         let mut inner = self.lock();
         let open = inner.last.is_none() && inner.end.is_none();
@@ -103,14 +106,14 @@ impl Outbox {
         open
     }
 
-    /// Closes the connection now; a code that was given before stands.
+    /// Closes the connection now. The code of an earlier call takes precedence.
     pub(crate) fn end(&self, code: Code) {
         self.lock().end.get_or_insert(code);
         self.queued.notify(usize::MAX);
         self.taken.notify(usize::MAX);
     }
 
-    /// What is to be done next; may be dropped while it waits. A message counts until [`Outbox::sent`].
+    /// Waits for the next order. Cancel safe. A message counts towards the size of the queue until [`Outbox::sent`].
     pub(crate) async fn next(&self) -> Order {
         loop {
             listener!(self.queued => more);
@@ -121,22 +124,22 @@ impl Outbox {
         }
     }
 
-    /// What is to be done next, if there is something.
+    /// Returns the next order, if there is one.
     pub(crate) fn next_if_any(&self) -> Option<Order> {
         self.lock().next()
     }
 
-    /// How many messages wait.
+    /// Returns the number of queued messages.
     pub(crate) fn waiting(&self) -> usize {
         self.lock().messages.len()
     }
 
-    /// A message begins to leave, one of the queue's or another.
+    /// Marks the start of sending a message, from the queue or not.
     pub(crate) fn sending(&self) {
         self.lock().sending = Some(Instant::now());
     }
 
-    /// It has left, or never will; `length` of it counted.
+    /// Marks the end of sending, successful or not, and frees `length` bytes of the queue.
     pub(crate) fn sent(&self, length: usize) {
         let mut inner = self.lock();
         inner.bytes = inner.bytes.saturating_sub(length);
@@ -145,7 +148,7 @@ impl Outbox {
         self.taken.notify(usize::MAX);
     }
 
-    /// Ends when the connection is to be closed now.
+    /// Waits until the connection is to be closed now, and returns the code.
     pub(crate) async fn ended(&self) -> Code {
         loop {
             listener!(self.queued => more);
@@ -169,7 +172,7 @@ impl Inner {
     }
 }
 
-/// What a message counts: its payload and what it costs to keep.
+/// Returns the size that a message counts with: its payload and a fixed overhead, in bytes.
 pub(crate) fn length(message: &Message) -> usize {
     const COST: usize = 64;
     message.length() + COST
@@ -191,7 +194,8 @@ mod tests {
         block_on(outbox.push(message(), 100, patience, &FakeHost::new().host()))
     }
 
-    /// A connect handler sends before there is anybody to send: neither it nor the actor may wait for ever.
+    /// A connect handler may send before the connection's task reads the queue: neither it nor the actor may wait
+    /// forever.
     #[test]
     fn a_queue_that_nobody_empties_is_waited_for_only_so_long() {
         let outbox = Outbox::default();
@@ -203,7 +207,7 @@ mod tests {
         assert!(matches!(block_on(outbox.next()), Order::Close(Code::Again)));
     }
 
-    /// Whoever finds a client that has been stuck for long does not wait for it once more.
+    /// A caller does not wait for a client that has been stuck for that long already.
     #[test]
     fn patience_begins_with_the_message_that_does_not_leave() {
         let outbox = Outbox::default();

@@ -1,4 +1,4 @@
-//! Paths: those of routes, with captures, those of middleware, and those of requests.
+//! The paths of routes, which have captures, of middleware, and of requests.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use crate::error::Error;
 /// One segment of a route's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Matches this, once what stands in percent encoding is decoded on both sides.
+    /// Matches this segment. Both sides are compared percent-decoded.
     Exact(Vec<u8>),
-    /// Matches any segment but an empty one.
+    /// Matches any segment that is not empty.
     Capture,
-    /// Matches all that is left, an empty segment too.
+    /// Matches the rest of the path, even if it is empty.
     Rest,
 }
 
-/// A route's path.
+/// The parsed path of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
     pub(crate) parts: Vec<Part>,
@@ -33,7 +33,7 @@ impl Pattern {
         while let Some(segment) = segments.next() {
             let (part, name) = parse_segment(segment).map_err(|what| wrong(&what))?;
             if part == Part::Rest && segments.peek().is_some() {
-                return Err(wrong("nothing can follow what captures the rest"));
+                return Err(wrong("nothing can follow a capture of the rest"));
             }
             if let Some(name) = name {
                 if pattern.names.contains(&name) {
@@ -47,12 +47,12 @@ impl Pattern {
     }
 }
 
-/// The most bytes of a path of a route or of middleware.
+/// The maximum length of the path of a route or of middleware, in bytes.
 const LONGEST: usize = 2_048;
-/// The most segments of it: what is made of a path is as deep as it.
+/// The maximum number of its segments: the routing tree is that deep, and is walked recursively.
 const DEEPEST: usize = 64;
 
-/// What stands behind the leading slash of a path that can be one.
+/// Checks the path of a route or of middleware, and returns it without its leading slash.
 fn checked(path: &str) -> Result<&str, Error> {
     if path.len() > LONGEST || path.matches('/').count() > DEEPEST {
         let path = path.chars().take(100).chain("...".chars()).collect();
@@ -62,16 +62,16 @@ fn checked(path: &str) -> Result<&str, Error> {
     let wrong = |what: &str| Error::Path { path: path.to_owned(), what: what.to_owned() };
     let rest = path.strip_prefix('/').ok_or_else(|| wrong("it has to start with a slash"))?;
     if rest.contains(['?', '#']) || rest.chars().any(char::is_control) {
-        return Err(wrong("it has no query, no fragment and no control characters"));
+        return Err(wrong("it can have no query, no fragment and no control characters"));
     }
     if !has_whole_escapes(rest) {
-        return Err(wrong("a percent sign is followed by two hexadecimal digits"));
+        return Err(wrong("a percent sign must be followed by two hexadecimal digits"));
     }
     if rest.split('/').any(|segment| has_dots(&decoded(segment))) {
-        return Err(wrong("no request that is taken has a segment that is . or .."));
+        return Err(wrong("a segment is . or .., which requests cannot have"));
     }
     if rest.split('/').rev().skip(1).any(str::is_empty) {
-        return Err(wrong("no request that is taken has an empty segment but the last"));
+        return Err(wrong("it has an empty segment before the last, which requests cannot have"));
     }
     Ok(rest)
 }
@@ -87,7 +87,7 @@ fn parse_segment(segment: &str) -> Result<(Part, Option<String>), String> {
         (_, _, Some(name)) => (Part::Rest, name),
         _ if segment.contains(['{', '}', '*']) => {
             return Err(format!(
-                "the segment {segment:?} is neither a capture as a whole nor without braces and asterisks"
+                "the segment {segment:?} is neither a capture nor free of braces and asterisks"
             ));
         }
         _ => return Ok((Part::Exact(decoded(segment).into_owned()), None)),
@@ -99,7 +99,7 @@ fn parse_segment(segment: &str) -> Result<(Part, Option<String>), String> {
     Ok((part, Some(name.to_ascii_lowercase())))
 }
 
-/// A path that stands for itself and all below it.
+/// The path of a middleware: it covers itself and everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prefix(Vec<Vec<u8>>);
 
@@ -109,10 +109,10 @@ impl Prefix {
         if rest.contains(['{', '}', '*']) || rest.split('/').any(|segment| segment.starts_with(':')) {
             return Err(Error::Path {
                 path: path.to_owned(),
-                what: "the path of middleware has no captures: it stands for all that is below it".to_owned(),
+                what: "the path of middleware can have no captures: it covers everything below it".to_owned(),
             });
         }
-        // `/a` and `/a/` are the same, and `/` is all.
+        // `/a` and `/a/` are the same, and `/` covers every path.
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let segments = if rest.is_empty() { Vec::new() } else { rest.split('/').collect() };
         Ok(Self(segments.into_iter().map(|segment| decoded(segment).into_owned()).collect()))
@@ -124,22 +124,25 @@ impl Prefix {
     }
 }
 
-/// A request's path.
+/// The path of a request, split into segments.
 pub(crate) struct Path<'a> {
     pub(crate) text: &'a str,
     pub(crate) segments: Vec<Segment<'a>>,
 }
 
-/// What stands between two slashes of a request's path.
+/// A segment of the path of a request.
 pub(crate) struct Segment<'a> {
-    /// Where it begins in the path.
+    /// Its byte offset in the path.
     pub(crate) start: usize,
     pub(crate) raw: &'a str,
     pub(crate) decoded: Cow<'a, [u8]>,
 }
 
 impl<'a> Path<'a> {
-    /// Checks a path as sent: one whose segments two readers could find differently is refused, with a sentence.
+    /// Splits a path as sent.
+    ///
+    /// # Errors
+    /// A message for the client if two parsers could disagree on the segments.
     pub(crate) fn of(text: &'a str) -> Result<Self, &'static str> {
         let rest = text.strip_prefix('/').ok_or("the request target has no path")?;
         if !has_whole_escapes(rest) {
@@ -153,7 +156,7 @@ impl<'a> Path<'a> {
                 return Err("a segment of the path is . or ..");
             }
             if raw.is_empty() && start <= rest.len() {
-                return Err("a segment of the path, and not the last, is empty");
+                return Err("a segment of the path other than the last is empty");
             }
             segments.push(Segment { start, raw, decoded });
             start += raw.len() + 1;
@@ -166,14 +169,15 @@ fn decoded(segment: &str) -> Cow<'_, [u8]> {
     percent_decode_str(segment).into()
 }
 
-/// Also where a slash or backslash is encoded, which others may take for the end of a segment.
+/// Returns whether a decoded segment is `.` or `..`. An encoded slash or backslash counts as a separator, because other
+/// programs may treat it as one.
 fn has_dots(segment: &[u8]) -> bool {
     segment.split(|byte| matches!(byte, b'/' | b'\\')).any(|part| matches!(part, b"." | b".."))
 }
 
 fn has_whole_escapes(text: &str) -> bool {
     let mut escapes = text.split('%');
-    // What stands before the first.
+    // Skip what precedes the first percent sign.
     escapes.next();
     escapes.all(|rest| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }

@@ -1,4 +1,4 @@
-//! From a request to the actor's handlers, and from what they say to the answer.
+//! Passes a request through the middleware to its handler, and returns the response.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use crate::session::Opening;
 use crate::theater::simple::http_handlers::{handle_middleware, handle_request};
 use crate::theater::simple::http_types::HttpRequest;
 
-/// The header by which middleware chooses the status of its refusal.
+/// The header with which middleware sets the status of a refusal.
 const STATUS: &str = "x-theater-status";
 
 pub(crate) async fn answer(server: Arc<Server>, mut received: Received) -> Reply {
     server.common.host.count("requests", 1.0);
-    // What only the host and the actor say is not taken from outside.
+    // Remove headers that only the host and the actor may set: clients could forge them.
     received.headers.retain(|(name, _)| name != STATUS && !name.starts_with(CAPTURED));
-    let asks_websocket = received.method == "GET" && theater_websockets::asks_upgrade(&received);
+    let asks_websocket = received.method == "GET" && theater_websocket_protocol::asks_upgrade(&received);
     let Found { goal, captures, middleware } = match server.routing().find(&received, asks_websocket) {
         Ok(found) => found,
         Err(reply) => return reply,
@@ -30,7 +30,7 @@ pub(crate) async fn answer(server: Arc<Server>, mut received: Received) -> Reply
     }
 }
 
-/// What the route's handler says, once all middleware let the request pass.
+/// Calls the route's handler after all middleware has let the request pass.
 async fn handled(server: &Arc<Server>, handler: u64, middleware: &[u64], received: Received) -> Reply {
     let host = &server.common.host;
     let cause = received.cause();
@@ -45,24 +45,24 @@ async fn handled(server: &Arc<Server>, handler: u64, middleware: &[u64], receive
     }
 }
 
-/// The switch to a websocket, once all middleware and the connect handler let the client pass.
+/// Switches to a websocket after all middleware and the connect handler have let the client pass.
 async fn opened(server: Arc<Server>, websocket: Websocket, middleware: &[u64], mut received: Received) -> Reply {
     let terms = server.common.config.terms();
-    if let Err(reply) = theater_websockets::check(&received, terms) {
+    if let Err(reply) = theater_websocket_protocol::check(&received, terms) {
         return reply;
     }
     let cause = received.cause();
     if !middleware.is_empty() {
         match passed(&server, middleware, &cause, request_of(received.clone())).await {
-            // What it left is what the connect handler gets.
+            // The connect handler gets the URI as the middleware left it.
             Ok(request) => received.uri = request.uri,
             Err(reply) => return reply,
         }
     }
     let protocol = terms.protocol(&received).map(ToOwned::to_owned);
     match Opening::new(&server, websocket, received.peer).connect(&cause, &received, protocol.as_deref()).await {
-        Ok(opened) => theater_websockets::accept(&received, terms, |upgraded| opened.run(upgraded)),
-        Err(CallError::Actor(_)) => Reply::text(403, "this websocket is not opened to you"),
+        Ok(opened) => theater_websocket_protocol::accept(&received, terms, |upgraded| opened.run(upgraded)),
+        Err(CallError::Actor(_)) => Reply::text(403, "the server refused this websocket"),
         Err(error) => failed(&server, &cause, &error),
     }
 }
@@ -72,7 +72,7 @@ fn request_of(received: Received) -> HttpRequest {
     HttpRequest { method, uri, headers, body: body.map(Bytes::from) }
 }
 
-/// The request as all middleware leave it, or the answer of the one that does not let it pass.
+/// Returns the request as the middleware left it, or the response of the first one that refuses it.
 async fn passed(
     server: &Arc<Server>,
     middleware: &[u64],
@@ -89,14 +89,14 @@ async fn passed(
     Ok(request)
 }
 
-/// The answer of middleware that does not let a request pass.
+/// Returns the response of middleware that refuses a request: 403, or the status and body that it chose.
 fn refused(server: &Server, cause: &str, request: HttpRequest) -> Reply {
     let chosen = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(STATUS));
     let (status, body) = match chosen.map(|(_, value)| value.parse()) {
         None => (403, None),
         Some(Ok(status @ 400..=599)) => (status, request.body.map(Bytes::into_vec)),
         Some(_) => {
-            let what = format!("{cause}: middleware refused with an {STATUS} that is not one of 400 to 599");
+            let what = format!("{cause}: middleware refused with an {STATUS} that is not between 400 and 599");
             server.common.host.log(Level::Warn, &what);
             (403, None)
         }

@@ -1,4 +1,8 @@
-//! Which handler a request is for.
+//! Finds the handler of a request.
+//!
+//! Routes are in a tree with one level for each path segment. A lookup walks it depth first and prefers an exact
+//! segment to a capture, and a capture to the rest of the path. The first leaf that has the method wins; the methods of
+//! all matching leaves are collected for `Allow`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,7 +11,7 @@ use theater_http_listener::{Received, Reply};
 use crate::error::Error;
 use crate::path::{Part, Path, Pattern, Prefix};
 
-/// The method that stands for all.
+/// The method of a route that takes all methods.
 const ANY: &str = "*";
 
 /// A route as it was added.
@@ -28,7 +32,7 @@ pub(crate) struct Middleware {
     prefix: Prefix,
 }
 
-/// The handlers of a path's websockets.
+/// The handlers of the websockets at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Websocket {
     pub(crate) connect: Option<u64>,
@@ -36,18 +40,18 @@ pub(crate) struct Websocket {
     pub(crate) disconnect: Option<u64>,
 }
 
-/// All of one server.
+/// The routes, middleware and websockets of one server.
 #[derive(Default)]
 pub(crate) struct Routing {
     tree: Node,
-    /// By id, so in the order they were added.
+    /// By id, which is the order they were added in.
     routes: BTreeMap<u64, Route>,
     middleware: Vec<Middleware>,
-    /// By path as given.
+    /// By path, as given.
     websockets: BTreeMap<String, Websocket>,
 }
 
-/// What lies below one beginning of a path.
+/// The routes below one prefix of a path.
 #[derive(Default)]
 struct Node {
     exact: HashMap<Vec<u8>, Node>,
@@ -56,7 +60,7 @@ struct Node {
     here: Leaf,
 }
 
-/// What a path leads to.
+/// The targets of a path.
 #[derive(Default)]
 struct Leaf {
     methods: BTreeMap<String, Target>,
@@ -70,12 +74,12 @@ struct Target {
     names: Vec<String>,
 }
 
-/// What is to be done with a request.
+/// The result of a lookup.
 pub(crate) struct Found {
     pub(crate) goal: Goal,
-    /// Headers with what the path's captures matched.
+    /// Headers with the captures of the path.
     pub(crate) captures: Vec<(String, String)>,
-    /// The handlers to ask first.
+    /// The handlers of the middleware to call first, in order.
     pub(crate) middleware: Vec<u64>,
 }
 
@@ -84,7 +88,7 @@ pub(crate) enum Goal {
     Websocket(Websocket),
 }
 
-/// The prefix of the headers with captures.
+/// The prefix of the headers that carry captures.
 pub(crate) const CAPTURED: &str = "x-route-param-";
 
 impl Routing {
@@ -106,7 +110,7 @@ impl Routing {
         Ok(())
     }
 
-    /// False when there is no such route.
+    /// Removes a route. Returns false if there is none with this id.
     pub(crate) fn remove_route(&mut self, id: u64) -> bool {
         let Some(route) = self.routes.remove(&id) else { return false };
         if let Ok(pattern) = Pattern::parse(&route.path) {
@@ -122,14 +126,14 @@ impl Routing {
         Ok(())
     }
 
-    /// False when there is no such middleware.
+    /// Removes a middleware. Returns false if there is none with this id.
     pub(crate) fn remove_middleware(&mut self, id: u64) -> bool {
         let before = self.middleware.len();
         self.middleware.retain(|middleware| middleware.id != id);
         self.middleware.len() < before
     }
 
-    /// Sets the handlers of a path; those it had serve the connections that are open.
+    /// Sets the websocket handlers of a path. Open connections keep the handlers they were opened with.
     pub(crate) fn enable_websocket(&mut self, path: String, websocket: Websocket) -> Result<(), Error> {
         let pattern = Pattern::parse(&path)?;
         self.websockets.retain(|known, _| Pattern::parse(known).is_ok_and(|known| known.parts != pattern.parts));
@@ -150,7 +154,7 @@ impl Routing {
         &self.websockets
     }
 
-    /// Whom a request is for, or the answer that needs no actor.
+    /// Finds the handler of a request, or returns the response if the actor is not needed.
     pub(crate) fn find(&self, received: &Received, asks_websocket: bool) -> Result<Found, Reply> {
         let target = received.path();
         if !target.starts_with('/') {
@@ -173,7 +177,8 @@ impl Routing {
             }
             if asks_websocket { websocket.is_some() } else { handler.is_some() }
         });
-        // A websocket is opened with GET; what is missing then is told by whoever opens it.
+        // Websockets are opened with GET. If the handshake is incomplete, the response of `request::opened` says what
+        // is missing.
         methods.extend(websocket.iter().map(|_| "GET"));
         let found = if asks_websocket {
             websocket.or(handler)
@@ -186,12 +191,13 @@ impl Routing {
         }
     }
 
-    /// The handlers to ask first, in the order they were added.
+    /// Returns the handlers of the middleware that covers a path, in the order it was added.
     fn before(&self, path: &Path<'_>) -> Vec<u64> {
         self.middleware.iter().filter(|one| one.prefix.covers(path)).map(|one| one.handler).collect()
     }
 
-    /// `OPTIONS *` asks about the server as a whole (RFC 9110, section 9.3.7); CONNECT is for proxies (9.3.6).
+    /// Answers a request without a path: `OPTIONS *` is about the server as a whole (RFC 9110, section 9.3.7), and
+    /// CONNECT is for proxies (9.3.6).
     fn without_path(&self, method: &str) -> Reply {
         if method != "OPTIONS" {
             return Reply::text(501, "CONNECT is for proxies");
@@ -201,21 +207,21 @@ impl Routing {
     }
 }
 
-/// What is no part of a token (RFC 9110, section 5.6.2), lower-case letters aside.
+/// The visible ASCII characters that a token cannot contain (RFC 9110, section 5.6.2).
 const SEPARATORS: [char; 17] = ['"', '(', ')', ',', '/', ':', ';', '<', '=', '>', '?', '@', '[', '\\', ']', '{', '}'];
 
-/// The answer when no route fits: the path has none, or none of that method.
+/// Returns the response if no route matches: the path has none, or none for the method.
 fn unmet(method: &str, methods: &BTreeSet<&str>) -> Reply {
     if methods.is_empty() {
         Reply::text(404, "there is nothing at this path")
     } else if method == "OPTIONS" {
         Reply::no_content().header("allow", &allowed(methods))
     } else {
-        Reply::text(405, "this path has no such method").header("allow", &allowed(methods))
+        Reply::text(405, "this path does not support the method").header("allow", &allowed(methods))
     }
 }
 
-/// The value of `Allow`: what routes have, and what comes with it.
+/// Returns the value of `Allow`: the methods of the routes, HEAD if there is GET, and OPTIONS.
 fn allowed(methods: &BTreeSet<&str>) -> String {
     let mut all: BTreeSet<&str> = methods.iter().copied().filter(|method| *method != ANY).collect();
     if all.contains("GET") {
@@ -236,14 +242,14 @@ impl Leaf {
     }
 }
 
-/// Headers with what was captured.
+/// Returns the headers that carry captures.
 fn headers(names: &[String], captured: &[&str]) -> Vec<(String, String)> {
     let named = names.iter().zip(captured);
     named.map(|(name, value)| (format!("{CAPTURED}{name}"), (*value).to_owned())).collect()
 }
 
 impl Node {
-    /// The leaf of a pattern, made when it is not there.
+    /// Returns the leaf of a pattern, and creates it if it does not exist.
     fn leaf(&mut self, parts: &[Part]) -> &mut Leaf {
         match parts {
             [] => &mut self.here,
@@ -253,7 +259,7 @@ impl Node {
         }
     }
 
-    /// Drops what leads nowhere.
+    /// Removes the nodes below which there are no targets.
     fn prune(&mut self) {
         self.exact.retain(|_, node| {
             node.prune();
@@ -269,8 +275,8 @@ impl Node {
         self.exact.is_empty() && self.capture.is_none() && self.rest.is_empty() && self.here.is_empty()
     }
 
-    /// Shows the leaves that match, what is exact first and the rest last, until one is taken; true then. Each node is seen
-    /// at most once.
+    /// Passes the matching leaves to `take`, exact segments first and the rest of the path last, until it returns true.
+    /// Returns whether it did. Visits each node at most once.
     fn visit<'a, 'p>(
         &'a self,
         path: &Path<'p>,
@@ -315,7 +321,7 @@ mod tests {
         routing
     }
 
-    /// The leaf of a path, where there is one.
+    /// Returns the leaf of a path, if it exists.
     fn found<'a>(routing: &'a Routing, path: &str) -> Option<&'a Leaf> {
         let mut node = &routing.tree;
         for part in &Pattern::parse(path).unwrap().parts {
@@ -333,7 +339,7 @@ mod tests {
         for first in 0..PATHS.len() {
             let mut routing = routing();
             let mut left: Vec<_> = (0..PATHS.len()).collect();
-            // In another order each time.
+            // In a different order each time.
             while !left.is_empty() {
                 let removed = left.remove(first % left.len());
                 assert!(routing.remove_route(removed as u64) && !routing.remove_route(removed as u64));

@@ -1,11 +1,11 @@
-//! One server: what it listens on while it runs, its routes and its websockets.
+//! One server: its listener while it runs, its routes and its open websockets.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use theater_http_listener::{Bound, Config as Listen, Control, Listener};
 use theater_plugin_api::{Host, Level};
-use theater_websockets::Code;
+use theater_websocket_protocol::Code;
 
 use crate::Config;
 use crate::error::Error;
@@ -15,12 +15,12 @@ use crate::request;
 use crate::routing::Routing;
 use crate::theater::simple::http_types::ServerConfig;
 
-/// What all servers of an actor share.
+/// The state that all servers of an actor share.
 pub(crate) struct Common {
     pub(crate) host: Host,
     pub(crate) config: Config,
     pub(crate) ids: Arc<Ids>,
-    /// Websockets that have ended, with their disconnect handlers, until the actor has heard of it.
+    /// Websockets that have ended, with their disconnect handlers, until the actor has been notified.
     leaving: Mutex<BTreeMap<u64, Option<u64>>>,
 }
 
@@ -37,13 +37,13 @@ impl Common {
 pub(crate) struct Server {
     pub(crate) id: u64,
     pub(crate) common: Arc<Common>,
-    /// As it was asked for.
+    /// The config that the actor asked for.
     pub(crate) asked: ServerConfig,
-    /// What that is with the handler's config.
+    /// That config combined with the handler's.
     pub(crate) listen: Listen,
     routing: RwLock<Routing>,
     run: Mutex<Run>,
-    /// The open websockets, those that are about to be too.
+    /// The websockets that are open or being opened.
     open: Mutex<BTreeMap<u64, Connection>>,
 }
 
@@ -55,14 +55,14 @@ pub(crate) struct Connection {
 }
 
 struct Run {
-    /// What it listens on, or did last, or shall.
+    /// The port it listens on; while stopped, the last or the configured one.
     port: u16,
     state: State,
 }
 
 enum State {
     Stopped,
-    /// Connections wait until the actor has started.
+    /// The port is bound; connections wait until the actor has started.
     Bound(Box<Listener<Arc<Server>>>),
     Accepting(Control),
 }
@@ -74,7 +74,7 @@ impl Server {
     }
 
     pub(crate) fn routing(&self) -> RwLockReadGuard<'_, Routing> {
-        // Every change under these locks is one step.
+        // Each change under these locks is a single step, so a poisoned lock still guards consistent data.
         self.routing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -90,21 +90,21 @@ impl Server {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The port, and whether it is bound.
+    /// Returns the port, and whether it is bound.
     pub(crate) fn port(&self) -> (u16, bool) {
         let run = self.run();
         (run.port, !matches!(run.state, State::Stopped))
     }
 
-    /// Binds the port, unless it is bound: the port. `port` is that of another life of the actor.
+    /// Binds the port, unless it is bound already, and returns it. `port` is the port of the previous run of the actor.
     pub(crate) async fn bind(&self, port: Option<u16>) -> Result<u16, Error> {
         if let (port, true) = self.port() {
             return Ok(port);
         }
         let bound = match Bound::again(&self.common.host, &self.listen, port.unwrap_or_default()).await {
-            // Whoever asked for any port gets any.
+            // The actor asked for any port, so a different one will do.
             Err(what) if port.is_some() && self.listen.port == 0 => {
-                self.common.host.log(Level::Warn, &format!("server {}: {what}; another port is chosen", self.id));
+                self.common.host.log(Level::Warn, &format!("server {}: {what}; choosing another port", self.id));
                 Bound::new(&self.listen).await
             }
             bound => bound,
@@ -116,7 +116,8 @@ impl Server {
         Ok(port)
     }
 
-    /// Takes requests from now on, if the port is bound: its URL.
+    /// Starts accepting requests and returns the URL. Returns `None` if the port is not bound, or requests are accepted
+    /// already.
     pub(crate) async fn accept(self: &Arc<Self>) -> Result<Option<String>, Error> {
         let listener = {
             let mut run = self.run();
@@ -136,15 +137,17 @@ impl Server {
         Ok(Some(url))
     }
 
-    /// Takes no more requests. Those that run get the grace while this returns as soon as the port is free: it is the actor
-    /// that answers them, and the actor waits for this. What ends the rest.
+    /// Stops accepting requests, and returns as soon as the port is free. Running requests get the grace period, but
+    /// this does not wait for them: the actor has to answer them, and it is blocked in this call. Returns the control
+    /// of the listener, if requests were accepted.
     pub(crate) async fn stop(&self) -> Option<Control> {
         let control = self.end(Code::Away)?;
         control.retire(self.listen.shutdown_grace()).await;
         Some(control)
     }
 
-    /// Takes no more requests, and closes the websockets; what ends the rest, if it ran.
+    /// Stops accepting requests and closes the websockets with `code`. Returns the control of the listener, if requests
+    /// were accepted.
     pub(crate) fn end(&self, code: Code) -> Option<Control> {
         let state = std::mem::replace(&mut self.run().state, State::Stopped);
         let control = match state {

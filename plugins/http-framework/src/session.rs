@@ -1,5 +1,5 @@
-//! One websocket: what the client says goes to the actor, message by message, and what the actor sends goes to the client,
-//! also while the actor works on a message.
+//! One websocket. Messages of the client go to the actor one by one; messages of the actor go to the client at any
+//! time, even while the actor handles a message.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -9,7 +9,7 @@ use event_listener::{Event, listener};
 use futures_lite::future::{or, race};
 use theater_http_listener::{Received, Upgraded};
 use theater_plugin_api::{Bytes, CallError, Host, Level};
-use theater_websockets::{Code, End, Message, PROTOCOL, Socket};
+use theater_websocket_protocol::{Code, End, Message, PROTOCOL, Socket};
 
 use crate::outbox::{Order, Outbox, length};
 use crate::routing::Websocket;
@@ -19,10 +19,10 @@ use crate::theater::simple::http_handlers::{
 };
 use crate::theater::simple::websocket_types::{MessageType, WebsocketMessage};
 
-/// A websocket that the actor has not agreed to.
+/// A websocket that the actor has not accepted yet.
 pub(crate) struct Opening(Place);
 
-/// A connection among those of its server, until it is dropped.
+/// The connection's entry in its server, which is removed on drop.
 struct Place {
     server: Arc<Server>,
     websocket: Websocket,
@@ -49,9 +49,9 @@ impl Opening {
         Self(Place { server: Arc::clone(server), websocket, number, outbox, cause })
     }
 
-    /// Asks the connect handler, if there is one. It is asked in a task of its own: where nobody waits for its answer any
-    /// more, what it agrees to has ended, and it hears of that.
-    /// The subprotocol that was chosen is told in the query.
+    /// Calls the connect handler, if there is one, with the chosen subprotocol added to the query. The call runs in a
+    /// separate task, which outlives this future: if the handler accepts a connection that is gone by then, the actor
+    /// is notified of its end.
     pub(crate) async fn connect(
         self,
         request: &str,
@@ -77,7 +77,7 @@ impl Opening {
     }
 }
 
-/// What the connect handler said, for whoever waits for it.
+/// Passes the result of the connect handler to the waiter.
 #[derive(Default)]
 struct Said {
     answer: Mutex<Option<Result<Opened, CallError>>>,
@@ -101,7 +101,8 @@ impl Said {
     }
 }
 
-/// A websocket that the actor has agreed to: it hears of its end when this is dropped, also when it never came to be.
+/// A websocket that the actor has accepted. Dropping it notifies the actor of the end, even if the websocket was never
+/// opened.
 pub(crate) struct Opened(Option<Place>);
 
 impl Drop for Opened {
@@ -121,7 +122,7 @@ impl Opened {
         let Some(place) = &self.0 else { return };
         let mut socket = Socket::new(place.host().clone(), upgraded, &place.server.listen).await;
         let end = place.serve(&mut socket).await;
-        // Nothing more can be sent, and whoever waits to hears of it.
+        // Nothing more can be sent; callers that wait to send return an error.
         place.outbox.end(Code::Normal);
         if let Some(payload) = socket.farewell() {
             let payload = (!payload.is_empty()).then(|| Bytes::from(payload.to_vec()));
@@ -130,7 +131,7 @@ impl Opened {
             let told = handle_websocket_message(place.host(), cause, &websocket.message, number, &close).await;
             note(place.host(), cause, told.map(drop));
         }
-        // The actor hears of it while the client takes its leave.
+        // The actor is notified while the closing handshake runs.
         if let Some(place) = self.0.take() {
             place.tell_end();
         }
@@ -143,7 +144,7 @@ impl Place {
         &self.server.common.host
     }
 
-    /// The end, to the disconnect handler, in a task of its own; the connection is not there any more then.
+    /// Removes the connection, then notifies the disconnect handler of the end in a separate task.
     fn tell_end(self) {
         let (common, number, cause) = (Arc::clone(&self.server.common), self.number, self.cause.clone());
         common.leaving().insert(number, self.websocket.disconnect);
@@ -157,7 +158,7 @@ impl Place {
             Heard(Option<Message>),
         }
         loop {
-            // Whichever is ready, in turns of chance: neither side keeps the other from being heard.
+            // `race` picks one at random if both are ready, so neither side can starve the other.
             let order = async { Step::Order(self.outbox.next().await) };
             let heard = async { Step::Heard(socket.next().await) };
             let ended = match race(order, heard).await {
@@ -171,7 +172,7 @@ impl Place {
         }
     }
 
-    /// Sends what the actor sent, or closes.
+    /// Sends a message of the actor, or closes the connection.
     async fn carry_out(&self, socket: &mut Socket, order: Order) -> Result<(), End> {
         match order {
             Order::Close(code) => Err(End::Ours(code)),
@@ -182,7 +183,7 @@ impl Place {
         }
     }
 
-    /// Sends a message, of which `length` counts as queued, unless the connection is to be closed before it has left.
+    /// Sends a message, which counts `length` bytes in the queue. Stops if the connection is to be closed now.
     async fn send(&self, socket: &mut Socket, message: Message, length: usize) -> Result<(), End> {
         self.outbox.sending();
         let sent = async { if socket.send(message).await { Ok(()) } else { Err(End::Theirs) } };
@@ -192,7 +193,8 @@ impl Place {
         sent
     }
 
-    /// Tells the actor of a message, and the client what it answers, with what the actor sent meanwhile before it.
+    /// Passes a message to the actor and sends the answer to the client, after the messages that the actor sent in the
+    /// meantime.
     async fn tell(&self, socket: &mut Socket, message: Message) -> Result<(), End> {
         enum Step {
             Order(Order),
@@ -210,7 +212,7 @@ impl Place {
                 Step::Order(order) => self.carry_out(socket, order).await?,
             }
         };
-        // No more than waits now: an actor that always sends more would keep the answer back for ever.
+        // Only what is queued now: an actor that keeps sending would delay the answer forever.
         for _ in 0..self.outbox.waiting() {
             if let Some(order) = self.outbox.next_if_any() {
                 self.carry_out(socket, order).await?;
@@ -219,7 +221,7 @@ impl Place {
         let messages = match answer {
             Ok(messages) => messages,
             Err(CallError::Gone(_)) => return Err(End::Ours(Code::Away)),
-            // Nothing goes back, and the connection goes on.
+            // Send nothing back and keep the connection open.
             Err(error) => {
                 note(self.host(), &self.cause, Err(error));
                 return Ok(());
@@ -236,7 +238,7 @@ impl Place {
     }
 }
 
-/// Tells the actor that a connection, one of those that are leaving, has ended.
+/// Notifies the actor that a connection in `leaving` has ended.
 pub(crate) async fn tell_end(common: &Common, cause: &str, number: u64) {
     let handler = common.leaving().get(&number).copied().flatten();
     if let Some(handler) = handler {
@@ -252,4 +254,4 @@ fn note(host: &Host, cause: &str, told: Result<(), CallError>) {
     }
 }
 
-theater_websockets::message_conversions!(crate::theater::simple::websocket_types);
+theater_websocket_protocol::message_conversions!(crate::theater::simple::websocket_types);

@@ -1,4 +1,4 @@
-//! An actor's servers and handlers by their ids, and what a snapshot keeps of them.
+//! An actor's servers, routes and middleware by id, and their snapshot.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,23 +15,23 @@ pub(crate) struct Table(Mutex<Inner>);
 
 #[derive(Default)]
 pub(crate) struct Inner {
-    /// The actor takes calls.
+    /// Whether the actor takes calls.
     pub(crate) started: bool,
     pub(crate) servers: BTreeMap<u64, Arc<Server>>,
-    /// The server of each route.
+    /// The server of each route, by the id of the route.
     pub(crate) routes: BTreeMap<u64, u64>,
-    /// The server of each middleware.
+    /// The server of each middleware, by the id of the middleware.
     pub(crate) middleware: BTreeMap<u64, u64>,
-    /// What another life of the actor left behind.
+    /// What the previous run of the actor left.
     pub(crate) left: Left,
-    /// Of servers that were stopped, and whose last requests may run.
+    /// The controls of stopped servers whose last requests may still run.
     pub(crate) retired: Vec<Control>,
 }
 
-/// What another life of the actor left behind, for `started`.
+/// What the previous run of the actor left for `started` to restore.
 #[derive(Default)]
 pub(crate) struct Left {
-    /// The ports of the servers that ran.
+    /// The ports of the servers that ran, by id.
     pub(crate) running: BTreeMap<u64, u16>,
     /// Connections that were open, with their disconnect handlers.
     pub(crate) open: BTreeMap<u64, Option<u64>>,
@@ -39,7 +39,7 @@ pub(crate) struct Left {
 
 impl Table {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change under the lock is one step.
+        // Each change under the lock is a single step, so a poisoned lock still guards consistent data.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -51,7 +51,7 @@ impl Table {
         self.lock().servers.values().cloned().collect()
     }
 
-    /// Forgets a server with all that belongs to it.
+    /// Removes a server with its routes and middleware.
     pub(crate) fn remove(&self, id: u64) -> Result<Arc<Server>, Error> {
         let mut inner = self.lock();
         let server = inner.servers.remove(&id).ok_or(Error::Server(id))?;
@@ -62,14 +62,14 @@ impl Table {
     }
 }
 
-/// What a snapshot keeps.
+/// The state in a snapshot.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Saved {
     /// The newest ids of servers, routes, middleware and connections.
     pub(crate) newest: [u64; 4],
     pub(crate) handlers: Vec<(String, u64)>,
     pub(crate) servers: Vec<SavedServer>,
-    /// Connections that have ended, with their disconnect handlers, of which the actor has not heard.
+    /// Connections whose end the actor has not been notified of, with their disconnect handlers.
     pub(crate) leaving: Vec<(u64, Option<u64>)>,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Saved {
 pub(crate) struct SavedServer {
     pub(crate) id: u64,
     pub(crate) asked: ServerConfig,
-    /// Its port, if it runs.
+    /// Its port, if it is running.
     pub(crate) running: Option<u16>,
     /// Id, path, method and handler.
     pub(crate) routes: Vec<(u64, String, String, u64)>,

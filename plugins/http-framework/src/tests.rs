@@ -1,5 +1,5 @@
-//! Real sockets: std's for requests, tungstenite's client for websockets. The rules of HTTP and of frames are tested in
-//! `theater-http-listener` and `theater-websockets`.
+//! Tests over real sockets: std's for requests, tungstenite's client for websockets. `theater-http-listener` and
+//! `theater-websocket-protocol` test the rules of HTTP and of frames.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -32,14 +32,14 @@ const MESSAGE: u32 = 3;
 const DISCONNECT: u32 = 4;
 const ALL: [u32; 5] = [REQUEST, MIDDLEWARE, CONNECT, MESSAGE, DISCONNECT];
 
-/// An actor with one server, which runs, and one handler.
+/// An actor with one running server and one handler.
 struct Case {
     host: FakeHost,
     framework: Arc<Framework>,
     server: u64,
     handler: u64,
     port: u16,
-    /// `/slow` tells of its arrival, and answers when it is told to.
+    /// `/slow` signals its arrival here, and answers on a signal from `answer`.
     arrived: Receiver<()>,
     answer: Sender<()>,
 }
@@ -60,7 +60,7 @@ fn kind(ty: MessageType) -> WebsocketMessage {
     WebsocketMessage { ty, data: None, text: None }
 }
 
-/// The actor's handler: answers with what it was asked, or with what the path says.
+/// The actor's handler: answers with the request, or as the path says.
 fn handle(id: u64, request: &HttpRequest) -> Answer {
     let path = request.uri.split('?').next().unwrap();
     let odd = ("x-odd".to_owned(), "\u{e9}".to_owned());
@@ -76,7 +76,7 @@ fn handle(id: u64, request: &HttpRequest) -> Answer {
     }
 }
 
-/// The actor's middleware: lets pass with a mark, or refuses as the header `x-deny` says.
+/// The actor's middleware: marks a request and lets it pass, or refuses it as the header `x-deny` says.
 fn judge(id: u64, mut request: HttpRequest) -> Answer {
     let denial = request.headers.iter().find(|(name, _)| name == "x-deny").map(|(_, value)| value.clone());
     match denial.as_deref() {
@@ -90,7 +90,7 @@ fn judge(id: u64, mut request: HttpRequest) -> Answer {
     encoded(&(MiddlewareResult { proceed: denial.is_none(), request },))
 }
 
-/// What the actor answers on a websocket.
+/// Returns what the actor answers on a websocket.
 fn reply(message: WebsocketMessage) -> Answer {
     let answers = match (&message.ty, message.text.as_deref()) {
         (MessageType::Text, Some("fail")) => return Answer::error("the actor says no"),
@@ -160,7 +160,7 @@ impl Case {
     fn info(&self) -> ServerInfo {
         self.call("get-server-info", &(self.server,)).unwrap()
     }
-    /// Takes websockets at `/ws` with the one handler for everything.
+    /// Enables websockets at `/ws`, with the one handler for everything.
     fn sockets(&self) {
         let handler = self.handler;
         self.call::<()>("enable-websocket", &(self.server, "/ws", Some(handler), handler, Some(handler))).unwrap();
@@ -170,7 +170,7 @@ impl Case {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
-    /// Sends, and reads until the server closes.
+    /// Sends bytes, and reads until the server closes.
     fn send(&self, bytes: &str) -> String {
         let mut stream = self.stream();
         stream.write_all(bytes.as_bytes()).unwrap();
@@ -178,7 +178,7 @@ impl Case {
         stream.read_to_string(&mut answer).unwrap();
         answer
     }
-    /// Asks with headers, each with its line's end.
+    /// Sends a request with headers, each with its CRLF.
     fn ask_with(&self, method: &str, target: &str, headers: &str) -> String {
         self.send(&format!("{method} {target} HTTP/1.1\r\nhost: h\r\n{headers}connection: close\r\n\r\n"))
     }
@@ -198,7 +198,7 @@ impl Case {
     fn called(&self) -> Called {
         block_on(self.host.next_call()).unwrap()
     }
-    /// The message that the actor is told of next.
+    /// Returns the next message that the actor receives.
     fn told(&self) -> (u64, WebsocketMessage) {
         let called = self.called();
         assert_eq!(called.export, MESSAGE, "{called:?}");
@@ -206,7 +206,7 @@ impl Case {
         assert_eq!(handler, self.handler);
         (number, message)
     }
-    /// The connection that the actor is told of next, as begun or ended.
+    /// Returns the next connection whose begin or end the actor is notified of.
     fn told_of(&self, export: u32) -> u64 {
         let called = self.called();
         assert_eq!(called.export, export, "{called:?}");
@@ -225,7 +225,7 @@ fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").unwrap().1
 }
 
-/// The value of a header of an answer.
+/// Returns the value of a header of a response.
 fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
     answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::trim)
 }
@@ -234,7 +234,7 @@ fn next(client: &mut Client) -> Message {
     client.read().unwrap()
 }
 
-/// The code of the close that comes next.
+/// Reads up to the next close frame, and returns its code.
 fn closed(client: &mut Client) -> u16 {
     loop {
         match client.read() {
@@ -245,7 +245,7 @@ fn closed(client: &mut Client) -> u16 {
     }
 }
 
-/// Waits for something, at most 20 s.
+/// Waits for a condition, for at most 20 s.
 fn until(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
@@ -286,7 +286,7 @@ fn routes_middleware_and_websockets_change_while_a_server_runs() {
     assert!(case.try_open("/ws").unwrap_err().contains("404"));
     case.sockets();
     let mut first = case.open("/ws");
-    // Others for the same path: they serve the connections from then on, and have no connect handler.
+    // Other handlers for the same path serve the connections opened afterwards; they have no connect handler.
     let second: u64 = case.call("register-handler", &("second",)).unwrap();
     case.call::<()>("enable-websocket", &(case.server, "/ws", None::<u64>, second, None::<u64>)).unwrap();
     let mut other = case.open("/ws");
@@ -340,7 +340,7 @@ fn captures_arrive_as_headers_and_what_is_exact_comes_first() {
     for target in ["/users", "/users/", "/files", "/Users/7", "/users/7/"] {
         assert_eq!(case.status("GET", target), 404, "{target}");
     }
-    // All methods, where no other route of the same path has it.
+    // `*` takes the methods that no other route of the same path has.
     case.route("/users/me", "*").unwrap();
     case.route("/*any", "*").unwrap();
     assert_eq!(case.status("TEA", "/users/me"), 200);
@@ -372,7 +372,7 @@ fn what_no_route_takes_is_answered_without_the_actor() {
     }
     let before = 7.0;
     assert_eq!(case.host.metric("requests"), Some(before + odd.len() as f64));
-    // The first call is this one.
+    // This is the first call.
     let head = case.ask("HEAD", "/a");
     let length: usize = header(&head, "content-length").unwrap().parse().unwrap();
     assert!(head.starts_with("HTTP/1.1 200 ") && length > 0 && body(&head).is_empty());
@@ -476,12 +476,12 @@ fn middleware_comes_before_the_handler_in_order() {
     for status in ["399", "600", "200", "many", ""] {
         assert_eq!(denied(status), (403, String::new()), "{status:?}");
     }
-    // One from outside is not the middleware's, and the handler never sees it.
+    // A status header from the client does not count, and the handler never sees it.
     let forged = "X-Theater-Status: 418\r\n";
     let answer = case.ask_with("GET", "/", forged);
     assert!(status(&answer) == 200 && !answer.contains("418"), "{answer}");
     assert_eq!(status(&case.ask_with("GET", "/", &format!("{forged}x-deny: plain\r\n"))), 403);
-    // Websockets pass it too.
+    // Websocket requests pass the middleware too.
     case.sockets();
     let open = "upgrade: websocket\r\nconnection: upgrade, close\r\nsec-websocket-version: 13\r\n\
                 sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nx-deny: 401\r\n";
@@ -543,7 +543,7 @@ fn a_bad_certificate_is_an_err_and_never_plain_http() {
     assert!(create(&cert, &empty).unwrap_err().starts_with("tls:"));
     assert!(create(&other, &key).unwrap_err().starts_with("tls:"), "a key of another certificate");
     assert!(create("/etc/hostname", &key).unwrap_err().contains("add tls_files = [\"/etc/hostname\"]"));
-    // What the manifest names by a relative path, the actor may.
+    // The actor may use the relative path that the manifest has.
     let id = create("localhost.pem", "localhost-key.pem").unwrap();
     assert!(create("./localhost.pem", "localhost-key.pem").is_ok());
     assert!(create("", &key).unwrap_err().contains("need a file"));
@@ -553,12 +553,12 @@ fn a_bad_certificate_is_an_err_and_never_plain_http() {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    // Not HTTP, whatever it is: an alert, or nothing.
+    // Anything but HTTP: an alert, or nothing.
     stream.read_to_end(&mut answer).ok();
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     let route: Result<u64, String> = case.call("add-route", &(id, "/", "GET", case.handler));
     route.unwrap();
-    // And right in TLS, for one who trusts the authority.
+    // A client that trusts the authority gets the response over TLS.
     let fetched = |trusted: &std::path::Path| {
         let name = format!("localhost:{port}");
         let output = std::process::Command::new("curl")
@@ -583,7 +583,7 @@ fn a_bad_certificate_is_an_err_and_never_plain_http() {
     assert!(answer.starts_with("1 GET / "), "{answer}");
     let answer = fetched(std::path::Path::new(&other));
     assert!(answer.contains("certificate"), "{answer}");
-    // A certificate that has gone bad since.
+    // A certificate that has become invalid since.
     case.call::<()>("stop-server", &(id,)).unwrap();
     std::fs::write(&cert, "").unwrap();
     assert!(case.call::<u16>("start-server", &(id,)).unwrap_err().contains("has no certificate"));
@@ -602,7 +602,7 @@ fn ids_begin_at_1_and_are_the_actors_own() {
     assert_eq!(case.call::<u64>("register-handler", &("other",)), Ok(2));
     assert_eq!((case.route("/a", "GET"), case.route("/b", "GET")), (Ok(1), Ok(2)));
     assert!(case.route("/b", "GET").is_err());
-    assert_eq!(case.route("/c", "GET"), Ok(3), "what was refused has no id");
+    assert_eq!(case.route("/c", "GET"), Ok(3), "a refused route uses no id");
     assert_eq!(case.call::<u64>("add-middleware", &(1_u64, "/", 1_u64)), Ok(1));
     assert_eq!(case.call::<u64>("create-server", &(any_port(),)), Ok(2));
     let other = FakeHost::new();
@@ -612,14 +612,14 @@ fn ids_begin_at_1_and_are_the_actors_own() {
     assert!(theirs.unwrap_err().contains("no server 1"));
     let created = block_on(other.call::<_, Result<u64, String>>(&handler, "create-server", &(any_port(),))).unwrap();
     assert_eq!(created, Ok(1));
-    // A restart of the first actor gives no id twice; one that is gone for good is forgotten.
+    // A restart of the first actor reuses no id; the ids of a removed actor are dropped.
     let Case { host, framework, .. } = case;
     drop(framework);
     let again = block_on(attach_to(&plugin, &host, "http-framework", json!({}))).unwrap();
     let id = block_on(host.call::<_, Result<u64, String>>(&again, "create-server", &(any_port(),))).unwrap();
     assert_eq!(id, Ok(3));
     let named = block_on(host.call::<_, Result<u64, String>>(&again, "register-handler", &("other",))).unwrap();
-    assert_eq!(named, Ok(2), "what waits in the mailbox meanwhile carries it");
+    assert_eq!(named, Ok(2), "calls that wait in the mailbox carry it");
     block_on(plugin.forget(&host.actor())).unwrap();
     assert_eq!(plugin.ids().len(), 1);
 }
@@ -646,7 +646,7 @@ fn a_server_starts_stops_and_starts_again() {
     case.call::<()>("stop-server", &(case.server,)).unwrap();
     assert_eq!(case.info(), ServerInfo { running: false, ..info.clone() });
     assert!(TcpStream::connect(("127.0.0.1", case.port)).is_err());
-    // The port is free at once.
+    // The port is free immediately.
     let asked = ServerConfig { port: Some(case.port), ..any_port() };
     let second: u64 = case.call("create-server", &(asked,)).unwrap();
     assert_eq!(case.call("start-server", &(second,)), Ok(case.port));
@@ -682,12 +682,12 @@ fn requests_that_run_get_their_time_when_a_server_stops() {
     case.arrived.recv_timeout(Duration::from_secs(20)).unwrap();
     let start = Instant::now();
     case.call::<()>("stop-server", &(case.server,)).unwrap();
-    assert!(start.elapsed() < Duration::from_secs(4), "it is the actor that answers what runs");
+    assert!(start.elapsed() < Duration::from_secs(4), "the actor has to answer the running request");
     case.answer.send(()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("connection: close"), "{answer}");
-    // One that takes longer is cut off.
+    // A request that takes longer is cut off.
     let case = self::start(json!({ "shutdown_grace_ms": 100 }));
     case.route("/", "GET").unwrap();
     case.host.fill();
@@ -794,7 +794,7 @@ fn the_connect_handler_decides() {
     assert_eq!(case.told_of(DISCONNECT), 1);
     assert!(case.try_open("/rooms/blue?deny").unwrap_err().contains("403"));
     assert_eq!(case.told_of(CONNECT), 2);
-    // It never was open: nothing more is told of it.
+    // It was never open, so the actor is not notified of its end.
     drop(case.open("/rooms/red"));
     let told: (u64, u64, String, Option<String>) = decode(&case.called().params).unwrap();
     assert_eq!(told, (1, 3, "/rooms/red".to_owned(), None));
@@ -825,10 +825,10 @@ fn every_kind_of_message_arrives() {
     assert!(matches!(next(&mut client), Message::Close(_)));
     assert_eq!(case.told(), (1, of(MessageType::Close, b"\x0f\xa0done")));
     assert_eq!(case.told_of(DISCONNECT), 1);
-    // One that is gone without a word has ended too, once.
+    // A connection that is lost without a close ends too, and only once.
     drop(case.open("/ws"));
     assert_eq!((case.told_of(CONNECT), case.told_of(DISCONNECT)), (2, 2));
-    until("both places are left", || case.host.metric("websockets_ended") == Some(2.0));
+    until("both connections are removed", || case.host.metric("websockets_ended") == Some(2.0));
     assert_eq!(case.host.metric("websockets_begun"), Some(2.0));
 }
 
@@ -847,7 +847,7 @@ fn answers_come_in_order_and_fragments_as_one() {
     }
     let last = [next(&mut client), next(&mut client), next(&mut client)];
     assert_eq!(last, [Message::text("1"), Message::binary(b"2".to_vec()), Message::text("3")]);
-    // The mask is zero; the letter stands across both.
+    // The mask is zero; both frames have one byte of the letter.
     client
         .get_mut()
         .write_all(&[&[0x01, 0x81, 0, 0, 0, 0, 0xc3][..], &[0x80, 0x81, 0, 0, 0, 0, 0xa9][..]].concat())
@@ -900,7 +900,7 @@ fn the_actor_sends_and_closes_at_any_time() {
     case.call::<()>("close-websocket", &(case.server, 1_u64)).unwrap();
     assert!(send(1, text("behind it")).unwrap_err().contains("no open websocket 1"));
     assert_eq!((next(&mut one), closed(&mut one)), (Message::text("last"), 1000));
-    // The pong of the client, to the ping before.
+    // The pong of the client, to the ping above.
     assert_eq!(case.told(), (2, of(MessageType::Pong, b"?")));
     assert_eq!(case.told_of(DISCONNECT), 1);
     send(2, kind(MessageType::Close)).unwrap();
@@ -917,10 +917,10 @@ fn a_message_sent_while_the_actor_works_arrives_before_the_answer() {
     let mut client = case.open("/ws");
     let (framework, sender) = (Arc::clone(&case.framework), case.host.host());
     case.host.set_exports(&ALL, move |_, params| {
-        // As the actor would, in the call of its export.
+        // As the actor would during the call of its export.
         let (_, number, _): (u64, u64, WebsocketMessage) = decode(params).unwrap();
         let outbox = framework.table.server(1).unwrap().connection(number).unwrap();
-        let message = theater_websockets::Message::Text("first".to_owned());
+        let message = theater_websocket_protocol::Message::Text("first".to_owned());
         block_on(outbox.push(message, 100, Duration::ZERO, &sender)).unwrap();
         encoded(&(vec![text("then")],))
     });
@@ -938,10 +938,11 @@ fn a_client_that_does_not_read_is_waited_for_and_then_closed() {
     client.send(Message::text("much")).unwrap();
     client.send(Message::text("not read any more")).unwrap();
     assert_eq!((case.told_of(CONNECT), case.told()), (1, (1, text("much"))));
-    // 40 MB do not fit into a socket. The end comes after the patience, and no other message before it.
+    // 40 MB do not fit into a socket's buffer. The connection ends after the timeout, and no other message arrives
+    // before that.
     assert_eq!(case.told_of(DISCONNECT), 1);
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
-    // What the actor sends by itself: the queue takes some, waits a little, then the client is closed.
+    // Messages that the actor sends by itself: the queue takes some, waits, and then the connection is closed.
     let case = self::start(json!({ "max_websocket_queue_bytes": 1_000, "websocket_send_timeout_ms": 200 }));
     case.sockets();
     let mut client = case.open("/ws");
@@ -958,11 +959,11 @@ fn a_client_that_does_not_read_is_waited_for_and_then_closed() {
     assert!(error.contains("does not read") && sent > 1, "{error}");
     assert!(send().unwrap_err().contains("no open websocket"));
     assert_eq!((case.told_of(CONNECT), case.told_of(DISCONNECT)), (1, 1));
-    // The close frame stands behind what the system had taken already, if there was room for it in time.
+    // The close frame follows what the system had buffered already, if there was room for it in time.
     let ended = std::iter::from_fn(|| client.read().ok()).last();
     assert!(matches!(&ended, Some(Message::Binary(_))) || code_of(ended.as_ref()) == Some(1013), "{ended:?}");
     assert_eq!(case.host.metric("slow_clients"), Some(1.0));
-    // One that reads is only waited for.
+    // A client that reads only delays the sender.
     let case = self::start(json!({ "max_websocket_queue_bytes": 1_000, "websocket_send_timeout_ms": 10_000 }));
     case.sockets();
     let mut client = case.open("/ws");
@@ -1023,7 +1024,7 @@ fn the_end_of_the_actor_closes_with_1001() {
     drop(client);
     stopping.join().unwrap();
     assert!(TcpStream::connect(("127.0.0.1", case.port)).is_err());
-    // So does the end of a server.
+    // Stopping a server does the same.
     let case = start(json!({}));
     case.sockets();
     let (mut one, mut other) = (case.open("/ws"), case.open("/ws"));
@@ -1117,7 +1118,7 @@ fn a_websocket_that_comes_to_be_too_late_is_told_to_have_ended() {
         until("the client asks", || case.host.metric("websockets_begun").is_some());
         case.call::<()>("stop-server", &(case.server,)).unwrap();
         if grace == 50 {
-            // Cut off: nobody waits for what the connect handler says.
+            // The request is cut off: no caller waits for the result of the connect handler.
             assert_eq!(stream.read(&mut [0]).unwrap(), 0);
         }
         case.host.make_room();
@@ -1156,7 +1157,7 @@ fn a_client_is_heard_while_the_actor_always_sends() {
         }
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(answered && ponged);
-        // What is on its way must not keep the other thread; there may be nothing more.
+        // Drain what is in transit, so that the other thread can finish; there may be nothing left.
         client.get_ref().set_read_timeout(Some(Duration::from_millis(10))).unwrap();
         while !flooding.is_finished() {
             client.read().ok();
@@ -1164,7 +1165,7 @@ fn a_client_is_heard_while_the_actor_always_sends() {
     });
 }
 
-/// Another life of the actor, on the same plugin or a new one.
+/// Attaches a further run of the actor, to a new plugin.
 fn resumed(case: &Case) -> Arc<Framework> {
     block_on(attach::<HttpFramework>(&case.host, "http-framework", json!({}))).unwrap()
 }
@@ -1182,7 +1183,7 @@ fn a_snapshot_has_all_servers_and_the_open_sockets_are_told_to_have_ended() {
     let client = case.open("/ws");
     assert_eq!(case.told_of(CONNECT), 1);
     let (info, state) = (case.info(), case.framework.export_state().unwrap());
-    // As after kill -9: the port is free, and nobody was told of anything.
+    // As after `kill -9`: the port is free, and the actor was not notified of anything.
     let asking = resumed(&case);
     case.framework.table.server(case.server).unwrap().open().clear();
     case.call::<()>("stop-server", &(case.server,)).unwrap();
@@ -1243,7 +1244,7 @@ fn recorded_calls_make_the_servers_again() {
     recorded!("create-server", (any_port(),), ok(6));
     recorded!("start-server", (6_u64,), Ok::<u16, String>(1));
     recorded!("destroy-server", (6_u64,), done());
-    // Its port is taken by the other life of the actor; since any port was asked for, it gets another.
+    // The previous run of the actor still has the port; since any port was asked for, the server gets another.
     recorded!("start-server", (3_u64,), Ok::<u16, String>(case.port));
     // What was refused changed nothing.
     let not_done = || Err::<(), String>("no".to_owned());
@@ -1285,12 +1286,12 @@ fn sockets_of_recorded_calls_are_told_to_have_ended_and_their_numbers_are_not_gi
     recorded!("create-server", (any_port(),), Ok::<u64, String>(3));
     recorded!("enable-websocket", (3_u64, "/ws", some, handler, some), Ok::<(), String>(()));
     recorded!("start-server", (3_u64,), Ok::<u16, String>(case.port));
-    // One that the actor took, one that it refused, one that it was still to be asked for.
+    // A connection that the actor accepted, one that it refused, and one whose connect call has no result yet.
     for (connection, answer) in [(1_u64, Some(Ok(()))), (2, Some(Err(()))), (3, None)] {
         recorded!("handle-websocket-connect", (handler, connection, "/ws", &none), answer);
     }
     recorded!("handle-websocket-disconnect", (handler, 1_u64), Some(Ok::<(), ()>(())));
-    // One of which the beginning stands before a snapshot; two of handlers that no websocket has.
+    // A connection that was opened before the snapshot, and two with handlers that no websocket has.
     recorded!("handle-websocket-message", (handler, 4_u64, text("a")), Some(Ok::<(), ()>(())));
     recorded!("handle-websocket-message", (other, 5_u64, text("a")), Some(Ok::<(), ()>(())));
     recorded!("handle-websocket-connect", (other, 6_u64, "/ws", &none), Some(Ok::<(), ()>(())));
@@ -1300,7 +1301,7 @@ fn sockets_of_recorded_calls_are_told_to_have_ended_and_their_numbers_are_not_gi
     assert_eq!(ended, [3, 4]);
     case.port = url.rsplit(':').next().unwrap().parse().unwrap();
     let _client = case.open("/ws");
-    assert_eq!(case.told_of(CONNECT), 7, "and of no other end");
+    assert_eq!(case.told_of(CONNECT), 7, "and no other end is reported");
 }
 
 #[test]
@@ -1348,9 +1349,9 @@ fn a_tls_file_is_meant_by_the_end_of_its_path() {
     ] {
         assert_eq!(whole(&allowed, asked).unwrap(), meant);
     }
-    assert!(whole(&allowed, "cert.pem").unwrap_err().to_string().contains("may be several"));
+    assert!(whole(&allowed, "cert.pem").unwrap_err().to_string().contains("matches several"));
     assert!(whole(&allowed, ".").unwrap_err().to_string().contains("need a file"));
-    // A whole path leaves no doubt, also where it is named twice.
+    // An absolute path is unambiguous, even if it is listed twice.
     let twice = files(&["/a/cert.pem", "/a/cert.pem"]);
     assert_eq!(whole(&twice, "/a/cert.pem").unwrap(), "/a/cert.pem");
     assert!(whole(&twice, "cert.pem").is_err());
@@ -1358,7 +1359,7 @@ fn a_tls_file_is_meant_by_the_end_of_its_path() {
 
 #[test]
 fn a_handler_that_is_dropped_listens_no_more() {
-    // The host stays: what it runs for the actor ends by the handler alone.
+    // Keep the host: dropping the handler alone must stop the server.
     let Case { host: _host, framework, port, .. } = start(json!({}));
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
     drop(framework);

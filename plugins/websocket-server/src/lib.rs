@@ -2,7 +2,7 @@
 //!
 //! Every connection, message and end of one is a call of the actor's `handle-message`; what it returns goes back to that
 //! client, in order. Ports, limits and the reading of requests are `theater-http-listener`'s, frames and codes are
-//! `theater-websockets`'; in here is what lies between a socket and the actor: [`session`] is one connection, [`server`] the
+//! `theater-websocket-protocol`'; in here is what lies between a socket and the actor: [`session`] is one connection, [`server`] the
 //! handler.
 //!
 //! A manifest to copy:

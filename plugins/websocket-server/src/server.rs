@@ -8,7 +8,7 @@ use theater_http_listener::{Bound, Control, Listener, Received, Reply};
 use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::{Handler, Host, Recovered};
 
-use theater_websockets::Terms;
+use theater_websocket_protocol::Terms;
 
 use crate::Config;
 use crate::session;
@@ -117,5 +117,7 @@ async fn answer(door: Arc<Door>, received: Received) -> Reply {
     let of_session = Arc::clone(&door);
     let terms = Terms { origins: &door.config.allowed_origins, protocols: &door.config.protocols };
     let protocol = terms.protocol(&received).map(ToOwned::to_owned);
-    theater_websockets::accept(&received, terms, move |upgraded| session::run(of_session, peer, protocol, upgraded))
+    theater_websocket_protocol::accept(&received, terms, move |upgraded| {
+        session::run(of_session, peer, protocol, upgraded)
+    })
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use futures_lite::future::{or, zip};
 use theater_http_listener::Upgraded;
 use theater_plugin_api::{Bytes, CallError, Level};
-use theater_websockets::{Code, End, Socket};
+use theater_websocket_protocol::{Code, End, Socket};
 
 use crate::server::Door;
 use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage, handle_message};
@@ -100,4 +100,4 @@ impl Session {
     }
 }
 
-theater_websockets::message_conversions!(crate::theater::simple::websocket_server);
+theater_websocket_protocol::message_conversions!(crate::theater::simple::websocket_server);

@@ -8,12 +8,12 @@ use theater_plugin_api::encoding::encode;
 use theater_plugin_api::{Ending, FailureKind};
 
 use super::{CallOutcome, Record, Shared, Wake, lock};
-use crate::chain::{EventRef, NewEvent};
 use crate::core::START;
 use crate::executor;
 use crate::family::Standing;
 use crate::manifest::Restart;
-use crate::record::{Failed, Kind, Outcome, Return, Stopped};
+use theater_chain::event::{EventRef, NewEvent};
+use theater_chain::record::{Failed, Kind, Outcome, Return, Stopped};
 
 /// How an actor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use theater_plugin_api::host::ChainEvent;
 
 use super::{Shared, lock};
-use crate::chain::Id;
 use crate::executor;
-use crate::record::Kind;
-use crate::segment;
+use theater_chain::event::Id;
+use theater_chain::journal::segment;
+use theater_chain::record::Kind;
 
 impl Shared {
     /// The newest events, oldest first: at most `most`, and no more than fit into one value (`value_bytes`).
@@ -43,7 +43,7 @@ impl Shared {
         let read = move || read_back((&folder, id), place, length, (most, most_bytes), &names);
         executor::blocking(read)
             .await
-            .map_err(|source| crate::error::Error::ChainRead { path: self.core.data().join("journal"), source })
+            .map_err(|source| theater_chain::Error::Read { path: self.core.data().join("journal"), source }.into())
     }
 }
 
@@ -74,7 +74,8 @@ fn read_back(
         if events.len() as u64 >= most {
             break;
         }
-        let segment::Placed { header, hash, data, before, .. } = segment::read_event(folder, actor, at, sequences)?;
+        let theater_chain::journal::lookup::Placed { header, hash, data, before, .. } =
+            theater_chain::journal::lookup::read_event(folder, actor, at, sequences)?;
         place = before;
         let next = header.sequence.saturating_sub(1);
         sequences = next..=next;

@@ -7,13 +7,13 @@ use std::time::Duration;
 use theater_plugin_api::encoding::encode;
 
 use super::{Call, CallOutcome, Incoming, Record, Shared, Staged, Wake, lock};
-use crate::chain::{EventRef, Id, NewEvent};
 use crate::executor;
-use crate::journal::{JournalError, Sync};
 use crate::mailbox::{Permit, Refused};
-use crate::plugins::meets;
-use crate::record::{Kind, Queued};
 use crate::replay::LeftCall;
+use theater_chain::event::{EventRef, Id, NewEvent};
+use theater_chain::interface_name::meets;
+use theater_chain::journal::{JournalError, Sync};
+use theater_chain::record::{Kind, Queued};
 
 /// Before the disk is asked again whether it has what was queued.
 const DISK: Duration = Duration::from_millis(100);

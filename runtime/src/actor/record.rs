@@ -7,11 +7,11 @@ use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
 
 use super::{Record, Shared, lock};
-use crate::chain::{EventRef, NewEvent};
-use crate::journal::JournalError;
-use crate::keep::Base;
 use crate::manifest::Keep;
-use crate::record::{Fault, Kind, Noted, Return};
+use theater_chain::event::{EventRef, NewEvent};
+use theater_chain::journal::JournalError;
+use theater_chain::journal::retention::Base;
+use theater_chain::record::{Fault, Kind, Noted, Return};
 
 impl Shared {
     /// Appends an event to the actor's chain.

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Call, CallOutcome, Shared, lock};
-use crate::chain::EventRef;
 use crate::executor;
+use theater_chain::event::EventRef;
 
 /// Calls that other actors may ask for again, in whichever life of this one.
 #[derive(Default)]

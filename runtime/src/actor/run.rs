@@ -11,18 +11,18 @@ use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
 use super::{Call, CallOutcome, End, Shared, Wake, lock};
 use crate::budget::Exceeded;
-use crate::chain::EventRef;
 use crate::executor::{self, Either};
-use crate::journal::JournalError;
 use crate::limiter::Limiter;
 use crate::linker::{Attached, Calls, Clock, Guest, Linked, OutOfTime, PluginFault};
 use crate::mailbox::Message;
 use crate::manifest::{InstanceMode, OnError};
 use crate::pool::Slot;
-use crate::record::{Kind, Outcome, RESUMED, Renewed, Return};
 use crate::replay::{MadeCall, Unfinished};
-use crate::state::{Change, State};
 use crate::values::{Returned, call_export};
+use theater_chain::event::EventRef;
+use theater_chain::journal::JournalError;
+use theater_chain::record::{Kind, Outcome, RESUMED, Renewed, Return};
+use theater_chain::state_digest::{Change, State};
 
 /// How much longer a call may take that is made again.
 const AGAIN: u64 = 4;
@@ -679,7 +679,7 @@ pub async fn detach(shared: &Arc<Shared>, handlers: Arc<Vec<Attached>>) {
 }
 
 fn context(shared: &Shared, queued: EventRef, cause: Option<EventRef>, timeout_ms: u64) -> CallContext {
-    let deadline_ms = if timeout_ms == 0 { 0 } else { crate::journal::now_ms().saturating_add(timeout_ms) };
+    let deadline_ms = if timeout_ms == 0 { 0 } else { theater_chain::journal::now_ms().saturating_add(timeout_ms) };
     let mut trace = [0; 16];
     trace.copy_from_slice(queued.hash.first_chunk::<16>().unwrap_or(&[0; 16]));
     CallContext {

@@ -12,9 +12,9 @@ use theater_plugin_api::host::{About, ChainEvent};
 use theater_plugin_api::{Bytes, ChildEnd};
 
 use super::{Life, uuid_text};
-use crate::chain::Id;
 use crate::executor::{self, Signal};
 use crate::host::{Tasks, log_at, make_folder, offers, without_actor};
+use theater_chain::event::Id;
 
 const NO_ACTOR: &str = "a replay has no running actor";
 

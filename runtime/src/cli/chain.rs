@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde_json::json;
+use theater_chain::data_dir::DataDir;
+use theater_chain::event::hex;
+use theater_chain::event_text::Describer;
+use theater_chain::journal::prune;
+use theater_chain::journal::reader::{self, Catalog, Entry, find};
+use theater_chain::objects::Objects;
+use theater_chain::record::Kind;
+use theater_chain::verify;
 use theater_plugin_api::uuid_text;
-use theater_runtime::chain::hex;
-use theater_runtime::data::DataFolder;
-use theater_runtime::describe::Describer;
 use theater_runtime::error::Error;
-use theater_runtime::objects::Objects;
-use theater_runtime::reader::{self, Catalog, Entry, find};
-use theater_runtime::record::Kind;
-use theater_runtime::remove;
-use theater_runtime::verify::{self, End, Finding};
 
 use super::diff::Diff;
 use super::events::{line, time};
@@ -166,7 +166,8 @@ fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
             print_line(&line(common, &mut describer, event));
             ControlFlow::Continue(())
         },
-    )
+    )?;
+    Ok(())
 }
 
 fn verify(common: &Common, data: &Path, chain: Option<&str>, (head, key): (Option<&str>, Option<&str>)) -> Done {
@@ -175,15 +176,15 @@ fn verify(common: &Common, data: &Path, chain: Option<&str>, (head, key): (Optio
     let chosen: Vec<_> = match &wanted {
         None => contents.chains.iter().map(|(id, end)| (*id, end)).collect(),
         Some(wanted) => {
-            let missing = || Error::NoSuchChain { id: wanted.clone(), path: path.clone() };
+            let missing = || theater_chain::Error::NoSuchChain { id: wanted.clone(), path: path.clone() };
             vec![contents.find(wanted).ok_or_else(missing)?]
         }
     };
     if let Some(head) = head {
-        check_head(&path, &chosen, head)?;
+        verify::require_head(&path, &chosen, head)?;
     }
     if let Some(key) = key {
-        super::seal::check_key(&path, &chosen, key)?;
+        verify::require_key(&path, &chosen, key)?;
     }
     for (id, end) in chosen {
         let sealed = end.sealed.as_ref().map(|(sequence, key)| json!({"sequence": sequence, "key": hex(key)}));
@@ -207,29 +208,11 @@ fn verify(common: &Common, data: &Path, chain: Option<&str>, (head, key): (Optio
     Ok(ExitCode::SUCCESS)
 }
 
-/// One of the chains must end in that hash, or a start of it of at least 16 digits.
-fn check_head(path: &Path, chosen: &[([u8; 16], &End)], head: &str) -> Result<(), Error> {
-    let fits = |end: &End| head.len() >= 16 && hex(&end.chain.head()).starts_with(&head.to_ascii_lowercase());
-    if chosen.iter().any(|(_, end)| fits(end)) {
-        return Ok(());
-    }
-    let what = if head.len() < 16 {
-        "--head takes at least 16 hex digits of a hash".to_owned()
-    } else {
-        let ends: Vec<_> = chosen.iter().map(|(id, end)| verify::sentence(id, end)).collect();
-        format!(
-            "no chain ends in {head}: events were cut off, or it is the head of another chain; there is {}",
-            ends.join("; ")
-        )
-    };
-    Err(Error::Chain(Box::new(Finding { path: path.to_owned(), offset: None, event: None, what })))
-}
-
 fn rm(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
-    let folder = DataFolder::open(data)?;
+    let folder = DataDir::open(data)?;
     let id = find(data, chain)?;
-    let removed = remove::remove(&folder.path().join("journal"), id)
-        .map_err(|source| Error::DataFolder { path: data.to_owned(), source })?;
+    let removed = prune::remove(&folder.path().join("journal"), id)
+        .map_err(|source| theater_chain::Error::DataDir { path: data.to_owned(), source })?;
     common.say(&json!({"id": uuid_text(&id), "removed": removed}), || {
         format!("{removed} events of {} removed", uuid_text(&id))
     });
@@ -237,8 +220,8 @@ fn rm(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
 }
 
 fn gc(common: &Common, data: &Path) -> Result<(), Error> {
-    let _folder = DataFolder::open(data)?;
-    let collected = remove::collect(data)?;
+    let _folder = DataDir::open(data)?;
+    let collected = prune::collect(data)?;
     let object = json!({"files": collected.files, "bytes": collected.bytes});
     common.say(&object, || format!("{} files of {} bytes dropped", collected.files, collected.bytes));
     Ok(())

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
+use theater_chain::diff::{Comparison, Difference, Source, diff};
 use theater_plugin_api::uuid_text;
-use theater_runtime::diff::{Comparison, Difference, Source, diff};
 use theater_runtime::error::Error;
+use theater_runtime::replay;
 
 use super::chain::objects;
 use super::events::shown;
@@ -48,7 +49,11 @@ impl Diff {
     pub fn run(self, common: &Common) -> Done {
         let data = common.data();
         let sources = [source(&data, &self.first)?, source(&data, &self.second)?];
-        let comparison = diff(&sources[0], &sources[1])?;
+        let state_at = |source: &Source, sequence| {
+            let found = replay::state(&source.path, source.actor, &source.objects, Some(sequence)).ok()?.ok()?;
+            Some(found.state)
+        };
+        let comparison = diff(&sources[0], &sources[1], &state_at)?;
         common.say_text(&object(&sources, &comparison), || self.text(common, &comparison));
         Ok(if comparison.difference.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }

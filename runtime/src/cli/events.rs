@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use theater_runtime::chain::{Header, Id, hex};
-use theater_runtime::describe::{Described, Describer};
+use theater_chain::event::{Header, Id, hex};
+use theater_chain::event_text::{Described, Describer};
+use theater_chain::journal::reader::{Position, Wanted, find, read_on};
+use theater_chain::objects::Objects;
+use theater_chain::record::Kind;
+use theater_chain::text;
+use theater_chain::verify::Event;
 use theater_runtime::error::Error;
-use theater_runtime::objects::Objects;
-use theater_runtime::reader::{Position, Wanted, find, read_on};
-use theater_runtime::record::Kind;
-use theater_runtime::text;
-use theater_runtime::verify::Event;
 
 use super::filter::Condition;
 use super::{Common, Done, print_line};
@@ -84,7 +84,7 @@ impl Events {
             }
             ControlFlow::Continue(())
         });
-        shown.map(|_| ())
+        shown.map(drop).map_err(Error::from)
     }
 }
 

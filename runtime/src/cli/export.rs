@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use theater_chain::bundle::{Bundle, Missing, bundle};
+use theater_chain::event::Id;
+use theater_chain::event_text::Describer;
+use theater_chain::journal::export;
+use theater_chain::objects::Objects;
+use theater_chain::verify;
 use theater_plugin_api::uuid_text;
-use theater_runtime::bundle::{Bundle, Missing, bundle};
-use theater_runtime::chain::Id;
-use theater_runtime::describe::Describer;
 use theater_runtime::error::Error;
-use theater_runtime::objects::Objects;
-use theater_runtime::{remove, verify};
 
 use super::chain::objects;
 use super::events::line;
@@ -57,8 +58,8 @@ impl Export {
         }
         if !common.is_json() && !common.is_wave() {
             let to = to("chain");
-            let bytes = remove::export(&path, id)?;
-            std::fs::write(&to, &bytes).map_err(|source| Error::ChainRead { path: to.clone(), source })?;
+            let bytes = export::export(&path, id)?;
+            std::fs::write(&to, &bytes).map_err(|source| theater_chain::Error::Read { path: to.clone(), source })?;
             written(common, id, &to, bytes.len() as u64);
             return Ok(());
         }
@@ -85,7 +86,7 @@ fn print(common: &Common, path: &Path, id: Id, mut describer: Describer) -> Resu
 
 /// Writes the lines to a file: how many bytes.
 fn write(common: &Common, path: &Path, id: Id, mut describer: Describer, to: &Path) -> Result<u64, Error> {
-    let unwritable = |source| Error::ChainRead { path: to.to_owned(), source };
+    let unwritable = |source| theater_chain::Error::Read { path: to.to_owned(), source };
     let mut file = BufWriter::new(File::create(to).map_err(unwritable)?);
     let (mut bytes, mut done) = (0, Ok(()));
     verify::read(path, |event| {

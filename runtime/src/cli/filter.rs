@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use theater_runtime::chain::Header;
-use theater_runtime::describe::Described;
-use theater_runtime::record::Kind;
+use theater_chain::event::Header;
+use theater_chain::event_text::Described;
+use theater_chain::record::Kind;
 
 /// A condition: a key, how it compares, and with what.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
+use theater_chain::event::{EventRef, Id, hex};
+use theater_chain::verify;
 use theater_plugin_api::uuid_text;
-use theater_runtime::chain::{EventRef, Id, hex};
 use theater_runtime::core::{Core, Forked, Options};
 use theater_runtime::error::Error;
 use theater_runtime::executor;
 use theater_runtime::manifest::Manifest;
 use theater_runtime::replay::StateAt;
-use theater_runtime::verify;
 
 use super::chain::objects;
 use super::replay::one;
@@ -74,7 +74,7 @@ fn event_at(path: &Path, actor: Id, sequence: u64) -> Result<EventRef, Error> {
             found = Some(EventRef { actor, sequence, hash: event.hash });
         }
     })?;
-    found.ok_or_else(|| Error::NoSuchEvent { id: sequence.to_string(), path: path.to_owned() })
+    found.ok_or_else(|| theater_chain::Error::NoSuchEvent { id: sequence.to_string(), path: path.to_owned() }.into())
 }
 
 fn told(common: &Common, forked: &Forked, from: &EventRef, bytes: Option<usize>) {

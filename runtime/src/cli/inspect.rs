@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use theater_chain::interface_name::meets;
 use theater_runtime::component::Components;
 use theater_runtime::engine::Engines;
 use theater_runtime::error::{ComponentProblem, Error};
-use theater_runtime::plugins::{Plugins, meets};
+use theater_runtime::plugins::Plugins;
 
 use super::{Common, Done};
 

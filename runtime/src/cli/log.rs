@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use theater_runtime::text;
+use theater_chain::text;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;

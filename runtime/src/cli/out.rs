@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use serde_json::Value as Json;
-use theater_runtime::text;
+use theater_chain::text;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// Most lines that wait for standard error to take them.

@@ -5,12 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use theater_chain::event::hex;
+use theater_chain::event_text::Describer;
+use theater_chain::proof;
 use theater_plugin_api::uuid_text;
-use theater_runtime::chain::hex;
-use theater_runtime::describe::Describer;
 use theater_runtime::error::Error;
-use theater_runtime::proof;
-use theater_runtime::verify::Finding;
 
 use super::replay::one;
 use super::{Common, Done};
@@ -40,7 +39,7 @@ pub fn prove(common: &Common, data: &Path, chain: &str, sequence: u64, to: Optio
     let bytes = proof::prove(&path, actor, sequence)?;
     let id = uuid_text(&actor);
     let to = to.unwrap_or_else(|| PathBuf::from(format!("{id}-{sequence}.proof")));
-    std::fs::write(&to, &bytes).map_err(|source| Error::ChainRead { path: to.clone(), source })?;
+    std::fs::write(&to, &bytes).map_err(|source| theater_chain::Error::Read { path: to.clone(), source })?;
     let head = hex(&proof::check(&to, &bytes)?.head);
     let object =
         json!({"id": id, "sequence": sequence, "head": head, "path": to.display().to_string(), "bytes": bytes.len()});
@@ -53,14 +52,12 @@ pub fn prove(common: &Common, data: &Path, chain: &str, sequence: u64, to: Optio
 impl VerifyProof {
     /// Runs the command.
     pub fn run(self, common: &Common) -> Done {
-        let bytes = std::fs::read(&self.file).map_err(|source| Error::ChainRead { path: self.file.clone(), source })?;
+        let bytes = std::fs::read(&self.file)
+            .map_err(|source| theater_chain::Error::Read { path: self.file.clone(), source })?;
         let proven = proof::check(&self.file, &bytes)?;
         let head = hex(&proven.head);
-        if let Some(known) = &self.head
-            && (known.len() < 16 || !head.starts_with(&known.to_ascii_lowercase()))
-        {
-            let what = format!("it is a proof for a chain with the head {head}, not {known}");
-            return Err(Error::Chain(Box::new(Finding { path: self.file, offset: None, event: None, what })));
+        if let Some(known) = &self.head {
+            proven.require_head(&self.file, known)?;
         }
         let described = Describer::new(None).describe(&proven.event());
         let (id, sequence) = (uuid_text(&proven.header.actor), proven.header.sequence);

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use theater_chain::event_text::Described;
+use theater_chain::journal::reader::{Catalog, find};
+use theater_chain::verify;
 use theater_plugin_api::uuid_text;
 use theater_runtime::ask::{Report as Asked, ask};
-use theater_runtime::describe::Described;
 use theater_runtime::error::Error;
 use theater_runtime::executor;
-use theater_runtime::reader::{Catalog, find};
 use theater_runtime::replay::{Difference, Options, Report, replay};
-use theater_runtime::verify;
 
 use super::chain::source;
 use super::{Common, Done, short};
@@ -163,7 +163,7 @@ fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
     let mut ids = catalog.chains.keys();
     match (ids.next(), ids.next()) {
         (Some(id), None) => Ok(*id),
-        _ => Err(Error::NoSuchChain { id: chain.to_owned(), path: path.to_owned() }),
+        _ => Err(theater_chain::Error::NoSuchChain { id: chain.to_owned(), path: path.to_owned() }.into()),
     }
 }
 

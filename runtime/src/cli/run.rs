@@ -12,15 +12,15 @@ use signal_hook::consts::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
 };
 use signal_hook::iterator::Signals;
+use theater_chain::signature::Sealer;
 use theater_runtime::actor::{BY_PROGRAM, End, Shared};
 use theater_runtime::component::digest_of;
 use theater_runtime::core::{Core, Options, PROGRAM_GRACE};
-use theater_runtime::data;
 use theater_runtime::error::Error;
 use theater_runtime::executor::{self, Either, Signal};
 use theater_runtime::files;
 use theater_runtime::manifest::Manifest;
-use theater_runtime::seal::Sealer;
+use theater_runtime::open_files;
 
 use super::commands::{Asked, plain};
 use super::orphans;
@@ -79,7 +79,7 @@ impl Run {
     pub fn run(self, common: &Common, asked: &[Asked]) -> Done {
         // Before anything takes long: a program that is told to end while it starts ends in order, too.
         let signals = signals()?;
-        data::raise_open_files()?;
+        open_files::raise()?;
         executor::init(std::thread::available_parallelism().map_or(2, usize::from));
         let manifests = self
             .manifests

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
+use theater_chain::event::{Id, hex};
 use theater_plugin_api::uuid_text;
-use theater_runtime::chain::{Id, hex};
 use theater_runtime::error::Error;
 use theater_runtime::replay::{self, StateAt};
 

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 
 use clap::Args;
+use theater_chain::event::{Hash, Id, hex};
+use theater_chain::event_text::Describer;
+use theater_chain::journal::reader::find;
+use theater_chain::objects::Objects;
+use theater_chain::record::Kind;
+use theater_chain::verify::{self, Event};
 use theater_plugin_api::uuid_text;
-use theater_runtime::chain::{Hash, Id, hex};
-use theater_runtime::describe::Describer;
 use theater_runtime::error::Error;
-use theater_runtime::objects::Objects;
-use theater_runtime::reader::find;
-use theater_runtime::record::Kind;
-use theater_runtime::verify::{self, Event};
 
 use super::events::line;
 use super::{Common, Done, print_line};
@@ -90,7 +90,7 @@ impl Trace {
         })?;
         let [meant] = meant.as_slice() else {
             let id = if meant.is_empty() { self.event } else { format!("{} (it is not unique)", self.event) };
-            return Err(Error::NoSuchEvent { id, path: data });
+            return Err(theater_chain::Error::NoSuchEvent { id, path: data }.into());
         };
         let tree = links.tree(links.root(*meant));
         let mut lines: HashMap<Key, String> = tree.iter().map(|(key, _)| (*key, String::new())).collect();
@@ -116,8 +116,9 @@ impl Trace {
         let Some((chain, sequence)) = self.event.rsplit_once(':') else {
             return Ok(Wanted::Hash(self.event.to_ascii_lowercase()));
         };
-        let sequence =
-            sequence.parse().map_err(|_| Error::NoSuchEvent { id: self.event.clone(), path: common.data() })?;
+        let sequence = sequence
+            .parse()
+            .map_err(|_| theater_chain::Error::NoSuchEvent { id: self.event.clone(), path: common.data() })?;
         Ok(Wanted::Key((find(&common.data(), chain)?, sequence)))
     }
 }

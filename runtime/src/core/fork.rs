@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::Core;
 use crate::actor::Origin;
-use crate::chain::{Chain, EventRef, Id, NewEvent};
 use crate::error::Error;
-use crate::journal::Sync;
 use crate::manifest::Manifest;
-use crate::record::Kind;
+use theater_chain::event::{Chain, EventRef, Id, NewEvent};
+use theater_chain::journal::Sync;
+use theater_chain::record::Kind;
 
 /// An actor that was made by a fork.
 #[derive(Debug, Clone, PartialEq, Eq)]

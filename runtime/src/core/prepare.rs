@@ -20,9 +20,10 @@ use crate::error::{ActorProblem, ComponentProblem, Error, HandlerProblem, Manife
 use crate::files::{self, Grants, MAX_COMPONENT, Regular};
 use crate::linker::Linked;
 use crate::manifest::{HandlerEntry, Limits, Manifest};
-use crate::plugins::{Plugin, Problem, meets};
-use crate::record::{HandlerRecord, Setup};
+use crate::plugins::{Plugin, Problem};
 use crate::turns::Turn;
+use theater_chain::interface_name::meets;
+use theater_chain::record::{HandlerRecord, Setup};
 
 /// An actor's parts, before anything of it exists.
 pub struct Prepared {

@@ -19,17 +19,18 @@ use super::{Beginning, Core, StartFailure, Under, handler_error};
 use crate::actor::{
     Actor, BY_ITSELF, BY_PROGRAM, CallOutcome, End, Origin, Repeat, Settings, Shared, TO_RESTART, detach,
 };
-use crate::chain::{Chain, EventRef, Id, NewEvent};
 use crate::error::{ActorProblem, Error, HandlerProblem, chain_of};
 use crate::executor;
-use crate::journal::Sync;
 use crate::linker::Attached;
 use crate::manifest::Manifest;
-use crate::plugins::meets;
-use crate::record::{Created, Failed, FunctionRecord, Kind, Outcome, Return, Snapshot, Stopped};
 use crate::replay::{self, Left, LeftCall, Parts, Past, Queue, Slot, is_for_good};
-use crate::segment::{self, Place, Placed};
-use crate::verify;
+use theater_chain::event::{Chain, EventRef, Id, NewEvent};
+use theater_chain::interface_name::meets;
+use theater_chain::journal::Sync;
+use theater_chain::journal::lookup::Placed;
+use theater_chain::journal::segment::Place;
+use theater_chain::record::{Created, Failed, FunctionRecord, Kind, Outcome, Return, Snapshot, Stopped};
+use theater_chain::verify;
 
 /// What became of the actors of a program before.
 #[derive(Default)]
@@ -281,7 +282,7 @@ impl Core {
             let setup: Place = setup.ok_or_else(|| std::io::Error::other("it does not begin with a start"))?;
             past_at(&folder, id, setup)
         });
-        let unreadable = |source| Error::ChainRead { path: self.data().join("journal"), source };
+        let unreadable = |source| theater_chain::Error::Read { path: self.data().join("journal"), source };
         let setup = read.await.map_err(unreadable)?;
         let wrong = |what: String| Error::Actor { name: end.name.clone(), what: ActorProblem::NotResumed(what) };
         let undecodable = |error| wrong(format!("its chain ({}) does not decode: {error}", uuid_text(&id)));
@@ -342,7 +343,7 @@ impl Core {
         let goes_on = matches!(fate, Fate::Goes);
         let replayed = executor::blocking(move || {
             let read = read_past((&folder, id), newest, &setups)
-                .map_err(|source| Error::ChainRead { path: folder.clone(), source })?;
+                .map_err(|source| theater_chain::Error::Read { path: folder.clone(), source })?;
             let Read { setup, base, queued, past, .. } = &read;
             let left = replay::resume(&data, &parts, setup, base.as_ref(), queued, past, goes_on)?;
             Ok::<_, Error>((read, left))
@@ -634,7 +635,7 @@ fn nth<'a>(handler_type: &str, number: usize, handlers: &'a [Attached]) -> Optio
 
 /// The event of an actor at a place.
 fn past_at(folder: &Path, actor: Id, place: Place) -> std::io::Result<Past> {
-    past_of(segment::read_event(folder, actor, place, ..)?)
+    past_of(theater_chain::journal::lookup::read_event(folder, actor, place, ..)?)
 }
 
 fn past_of(event: Placed) -> std::io::Result<Past> {
@@ -656,7 +657,7 @@ fn read_past((folder, actor): (&Path, Id), newest: Place, setups: &[Place]) -> s
     let mut sequences = 0..=u64::MAX;
     let (place, base) = loop {
         let place = at.ok_or_else(none)?;
-        let event = segment::read_event(folder, actor, place, sequences)?;
+        let event = theater_chain::journal::lookup::read_event(folder, actor, place, sequences)?;
         (sequences, at) = (before_it(&event), event.before);
         let place = Place { offset: event.offset, ..place };
         let event = past_of(event)?;
@@ -674,7 +675,7 @@ fn read_past((folder, actor): (&Path, Id), newest: Place, setups: &[Place]) -> s
     let mut named: Option<BTreeSet<u64>> = base.as_ref().map(|base| base.waiting.iter().copied().collect());
     let (mut over, mut queued) = (HashSet::new(), Vec::new());
     while let Some(place) = at.filter(|_| named.as_ref().is_none_or(|named| !named.is_empty())) {
-        let event = segment::read_event(folder, actor, place, sequences)?;
+        let event = theater_chain::journal::lookup::read_event(folder, actor, place, sequences)?;
         (sequences, at) = (before_it(&event), event.before);
         let (sequence, call) = (event.header.sequence, event.header.call.unwrap_or(u64::MAX));
         match Kind::from_number(event.header.kind) {

@@ -15,11 +15,11 @@ use crate::engine::Engines;
 use crate::limiter::Limiter;
 use crate::linker::{Define, Defined, OutOfTime, define};
 use crate::manifest::Limits;
-use crate::plugins::meets;
-use crate::record::{FunctionRecord, HandlerRecord, HostResult, Outcome};
-use crate::shape::Signature;
-use crate::state::State;
 use crate::values::{Args, Exchange, Ret, Returned, call_export};
+use theater_chain::interface_name::meets;
+use theater_chain::record::{FunctionRecord, HandlerRecord, HostResult, Outcome};
+use theater_chain::state_digest::State;
+use theater_chain::value_type::Signature;
 
 /// For how long a call that was interrupted may run once more.
 const INTERRUPTED: Duration = Duration::from_secs(1);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use theater_plugin_api::Bytes;
 
-use crate::chain::{EventRef, Hash, Header};
-use crate::manifest::is_init;
-use crate::record::{FunctionRecord, HandlerRecord, HostCall, Return};
-use crate::state::State;
-use crate::verify::Event;
+use theater_chain::event::{EventRef, Hash, Header};
+use theater_chain::interface_name::is_init;
+use theater_chain::record::{FunctionRecord, HandlerRecord, HostCall, Return};
+use theater_chain::state_digest::State;
+use theater_chain::verify::Event;
 
 /// An event of a chain that is resumed.
 #[derive(Clone)]

@@ -6,10 +6,10 @@ use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
 
 use crate::actor::event_type;
-use crate::chain::{Hash, Header};
 use crate::error::Error;
-use crate::record::FunctionRecord;
-use crate::verify;
+use theater_chain::event::{Hash, Header};
+use theater_chain::record::FunctionRecord;
+use theater_chain::verify;
 
 /// An event of a chain, as a reader of it is told.
 pub(super) struct Told {

@@ -9,11 +9,11 @@ use theater_plugin_api::encoding::decode;
 use super::past::{Past, Queue};
 use super::{DROPPED, Difference, MEMORY, Parts, cannot, data_of, resume};
 use crate::actor::{BY_ITSELF, BY_PROGRAM, TO_RESTART};
-use crate::chain::Id;
 use crate::engine::Engines;
 use crate::error::Error;
-use crate::record::{Created, FunctionRecord, Kind, Snapshot, Stopped};
-use crate::verify::{self, Event};
+use theater_chain::event::Id;
+use theater_chain::record::{Created, FunctionRecord, Kind, Snapshot, Stopped};
+use theater_chain::verify::{self, Event};
 
 /// The state of an actor at some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,10 @@ pub fn state(
     if let Some(failed) = failed {
         return Err(failed);
     }
-    let missing =
-        || Error::NoSuchEvent { id: at.map_or_else(|| "0".to_owned(), |at| at.to_string()), path: path.to_owned() };
+    let missing = || theater_chain::Error::NoSuchEvent {
+        id: at.map_or_else(|| "0".to_owned(), |at| at.to_string()),
+        path: path.to_owned(),
+    };
     let newest = tail.newest.filter(|newest| at.is_none_or(|at| at == *newest)).ok_or_else(missing)?;
     let setup = tail.setup.ok_or_else(|| cannot(0, "the chain does not begin with a start"))?;
     if let Some(sequence) = tail.dropped {

@@ -3,12 +3,12 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use theater_chain::event::{Chain, INLINE, NewEvent, data_digest, event_hash};
+use theater_chain::record::Kind;
+use theater_chain::verify;
 use theater_plugin_api::uuid_text;
 use theater_runtime::actor::Shared;
-use theater_runtime::chain::{Chain, INLINE, NewEvent, data_digest, event_hash};
 use theater_runtime::executor::block_on;
-use theater_runtime::record::Kind;
-use theater_runtime::verify;
 use theater_tests::bench::{Only, Row, rounds, time};
 use theater_tests::{Scratch, repository};
 

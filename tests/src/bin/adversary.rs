@@ -1,16 +1,18 @@
-//! The worst actor beside a server: what it cannot get, and what others do not notice.
+//! Runs a hostile actor next to a web server, and checks that it stays within its grants and budget.
 //!
 //! ```text
-//! adversary run [SECONDS]     (1800) all attacks in turn beside hello-http under load
-//! adversary files             the attacks on files once, with every file that is opened seen by `strace`
+//! adversary run [SECONDS]     (1800) all attacks in turn, next to hello-http under load
+//! adversary files             the attacks on files once, with every opened file traced by `strace`
 //! ```
 //!
-//! The actor has `supervisor`, `message-server`, `store`, `process`, `filesystem` and `http-framework`. It starts children
-//! that start children, that nest, loop, crash, flood and compile, names files that it was not granted, and floods its
-//! programs' pipes. Prints one JSON object, with the latency of hello-http over all and beside each attack, `nothing` being the
-//! time without one; ends with 1 when a request to hello-http was not answered, when memory was beyond the budget, when the
-//! program did not end in time, or a file outside the grants was opened. The bars of the latency (p99 under 50 ms, and beside
-//! each attack at most 20 ms above that beside nothing) are judged in runs of at least ten minutes.
+//! The actor has `supervisor`, `message-server`, `store`, `process`, `filesystem` and `http-framework`. It starts
+//! children that start children, that nest, loop, crash, flood and compile; it names files that it was not granted; and
+//! it floods the pipes of its programs.
+//!
+//! Prints one JSON object, with the latency of hello-http overall and during each attack; `nothing` is the baseline
+//! without an attack. The exit code is 1 if a request to hello-http was not answered, if memory exceeded the budget, if
+//! the program did not exit cleanly, or if a file outside the grants was opened. Runs of at least ten minutes also
+//! check the latency (p99 under 50 ms, and during each attack at most 20 ms above the baseline) and the time to exit.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,12 +28,12 @@ use serde_json::{Value as Json, json};
 use theater_tests::talk::{Line, TALK, manifests, try_ask, try_post};
 use theater_tests::{HTTP, Running, Scratch, build_folder, memory, try_get};
 
-/// The budget that the program is given, and what it needs beside: code, threads, the journal's buffers, the allocator's slack.
+/// The memory budget of the program, and what it may use in addition: code, threads, journal buffers, allocator slack.
 const BUDGET: u64 = 1 << 30;
 const BESIDE: u64 = 256 << 20;
-/// Runs that are long enough to judge the latency.
+/// The shortest run that checks the latency.
 const JUDGED: Duration = Duration::from_secs(600);
-/// The bars, in microseconds: of all answers, and of those beside one attack above those beside none.
+/// The latency limits in microseconds: p99 of all answers, and how far p99 during one attack may be above the baseline.
 const P99: u64 = 50_000;
 const ABOVE: u64 = 20_000;
 
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What the attacks write would fill a disk within the half hour.
+/// Retains only the data since the last snapshot: the attacks would otherwise fill the disk within half an hour.
 const CHAIN: &str = "[chain]\nkeep = \"snapshots\"\nsnapshot_every = 100\n";
 const SUPERVISE: &str = "[[handlers]]\ntype = \"supervisor\"\n";
 const TIMING: &str = "[[handlers]]\ntype = \"timing\"\n";
@@ -60,15 +62,15 @@ const FOLDER: &str = "[[handlers]]\ntype = \"filesystem\"\nconfig = { path = \"w
 const PROGRAMS: &str =
     "[[handlers]]\ntype = \"process\"\nconfig = { allowed_programs = [\"sh\"], allowed_paths = [\"work\"] }\n";
 
-/// What everything happens in.
+/// The folders and manifests of a run.
 struct Stage {
     scratch: Scratch,
-    /// What nobody is to open: outside of every grant.
+    /// A folder outside of every grant, with a file that no one may open.
     secret: Scratch,
     paths: Vec<String>,
-    /// How often what can be repeated is.
+    /// How often an attack repeats its step, where it has one.
     times: u64,
-    /// The last refusal of the attack that runs.
+    /// The last refusal in the current attack.
     refused: Mutex<String>,
 }
 
@@ -109,7 +111,7 @@ impl Stage {
     }
 }
 
-/// Asks the tree for children: those that came of it. A refusal is kept.
+/// Asks the tree for children and returns the ids of those that started. Stores a refusal in the stage.
 fn grow(stage: &Stage, at: SocketAddr, order: Json) -> Vec<String> {
     let grown = try_ask(at, "grow", order).unwrap_or_else(|refused| {
         *stage.refused.lock().expect("no panic while locked") = refused;
@@ -130,10 +132,10 @@ fn clear(at: SocketAddr) {
     }
 }
 
-/// An attack: what it happens in, the adversary, and which one in a row it is.
+/// An attack, called with the stage, the address of the adversary, and the number of the round.
 type Attack = fn(&Stage, SocketAddr, u64);
 
-/// The attacks by name; the first is none, for comparison.
+/// The attacks by name. The first one does nothing and is the baseline.
 const ATTACKS: [(&str, Attack); 11] = [
     (CALM, |_, _, _| thread::sleep(Duration::from_secs(2))),
     ("fork bomb", |stage, at, _| drop(grow(stage, at, json!({ "children": 2, "depth": 12, "tree": "below.toml" })))),
@@ -155,7 +157,7 @@ const ATTACKS: [(&str, Attack); 11] = [
         }
     }),
     ("state bomb", |stage, at, _| {
-        // Each child gets a first state of its own: 1 MiB.
+        // Each child has another initial state of 1 MiB.
         let state = "y".repeat(1 << 20);
         for number in 0..stage.times {
             let manifest = format!(
@@ -168,7 +170,7 @@ const ATTACKS: [(&str, Attack); 11] = [
     ("compile bomb", |stage, at, round| {
         let component = std::fs::read(stage.scratch.path().join("worker.wasm")).expect("the worker's component");
         for number in 0..20_u64 {
-            // A custom section of its own makes it another component.
+            // A unique custom section makes each one a different component, so that nothing is cached.
             let name = format!("bomb-{round}-{number}");
             let mut bytes = component.clone();
             bytes.extend([0, name.len() as u8 + 1, name.len() as u8]);
@@ -197,7 +199,7 @@ const ATTACKS: [(&str, Attack); 11] = [
 
 const CALM: &str = "nothing";
 
-/// Opens channels to one child until it is refused.
+/// Opens channels to one child until one is refused.
 fn flood_channels(stage: &Stage, at: SocketAddr) {
     let child = |manifest: &str| grow(stage, at, json!({ "children": 1, "worker": manifest })).pop();
     let (Some(broker), Some(subscriber)) = (child("broker.toml"), child("subscriber.toml")) else { return };
@@ -212,7 +214,7 @@ fn flood_channels(stage: &Stage, at: SocketAddr) {
     *stage.refused.lock().expect("no panic while locked") = "20000 channels and no limit".to_owned();
 }
 
-/// Names every file that it was not granted, in every way.
+/// Tries to read files that were not granted, through manifests and through the filesystem plugin.
 fn attack_files(stage: &Stage, at: SocketAddr) {
     let secret = stage.secret();
     std::os::unix::fs::symlink(&secret, stage.scratch.path().join("link")).unwrap_or_default();
@@ -292,7 +294,7 @@ fn run(time: Duration) -> (Json, bool) {
         latency.add(&seen).expect("the same range");
         each.entry(*name).or_insert_with(histogram).add(&seen).expect("the same range");
     }
-    // Nothing of it has lasted: the adversary itself still answers, if only after a restart.
+    // No attack has a lasting effect: even the adversary still answers, possibly after a restart.
     let answers = theater_tests::wait_until("the adversary's answer", || try_ask(tree, "report", json!({})).ok());
     assert!(answers["children"].is_array());
     over.store(true, Ordering::Relaxed);
@@ -319,7 +321,7 @@ fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("three digits")
 }
 
-/// Asks hello-http again and again; how long the answers took goes into the histogram, in microseconds.
+/// Sends requests to hello-http until `over`, and records their latency in microseconds.
 fn load(hello: SocketAddr, over: &AtomicBool, wrong: &AtomicU64, seen: &Mutex<Histogram<u64>>) {
     while !over.load(Ordering::Relaxed) {
         let start = Instant::now();
@@ -344,7 +346,7 @@ fn files() -> (Json, bool) {
     attack_files(&stage, tree);
     clear(tree);
     assert!(Line::open(tree).is_ok());
-    // strace hands the signal on to nobody: its child is asked itself.
+    // strace does not forward signals, so its child is signalled directly.
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap_or_default();
     for child in children.split_whitespace() {
         assert!(Command::new("kill").arg(child).status().expect("kill runs").success());
@@ -359,12 +361,12 @@ fn files() -> (Json, bool) {
     (figures, outside.is_empty() && opened.lines().count() > 100 && is_a_path_seen(&opened, stage.scratch.path()))
 }
 
-/// Whether a call names one of the files and succeeded.
+/// Whether a traced call names one of the files and succeeded.
 fn is_opened(line: &str, forbidden: &[String]) -> bool {
     forbidden.iter().any(|path| line.contains(path.as_str())) && !line.contains(" = -1 ") && line.contains(" = ")
 }
 
-/// strace has seen what it was to see: the granted component.
+/// Whether the trace has a file that has to be opened. Otherwise it proves nothing.
 fn is_a_path_seen(opened: &str, scratch: &Path) -> bool {
     let scratch = scratch.display().to_string();
     opened.lines().any(|line| line.contains("disk.wasm") || line.contains(&scratch))

@@ -1,16 +1,16 @@
-//! Programs that are killed at random moments, and go on.
+//! Kills the program at random moments, resumes it, and checks that nothing acknowledged was lost.
 //!
 //! ```text
-//! crash_soak [always] [2000]   as many kills -9 under load, each followed by a resume; the actors' chains are `always` or
-//!                              `batch`
+//! crash_soak [always] [2000]   this many `kill -9` under load, each followed by a resume; the chains of the actors use
+//!                              `sync = "always"` or `"batch"`
 //! ```
 //!
-//! A web server counts visitors, four actors send each other numbered messages, and a parent starts children, which crash
-//! and end. After each kill all of them go on. What was answered with `always` is there: no visitor gets a number twice, and
-//! every order that was taken is carried out. With either, nobody has received what nobody sent, nor anything twice. In the
-//! end each chain verifies, and replayed from its start gives the state that the actor has.
+//! A web server counts visitors, four actors send each other numbered messages, and a parent starts children that crash
+//! and exit. Each kill is followed by a resume of all of them. With `always`, everything acknowledged survives: no
+//! visitor number is given twice, and every accepted order is carried out. With either setting, no actor receives a
+//! message that was not sent, or one message twice. At the end every chain verifies, and its replay is identical.
 //!
-//! It starts the real program, prints one JSON object, and fails where something does not hold.
+//! Starts the real program, prints one JSON object, and panics if a check fails.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -20,18 +20,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
+use theater_chain::verify;
 use theater_plugin_api::testing::Seeded;
 use theater_runtime::replay::{Options, replay};
-use theater_runtime::verify;
 use theater_tests::talk::{TALK, ask, manifests, try_ask, try_post};
 use theater_tests::{HTTP, Running, Scratch, try_get};
 
-/// Kills of one data folder: a resume reads all of it.
+/// Kills per data folder. Each resume reads the whole folder, so that more would take ever longer.
 const OF_ONE_FOLDER: u64 = 50;
 const CHATTERS: usize = 4;
-/// Messages that one order is for.
+/// Messages per order.
 const MESSAGES: u64 = 20;
-/// Nothing takes longer than this, or it hangs.
+/// The timeout of every wait.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
@@ -72,17 +72,17 @@ struct Totals {
     longest_resume: Duration,
 }
 
-/// What the clients of one data folder know.
+/// What the clients of one data folder have observed.
 #[derive(Default)]
 struct Known {
-    /// The largest number that a visitor was given.
+    /// The number that the last visitor was given.
     visitor: AtomicU64,
-    /// Requests of visitors that were sent.
+    /// Visits that were attempted.
     visits: AtomicU64,
-    /// Orders that were taken, and those of which nobody knows.
+    /// Orders that were accepted, and orders whose outcome is unknown.
     taken: AtomicU64,
     unknown: AtomicU64,
-    /// Numbers that were given twice, and what else is wrong.
+    /// Violations: numbers that were given twice, unexpected responses.
     wrong: Mutex<Vec<String>>,
     ended: AtomicBool,
 }
@@ -97,7 +97,7 @@ impl Known {
     }
 }
 
-/// The program's actors, in the order of their ready lines.
+/// Addresses of the program's actors, taken from the ready lines in order.
 struct Addresses {
     hello: SocketAddr,
     chatters: Vec<SocketAddr>,
@@ -174,7 +174,7 @@ fn folder(sync: &str, kills: u64, chance: &mut Seeded, all: &mut Totals) {
     }
 }
 
-/// Visits until the program is gone: each number is a larger one.
+/// Visits until the program is killed. If `is_kept`, each number has to be larger than the one before.
 fn visit(known: &Known, address: SocketAddr, is_kept: bool) {
     while !known.is_over() {
         let visits = 1 + known.visits.fetch_add(1, Ordering::SeqCst);
@@ -194,7 +194,7 @@ fn visit(known: &Known, address: SocketAddr, is_kept: bool) {
     }
 }
 
-/// Orders messages to all others until the program is gone.
+/// Orders an actor to send messages to all chatters, again and again until the program is killed.
 fn order(known: &Known, address: SocketAddr, ids: &[String], seed: u64) {
     let mut seed = seed;
     while !known.is_over() {
@@ -209,7 +209,7 @@ fn order(known: &Known, address: SocketAddr, ids: &[String], seed: u64) {
     }
 }
 
-/// Starts children and lets some of them crash or end, until the program is gone.
+/// Starts children and makes each of them crash or exit, until the program is killed.
 fn grow(known: &Known, address: SocketAddr, seed: u64) {
     let mut chance = Seeded::new(seed);
     while !known.is_over() {
@@ -224,7 +224,7 @@ fn grow(known: &Known, address: SocketAddr, seed: u64) {
     }
 }
 
-/// Waits until nothing more happens, and looks at what everybody has.
+/// Waits until all messages have arrived, and checks the reports of all actors.
 fn settle(known: &Known, running: &Running, is_kept: bool, ids: &[String], all: &mut Totals) {
     let addresses = Addresses::of(running);
     let begun = Instant::now();
@@ -250,7 +250,7 @@ fn settle(known: &Known, running: &Running, is_kept: bool, ids: &[String], all: 
         );
         thread::sleep(Duration::from_millis(50));
     };
-    // By pairs: what one counts as taken is what the other has, in order.
+    // For each pair, the count of accepted messages equals the count of received ones, and they arrived in order.
     for (from, report) in ids.iter().zip(&reports) {
         assert_eq!(report["out_of_order"], 0, "{report}");
         for (to, other) in ids.iter().zip(&reports) {

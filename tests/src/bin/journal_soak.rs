@@ -1,13 +1,14 @@
-//! A journal of many events, and the program that reads it.
+//! Writes a journal with many events and measures how fast the program reads it.
 //!
 //! ```text
-//! journal_soak [50000000]   as many events of 20 actors, written by the real journal; then the real program lists the
-//!                           chains, starts an actor beside them, and finds events by conditions
+//! journal_soak [50000000]   writes this many events of 20 actors with the real journal; then the real program lists
+//!                           the chains, starts an actor, and finds events by conditions
 //! ```
 //!
-//! Prints one JSON object: seconds to write, milliseconds to list the chains, until an actor is ready beside them, until the
-//! first row of `events --where`, and until all rows are there; the most memory of a reader, in KiB. Fails when a row is
-//! missing or wrong; whether the bars hold (1 s, 1 s, 60 s, for 50 million events) is told by the exit code 1.
+//! Prints one JSON object: seconds to write; milliseconds to list the chains, until an actor is ready, until the first
+//! row of `events --where`, and until its last row; and the peak memory of the reader in KiB. Panics if a row is
+//! missing or wrong. The exit code is 1 if listing, readiness or the first row takes 1 s or more, or all rows take 60 s
+//! or more.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -15,17 +16,17 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
+use theater_chain::event::{Chain, NewEvent};
+use theater_chain::journal::{Journal, SEGMENT_SIZE, Sync};
+use theater_chain::record::{Created, FunctionRecord, HostCall, HostResult, Kind, Outcome, Queued, Return, Setup};
 use theater_plugin_api::encoding::encode;
-use theater_runtime::chain::{Chain, NewEvent};
 use theater_runtime::executor::block_on;
-use theater_runtime::journal::{Journal, SEGMENT_SIZE, Sync};
-use theater_runtime::record::{Created, FunctionRecord, HostCall, HostResult, Kind, Outcome, Queued, Return, Setup};
 use theater_tests::{HTTP, Running, Scratch, build_folder, json_lines, manifest};
 
 const ACTORS: u64 = 20;
-/// One call in so many is of the function that is looked for.
+/// One call in this many is of the function that is searched for.
 const RARE: u64 = 100_000;
-/// The journal is waited for after so many events, so that memory is bounded.
+/// Wait for the writer after this many events, so that memory is bounded.
 const AT_ONCE: u64 = 50_000;
 
 fn main() -> ExitCode {
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
         eprintln!("journal_soak [EVENTS]");
         return ExitCode::from(2);
     };
-    // Not while something is timed.
+    // Build before anything is timed.
     build_folder();
     let scratch = Scratch::new();
     let data = scratch.path().join("data");
@@ -78,7 +79,7 @@ fn created(number: u64) -> Vec<u8> {
     encode(&Created { name, parent: None, setup, init_state: None, engine: text("soak") }).expect("it encodes")
 }
 
-/// Writes calls of three events each; how many host calls are of the rare function.
+/// Writes calls of three events each, and returns how many host calls are of the rare function.
 fn write(journal: &Path, events: u64) -> u64 {
     let journal = Journal::open(journal, SEGMENT_SIZE).expect("a journal");
     let mut chains: Vec<_> = (0..ACTORS).map(|number| Chain::new([number as u8 + 1; 16])).collect();
@@ -115,7 +116,7 @@ fn asked(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// How long it takes to list the chains.
+/// Measures the time to list the chains.
 fn list(data: &Path, events: u64) -> Duration {
     let begun = Instant::now();
     let output = asked(data, &["chain", "list"]).output().expect("theater runs");
@@ -127,7 +128,7 @@ fn list(data: &Path, events: u64) -> Duration {
     time
 }
 
-/// How long it takes until an actor that is started beside them is ready.
+/// Measures the time until an actor that is started on this data folder is ready.
 fn ready(scratch: &Scratch, data: &Path) -> Duration {
     let manifest = scratch.write("hello.toml", manifest("hello-http", HTTP)).display().to_string();
     let begun = Instant::now();
@@ -164,7 +165,7 @@ fn find(data: &Path) -> Found {
     Found { rows, first: first.unwrap_or_default(), all: begun.elapsed(), memory }
 }
 
-/// The most memory of a process so far, in KiB; none when it has ended.
+/// The peak memory of a process in KiB, or `None` once it has exited.
 fn peak(pid: u32) -> Option<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok())

@@ -1,8 +1,8 @@
-//! Panics in a row: a plugin panics in every call of one actor, which goes on as if it were new.
+//! A plugin panics in every call of one actor, which has to stay as fast and as small as at the start.
 //!
-//! `panics_soak [COUNT]`: 100,000 calls, unless another number is named. Prints one JSON object; with 10,000 or more the
-//! program ends with 1 when the last 1,000 calls take more than 1.5 x of the first 1,000 (medians) or when memory grew by
-//! more than 5 % since the first tenth.
+//! `panics_soak [COUNT]` makes COUNT calls, by default 100,000, and prints one JSON object. From 10,000 calls on, the
+//! exit code is 1 if the median of the last 1,000 calls is more than 1.5 times that of the first 1,000, or if memory
+//! grew by more than 5 % since the first tenth of the calls.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use theater_runtime::executor;
 use theater_runtime::manifest::{Manifest, Values};
 use theater_tests::{HTTP, Scratch, bad_plugins, manifest, plugin_folder};
 
-/// Calls of which the median is taken, at both ends.
+/// Number of calls at each end whose median is compared.
 const ENDS: usize = 1_000;
-/// Fewest calls for which the limits hold.
+/// The shortest run that checks the limits.
 const LONG: usize = 10_000;
 const SLOWER: f64 = 1.5;
 const LARGER: f64 = 1.05;
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let scratch = Scratch::new();
     let plugins = plugin_folder(&scratch);
     std::fs::copy(bad_plugins().join("libcall_panics.so"), plugins.join("libbad_call_panics.so")).expect("it is built");
-    // No fsync and one segment: what waits for a slow disk would show as memory, and is not what is measured here.
+    // No fsync and a single segment: events that wait for a slow disk would count as memory growth.
     let mut options = Options::new(plugins, scratch.path().join("data"));
     options.segment_size = u64::from(u32::MAX) / 2;
     let core = Core::open(options).expect("a core opens");
@@ -47,14 +47,14 @@ fn main() -> ExitCode {
     let manifest = Manifest::read(&path, &Values::default()).expect("the manifest reads");
     let actor = executor::block_on(core.start(&manifest)).expect("the actor starts");
 
-    // Written once before memory is measured, so that it is resident by then.
+    // Filled with a value that is not zero, so that its pages are resident before memory is measured.
     let mut times = vec![1.0; count];
     let mut memory = 0;
     for (number, time) in times.iter_mut().enumerate() {
         if number == count / 10 {
             memory = resident();
         }
-        // Half of the panics are in functions that are not async.
+        // Half of the panics are in the synchronous function.
         let path = if number % 2 == 0 { "/run/x" } else { "/later/x" };
         let start = Instant::now();
         panics(&actor, path);
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     if count >= LONG && (slower > SLOWER || larger > LARGER) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// One call of the actor in which the plugin panics; the actor hears of it as an `err` and answers.
+/// Makes one call in which the plugin panics. The actor gets an `err` from the plugin and puts it into its response.
 fn panics(actor: &Arc<Shared>, path: &str) {
     let headers: Vec<(String, String)> = Vec::new();
     let request = encode(&("GET", path, headers, None::<Vec<u8>>)).expect("a request encodes");
@@ -94,7 +94,7 @@ fn median(times: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// Resident memory, bytes.
+/// Resident memory of this process in bytes.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("status has VmRSS");

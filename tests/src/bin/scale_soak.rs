@@ -1,13 +1,15 @@
-//! Many actors, many starts, greedy neighbours: the long runs behind the figures in the notes.
+//! Long-running measurements with many actors, many starts and busy neighbours.
 //!
 //! ```text
-//! scale_soak idle [20000]    so many idle actors of one component in one process; each still answers
-//! scale_soak churn [1000]    so many starts and stops; memory and open files as after a tenth of them
-//! scale_soak fair [2000]     requests to one actor beside twice as many looping guests as cores; p99 within 20 ms
+//! scale_soak idle [20000]    this many idle actors of one component in one process; each still answers
+//! scale_soak churn [1000]    this many starts and stops; memory and open files grow by at most 5 % after the first
+//!                            tenth
+//! scale_soak fair [2000]     this many requests to one actor, alone and next to twice as many looping guests as cores;
+//!                            p99 rises by at most 20 ms
 //! scale_soak memory          `theater run --memory 512MiB` serving hello-http; PSS under 150 MB
 //! ```
 //!
-//! Each prints one JSON object and ends with 1 when its bar is not held.
+//! Each prints one JSON object. The exit code is 1 if the limit is exceeded.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -70,7 +72,7 @@ fn ask(actor: &Arc<Shared>) {
 
 fn idle(count: usize) -> (Json, bool) {
     let scratch = Scratch::new();
-    // The benches' plugin: its guest is called without a socket.
+    // Use the plugin of the benches: its guest can be called without a socket.
     let built = build_outside(&repository().join("tests/bench-plugin"), &[]);
     let library = std::fs::read(built.join("libbench_plugin.so")).expect("the benches' plugin");
     let plugins = scratch.write("plugins/libbench_plugin.so", library);
@@ -85,7 +87,7 @@ fn idle(count: usize) -> (Json, bool) {
     let actors: Vec<_> = (0..count).map(|_| block_on(core.start(&manifest)).expect("an actor starts")).collect();
     let started = start.elapsed();
     let resident = memory::of("self", "Pss:").saturating_sub(before);
-    // Twice, so that every actor was passivated in between or made way for another.
+    // Twice, so that every actor's instance was passivated or evicted before its second call.
     for actor in actors.iter().chain(&actors) {
         ask(actor);
     }
@@ -144,7 +146,7 @@ fn fair(requests: usize) -> (Json, bool) {
     for _ in 0..greedy {
         let actor = block_on(core.start(&looper)).expect("a looper");
         let address: std::net::SocketAddr = actor.addresses()[0].trim_start_matches("http://").parse().expect("digits");
-        // Nobody waits for the answer: there is none.
+        // The thread is never joined: there is no answer.
         std::thread::spawn(move || drop(theater_tests::try_get(address, "/loop")));
     }
     theater_tests::wait_until("all loopers to loop", || {

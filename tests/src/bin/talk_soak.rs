@@ -1,13 +1,14 @@
-//! Actors that talk, for long: what is sent arrives once, whoever is stopped or restarted meanwhile.
+//! Long-running message exchanges: every message is delivered exactly once, while actors are stopped and restarted.
 //!
 //! ```text
-//! talk_soak chat [10000] [1000000]   so many actors under ten parents send each other so many messages, while one in
-//!                                    forty is stopped and one in twenty restarted at random
-//! talk_soak busy [30]                children fail while their parent computes for so many seconds; it is told of each
-//! talk_soak stuck [61]               requests between other actors beside one whose mailbox is full, in so many rounds
+//! talk_soak chat [10000] [1000000]   this many actors under ten parents send each other this many messages, while one
+//!                                    in forty is stopped and one in twenty restarted at random
+//! talk_soak busy [30]                children fail while their parent is in a call for this many seconds; it is
+//!                                    notified of each
+//! talk_soak stuck [61]               this many rounds of requests to one actor while the mailbox of another is full
 //! ```
 //!
-//! Each starts the real program, prints one JSON object, and ends with 1 when its bar is not held.
+//! Each starts the real program and prints one JSON object. The exit code is 1 if the limit is exceeded.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,24 +18,24 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde_json::{Value as Json, json};
+use theater_chain::event::Id;
+use theater_chain::record::{HostCall, HostResult, Kind};
+use theater_chain::verify::{self, Event};
 use theater_plugin_api::encoding::decode;
 use theater_plugin_api::testing::Seeded;
-use theater_runtime::chain::Id;
-use theater_runtime::record::{HostCall, HostResult, Kind};
-use theater_runtime::verify::{self, Event};
 use theater_tests::talk::{TALK, ask, manifests, tell, try_ask};
 use theater_tests::{Running, Scratch, memory, wait_until};
 
 /// Parents of the chatting actors.
 const PARENTS: usize = 10;
-/// To how many others each sends.
+/// The number of actors that each actor sends to.
 const PEERS: usize = 16;
 const SUPERVISOR: &str = "[[handlers]]\ntype = \"supervisor\"\n";
-/// Equal parts of the second half.
+/// Number of equal parts that the second half is divided into.
 const PARTS: usize = 5;
-/// From so many messages on the memory bar counts.
+/// From this many messages on, the memory limit applies.
 const LONG: usize = 500_000;
-/// Nothing takes longer than this, or it hangs.
+/// The timeout of every wait.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 
 fn main() -> ExitCode {
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
 
 // ---- chat ----------------------------------------------------------------------------------------------------------
 
-/// A chatting actor, and where its parent is reached.
+/// A chatting actor, and the address of its parent.
 struct Chatter {
     id: String,
     parent: SocketAddr,
@@ -86,13 +87,13 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     let mut chance = Seeded::new(count as u64);
     let mut any = || chance.below(count as u64) as usize;
     let peers: Vec<Vec<_>> = (0..count).map(|_| (0..PEERS).map(|_| chatters[any()].id.as_str()).collect()).collect();
-    // Stopped actors answer nothing, restarted ones forget what they counted.
+    // Actors that were neither stopped nor restarted: stopped ones do not answer, restarted ones lose their counts.
     let mut steady = vec![true; count];
     let (mut stopped, mut restarted) = (0, 0);
     let (mut sent, mut turn) = (0, 0);
-    // PSS after the first half, by which each has done all it does, and after each part of the second one. Always when
-    // all have just answered: what a guest's heap takes grows while its instance lives and goes with it, so memory moves
-    // up and down with what is asked of them.
+    // PSS after the first half, which has warmed everything up, and after each part of the second half. It is always
+    // taken right after all actors have answered: the heap of a guest grows with its instance and is freed with it, so
+    // memory rises and falls with the load.
     let mut marks = Vec::new();
     for share in [PARTS].into_iter().chain([1; PARTS]) {
         let each = (messages * share).div_ceil(2 * PARTS * count);
@@ -102,7 +103,7 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
                 let payload = json!({ "to": peers[number], "count": each, "seed": number, "batch": 16 });
                 chatter.tell("go", &payload);
             }
-            // One in forty and one in twenty, while the others talk.
+            // Stop one in forty and restart one in twenty while the others exchange messages.
             turn += share;
             if turn.is_multiple_of(80 * PARTS) {
                 let other = any();
@@ -122,7 +123,7 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
         marks.push((marks.len() as f64, memory::of(&running.pid().to_string(), "Pss:") as f64));
     }
     let living: Vec<usize> = (0..count).filter(|number| steady[*number]).collect();
-    // A report waits behind what its actor was sent before.
+    // A report is queued after all messages that its actor was sent, so that it includes them.
     let reports: HashMap<&str, Json> =
         living.iter().map(|number| (chatters[*number].id.as_str(), chatters[*number].report())).collect();
     let talking = talking.elapsed();
@@ -137,7 +138,7 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     let lost = ledger.sent.values().filter(|arrived| **arrived == 0).count();
     let doubled = ledger.sent.values().filter(|arrived| **arrived > 1).count();
     let held = lost == 0 && doubled == 0 && ledger.unasked == 0 && ledger.disordered == 0 && unequal == 0
-        // A short run has no second half to speak of, however slow the machine is.
+        // The second half of a short run is too short to measure growth.
         && (slope < 0.01 || messages < LONG);
     let figures = json!({
         "soak": "chat", "actors": count, "accepted": ledger.sent.len(), "refused": ledger.refused,
@@ -150,7 +151,7 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
     (figures, held)
 }
 
-/// The program with so many chatters under their parents.
+/// Starts the program with this many chatters under their parents.
 fn grown(scratch: &Scratch, count: usize) -> (Running, Vec<Chatter>) {
     let chatter = manifests(scratch, &[("chatter", "[[handlers]]\ntype = \"message-server\"\n")]);
     let tree = manifests(scratch, &[("tree", &format!("{TALK}{SUPERVISOR}"))]);
@@ -169,7 +170,7 @@ fn grown(scratch: &Scratch, count: usize) -> (Running, Vec<Chatter>) {
 }
 
 impl Chatter {
-    /// Stops or restarts it, unless that was done before.
+    /// Stops or restarts the actor, unless that was done before. Returns whether it was done now.
     fn ends(&self, how: &str, steady: &mut bool) -> bool {
         let is_first = std::mem::take(steady);
         if is_first {
@@ -179,7 +180,7 @@ impl Chatter {
     }
 }
 
-/// Pairs of steady actors of which one counts other messages sent than the other received.
+/// The number of pairs of steady actors whose counts of sent and received messages differ.
 fn unequal(reports: &HashMap<&str, Json>) -> usize {
     let mut unequal = 0;
     for (from, report) in reports {
@@ -192,19 +193,19 @@ fn unequal(reports: &HashMap<&str, Json>) -> usize {
     unequal
 }
 
-/// What the chains say was sent and what arrived.
+/// The messages that were sent and received according to the chains.
 #[derive(Default)]
 struct Ledger {
-    // Numbers of `send` and `handle-send` in the list of functions of each actor.
+    // Indices of `send` and `handle-send` in the function list of each actor.
     send: HashMap<Id, [Option<u32>; 2]>,
-    // Accepted sends (sender, sequence): how often each stands in its receiver's chain.
+    // Accepted sends by (sender, sequence), and how often each is in a receiver's chain.
     sent: HashMap<(Id, u64), u32>,
     refused: u64,
-    // Messages of no accepted send.
+    // Received messages without an accepted send.
     unasked: u64,
-    // Messages that stand behind a later one of the same sender.
+    // Messages received after a later one of the same sender.
     disordered: u64,
-    // Sequence of the last message by (receiver, sender).
+    // Sequence number of the last message, by (receiver, sender).
     last: HashMap<(Id, Id), u64>,
 }
 
@@ -234,7 +235,7 @@ impl Ledger {
                 let Some(cause) = header.cause.filter(|cause| self.send.contains_key(&cause.actor)) else { return };
                 match self.sent.get_mut(&(cause.actor, cause.sequence)) {
                     Some(arrived) => *arrived += 1,
-                    // A request is no send.
+                    // A request also has a cause, but is not a send.
                     None => {
                         let received = self.send.get(&header.actor).map(|both| both[1]);
                         self.unasked += u64::from(received == Some(header.function));
@@ -251,7 +252,7 @@ impl Ledger {
 
 // ---- busy ----------------------------------------------------------------------------------------------------------
 
-/// Children of the busy parent.
+/// Number of children of the busy parent that fail.
 const CHILDREN: usize = 200;
 
 fn busy(seconds: usize) -> (Json, bool) {
@@ -268,7 +269,7 @@ fn busy(seconds: usize) -> (Json, bool) {
     let begun = Instant::now();
     let message = json!({ "child": first, "message": { "type": "sleep", "payload": { "ms": seconds * 1_000 } } });
     let waiting = thread::spawn(move || ask(parent, "ask", message));
-    // From somebody else: the parent is in a call until its first child answers.
+    // Another actor sends these: the parent is in a call until its first child answers.
     for child in failing {
         let told = ask(other, "tell", json!({ "child": child, "message": { "type": "crash" } }));
         assert_eq!(told["told"], 1);
@@ -294,9 +295,9 @@ fn worker_with(limits: &str) -> String {
 
 // ---- stuck ---------------------------------------------------------------------------------------------------------
 
-/// Requests a round, to each of two programs.
+/// Requests per round to each of the two programs.
 const REQUESTS: usize = 1_000;
-/// Actors that wait for a place in the full mailbox.
+/// Senders that wait for space in the full mailbox.
 const WAITING: usize = 8;
 
 fn stuck(rounds: usize) -> (Json, bool) {
@@ -310,7 +311,7 @@ fn stuck(rounds: usize) -> (Json, bool) {
         worst = [worst[0].max(without), worst[1].max(with)];
         ratios.push(with as f64 / without as f64);
     }
-    // It is still stuck: nothing of what waits got in.
+    // Its mailbox is still full.
     let stuck = try_ask(programs[1].1[1], "report", json!({})).expect_err("its mailbox is full");
     for (running, _) in &mut programs {
         running.stop();
@@ -324,7 +325,7 @@ fn stuck(rounds: usize) -> (Json, bool) {
     (figures, ratio <= 1.2)
 }
 
-/// A program with actors that could wait, one to be stuck, and at last one to ask.
+/// Starts a program with a parent, the actor whose mailbox will be full, and the actor that gets the requests.
 fn talking(scratch: &Scratch) -> (Running, Vec<SocketAddr>) {
     let tree = manifests(scratch, &[("tree", &format!("{TALK}{SUPERVISOR}"))]);
     let small = worker_with("mailbox_size = 4");
@@ -339,7 +340,7 @@ fn talking(scratch: &Scratch) -> (Running, Vec<SocketAddr>) {
     (running, addresses)
 }
 
-/// Puts the second actor to sleep and more messages behind it than its mailbox takes.
+/// Makes the second actor sleep, and sends it more messages than its mailbox holds.
 fn fill(at: &[SocketAddr]) {
     let target = at[1];
     tell(target, "sleep", json!({ "ms": 3_600_000 }));
@@ -347,12 +348,12 @@ fn fill(at: &[SocketAddr]) {
         tell(target, "echo", json!({}));
     }
     for _ in 0..WAITING {
-        // Never answered: their connections stay as the ones of clients that wait.
+        // Never answered: these clients wait until the program ends.
         thread::spawn(move || theater_tests::talk::post(target, "/send", b"{\"type\": \"echo\"}"));
     }
 }
 
-/// The 99th percentile of requests to an actor, in us.
+/// The 99th percentile of the latency of requests to an actor, in microseconds.
 fn p99(address: SocketAddr) -> u64 {
     let mut histogram = Histogram::<u64>::new(3).expect("three digits");
     for number in 0..REQUESTS {

@@ -1,6 +1,7 @@
-//! The long form of `tests/tests/values.rs`: `values_soak [PAIRS [SEED]]`, 200,000 pairs of a type and a value by default.
+//! The long form of `tests/tests/values.rs`. `values_soak [PAIRS [SEED]]` checks this many pairs of a type and a value,
+//! by default 200,000.
 //!
-//! It prints its seed first, and the number of the component when a comparison fails, so that a run can be made again:
+//! It prints its seed first. If a comparison fails, it also prints the number of the component, and
 //! `values_soak 1 SEED NUMBER` checks that component alone.
 
 #[path = "../../tests/values/oracle.rs"]

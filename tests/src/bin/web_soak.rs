@@ -1,13 +1,13 @@
-//! What comes from outside, for long or in great numbers.
+//! Long-running measurements of websockets and program output.
 //!
 //! ```text
-//! web_soak idle [10000] [30]         so many websockets that say nothing, for so many seconds: memory of the program
-//! web_soak broadcast [1000] [50] [5] a message to so many clients in so many rounds, with and without one that never reads,
-//!                                    so many times in turn
-//! web_soak output [1000]             so many MB of a program's output through an actor that takes its time with it
+//! web_soak idle [10000] [30]         this many silent websockets for this many seconds: memory of the program
+//! web_soak broadcast [1000] [50] [5] a message to this many clients in this many rounds, with and without a client
+//!                                    that never reads, alternating this many times
+//! web_soak output [1000]             this many MB of a program's output through an actor that is slow to process it
 //! ```
 //!
-//! Each starts the real program, prints one JSON object, and ends with 1 when its bar is not held.
+//! Each starts the real program and prints one JSON object. The exit code is 1 if the limit is exceeded.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -23,7 +23,7 @@ use theater_tests::talk::{TALK, ask, manifests};
 use theater_tests::{Running, Scratch, component, wait_until};
 use tungstenite::{Message, WebSocket};
 
-/// Nothing takes longer than this, or it hangs.
+/// The timeout of every wait.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn main() -> ExitCode {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The program with an actor that makes one server.
+/// Starts the program with an actor that creates one server.
 fn server(scratch: &Scratch, actor: &str, config: &str, more: &str) -> Running {
     let text = format!(
         "name = \"{actor}\"\ncomponent_path = \"{}\"\ninit_state = {{ json = {{ port = 0 }} }}\n\
@@ -75,7 +75,7 @@ fn idle(count: usize, seconds: usize) -> (Json, bool) {
     let opening = begun.elapsed();
     thread::sleep(Duration::from_secs(seconds as u64));
     let after = memory::of(&pid, "Pss:");
-    // All of them are still there: each answers a ping (RFC 6455, section 5.5.2).
+    // All of them are still open: each answers a ping (RFC 6455, section 5.5.2).
     for socket in &mut sockets {
         socket.write_all(&[0x89, 0x80, 0, 0, 0, 0]).expect("it is open");
     }
@@ -93,7 +93,7 @@ fn idle(count: usize, seconds: usize) -> (Json, bool) {
     (figures, after < 1 << 20)
 }
 
-/// A websocket whose client has sent nothing but the request for it.
+/// Opens a websocket and sends nothing after the handshake.
 fn opened(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the server takes it");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
@@ -109,10 +109,10 @@ fn opened(address: SocketAddr) -> TcpStream {
 
 // ---- broadcast -----------------------------------------------------------------------------------------------------
 
-/// What is said to a client that never reads before it counts: more than the system keeps of it.
+/// Bytes sent to the client that never reads before the measurement starts: more than the socket buffers hold.
 const FLOOD: usize = 16 << 20;
 const PART: usize = 64 << 10;
-/// Of a message.
+/// Length of a measured message.
 const LENGTH: usize = 1 << 10;
 
 type Client = WebSocket<TcpStream>;
@@ -132,10 +132,10 @@ fn broadcast(count: usize, rounds: usize, turns: usize) -> (Json, bool) {
     (figures, ratio <= 1.2)
 }
 
-/// Seconds until the last of all clients that read has heard a message: the median of all rounds.
+/// The seconds until the last reading client has received a message, as the median of all rounds.
 fn told(count: usize, rounds: usize, stuck: bool) -> f64 {
     let scratch = Scratch::new();
-    // One that is stuck stays so: what waits for it has room.
+    // The queue is large enough that the server never disconnects the stuck client.
     let config = format!(
         "max_connections = {0}, max_connections_per_peer = {0}, max_websocket_queue_bytes = {1}",
         count + 10,
@@ -147,7 +147,7 @@ fn told(count: usize, rounds: usize, stuck: bool) -> f64 {
     let mut speaker = join(address, "speaker");
     let mut say = |text: &str| {
         speaker.send(Message::text(text)).expect("the server takes it");
-        // Who comes is told too, in short.
+        // Skip the short messages about members who join.
         while speaker.read().expect("the speaker hears itself").len() < text.len() {}
     };
     if stuck {
@@ -159,7 +159,7 @@ fn told(count: usize, rounds: usize, stuck: bool) -> f64 {
     let mut readers: Vec<_> =
         (2..count).map(|number| reader(join(address, &format!("n{number}")), heard.clone())).collect();
     let others = readers.len();
-    // The first reads too, or holds its connection and never does.
+    // The first client reads too, or keeps its connection open and never reads.
     let silent = if stuck {
         Some(first)
     } else {
@@ -194,7 +194,7 @@ fn join(address: SocketAddr, name: &str) -> Client {
     tungstenite::client(format!("ws://{address}/chat?name={name}"), stream).expect("a websocket").0
 }
 
-/// Says of each long message that it was heard.
+/// Reads on a thread and signals each long message.
 fn reader(mut client: Client, heard: Sender<()>) -> thread::JoinHandle<()> {
     let reading = move || {
         while let Ok(message) = client.read() {
@@ -208,7 +208,7 @@ fn reader(mut client: Client, heard: Sender<()>) -> thread::JoinHandle<()> {
 
 // ---- output --------------------------------------------------------------------------------------------------------
 
-/// From so many MB on the memory bar counts.
+/// From this many MB on, the memory limit applies.
 const LONG: usize = 100;
 
 fn output(megabytes: usize) -> (Json, bool) {
@@ -222,7 +222,7 @@ fn output(megabytes: usize) -> (Json, bool) {
     let begun = Instant::now();
     let job = json!({ "program": "seq", "args": [last.to_string()], "mode": "raw", "count": true });
     let id = ask(address, "start", job)["id"].clone();
-    // What a first part takes is no growth.
+    // Memory is measured only after the first tenth, so that warming up does not count as growth.
     let part = bytes / 10;
     let counted = || ask(address, "told", json!({}))["count"]["bytes"].as_u64().unwrap_or_default();
     wait_for("the first tenth", || counted() >= part);
@@ -251,7 +251,7 @@ fn wait_for(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Up to which number `seq` has to count for so many bytes, and what it then writes: its length and its FNV-1a of 64 bits.
+/// The number that `seq` has to count to for at least this many bytes, and the length and 64-bit FNV-1a of that output.
 fn expected(least: u64) -> (u64, u64, u64) {
     let (mut number, mut bytes, mut digest) = (0_u64, 0_u64, 0xcbf2_9ce4_8422_2325_u64);
     while bytes < least {

@@ -1,6 +1,6 @@
-//! What nobody should send, to every kind of port: http-server's, http-framework's, websocket-server's and
-//! message-server's. The rules are `theater-http-listener`'s, where they are tested one by one; in here is that all four
-//! plugins keep them, as files in the real program.
+//! Malformed and abusive requests to every kind of port: http-server, http-framework, websocket-server and
+//! message-server. `theater-http-listener` implements the rules and tests them one by one. These tests show that all
+//! four plugins follow them when the real program loads them from files.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use theater_tests::{PATIENCE, Running, Scratch, component};
 
-/// A port, and a request that it answers with this status.
+/// A port, with a valid request and the status of its answer.
 struct Port {
     kind: &'static str,
     address: SocketAddr,
@@ -17,7 +17,7 @@ struct Port {
     status: u16,
 }
 
-/// The program with one actor behind each kind of port.
+/// Starts the program with one actor for each kind of port.
 fn ports(scratch: &Scratch) -> (Running, Vec<Port>) {
     let limits = "read_timeout_ms = 2000, max_connections = 1100";
     let kinds = [
@@ -57,15 +57,16 @@ impl Port {
         stream
     }
 
-    /// Sends, and reads until the server closes: the answers.
+    /// Sends bytes and reads all answers until the server closes the connection.
     fn send(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
-        // The server may have answered and closed before it has all.
+        // The server may answer and close before it has received everything.
         stream.write_all(bytes).ok();
         rest(&mut stream)
     }
 
-    /// The statuses of the answers to a request with these lines and body, behind the port's own request line and host.
+    /// Sends the port's request line and host, followed by these lines and this body. Returns the statuses of all
+    /// answers.
     fn asked(&self, lines: &str, body: &str) -> Vec<u16> {
         let line = self.request.split("\r\n").next().unwrap();
         statuses(&self.send(format!("{line}\r\nhost: {}\r\n{lines}\r\n{body}", self.address).as_bytes()))
@@ -158,7 +159,7 @@ fn no_port_lets_itself_be_abused() {
             assert_eq!(line(wrong), [400], "{kind}: {wrong}");
         }
         assert_eq!(line("GET / HTTP/2.0"), [505], "{kind}");
-        // Forms that are right, answered by who may: whatever it is, it is one answer.
+        // Valid forms. The status depends on the port, but there has to be exactly one answer.
         for right in [
             "GET http://h/ HTTP/1.1",
             "GET /%2e%2e/%2E%2e/etc/passwd HTTP/1.1",
@@ -197,7 +198,7 @@ fn no_port_lets_itself_be_abused() {
 fn slow_and_idle_clients_keep_no_port_from_others() {
     let scratch = Scratch::new();
     let (mut running, ports) = ports(&scratch);
-    // A thousand say nothing, and one says its request letter by letter, at each port.
+    // At each port, a thousand clients send nothing, and one sends its request byte by byte.
     thread::scope(|scope| {
         for port in &ports {
             scope.spawn(move || {
@@ -218,7 +219,7 @@ fn slow_and_idle_clients_keep_no_port_from_others() {
                 }
                 assert_eq!(statuses(&rest(&mut slow)), [408], "{}", port.kind);
                 port.is_well();
-                // Those that say nothing are let go without a word.
+                // Silent clients are disconnected without a response.
                 let mut first = idle.into_iter().next().unwrap();
                 assert_eq!(rest(&mut first), "", "{}", port.kind);
             });

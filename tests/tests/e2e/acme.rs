@@ -1,4 +1,4 @@
-//! A third party's plugin, built outside this workspace, dropped into the plugin folder and used by an actor.
+//! A third-party plugin that is built outside this workspace, copied into the plugin folder and used by an actor.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,7 +8,7 @@ use theater_tests::{
     try_get, wait_until,
 };
 
-/// A plugin folder with ours and acme's.
+/// Creates a plugin folder with our plugins and acme's.
 fn plugins(scratch: &Scratch) -> String {
     let folder = plugin_folder(scratch);
     let built = build_outside(&repository().join("tests/acme-greeter"), &["--lib"]);
@@ -29,7 +29,7 @@ fn start(scratch: &Scratch, manifests: &[String]) -> Running {
     Running::start(&scratch.path().join("data"), &arguments)
 }
 
-/// The program with one greeter; its plugins are in the folder `plugins`.
+/// Starts the program with one greeter. Its plugins are in the folder `plugins`.
 pub fn one(scratch: &Scratch, config: &str) -> (Running, SocketAddr) {
     let running = start(scratch, &[greeter(config)]);
     let address = running.address(0);
@@ -45,7 +45,7 @@ fn ok(text: &str) -> (u16, String) {
     (200, text.to_owned())
 }
 
-/// The id in the ready line number `number`.
+/// The actor id in the ready line with index `number`.
 fn id(running: &Running, number: usize) -> String {
     let line = running.lines().into_iter().filter(|line| line.contains(" ready")).nth(number).unwrap();
     line.split(' ').nth(1).unwrap().to_owned()
@@ -152,7 +152,7 @@ fn a_panic_in_the_plugin_is_a_fault_of_one_call_of_one_actor() {
     let scratch = Scratch::new();
     let mut running = start(&scratch, &[greeter(""), greeter("").replace("\"greeter\"", "\"other\"")]);
     let (faulty, other) = (running.address(0), running.address(1));
-    // The function has a result<_, string>: its actor gets the fault as err and lives.
+    // The function returns `result<_, string>`, so that the actor gets the fault as `err` and continues to run.
     let (status, text) = ask(faulty, "/fail/panic");
     assert_eq!(status, 400);
     assert!(text.contains("P0101") && text.contains("the greeter was asked to panic"), "{text}");
@@ -196,7 +196,7 @@ fn a_circle_of_waits_is_refused_at_once_and_printed() {
         text,
         format!("this wait would never end: {one_label} waits (wait-for of acme:greeter) for {one_label}")
     );
-    // Each waits for the other: whoever is second closes the circle and is refused, the first one waits on.
+    // Each waits for the other. The second wait would close the cycle and is refused; the first one continues.
     let (sender, answers) = std::sync::mpsc::channel();
     for (address, path) in [(one, format!("/wait-for/{other_id}")), (other, format!("/wait-for/{one_id}"))] {
         let sender = sender.clone();
@@ -208,7 +208,7 @@ fn a_circle_of_waits_is_refused_at_once_and_printed() {
     assert!(text.starts_with("this wait would never end: "), "{text}");
     let step = |label: &str| format!("{label} waits (wait-for of acme:greeter) for ");
     assert!(text.contains(&step(&other_label)) && text.contains(&step(&one_label)), "{text}");
-    assert!(answers.try_recv().is_err(), "the first one waits on");
+    assert!(answers.try_recv().is_err(), "the first one still waits");
     let (stopped, took) = running.stop();
     assert!(stopped.success() && took.as_millis() < 1000, "{stopped} {took:?}");
 }

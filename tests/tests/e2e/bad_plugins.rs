@@ -1,6 +1,6 @@
-//! Broken plugins (`tests/bad-plugins`), each beside the actor `hello-http`, which goes on answering whatever happens.
+//! Broken plugins (`tests/bad-plugins`), each next to the actor `hello-http`, which has to keep answering.
 //!
-//! What a user sees of each is in `fixtures/bad-plugins/<name>.txt`; `UPDATE_GOLDEN=1` writes these files anew.
+//! The expected output is in `fixtures/bad-plugins/<name>.txt`. `UPDATE_GOLDEN=1` rewrites these files.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use theater_tests::{
     try_get, wait_until,
 };
 
-/// A broken plugin's library, and the file name it has in the plugin folder.
+/// The library of a broken plugin, and its file name in the plugin folder.
 fn broken(name: &str) -> (PathBuf, String) {
     let file = name.replace('-', "_");
     (bad_plugins().join(format!("lib{file}.so")), format!("libbad_{file}.so"))
 }
 
-/// The plugin folder: ours and these.
+/// Creates a plugin folder with our plugins and these.
 fn plugins_and(scratch: &Scratch, files: &[(PathBuf, String)]) -> PathBuf {
     let folder = plugin_folder(scratch);
     for (file, name) in files {
@@ -28,12 +28,12 @@ fn plugins_and(scratch: &Scratch, files: &[(PathBuf, String)]) -> PathBuf {
     folder
 }
 
-/// The manifest of a `prober` that calls the plugin with that handler type.
+/// The manifest of a `prober` that calls the plugin with this handler type.
 fn prober(handler: &str, limits: &str) -> String {
     manifest("prober", &format!("restart = \"never\"\n{HTTP}[[handlers]]\ntype = \"bad:{handler}\"\n{limits}"))
 }
 
-/// The program with `hello-http` and one `prober`, and what a user sees of the two.
+/// A running program with `hello-http` and one `prober`, and the output to compare.
 struct Play {
     running: Running,
     scratch: Scratch,
@@ -43,7 +43,7 @@ struct Play {
 }
 
 impl Play {
-    /// Starts both; the prober is ready or refused.
+    /// Starts both and waits until the prober is ready or refused.
     fn start(files: &[(PathBuf, String)], handler: &str, limits: &str) -> Self {
         let scratch = Scratch::new();
         let plugins = plugins_and(&scratch, files);
@@ -62,7 +62,7 @@ impl Play {
         Self { running, scratch, hello, prober, seen: String::new() }
     }
 
-    /// Asks the prober, and remembers the answer.
+    /// Sends a request to the prober and records the answer.
     fn ask(&mut self, path: &str) {
         let address = self.prober.expect("the prober runs");
         let answer = match try_get(address, path) {
@@ -71,12 +71,12 @@ impl Play {
         };
         writeln!(self.seen, "GET {path}: {answer}").unwrap();
         if answer.starts_with("500") {
-            // The call failed the actor, whose end comes behind the answer.
+            // The call failed the actor, which ends after the answer.
             self.running.wait_for_error("actor failed");
         }
     }
 
-    /// Ends the program, and compares what was seen with the golden file.
+    /// Stops the program and compares the recorded output with the golden file.
     fn end(mut self, golden: &str) {
         assert_eq!(get(self.hello, "/").text(), "Hello! You are visitor number 2.\n");
         let (status, took) = self.running.stop();
@@ -100,19 +100,19 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
-/// The chains of all actors are whole.
+/// Checks that the chains of all actors verify.
 fn verify(scratch: &Scratch) {
     let verified = theater(&["chain", "verify", "--data", text(&scratch.path().join("data"))]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }
 
-/// Warnings and errors on stderr, without what differs from run to run and what the HTTP server says of its requests.
+/// The warnings and errors on stderr, without values that differ between runs and without the log of the HTTP server.
 fn log(running: &Running, scratch: &Scratch) -> String {
     let mut told = String::new();
     let mut within_error = false;
     for line in running.all_errors() {
         let logged = line.split_once("Z ").filter(|_| line.starts_with("20")).map(|(_, rest)| rest.trim_start());
-        // An error may be followed by lines of help.
+        // Help lines may follow an error.
         within_error = line.starts_with("error[") || (within_error && logged.is_none());
         match logged {
             Some(line) if line.contains("plugin=\"http-server\"") => continue,
@@ -126,7 +126,7 @@ fn log(running: &Running, scratch: &Scratch) -> String {
     told.replace(&folder, "<scratch>").replace(&repository().display().to_string(), "<repository>")
 }
 
-/// Puts something else in place of the digits (hexadecimal, with colons) that follow `before`.
+/// Replaces the number after each `before` (decimal or hexadecimal digits and colons) with `instead`.
 fn blank(told: &str, before: &str, instead: &str) -> String {
     let mut parts = told.split(before);
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -152,12 +152,12 @@ fn compare(golden: &str, seen: &str) {
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         expected == seen,
-        "{} differs (UPDATE_GOLDEN=1 writes it anew)\n--- expected\n{expected}\n--- seen\n{seen}",
+        "{} differs (UPDATE_GOLDEN=1 rewrites it)\n--- expected\n{expected}\n--- seen\n{seen}",
         path.display()
     );
 }
 
-/// The prober does not start, and `hello-http` does.
+/// Checks that the prober does not start and `hello-http` does.
 fn refused(name: &str) {
     refused_with(name, &[broken(name)]);
 }
@@ -168,7 +168,7 @@ fn refused_with(name: &str, files: &[(PathBuf, String)]) {
     play.end(name);
 }
 
-/// The prober starts and answers these paths one after the other.
+/// Starts the prober and requests these paths one after the other.
 fn asked(name: &str, limits: &str, paths: &[&str]) {
     let mut play = Play::start(&[broken(name)], name, limits);
     for path in paths {
@@ -395,12 +395,12 @@ fn a_plugin_with_another_allocator_runs() {
     asked("other-allocator", "", &["/run/x", "/later/y", "/bare"]);
 }
 
-/// How many actors loop: four times as many as cores.
+/// The number of looping actors: four per core.
 fn loopers() -> usize {
     4 * std::thread::available_parallelism().map_or(2, usize::from)
 }
 
-/// `hello-http` and as many probers as asked for, all of whom loop inside the plugin.
+/// A program with `hello-http` and a number of probers that all loop inside the plugin.
 struct Loops {
     running: Running,
     scratch: Scratch,
@@ -442,7 +442,7 @@ fn endless_loops_in_four_times_as_many_actors_as_cores_cost_only_these_actors() 
     let mut loops = Loops::start(count, 8_000);
     wait_until("a report of each loop", || (loops.told("has not returned") == count).then_some(()));
     assert_eq!(loops.told("code=\"P0107\""), count);
-    // Every loop holds a thread now, and each thread has a replacement.
+    // Every loop now occupies a thread, and each of these threads has been replaced.
     let mut times: Vec<_> = (0..50)
         .map(|_| {
             let start = Instant::now();
@@ -479,7 +479,7 @@ fn a_program_whose_plugins_loop_ends_when_it_is_told_to() {
     verify(&loops.scratch);
 }
 
-/// The target folder of what Debian's compiler builds, built once per process.
+/// Builds a workspace with Debian's compiler and returns the folder with the libraries.
 fn built_by_debian(workspace: &str, arguments: &[&str]) -> PathBuf {
     let compiler = Path::new("/usr/bin/rustc");
     assert!(compiler.exists(), "this test builds plugins with Debian's compiler: install the package rustc-web");
@@ -505,7 +505,7 @@ fn plugins_of_another_compiler_and_allocator_run_and_panic_as_ours_do() {
         let file = name.replace('-', "_");
         (built.join(format!("lib{file}.so")), format!("libbad_{file}.so"))
     };
-    // The golden files are those of the crates as this build's own compiler makes them.
+    // The golden files are the ones for the crates built with the workspace's compiler.
     for (name, paths) in [
         ("other-allocator", &["/run/x", "/later/y", "/bare"][..]),
         ("call-panics", &["/run/x", "/run/ok", "/later/x", "/later/ok", "/bare"]),
@@ -524,7 +524,7 @@ fn plugins_of_another_compiler_and_allocator_run_and_panic_as_ours_do() {
     play.end("spawned-task-panics");
 }
 
-/// The paths of the actor `greeter`, which between them use every part of a plugin's surface.
+/// Paths of the actor `greeter` that together use every part of the plugin ABI.
 const GREETER: [&str; 12] = [
     "/greet/Ada",
     "/greet/Ada/birthday/36",
@@ -540,7 +540,7 @@ const GREETER: [&str; 12] = [
     "/fail/wrong-bytes",
 ];
 
-/// What `greeter` answers when its plugin is that file.
+/// The answers of `greeter` with this file as its plugin.
 fn greeter_answers(library: PathBuf) -> Vec<String> {
     let scratch = Scratch::new();
     let plugins = plugins_and(&scratch, &[(library, "libacme_greeter.so".to_owned())]);
@@ -570,8 +570,8 @@ fn the_example_of_a_third_party_answers_alike_from_both_compilers() {
     assert_eq!(ours, greeter_answers(debians.join(name)));
 }
 
-/// An actor whose `init` calls a function of `typed-fault` with a path, and traps unless the first two bytes of what it gets
-/// (`ok` or `err`, and the case of the error) are those.
+/// An actor whose `init` calls a function of `typed-fault` with a path, and traps unless the first two bytes of the
+/// result (`ok` or `err`, and the case of the error) are as given.
 fn calls(function: &str, result: &str, path: &str, ok: u8, case: u8) -> String {
     let length = path.len();
     format!(
@@ -606,7 +606,7 @@ fn calls(function: &str, result: &str, path: &str, ok: u8, case: u8) -> String {
     )
 }
 
-/// The arguments that start such an actor.
+/// The command line that starts such an actor.
 fn typed(scratch: &Scratch, component: &str) -> [String; 3] {
     let plugins = plugins_and(scratch, &[broken("typed-fault")]);
     let component = scratch.write("calls.wat", component).display().to_string();

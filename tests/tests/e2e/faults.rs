@@ -1,10 +1,10 @@
-//! A disk that fails below the journal (`tests/faults.c`, loaded before the program's own libraries).
+//! Disk errors under the journal, injected by `tests/faults.c`, which is preloaded into the program.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use theater_runtime::verify;
+use theater_chain::verify;
 use theater_tests::{HTTP, Running, Scratch, build_folder, get, manifest, replays, repository, try_get, wait_until};
 
 fn library() -> &'static Path {
@@ -19,7 +19,7 @@ fn library() -> &'static Path {
     })
 }
 
-/// A program whose disk fails as a file says.
+/// A program whose disk operations fail as the file `control` says.
 struct Failing {
     scratch: Scratch,
     control: PathBuf,
@@ -53,7 +53,7 @@ impl Failing {
     }
 
     fn says(&self, what: &str) {
-        // Whole at once: the program reads it at any time.
+        // Replace the file atomically: the program may read it at any time.
         let draft = self.scratch.write("draft", what);
         std::fs::rename(draft, &self.control).unwrap();
     }
@@ -63,7 +63,7 @@ impl Failing {
     }
 }
 
-/// The number of a visitor, none where the answer is no greeting.
+/// Visits once and returns the visitor's number, or `None` if the answer is not a greeting.
 fn visitor(running: &Running) -> Option<u64> {
     let response = try_get(running.address(0), "/").ok().filter(|response| response.status == 200)?;
     response.text().trim_end_matches(".\n").rsplit(' ').next()?.parse().ok()
@@ -74,7 +74,8 @@ fn kill(mut running: Running) {
     running.wait();
 }
 
-/// What was answered is there, and nothing else than whole calls.
+/// Kills and resumes the program, and checks that acknowledged calls survived and that the journal has only whole
+/// calls.
 fn goes_on(failing: &Failing, running: Running, answered: u64) {
     kill(running);
     let mut running = failing.start(&["--resume"]);
@@ -124,7 +125,7 @@ fn a_flush_that_fails_once_loses_nothing_that_was_answered() {
     let mut answered = visitor(&running).unwrap();
     for _ in 0..5 {
         failing.says("fsync-once");
-        // The call whose flush failed is answered as failed; whether it happened nobody was told.
+        // The call whose flush failed is answered as failed; its outcome is unknown.
         let _ = visitor(&running);
         let next = wait_until("an answer", || visitor(&running));
         assert!(next > answered, "{next} after {answered}");

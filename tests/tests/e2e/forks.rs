@@ -1,4 +1,4 @@
-//! Chains compared, forked, and taken elsewhere.
+//! Comparing, forking and exporting chains.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value as Json, json};
+use theater_chain::record::{Kind, Return};
+use theater_chain::verify;
 use theater_plugin_api::encoding::{decode, encode};
-use theater_runtime::record::{Kind, Return};
-use theater_runtime::verify;
 use theater_tests::talk::{TALK, start, tell};
 use theater_tests::{
     HTTP, Running, Scratch, chain, component, exchange, json_lines, manifest, replays, repository, texts, theater,
@@ -21,14 +21,14 @@ fn run(data: &Path, arguments: &[&str]) -> Output {
     theater(&[&["--data", &data], arguments].concat())
 }
 
-/// What a command that succeeds prints.
+/// The stdout of a command that has to succeed.
 fn said(data: &Path, arguments: &[&str]) -> String {
     let output = run(data, arguments);
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command that fails prints on stderr.
+/// The stderr of a command that has to fail.
 fn refused(data: &Path, arguments: &[&str]) -> String {
     let output = run(data, arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
@@ -41,14 +41,14 @@ fn diff(data: &Path, first: &str, second: &str) -> (Option<i32>, String, Json) {
     (output.status.code(), String::from_utf8(output.stdout).unwrap(), object)
 }
 
-/// A visit that looks the same in every run.
+/// Visits with a request that is identical in every run, and returns the visitor's number.
 fn visit(address: SocketAddr, path: &str) -> u64 {
     let request = format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
     let text = exchange(address, request.as_bytes()).unwrap().text();
     text.trim_end_matches(".\n").rsplit(' ').next().unwrap().parse().unwrap_or_else(|_| panic!("{text}"))
 }
 
-/// A run of the smallest web server with these visits: the id of its chain.
+/// Runs `hello-http`, visits these paths, stops it, and returns the id of its chain.
 fn visited(scratch: &Scratch, paths: &[&str]) -> String {
     let (mut running, address) = Running::actor(scratch, &manifest("hello-http", HTTP));
     for path in paths {
@@ -58,7 +58,7 @@ fn visited(scratch: &Scratch, paths: &[&str]) -> String {
     running.lines()[0].split(' ').nth(1).unwrap().to_owned()
 }
 
-/// The sequences of the returns of an actor's calls, `init` first.
+/// The sequence numbers of the `return` events of an actor, `init` first.
 fn returns(data: &Path, actor: &str) -> Vec<u64> {
     let events = chain(data, actor);
     let all = events.iter().filter(|event| event["type"] == "return");
@@ -95,7 +95,7 @@ fn two_runs_with_the_same_inputs_are_the_same_up_to_the_first_other_input() {
     assert_eq!((code, &object["what"]), (Some(1), &json!("it is of another type")), "{text}");
     let kinds = [&object["events"][0]["type"], &object["events"][1]["type"]];
     assert_eq!(kinds, ["queued", "stopped"], "{text}");
-    // The other way round, the other words.
+    // In the other direction the roles are swapped.
     assert_eq!(diff(&data, &one, &longer).2["events"][1]["type"], "queued");
 }
 
@@ -119,7 +119,7 @@ fn a_chain_that_goes_on_begins_with_what_was_exported_of_it() {
     assert_eq!((code, text), (Some(0), sentence));
     assert_eq!(object["more"], json!([more, 0]));
 
-    // A state that nothing leads to is no state that differs by an id.
+    // A state that no call produces counts as a difference, unlike a state that only differs by an actor id.
     let actor = *uuid::Uuid::parse_str(&id).unwrap().as_bytes();
     let mut at = 0;
     let bytes = forged(&data, actor, |events| {
@@ -140,7 +140,7 @@ fn a_chain_that_goes_on_begins_with_what_was_exported_of_it() {
     }
     assert!(refused(&data, &["chain", "diff", &id, "nobody"]).contains("error[J0003]"));
     assert_eq!(run(&data, &["chain", "diff", &id]).status.code(), Some(2));
-    // What is compared is told by the help.
+    // The help says what is compared.
     assert!(
         said(&data, &["chain", "diff", "--help"])
             .contains("how the call ended, its number of host calls, and the new state")
@@ -150,7 +150,7 @@ fn a_chain_that_goes_on_begins_with_what_was_exported_of_it() {
 #[test]
 fn ids_that_actors_have_of_themselves_are_no_difference() {
     let scratch = Scratch::new();
-    // One keeps its id as text, one as bytes.
+    // One stores its id as text, the other as bytes.
     for actor in ["ping", "chatter"] {
         let id = || {
             let (mut running, at) = start(&scratch, &[(actor, TALK)]);
@@ -189,7 +189,7 @@ fn a_fork_goes_on_from_the_state_behind_an_event() {
     let instead = format!("actor {origin} of that name does not go on any more: of one name the newest does");
     assert!(lines.len() == 3 && lines[2].starts_with(&instead), "{fork}");
 
-    // Where it comes from can be verified, by another program too, and is shown.
+    // The origin of the fork is shown and can be verified, also by another implementation.
     let verified = said(&data, &["chain", "verify"]);
     assert!(verified.ends_with("\n1 causes between the chains are what they say\n"), "{verified}");
     let python = Command::new("python3").arg(repository().join("tests/verify_chain.py")).arg(&data).output().unwrap();
@@ -209,11 +209,11 @@ fn a_fork_goes_on_from_the_state_behind_an_event() {
     assert!(running.stop().0.success());
     assert_eq!((running.lines().len(), chains(&data)), (1, 2));
     assert!(running.lines()[0].contains(&id), "{:?}", running.lines());
-    // Four calls of the first, `init` and two of the fork.
+    // Four calls of the original, and three of the fork including `init`.
     assert_eq!(replays(&data), 7);
     assert_eq!(said(&data, &["state", &id, "--at", "0"]), "2");
     assert_eq!(texts(&chain(&data, &id), "swapped").len(), 0);
-    // It is an actor as all others: the next program lets it go on as well, and it can be forked.
+    // A fork is an ordinary actor: it can be resumed and forked again.
     let mut running = Running::start(&data, &["--resume"]);
     assert_eq!(visit(running.address(0), "/"), 5);
     assert!(running.stop().0.success());
@@ -236,7 +236,7 @@ fn a_fork_of_another_name_runs_beside_and_may_begin_with_no_state() {
     };
     let late = fork("late", &returns(&data, "hello-http")[1].to_string());
     assert!(late.contains(" late forked from ") && late.lines().count() == 2, "{late}");
-    // What the manifest has in place of a state is not taken either.
+    // The initial state of the manifest is not used either.
     let early = fork("early", "0");
     assert!(early.contains(" early forked from event 0 of ") && early.contains(" with no state\n"), "{early}");
     let mut running = Running::start(&data, &["--resume"]);
@@ -275,7 +275,7 @@ fn what_cannot_be_forked_is_told_and_leaves_no_chain() {
     let error = fork(&changed, &newest, &path);
     assert!(error.contains("error[J0006]") && error.contains("does not give again what it gave"), "{error}");
     assert_eq!(chains(&data), 1);
-    // A folder that is not there is not made.
+    // A missing folder is not created.
     let nowhere = scratch.path().join("nowhere");
     assert!(refused(&nowhere, &["chain", "fork", &id, "--at", "1", "--manifest", &path]).contains("error[J0002]"));
     assert!(!nowhere.exists());
@@ -310,11 +310,11 @@ fn a_chain_is_exported_as_lines() {
     }
     let nowhere = scratch.path().join("no/folder").display().to_string();
     assert!(refused(&data, &["chain", "export", &id, "-o", "wave", "--to", &nowhere]).contains("error[J0002]"));
-    // Everywhere else it is text.
+    // All other commands print text.
     assert_eq!(said(&data, &["-o", "wave", "chain", "list"]), said(&data, &["chain", "list"]));
 }
 
-/// The mode of everything below a folder: of folders, and of files.
+/// The permissions of a folder and of everything in it, each with the kind "folder" or "file".
 fn modes(folder: &Path) -> Vec<(String, u32)> {
     let mut all = vec![("folder".to_owned(), std::fs::metadata(folder).unwrap().permissions().mode() & 0o777)];
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -336,7 +336,7 @@ fn a_bundle_is_a_data_folder_of_its_own() {
     let (mut running, address) = Running::actor(&scratch, &text);
     assert_eq!((visit(address, "/"), visit(address, "/")), (6, 7));
     assert!(running.stop().0.success());
-    // A chain that stays behind, with an object of its own.
+    // Another chain with its own object, which the export has to leave out.
     let (mut running, address) =
         Running::actor(&scratch, &manifest("dice", &format!("{HTTP}[[handlers]]\ntype = \"random\"\n")));
     assert_eq!(exchange(address, b"GET /uuid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap().status, 200);
@@ -350,7 +350,7 @@ fn a_bundle_is_a_data_folder_of_its_own() {
     let folder = to.display().to_string();
     let answer = said(&data, &["chain", "export", "hello-http", "--bundle", "--to", &folder]);
     let id = chain(&data, "hello-http")[0]["actor"].as_str().unwrap().to_owned();
-    // Manifest, component, first state, and the WIT that both of its plugins were built with.
+    // The objects: manifest, component, initial state, and the WIT that both plugins were built with.
     assert!(answer.starts_with(&format!("{folder}: {count} events of {id} and 4 objects, ")), "{answer}");
     assert_eq!(answer.lines().count(), 1, "{answer}");
     for (kind, mode) in modes(&to) {
@@ -366,7 +366,7 @@ fn a_bundle_is_a_data_folder_of_its_own() {
     assert_eq!(said(&to, &["chain", "show", "hello-http"]), shown);
     assert!(said(&to, &["replay", "hello-http"]).contains("the same bytes once more (calls: 3,"));
     assert_eq!(said(&to, &["state", "hello-http"]), "7");
-    // Its actor is forked into a folder that has nothing of it: the origin is that of a chain that is elsewhere.
+    // Fork the bundled actor into an empty folder: the fork names an origin whose chain is not in that folder.
     let path = scratch.write("fork.toml", manifest("hello-http", HTTP)).display().to_string();
     let fork = ["chain", "fork", &folder, "--at", &(count - 1).to_string(), "--manifest", &path];
     assert!(refused(&data, &["chain", "list"]).contains("error[J0002]"));
@@ -394,7 +394,7 @@ fn a_bundle_tells_what_it_lacks() {
     assert!(answer.lines().nth(1).is_some_and(|line| line.starts_with(&warning)), "{answer}");
     assert_eq!(said(Path::new(&folder), &["chain", "show", &id]), said(&data, &["chain", "show", &id]));
     assert!(refused(Path::new(&folder), &["replay", &id]).contains("error[J0006]"));
-    // Without --to it is in the folder where the program runs.
+    // Without `--to` the bundle is written to the working directory.
     let output = Command::new(theater_tests::build_folder().join("theater"))
         .current_dir(scratch.path())
         .args(["--data", "data", "-o", "json", "chain", "export", &id, "--bundle"])

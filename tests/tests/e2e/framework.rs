@@ -1,4 +1,4 @@
-//! Actors that make their own servers: a to-do list, a chat, a reverse proxy and a job runner, with real clients.
+//! Actors that create their own servers: a to-do list, a chat, a reverse proxy and a job runner, with real clients.
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
@@ -9,7 +9,7 @@ use theater_tests::talk::{TALK, ask, start, try_ask};
 use theater_tests::{Running, Scratch, chain, component, exchange, get, repository, texts, wait_until, wrk};
 use tungstenite::{Message, WebSocket};
 
-/// A manifest of an actor that takes any port.
+/// The manifest of an actor that listens on any free port.
 fn manifest(actor: &str, state: Value, handlers: &str) -> String {
     let state: Vec<_> = state.as_object().unwrap().iter().map(|(key, value)| format!("{key} = {value}")).collect();
     format!(
@@ -221,7 +221,7 @@ fn a_server_changes_while_it_runs() {
     ok("stop-server", of(""));
     assert!(TcpStream::connect(address).is_err());
     assert_eq!(ok("get-server-info", of("")), info(false, 0));
-    // The system chooses once more.
+    // The system assigns a port again.
     let port = ok("start-server", of("")).as_u64().unwrap() as u16;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     assert_eq!(get(address, "/a").status, 200);
@@ -265,7 +265,7 @@ fn two_tabs_of_a_browser_talk_to_each_other() {
         &tabs[0],
         json!(["ann is here", "bob is here", "ann: is there <b>somebody</b>?", "bob: caf\u{e9} \u{2603}"]),
     );
-    // A third with a taken name is told so.
+    // A third client with a name that is taken gets an error.
     let third = browser.open(&url);
     browser.evaluate(&third, "document.getElementById('name').focus()");
     browser.enter(&third, "ann");

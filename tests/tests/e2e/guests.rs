@@ -1,4 +1,4 @@
-//! Guests that misbehave, and what becomes of them, of their state and of their neighbours.
+//! Misbehaving guests, and the effects on their state and on other actors.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ fn actor(scratch: &Scratch, name: &str, head: &str, tail: &str) -> (Running, Soc
     Running::actor(scratch, &manifest(name, &format!("{head}{HTTP}{tail}")))
 }
 
-/// The request fails with 500 and the program ends with 1, and says in which actor, in which function and why.
+/// Checks that the request fails with 500, and that the program exits with 1 and reports the actor, the function and
+/// the reason.
 fn fails(name: &str, head: &str, limits: &str, path: &str, why: &str) {
     let scratch = Scratch::new();
     let head = format!("restart = \"never\"\n{head}");
@@ -168,7 +169,7 @@ fn an_init_that_fails_frees_its_port_and_leaves_the_other_actors_alone() {
     let address = running.address(0);
     TcpListener::bind(free).unwrap();
     assert_eq!(get(address, "/").status, 200);
-    // What failed at the start is still a failure at the end.
+    // A failure at the start still determines the exit code.
     assert_eq!(running.stop().0.code(), Some(1));
     assert_eq!(chain(&running.data, "hello-http").last().unwrap()["text"], "by program");
 }
@@ -188,11 +189,11 @@ fn an_actor_answers_while_another_one_loops() {
         assert_eq!(get(answering, "/").text(), format!("Hello! You are visitor number {number}.\n"));
     }
     let took = start.elapsed();
-    // The loop runs for 5 s: had they waited for it, none would have come before.
+    // The loop runs for 5 s: requests that had waited for it would have taken longer.
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(!request.is_finished(), "the loop was over");
     assert_eq!(request.join().unwrap().unwrap().status, 500);
-    // The looping actor has failed; the other one goes on, and the program's end tells of the failure.
+    // The looping actor has failed and the other one still answers. The exit code reports the failure.
     assert_eq!(get(answering, "/").status, 200);
     assert_eq!(running.stop().0.code(), Some(1));
 }

@@ -1,10 +1,11 @@
-//! What a chain tells afterwards: states, proofs, and causes between chains.
+//! Queries on recorded chains: states, events, proofs, and causes between chains.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-use theater_runtime::chain::hex;
-use theater_runtime::{proof, verify};
+use theater_chain::event::hex;
+use theater_chain::proof;
+use theater_chain::verify;
 use theater_tests::talk::{TALK, ask, ask_until, start, tell};
 use theater_tests::{HTTP, Running, Scratch, chain, get, json_lines, manifest, theater};
 
@@ -13,7 +14,7 @@ fn asked(data: &Path, arguments: &[&str]) -> Output {
     theater(&[&["--data", &data], arguments].concat())
 }
 
-/// A data folder with an actor that has had so many visitors.
+/// Records an actor with this many visitors and returns the data folder.
 fn visited(scratch: &Scratch, visitors: usize, chained: &str) -> std::path::PathBuf {
     let (mut running, address) =
         Running::actor(scratch, &manifest("hello-http", &format!("{HTTP}[chain]\n{chained}\n")));
@@ -93,7 +94,7 @@ fn an_event_is_proven_to_be_in_a_chain_by_a_small_file_alone() {
         assert!(checked.status.success(), "{checked:?}");
         let said = String::from_utf8(checked.stdout).unwrap();
         assert!(said.starts_with(&format!("event {sequence} of ")) && said.contains(&head), "{said}");
-        // Whatever is changed, it is no proof for this head any more.
+        // After any change it is no longer a proof for this head.
         let proven = proof::check(Path::new(&file), &bytes).unwrap();
         assert_eq!((proven.header.actor, proven.header.sequence, proven.head), (id, sequence, end.chain.head()));
         for at in 0..bytes.len() {
@@ -110,7 +111,7 @@ fn an_event_is_proven_to_be_in_a_chain_by_a_small_file_alone() {
     assert!(String::from_utf8_lossy(&none.stderr).contains("[J0005]"), "{none:?}");
 }
 
-/// A data folder with the chains of actors that called, failed, were killed and went on.
+/// Records actors that make calls, fail, are killed and are resumed, and returns the data folder.
 fn lived(scratch: &Scratch) -> std::path::PathBuf {
     let chained = "[chain]\nsync = \"always\"\nsnapshot_every = 8\n";
     let random = "[[handlers]]\ntype = \"random\"\n";
@@ -150,8 +151,8 @@ fn lived(scratch: &Scratch) -> std::path::PathBuf {
     data
 }
 
-/// The chains of this release: every later one reads, verifies and replays them. `UPDATE_GOLDEN=1` writes them anew, when the
-/// format has changed.
+/// Every later release has to read, verify and replay these chains. `UPDATE_GOLDEN=1` records them again after a change
+/// of the format.
 #[test]
 fn golden_chains_are_read_verified_and_replayed() {
     let golden = theater_tests::repository().join("tests/golden/chains/1");
@@ -195,11 +196,11 @@ fn causes_between_chains_are_verified() {
     let output = asked(&data, &["-o", "json", "chain", "verify"]);
     assert!(output.status.success(), "{output:?}");
     let causes = json_lines(&output.stdout).into_iter().find(|line| line["event"] == "causes").unwrap();
-    // Each message to itself, and each time that it puts the rest of its order behind them.
+    // 20 messages to itself, and 4 for the rest of its order, which it queues again after each batch but the last.
     assert_eq!(causes["checked"], 24);
     let contents = verify::read(&data, |_| {}).unwrap();
     let actor = contents.find("chatter").unwrap().0;
-    // With hashes that fit, but for the causes: all events have other hashes than those that were named.
+    // The forged chain has consistent hashes, but they differ from those that its causes name.
     let forged = scratch.write("forged.chain", super::replay::forged(&data, actor, |_| ()));
     let output = theater(&["chain", "verify", &forged.display().to_string()]);
     assert_eq!(output.status.code(), Some(1));

@@ -1,6 +1,6 @@
-//! Actors that want the operator's files or the machine: what they are granted is all that they get.
+//! Actors that try to get the operator's files or to exhaust the machine, and get no more than they were granted.
 //!
-//! Tests are named by the letters and numbers of the points that they show.
+//! The name of a test begins with the letter and number of the requirement that it covers.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +14,8 @@ const SUPERVISE: &str = "[[handlers]]\ntype = \"supervisor\"\n";
 const WORKER: &str = "[[handlers]]\ntype = \"message-server\"\n[[handlers]]\ntype = \"timing\"\n";
 const TIMING: &str = "[[handlers]]\ntype = \"timing\"\n";
 
-/// A tree that may start children and nothing else, with the worker's manifest beside it; `head` is TOML in front.
+/// Starts a tree that may only start children, with the worker's manifest next to its own. `head` is TOML before its
+/// handlers and `tail` after them.
 fn tree(scratch: &Scratch, head: &str, tail: &str) -> (Running, SocketAddr) {
     manifests(scratch, &[("worker", WORKER)]);
     let (running, at) = start(scratch, &[("tree", &format!("{head}{TALK}{SUPERVISE}{TIMING}{tail}"))]);
@@ -38,7 +39,7 @@ fn a1_no_file_outside_the_grants_becomes_a_state() {
     let (running, at) = tree(&scratch, "", "");
     let of =
         |state: &str| format!("name = \"thief\"\ncomponent_path = \"worker.wasm\"\ninit_state = {state:?}\n{WORKER}");
-    // By path: the manifest lies where the actor may name it.
+    // By path: the manifest is in a folder that the actor may name.
     scratch.write("by-path.toml", of(&secret));
     std::os::unix::fs::symlink(&secret, scratch.path().join("link")).unwrap();
     scratch.write("by-link.toml", of("link"));
@@ -52,7 +53,7 @@ fn a1_no_file_outside_the_grants_becomes_a_state() {
             "{refused}"
         );
     }
-    // A manifest or component below the data folder is no other: there are the contents of stores.
+    // Manifests and components in the data folder are refused too: it has the contents of stores.
     let content = scratch.path().join("data/plugin-data/store/contents/ab/abcd");
     std::fs::create_dir_all(content.parent().unwrap()).unwrap();
     std::fs::copy(scratch.path().join("worker.toml"), &content).unwrap();
@@ -97,7 +98,7 @@ fn a2_pipes_devices_and_files_without_an_end_hold_nobody() {
     fifo(&scratch.path().join("pipe"));
     std::os::unix::fs::symlink("/dev/zero", scratch.path().join("zero")).unwrap();
     let start = Instant::now();
-    // More than there are threads to replace held ones.
+    // More attempts than there are threads to replace blocked ones.
     for _ in 0..70 {
         for manifest in ["pipe", "name = \"x\"\ncomponent_path = \"pipe\"\n"] {
             assert!(spawn(at, manifest).unwrap_err().contains("is no file that this actor may name"));
@@ -137,14 +138,14 @@ fn a3_errors_tell_nothing_of_files() {
     let (_running, at) = tree(&scratch, "", "");
     let component = |path: &str| format!("name = \"x\"\ncomponent_path = {path:?}\n");
     let told = |manifest: &str| spawn(at, manifest).unwrap_err();
-    // What is outside looks the same, whatever it is.
+    // The error for a path outside does not depend on what is there.
     let same = |of: &dyn Fn(&str) -> String| {
         [&secret, &missing, &folder, "/etc/shadow", "/dev/null"].map(|path| told(&of(path)).replace(path, "PATH"))
     };
     for sentences in [same(&|path| path.to_owned()), same(&|path| component(path))] {
         assert!(sentences.iter().all(|sentence| *sentence == sentences[0]), "{sentences:?}");
     }
-    // What is inside is not quoted.
+    // The error for a path inside does not quote the contents.
     for manifest in ["notes.toml", "notes.txt", &component("notes.txt"), &component("notes.toml"), &component(&secret)]
     {
         assert!(!told(manifest).contains("hunter2"), "{}", told(manifest));
@@ -163,7 +164,7 @@ fn a4_a_childs_limits_are_at_most_its_parents_and_those_of_the_operator() {
     let order = json!({"child": child, "message": {"type": "busy", "payload": {"ms": 20000}}});
     assert!(try_ask(at, "ask", order).is_err());
     running.wait_for_error("run_timeout_ms = 1000");
-    // The operator's.
+    // The operator's limit.
     let scratch = Scratch::new();
     let permissions = scratch.write(
         "p.toml",
@@ -193,7 +194,7 @@ fn a5_children_descendants_and_depth_are_bounded_and_named() {
         let order = json!({ "children": children, "depth": depth, "tree": "below.toml" });
         let refused = try_ask(at, "grow", order).unwrap_err();
         assert!(refused.contains(named), "{limits}: {refused}");
-        // What was counted for starts that failed is free again.
+        // Starts that failed no longer count.
         for child in ask(at, "report", json!({}))["children"].as_array().unwrap() {
             let _ = ask(at, "stop", json!({ "child": child }));
         }
@@ -211,7 +212,7 @@ fn a5_a_chain_of_actors_that_wait_for_each_other_needs_no_more_instances_than_th
     scratch.write("below.toml", format!("name = \"below\"\ncomponent_path = \"tree.wasm\"\n{below}"));
     manifests(&scratch, &[("worker", WORKER)]);
     let paths = manifests(&scratch, &[("tree", &format!("{TALK}{SUPERVISE}{TIMING}"))]);
-    // A pool of 16: each of 20 generations waits for the next with its instance in use.
+    // The pool has 16 instances, and each of 20 generations waits for the next one while its own instance is in use.
     let running = Running::start(&scratch.path().join("data"), &["--memory", "64MiB", &paths[0]]);
     let grown = ask(running.address(0), "grow", json!({ "children": 1, "depth": 20, "tree": "below.toml" }));
     assert_eq!(grown["children"].as_array().unwrap().len(), 1);
@@ -227,11 +228,11 @@ fn a6_a_trees_memory_is_bounded_and_the_limit_is_named() {
     drop(try_get(running.address(0), "/set/60000000"));
     running.wait_for_error("tree_bytes = 30000000 of actor \"big-state\"");
     assert_eq!(running.wait().code(), Some(1));
-    // What came of others is not replayed.
+    // This end depends on the memory of the whole tree and is not re-executed.
     theater_tests::replays(&running.data);
 }
 
-/// Of ended children, too: their parent may still ask for what they were.
+/// Those of ended children count too, because their parent may still query them.
 #[test]
 fn a6_manifests_and_compiled_components_count_for_the_tree() {
     let refusal = |scratch: &Scratch, manifest_of: &dyn Fn(u32) -> String| {
@@ -257,7 +258,7 @@ fn a6_manifests_and_compiled_components_count_for_the_tree() {
     let scratch = Scratch::new();
     let bytes = std::fs::read(theater_tests::component("worker")).unwrap();
     let number = refusal(&scratch, &|number| {
-        // A custom section of its own makes it another component.
+        // A unique custom section makes each one a different component.
         let (file, name) = (format!("bomb-{number}.wasm"), format!("b{number:03}"));
         let section = [&[0, name.len() as u8 + 1, name.len() as u8], name.as_bytes()].concat();
         scratch.write(&file, [&bytes[..], &section].concat());
@@ -304,7 +305,7 @@ fn a9_a_page_whose_name_leads_here_opens_no_websocket() {
         String::from_utf8(head).unwrap().to_ascii_lowercase()
     };
     assert!(asked("evil.example").starts_with("http/1.1 421 "));
-    // C6: the subprotocol that both speak.
+    // C6: the subprotocol that both support is selected.
     let head = asked(&address.to_string());
     assert!(head.starts_with("http/1.1 101 ") && head.contains("sec-websocket-protocol: mqtt\r\n"), "{head}");
 }
@@ -312,10 +313,10 @@ fn a9_a_page_whose_name_leads_here_opens_no_websocket() {
 #[test]
 fn a11_hostile_text_reaches_no_terminal() {
     const HOSTILE: &str = "\u{1b}]0;owned\u{7}\n2026-01-01T00:00:00Z ERROR forged\r\u{9b}2J\u{2028}\u{202e}\u{feff}end";
-    let is_active = theater_runtime::text::is_active;
+    let is_active = theater_chain::text::is_active;
     let scratch = Scratch::new();
     let (mut running, at) = start(&scratch, &[("counter", TALK)]);
-    // A message that is no JSON is an err, which nobody waits for and the log has (C4).
+    // A message that is not JSON returns `err`. No caller waits for it, so it is logged (C4).
     assert_eq!(try_post(at[0], "/send", HOSTILE.as_bytes()).unwrap().status, 202);
     let _ = try_ask(at[0], HOSTILE, json!({ "text": HOSTILE }));
     tell(at[0], HOSTILE, json!({ "text": HOSTILE }));
@@ -392,7 +393,7 @@ fn a14_mount_points_in_a_folder_are_not_entered_unless_it_is_said() {
              [[handlers]]\ntype = \"process\"\n"
         );
         let paths = manifests(&scratch, &[("disk", &disk)]);
-        // A bind mount, which has the same device: only the number of the mount tells it.
+        // A bind mount has the same device number: only the mount id distinguishes it.
         let mount = format!("mount --bind {root}/other {root}/work/mounted");
         let data = scratch.path().join("data");
         let running = Running::spawn(run_behind(&mount, &data, &[&paths[0]]), &data);
@@ -417,7 +418,7 @@ fn c2_a_service_outlives_what_one_request_does_to_its_actor() {
     let before = count("increment").or_else(|_| count("get")).unwrap();
     let body = format!("{{\"type\":\"get\",\"payload\":[{}0]}}", "0,".repeat(8_000_000));
     drop(try_post(at[0], "/request", body.as_bytes()));
-    // The port stays open over the restart: a request that comes at its very moment is answered 503.
+    // The port stays open during the restart: requests that arrive then are answered with 503.
     let after = wait_until("an answer", || match count("get") {
         Err(refused) if refused.starts_with("503") => None,
         answer => Some(answer.unwrap()),
@@ -434,7 +435,7 @@ fn c2_an_actor_that_fails_too_often_ends() {
     let scratch = Scratch::new();
     let policy = "max_restarts = 2\nrestart_window_ms = 60000\n";
     let (mut running, at) = Running::actor(&scratch, &manifest("trapper", &format!("{policy}{HTTP}")));
-    // An answer may be lost with the connection of a life that ends: not answers are counted, lives are.
+    // Count restarts instead of answers: an answer may be lost when the actor ends.
     wait_until("the end", || {
         drop(try_get(at, "/trap"));
         running.has_ended().then_some(())
@@ -453,7 +454,7 @@ fn c8_a_parent_restarts_and_resumes_a_child_however_soon_it_asks() {
         let crash = json!({"child": child, "message": {"type": "crash"}});
         let dead = try_ask(at, "ask", crash);
         assert!(dead.is_err(), "{dead:?}");
-        // The parent's plugin may let it go before this call, while it runs, or after it.
+        // The parent's plugin may release the child before, during or after this call.
         let again: Json = match round % 2 {
             0 => ask(at, "restart", json!({ "child": child })),
             _ => ask(at, "resume", json!({ "manifest": "worker.toml", "state": null })),
@@ -463,7 +464,7 @@ fn c8_a_parent_restarts_and_resumes_a_child_however_soon_it_asks() {
         assert_eq!(report["id"], json!(child));
     }
     let errors = ask_until(at, "report", |report| (report["errors"] == 60).then(|| report["errors"].clone()));
-    assert_eq!(errors, 60, "each death was told");
+    assert_eq!(errors, 60, "each failure was reported");
 }
 
 #[test]

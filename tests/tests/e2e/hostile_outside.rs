@@ -1,6 +1,6 @@
-//! An outside that is slow, full, closed or gone: the program stays responsive, says what is wrong, and recovers by itself.
+//! An environment that is slow, full, closed or gone: the program stays responsive, reports the problem, and recovers.
 //!
-//! Tests are named by the letters and numbers of the points that they show.
+//! The name of a test begins with the letter and number of the requirement that it covers.
 
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use theater_tests::{
     HTTP, Running, Scratch, build_folder, chain, exchange, get, manifest, run_behind, run_command, theater, wait_until,
 };
 
-/// A server on a port that is known before the program says so, for one whose output nobody reads.
+/// Picks a free port in advance, for a program whose output is not read.
 fn known_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -22,7 +22,7 @@ fn hello(scratch: &Scratch, port: u16) -> String {
     scratch.write("hello.toml", manifest("hello-http", &http)).display().to_string()
 }
 
-/// Waits until the server on that port answers.
+/// Waits until the server on this port answers.
 fn answers(port: u16) {
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answer = || exchange(([127, 0, 0, 1], port).into(), request).ok().filter(|response| response.status == 200);
@@ -41,7 +41,7 @@ fn b1_nobody_has_to_read_stderr() {
         let mut command = run_command(&scratch.path().join("data"), &["--log", "debug", &path]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::from(stderr)).spawn().unwrap();
         answers(port);
-        // At the debug level each request has more than a line: more than a pipe holds.
+        // At the debug level each request logs more than one line: together more than a pipe buffers.
         for _ in 0..600 {
             answers(port);
         }
@@ -174,7 +174,7 @@ fn b6_programs_get_the_limit_of_open_files_that_the_user_gave() {
         });
         assert_eq!(told.last().unwrap(), "1000", "{told:?}");
     }
-    // Those of the plugin itself, and of the runtime, are as many as the system allows.
+    // The program itself has raised its limit as far as the system allows.
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.pid())).unwrap();
     let open_files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let words: Vec<_> = open_files.split_whitespace().collect();
@@ -218,12 +218,12 @@ fn b6_as_process_1_it_waits_for_orphans() {
         let ids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
         let stats = ids.filter_map(|id| std::fs::read_to_string(format!("/proc/{id}/stat")).ok());
         let fields = stats.map(|stat| stat.rsplit_once(") ").unwrap().1.to_owned());
-        // One child lives as long as theater: it kills programs when theater is killed.
+        // One child lives as long as theater: it kills programs if theater is killed.
         let is_left =
             |fields: &String| fields.split(' ').nth(1) == Some(&theater.to_string()) && fields.starts_with('Z');
         fields.filter(is_left).count()
     };
-    // Ended ones were waited for, the plugin's own as well.
+    // Exited children were reaped, including the plugin's own.
     std::thread::sleep(Duration::from_millis(500));
     wait_until("no child to be left", || (children() == 0).then_some(()));
 }
@@ -311,7 +311,7 @@ fn b8_a_full_disk_is_not_called_a_stop() {
     let mounted = scratch.path().join("mounted");
     std::fs::create_dir_all(&mounted).unwrap();
     let data = mounted.join("data");
-    // Filled and freed from inside of the mount namespace, where alone the disk is.
+    // The script fills and frees the disk from inside the mount namespace, the only place where it is mounted.
     let script = scratch.write(
         "disk.sh",
         "mount -t tmpfs -o size=60m tmpfs mounted\n\

@@ -1,4 +1,4 @@
-//! The README's first command: an actor that answers HTTP, and the end of the program.
+//! The first command of the README: an actor that answers HTTP, and how the program exits.
 
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
@@ -117,7 +117,7 @@ fn a_reader_that_stops_reading_does_not_keep_the_program() {
     let scratch = Scratch::new();
     let (mut running, address) = Running::actor(&scratch, &manifest("big-state", HTTP));
     let mut idle = TcpStream::connect(address).unwrap();
-    // A request whose end never comes.
+    // A request that is never completed.
     write!(idle, "POST /x HTTP/1.1\r\nHost: {address}\r\nContent-Length: 100\r\n\r\nhalf").unwrap();
     assert_eq!(get(address, "/read").status, 200);
     let (status, took) = running.stop();

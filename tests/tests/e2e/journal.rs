@@ -1,4 +1,4 @@
-//! Real journals, harmed: what `chain verify` says, what a restart repairs, and what `chain export`, `rm` and `gc` leave.
+//! Damaged journals: what `chain verify` reports, what a restart repairs, and what `chain export`, `rm` and `gc` leave.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -9,18 +9,18 @@ use std::process::Output;
 use std::sync::OnceLock;
 
 use serde_json::Value as Json;
-use theater_runtime::chain::{self, Header, Id, hex};
-use theater_runtime::error::Error;
-use theater_runtime::segment::{self, COMMIT, FRAME, Frame, Frames, SEGMENT_HEADER};
-use theater_runtime::verify::{self, Contents, Finding};
+use theater_chain::Error;
+use theater_chain::event::{self, Header, Id, hex};
+use theater_chain::journal::segment::{self, COMMIT, FRAME, Frame, Frames, SEGMENT_HEADER};
+use theater_chain::verify::{self, Contents, Finding};
 use theater_tests::{HTTP, Running, Scratch, exchange, get, manifest, theater, wait_until};
 
-/// Size of the segments of a recorded journal.
+/// Segment size of a recorded journal.
 const SMALL: u64 = 14 * 1024;
-/// Events that a recorded journal has at least.
+/// The fewest events of a recorded journal.
 const EVENTS: u64 = 50;
 
-/// Copies a folder.
+/// Copies a folder recursively.
 pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -39,7 +39,7 @@ pub fn segments(data: &Path) -> Vec<PathBuf> {
     segment::list(&data.join("journal")).unwrap().into_iter().map(|(_, path)| path).collect()
 }
 
-/// How many events a data folder has that can be read while a program writes to it.
+/// The number of events in a data folder that can be read so far, while a program may be writing to it.
 fn events(data: &Path) -> u64 {
     verify::read(data, |_| {}).map_or(0, |contents| contents.chains.values().map(|end| end.chain.len()).sum())
 }
@@ -57,8 +57,8 @@ fn stop(mut running: Running) {
     assert!(status.success(), "{status}: {:?}", running.errors());
 }
 
-/// The data folder of two actors that took turns answering: at least 50 events in two segments. It is made once; each
-/// test gets a copy.
+/// Returns a copy of a data folder with two actors that answered in turn: at least 50 events in two segments. It is
+/// recorded once per process.
 pub fn recorded() -> Scratch {
     static ORIGINAL: OnceLock<Scratch> = OnceLock::new();
     let original = ORIGINAL.get_or_init(|| {
@@ -72,7 +72,7 @@ pub fn recorded() -> Scratch {
             let before = events(&data);
             assert_eq!(get(hello, "/").status, 200);
             assert_eq!(get(probe, "/log/some-text").status, 200);
-            // Groups stay small, so that the first segment is not much larger than it should be.
+            // Keeps groups small, so that the first segment hardly exceeds its size.
             wait_until("the calls' events on disk", || (events(&data) > before).then_some(()));
         }
         stop(running);
@@ -86,7 +86,7 @@ pub fn recorded() -> Scratch {
     copied
 }
 
-/// A frame of a segment: where it starts, where it ends, its kind.
+/// A frame of a segment: its start, end and kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     pub start: usize,
@@ -94,7 +94,7 @@ pub struct Span {
     pub kind: u8,
 }
 
-/// The frames of a whole segment, by nothing but their lengths.
+/// The frames of an intact segment, found by their lengths alone.
 pub fn spans(bytes: &[u8]) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut at = SEGMENT_HEADER;
@@ -107,7 +107,7 @@ pub fn spans(bytes: &[u8]) -> Vec<Span> {
     spans
 }
 
-/// What `theater chain verify` says to a data folder or file.
+/// Runs `theater chain verify` on a data folder or file.
 pub fn chain_verify(path: &Path, more: &[&str]) -> Output {
     let path = path.display().to_string();
     let mut arguments = vec!["chain", "verify", &path];
@@ -125,10 +125,10 @@ fn succeeds(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// The first thing that does not fit.
+/// The first violation that verification finds.
 fn finding(data: &Path) -> Finding {
     match verify::read(data, |_| {}) {
-        Err(Error::Chain(finding)) => *finding,
+        Err(Error::Invalid(finding)) => *finding,
         Err(other) => panic!("not a finding: {other}"),
         Ok(_) => panic!("nothing was found"),
     }
@@ -138,7 +138,7 @@ fn sound(data: &Path) -> Contents {
     verify::read(data, |_| {}).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The chain of the actor with that name.
+/// Id, length and head of the chain of the actor with this name.
 fn chain_of(contents: &Contents, name: &str) -> (Id, u64, String) {
     let (id, end) = contents.find(name).unwrap_or_else(|| panic!("a chain of {name}"));
     (id, end.chain.len(), hex(&end.chain.head()))
@@ -156,8 +156,8 @@ fn append(path: &Path, bytes: &[u8]) {
     OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
 }
 
-/// Flips the bytes of a journal whose offset leaves `part` when divided by `parts`: one bit of each, another one each time,
-/// since a sum that misses a change of a single bit misses it in any place.
+/// Flips one bit in each byte whose offset is `part` modulo `parts`, and checks that verification finds it. The bit
+/// varies with the offset: a checksum that misses a single-bit change misses it in any place.
 fn flip_each(part: usize, parts: usize) {
     let scratch = recorded();
     let data = scratch.path().join("data");
@@ -189,12 +189,12 @@ fn every_flipped_byte_is_found_in_its_own_frame() {
     });
 }
 
-/// One byte of each kind of field: its name and its offset in the segment.
+/// The name of each kind of field and the offset of one of its bytes in the segment.
 pub fn fields(bytes: &[u8]) -> Vec<(&'static str, usize)> {
     let spans = spans(bytes);
     let long = |span: &&Span| {
         let (header, length) = Header::parse(&bytes[span.start + FRAME..]).unwrap();
-        header.length > chain::INLINE as u64 && span.end > span.start + FRAME + length
+        header.length > event::INLINE as u64 && span.end > span.start + FRAME + length
     };
     let events: Vec<_> = spans.iter().filter(|span| span.kind != COMMIT).collect();
     let inner = events[events.len() / 2].start;
@@ -208,7 +208,7 @@ pub fn fields(bytes: &[u8]) -> Vec<(&'static str, usize)> {
         ("first group", 24),
         ("zeros of the segment", 33),
         ("checksum of the segment's header", 36),
-        ("digest of data", large.start + FRAME + chain::HEADER),
+        ("digest of data", large.start + FRAME + event::HEADER),
         ("data", large.end - 1),
         ("commit: length", commit),
         ("commit: kind", commit + 4),
@@ -231,7 +231,7 @@ pub fn fields(bytes: &[u8]) -> Vec<(&'static str, usize)> {
     fields
 }
 
-/// The fields of an event's header and where they start.
+/// The fields of an event header and their offsets.
 const HEADER_FIELDS: [(&str, usize); 12] = [
     ("actor", 0),
     ("sequence", 16),
@@ -269,7 +269,7 @@ fn the_program_finds_a_flipped_byte_of_each_field_and_names_the_frame() {
     sound(&data);
 }
 
-/// A segment with one event changed and every checksum made to fit again: what somebody does who knows the format.
+/// A segment with one event changed and every checksum corrected, as by an attacker who knows the format.
 fn forged(bytes: &[u8], event: usize, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = bytes[..SEGMENT_HEADER].to_vec();
     let (mut group_start, mut count) = (out.len(), 0);
@@ -310,11 +310,11 @@ fn a_change_behind_new_checksums_is_found_by_the_hashes_and_names_the_event() {
         std::fs::write(&path, forged(&bytes, chosen.0, |payload| payload[at] ^= 1)).unwrap();
         let found = finding(&data);
         match field {
-            // Then the data is not as long as its header says, and the event ends elsewhere.
+            // The data then has another length than its header says, and the frame does not parse.
             "length of the data" => assert_eq!(found.offset, Some(chosen.1.start as u64), "{found}"),
             _ => {
                 let (actor, sequence) = found.event.unwrap_or_else(|| panic!("{field}: {found}"));
-                // The event itself, or the one that links to it.
+                // Either the event itself is reported, or one that links to it.
                 assert!(field == "actor" || actor == header.actor, "{field}: {found}");
                 let near = [header.sequence ^ 1, header.sequence, header.sequence + 1];
                 assert!(near.contains(&sequence), "{field}: {found}");
@@ -326,7 +326,7 @@ fn a_change_behind_new_checksums_is_found_by_the_hashes_and_names_the_event() {
     assert!(finding(&data).what.contains("digest"), "{}", finding(&data));
 }
 
-/// The offsets at which a segment can be cut: behind a group, between the frames of a group, inside a frame.
+/// The offsets at which a segment can be truncated: after a group, between the frames of a group, and inside a frame.
 fn cuts(bytes: &[u8]) -> [Vec<usize>; 3] {
     let spans = spans(bytes);
     let (mut groups, mut frames, mut inside) = (vec![SEGMENT_HEADER], Vec::new(), Vec::new());
@@ -335,7 +335,7 @@ fn cuts(bytes: &[u8]) -> [Vec<usize>; 3] {
         border.push(span.end);
         inside.extend([span.start + 1, span.start + FRAME, span.end - 1]);
     }
-    // The end itself is no cut.
+    // The end of the segment is not a truncation.
     assert_eq!(groups.pop(), Some(bytes.len()));
     [groups, frames, inside]
 }
@@ -360,7 +360,7 @@ fn every_cut_is_found_with_the_head_and_told_as_torn_without_where_it_is_inside_
         };
         assert!(whole.chains.iter().any(shorter), "cut at {cut}: no chain is shorter");
     }
-    // What is cut off at a border leaves no trace in the file, so only the head tells.
+    // A truncation at a group boundary leaves no trace in the file, so that only the head reveals it.
     let (_, last) = whole.chains.iter().max_by_key(|(_, end)| end.last_ms).unwrap();
     let heads: Vec<_> = whole.chains.values().map(|end| hex(&end.chain.head())).collect();
     let samples =
@@ -428,7 +428,7 @@ fn an_event_larger_than_a_segment_is_written_and_read() {
     assert_eq!(chain_verify(&data, &[]).status.code(), Some(0));
 }
 
-/// Starts `hello-http` in a data folder again, has it answer, and stops it.
+/// Starts `hello-http` on an existing data folder, visits it once, and stops it.
 fn one_more_visit(scratch: &Scratch, data: &Path) {
     let path = scratch.write("again.toml", manifest("hello-http", HTTP));
     let running = start(data, SMALL, &[path]);
@@ -527,7 +527,7 @@ fn an_exported_chain_is_verified_on_its_own_and_every_flipped_byte_of_it_is_foun
         assert!(verify::read(&file, |_| {}).is_err(), "byte {offset}");
         flip(&file, offset, 1 << (offset % 8));
     }
-    // An export is one group: a cut anywhere leaves nothing that counts.
+    // An export is a single group, so that any truncation invalidates all of it.
     for length in [100, bytes.len() / 2, bytes.len() - 1] {
         std::fs::write(&file, &bytes[..length]).unwrap();
         let verified = chain_verify(&file, &[]);
@@ -537,7 +537,8 @@ fn an_exported_chain_is_verified_on_its_own_and_every_flipped_byte_of_it_is_foun
     }
 }
 
-/// Walks each chain from its last frame back by the frames' places: how many events there are by actor.
+/// Walks each chain backwards from its last frame along the offsets of the previous frames. Returns the number of
+/// events per actor.
 fn walked(data: &Path) -> Vec<(Id, u64, String)> {
     let folder = data.join("journal");
     let mut newest = std::collections::BTreeMap::new();
@@ -547,15 +548,15 @@ fn walked(data: &Path) -> Vec<(Id, u64, String)> {
         while let Some(frame) = frames.next_frame().unwrap() {
             if let Frame::Event { offset, header, event, .. } = frame {
                 let place = segment::Place { segment: number, offset: u32::try_from(offset).unwrap() };
-                newest.insert(header.actor, (place, header.sequence, chain::event_hash(event)));
+                newest.insert(header.actor, (place, header.sequence, event::event_hash(event)));
             }
         }
     }
-    let walk = |(actor, (place, sequence, head)): (Id, (segment::Place, u64, chain::Hash))| {
+    let walk = |(actor, (place, sequence, head)): (Id, (segment::Place, u64, event::Hash))| {
         let (mut at, mut expected, mut count) = (Some(place), head, 0);
         while let Some(place) = at {
             let wanted = sequence - count;
-            let event = segment::read_event(&folder, actor, place, wanted..=wanted).unwrap();
+            let event = theater_chain::journal::lookup::read_event(&folder, actor, place, wanted..=wanted).unwrap();
             assert_eq!(event.hash, expected);
             (at, expected, count) = (event.before, event.header.parent, count + 1);
         }
@@ -607,7 +608,7 @@ fn gc_drops_what_no_chain_names_and_nothing_else() {
     assert_eq!(count("objects"), objects);
     succeeds(&["chain", "--data", &folder, "rm", "runtime-probe"]);
     succeeds(&["chain", "--data", &folder, "gc"]);
-    // Both actors have the same two plugins and interfaces; manifest and component were the probe's own.
+    // Both actors share the objects of plugins and interfaces; only manifest and component belonged to the probe.
     assert_eq!(count("objects"), objects - 2);
     assert!(succeeds(&["chain", "--data", &folder, "show", "hello-http"]).contains("handle-request"));
     sound(&data);
@@ -629,7 +630,7 @@ fn two_actors_chains_stand_interleaved_and_each_verifies() {
     }
 }
 
-/// The events of a chain as `chain show -o json` has them.
+/// The events of a chain as `chain show -o json` prints them.
 fn shown(data: &Path, chain: &str) -> Vec<Json> {
     let lines = succeeds(&["-o", "json", "chain", "--data", &data.display().to_string(), "show", chain]);
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -1,4 +1,4 @@
-//! `keep = "snapshots"`, and events read while segments are written anew.
+//! `keep = "snapshots"`, and reading events while segments are rewritten.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::{Value as Json, json};
-use theater_runtime::verify;
+use theater_chain::verify;
 use theater_tests::talk::{TALK, manifests, tell};
 use theater_tests::{
     HTTP, Running, Scratch, build_folder, chain, get, manifest, repository, texts, theater, wait_until,
@@ -28,13 +28,13 @@ fn start(scratch: &Scratch, more: &[&str]) -> Running {
 }
 
 fn visits(running: &Running, count: u64) -> String {
-    // Long enough not to stand in a header.
+    // Too long to be stored inside the event header.
     let path = format!("/?{}", "q".repeat(200));
     let answers: Vec<_> = (0..count).map(|_| get(running.address(0), &path).text()).collect();
     answers.last().cloned().unwrap()
 }
 
-/// Sequences of the events of an actor whose data is gone.
+/// The sequence numbers of an actor's events whose data was dropped.
 fn dropped_of(data: &Path, actor: &str) -> Vec<u64> {
     let mut gone = Vec::new();
     let contents = verify::read(data, |event| {
@@ -143,13 +143,13 @@ fn what_waits_at_a_snapshot_is_kept_and_done_by_the_next_program() {
     let data = scratch.path().join("data");
     let mut running = Running::start(&data, &[SMALL.as_slice(), &[&paths[0], &paths[1]]].concat());
     let at = running.address(0);
-    // Notes that do not stand in headers.
+    // Notes that are too long to be stored inside event headers.
     let notes: Vec<String> = (0..4).map(|number| format!("{number}{}", "n".repeat(100))).collect();
-    // Others end segments meanwhile.
+    // Another actor fills segments in the meantime.
     let path = format!("/?{}", "q".repeat(400));
     let visit = || assert_eq!(get(running.address(1), &path).status, 200);
     (0..30).for_each(|_| visit());
-    // The snapshot behind the first call names the others.
+    // The snapshot after the first call lists the calls that still wait.
     tell(at, "step", json!({ "note": notes[0], "sleep": 1_500 }));
     tell(at, "step", json!({ "note": notes[1], "sleep": 3_600_000 }));
     for note in &notes[2..] {

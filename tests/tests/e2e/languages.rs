@@ -1,7 +1,7 @@
 //! Actors in every language of `tests/guests`: 200 requests of 1 MiB with default limits, a kill, a resume, a replay.
 //!
-//! Those that are small are committed. `THEATER_TEST_GUESTS` names a folder with all of them, as `.ci/run` has
-//! `tests/guests/build` make it.
+//! Small components are committed. `THEATER_TEST_GUESTS` names a folder with all of them, which `tests/guests/build`
+//! creates and `.ci/run` uses.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use theater_tests::{Running, Scratch, component, get, repository, theater, wait_
 const MIB: usize = 1 << 20;
 const REQUESTS: u32 = 200;
 
-/// The component of a language, where it is there.
+/// The component of a language, or `None` if it is not committed and `THEATER_TEST_GUESTS` is not set.
 fn guest(language: &str) -> Option<PathBuf> {
     let (folder, is_whole) = match std::env::var_os("THEATER_TEST_GUESTS") {
         Some(folder) => (PathBuf::from(folder), true),
@@ -23,7 +23,8 @@ fn guest(language: &str) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// `answer` is what the guest answers to its request of a number; `fails` whether it answers /err with an err.
+/// `answer` is the expected response to the request with this number. `fails` says whether the guest returns `err` for
+/// `/err`.
 fn lives_through_requests_a_kill_and_a_replay(component: &Path, answer: impl Fn(u32) -> String, fails: bool) {
     let language = component.display();
     let scratch = Scratch::new();
@@ -39,7 +40,7 @@ fn lives_through_requests_a_kill_and_a_replay(component: &Path, answer: impl Fn(
         let response = post(at, "/", &body);
         assert_eq!((response.status, response.text()), (200, answer(number)), "{language}");
         if fails && number == REQUESTS / 2 {
-            // An err changes nothing.
+            // An `err` does not change the state.
             assert_eq!(get(at, "/err").status, 500, "{language}");
         }
     }
@@ -67,7 +68,7 @@ macro_rules! languages {
 
 languages! { assemblyscript c go python quickjs starlingmonkey wat zig }
 
-/// The others of Rust are built the same way.
+/// All other Rust actors are built the same way.
 #[test]
 fn rust() {
     let answer = |number| format!("Hello! You are visitor number {number}.\n");

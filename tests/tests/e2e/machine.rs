@@ -1,4 +1,4 @@
-//! The machine itself: files, folders and programs, as actors see them.
+//! Access of actors to the machine: files, folders and programs.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use theater_tests::{Scratch, chain, exchange, get, json_lines, manifest, texts, 
 
 const ALL: &str = "read = true, write = true, execute = true";
 
-/// The private folders that actors have, or had and kept.
+/// All private folders in the data folder, including kept ones of ended actors.
 fn private(data: &std::path::Path) -> Vec<PathBuf> {
     let folders = std::fs::read_dir(data.join("plugin-data/filesystem"))
         .map(|entries| entries.map(|entry| entry.unwrap().path()));
     folders.map(Iterator::collect).unwrap_or_default()
 }
 
-/// A tree that may give its children private folders, and the id of one child that has one.
+/// Starts a tree that may give its children private folders, and one child with such a folder.
 fn parent(scratch: &Scratch, keep: bool) -> (theater_tests::Running, std::net::SocketAddr, Value, String) {
     let config = format!("config = {{ new_dir = true, keep = {keep}, {ALL} }}\n");
     let child = format!(
@@ -49,7 +49,7 @@ fn a_private_folder_stays_over_restart_and_resume_and_goes_with_the_actor() {
     assert_eq!(ask(at, "resume", json!({ "manifest": toml }))["child"], child);
     assert_eq!(read()["ok"], "kept");
     assert_eq!(private(&running.data).len(), 1);
-    // A program that ends may go on with its actors another time.
+    // Stopping the program does not remove the folder, because the actors may be resumed.
     assert!(running.stop().0.success());
     theater_tests::replays(&running.data);
     assert_eq!(private(&running.data).len(), 1);
@@ -94,7 +94,7 @@ fn validate_shows_the_files_of_programs() {
         assert!(std::path::Path::new(&file).is_file() && file.ends_with("/sh"), "{file}");
     }
     assert_eq!(config("filesystem")["programs"]["no-such"], Value::Null);
-    // A relative path starts at the manifest's folder.
+    // A relative path is resolved against the folder of the manifest.
     assert_eq!(config("filesystem")["path"], json!(scratch.path().canonicalize().unwrap()));
     assert_eq!(config("process")["allowed_paths"], json!([scratch.path().canonicalize().unwrap()]));
 }
@@ -186,7 +186,7 @@ fn programs_are_told_of_and_all_they_say_stands_in_the_chain() {
     assert_eq!(told, [json!([1, "out", "{\"got\": \"hello\"}"]), json!([1, "exit", 7])]);
     assert_eq!(ask(at[0], "status", json!({ "id": id })), json!({ "running": false, "code": 7 }));
     running.wait_for_error("is no JSON: \"no json\"");
-    // Without process-handlers all of it is recorded.
+    // Without process-handlers, everything is still recorded.
     let args = json!(["-c", "echo unheard; exit 2"]);
     let _ = ask(at[1], "os-spawn", json!({ "command": "sh", "args": args }));
     wait_until("the program's end", || (ask(at[1], "os-status", json!({}))["ok"] == 2).then_some(()));

@@ -1,4 +1,4 @@
-//! Messages between real actors, from the outside and from each other.
+//! Messages to actors, from outside and from each other.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -172,7 +172,7 @@ fn a_request_waits_until_another_call_answers_or_cancels_it() {
         ask_until(at[0], "list-outstanding-requests", |listed| {
             (listed["ok"].as_array().unwrap().len() == 2).then_some(())
         });
-        // The one that asks now comes behind the one that waits.
+        // The list also has the current request, after the deferred one.
         let listed = ask(at[0], "list-outstanding-requests", json!({}))["ok"].clone();
         let _ = ask(at[0], kind, json!({"request": listed[0], "content": text}));
         let answer = waiting.join().unwrap();

@@ -1,7 +1,7 @@
-//! Mistakes of manifests and starts: what the program says, word by word.
+//! The exact error messages for mistakes in manifests and on the command line.
 //!
-//! The expected texts are in `fixtures/mistakes/`, with placeholders for what differs between machines;
-//! `UPDATE_GOLDEN=1` writes them anew.
+//! The expected texts are in `fixtures/mistakes/`, with placeholders for what differs between machines.
+//! `UPDATE_GOLDEN=1` rewrites them.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,16 @@ const HELLO: &str = "name = \"hello\"\ncomponent_path = \"<components>/hello-htt
 const ODD: &str = "name = \"odd\"\ncomponent_path = \"odd.wat\"\n";
 const TIMING: &str = "[[handlers]]\ntype = \"timing\"\n";
 
-/// A start that is to go wrong.
+/// A start that has to fail.
 struct Mistake {
     scratch: Scratch,
     arguments: Vec<String>,
-    /// Texts to show as placeholders.
+    /// Texts and the placeholders to replace them with.
     hidden: Vec<(String, String)>,
 }
 
 impl Mistake {
-    /// With a manifest; `<components>` in it is the folder of the built actors.
+    /// Creates a start with this manifest. `<components>` in it stands for the folder of the built actors.
     fn new(manifest: &str) -> Self {
         let scratch = Scratch::new();
         let components = theater_tests::component("x").parent().unwrap().display().to_string();
@@ -65,7 +65,7 @@ impl Mistake {
         theater
     }
 
-    /// The program ends with 1, says the golden text and nothing else, and leaves no chain.
+    /// Checks that the program exits with 1, prints exactly the golden text, and leaves no chain.
     fn check(&self, name: &str) {
         self.check_output(name, &self.theater().output().unwrap());
         self.leaves_no_chain();
@@ -101,7 +101,7 @@ fn golden(name: &str, said: &str) {
     assert_eq!(said, expected, "{} differs; UPDATE_GOLDEN=1 writes it anew", path.display());
 }
 
-/// One test per mistake; the golden file has the test's name.
+/// Defines one test per mistake. The golden file has the name of the test.
 macro_rules! mistakes {
     ($($name:ident: $mistake:expr;)*) => {$(
         #[test]
@@ -194,7 +194,7 @@ fn a_port_in_use_is_told_and_ends_the_chain() {
         Mistake::new(&format!("{HELLO}\n[[handlers]]\ntype = \"http-server\"\nconfig = {{ port = {port} }}\n"));
     let mistake = mistake.hide(port, "<port>");
     mistake.check_output("a_port_in_use", &mistake.theater().output().unwrap());
-    // The port is bound when the actor exists: its chain says how it ended.
+    // The port is bound after the actor was created, so that its chain records the failure.
     let events = theater_tests::chain(&mistake.data(), "hello");
     let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["created", "failed"]);
@@ -203,7 +203,7 @@ fn a_port_in_use_is_told_and_ends_the_chain() {
 
 #[test]
 fn a_data_folder_that_cannot_be_written() {
-    // Tests may run as root, who can write everywhere but under a file.
+    // Tests may run as root, which can write everywhere except below a regular file.
     let mistake = Mistake::new(&format!("{HELLO}{HTTP}")).file("file", "").option("--log", "info");
     let mut theater = Command::new(build_folder().join("theater"));
     theater.args(["run", "--data", &mistake.path("file/data"), &mistake.path("actor.toml")]);

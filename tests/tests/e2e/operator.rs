@@ -340,7 +340,7 @@ fn a_data_folder_without_a_journal_is_told_of() {
 fn the_version_names_the_abi_and_the_chain_format() {
     let version = text(&["--version"]);
     let (major, minor) = (theater_plugin_api::abi::ABI_MAJOR, theater_plugin_api::abi::ABI_MINOR);
-    let format = theater_runtime::chain::FORMAT;
+    let format = theater_chain::event::FORMAT;
     assert!(version.contains(&format!("plugin ABI {major}.{minor}, chain format {format}")), "{version}");
     assert!(version.starts_with(&format!("theater {}", env!("CARGO_PKG_VERSION"))), "{version}");
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value as Json;
+use theater_chain::event::{Chain, EventRef, Header, INLINE, Id, NewEvent};
+use theater_chain::journal::segment::{self, EVENT, FRAME, NO_PLACE};
+use theater_chain::record::{HostCall, HostResult, Kind, Return, StateDigest};
+use theater_chain::verify;
 use theater_plugin_api::encoding::{decode, encode};
-use theater_runtime::chain::{Chain, EventRef, Header, INLINE, Id, NewEvent};
-use theater_runtime::record::{HostCall, HostResult, Kind, Return, StateDigest};
-use theater_runtime::segment::{self, EVENT, FRAME, NO_PLACE};
-use theater_runtime::verify;
 use theater_tests::talk::TALK;
 use theater_tests::{
     HTTP, Running, Scratch, bad_plugins, build_folder, component, get, json_lines, manifest, plugin_folder, theater,

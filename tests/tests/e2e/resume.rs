@@ -6,7 +6,7 @@ use std::path::Path;
 use std::thread;
 
 use serde_json::{Value as Json, json};
-use theater_runtime::verify;
+use theater_chain::verify;
 use theater_tests::talk::{TALK, ask, ask_until, manifests, start, tell};
 use theater_tests::{HTTP, Running, Scratch, chain, get, manifest, plugin_folder, replays, texts, theater, wait_until};
 use tungstenite::Message;

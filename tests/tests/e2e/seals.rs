@@ -58,7 +58,7 @@ fn a_chain_is_sealed_at_snapshots_and_at_its_end_and_its_key_can_be_demanded() {
 fn a_chain_that_is_written_anew_does_not_fit_its_seals() {
     let scratch = Scratch::new();
     let data = sealed(&scratch, &key(&scratch, "seal.key").0);
-    let actor = theater_runtime::verify::read(&data, |_| {}).unwrap().find("hello-http").unwrap().0;
+    let actor = theater_chain::verify::read(&data, |_| {}).unwrap().find("hello-http").unwrap().0;
     // With other times, and hashes that fit: only the seals do not.
     let forged = forged(&data, actor, |_| ());
     let path = scratch.write("forged.chain", forged).display().to_string();

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use theater_runtime::chain::{Chain, Hash, NewEvent};
-use theater_runtime::record::Kind;
-use theater_runtime::segment::{
-    COMMIT, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, Frames, SEGMENT_HEADER, commit, header, repair, seal,
+use theater_chain::event::{Chain, Hash, NewEvent};
+use theater_chain::journal::recovery::repair;
+use theater_chain::journal::segment::{
+    COMMIT, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, Frames, SEGMENT_HEADER, commit, header, seal,
 };
-use theater_runtime::verify;
+use theater_chain::record::Kind;
+use theater_chain::verify;
 use theater_tests::Scratch;
 
 use super::edit::{edit, seed};

@@ -1,7 +1,7 @@
 //! The decoder by shape, the decoder of generated types and the printer, over changed values of every type of the WIT.
 
-use theater_runtime::shape::Shape;
-use theater_runtime::wave;
+use theater_chain::value_type::Shape;
+use theater_chain::wave;
 
 use super::edit::{edit, seed};
 use super::generated::{Generated, all, check_decoders, random_bytes, shapes};

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use theater_chain::value_type::Shape;
 use theater_plugin_api::encoding::{
     EncodingError, Reader, decode, encode, write_bytes, write_flags, write_varint, zigzag,
 };
 use theater_plugin_api::{Attachment, Handler, Host, Plugin};
-use theater_runtime::shape::Shape;
 use wit_parser::{Resolve, Type, TypeDefKind, TypeOwner};
 
 use super::random::Random;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_std::task::block_on;
-use theater_runtime::shape::{Shape, Signature};
+use theater_chain::value_type::Shape;
 use theater_runtime::values;
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store};
@@ -436,7 +436,7 @@ fn call_export(text: &str, params: &[u8]) -> wasmtime::Result<values::Returned> 
     store.set_hostcall_fuel(FUEL);
     let instance = block_on(Linker::new(&engine).instantiate_async(&mut store, &component))?;
     let func = instance.get_func(&mut store, "g").unwrap();
-    let flat = Signature::of_component(&func.ty(&store)).unwrap().flat_params();
+    let flat = theater_runtime::wasm::types::signature_of(&func.ty(&store)).unwrap().flat_params();
     block_on(values::call_export(&mut store, func, flat, Some(b"state"), params))
 }
 

@@ -6,10 +6,10 @@
 //! exports are called with bytes (`values::call_export`) besides, with a fast import and with one that sees `Val`s.
 
 use async_std::task::block_on;
+use theater_chain::value_type::{Number, Shape, Signature};
+use theater_chain::wave;
 use theater_plugin_api::encoding::Reader;
-use theater_runtime::shape::{Number, Shape, Signature};
 use theater_runtime::values::{self, Args, Exchange, MAX_FLAT, Readable, Ret, Returned};
-use theater_runtime::wave;
 use wasmtime::component::{Component, Func, Instance, Linker, Type, Val};
 use wasmtime::{Config, Engine, Store};
 
@@ -181,7 +181,7 @@ pub fn check_component(engine: &Engine, seed: u64, number: u64, count: &mut Coun
 
 /// The core reads the type that was written.
 fn check_signature(side: &mut Side, n: usize, function: &Function) -> Signature {
-    let signature = Signature::of_component(&side.func(n).ty(&side.store)).unwrap();
+    let signature = theater_runtime::wasm::types::signature_of(&side.func(n).ty(&side.store)).unwrap();
     assert_eq!(signature.params, function.params);
     assert_eq!(signature.result, function.result);
     for shape in signature.params.iter().map(|(_, shape)| shape).chain(&signature.result) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use theater_runtime::shape::Shape;
+use theater_chain::value_type::Shape;
 
 use super::types::{Function, flatten};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use theater_runtime::shape::Shape;
+use theater_chain::value_type::Shape;
 
 use super::random::Random;
 

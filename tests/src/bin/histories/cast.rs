@@ -1,4 +1,4 @@
-//! The actors of a round: what each may do, and who drives it.
+//! The actors of a round: their manifests, and the functions that drive them.
 
 use theater_plugin_api::testing::Seeded;
 use theater_tests::HTTP;
@@ -7,18 +7,18 @@ use theater_tests::talk::TALK;
 use crate::stage::Stage;
 use crate::{family, messages, programs, sockets, switchboard, web};
 
-/// Makes a history of an actor.
+/// Calls an actor until its chain is a history.
 pub type Drive = fn(&Stage, &mut Seeded) -> Result<(), String>;
 
-/// An actor at the top.
+/// An actor that the command line starts.
 pub struct Role {
     pub actor: &'static str,
-    /// Keys of the manifest's head, a line each.
+    /// Keys at the head of the manifest, one per line.
     pub head: &'static str,
-    /// The handlers' entries.
+    /// Handler entries.
     pub handlers: &'static [&'static str],
     pub limits: &'static str,
-    /// None where another's drive makes its history too.
+    /// `None` if the drive of another actor also calls this one.
     pub drive: Option<Drive>,
 }
 
@@ -42,11 +42,11 @@ impl Role {
     }
 }
 
-/// Stands twice.
+/// The actor that is started twice.
 pub const TWICE: &str = "chatter";
-/// Stands for the upstream server's address.
+/// Placeholder for the address of the upstream server.
 pub const UPSTREAM: &str = "UPSTREAM";
-/// Variables of the program.
+/// Environment variables of the program.
 pub const VARIABLES: [(&str, &str); 3] = [("TODO_TOKEN", web::TOKEN), ("THEATER_ONE", "1"), ("THEATER_TWO", "two")];
 
 const CLIENT: &str = "[[handlers]]\ntype = \"http-client\"\n\
@@ -72,7 +72,7 @@ const WEBSOCKETS: &str = "[[handlers]]\ntype = \"websocket-server\"\nconfig = { 
 
 const ANY_PORT: &str = "init_state = { json = { port = 0 } }\n";
 
-/// Those at the top, in the order of their start.
+/// All actors that the command line starts, in order.
 pub const ROLES: &[Role] = &[
     Role::new("hello-http", &[HTTP], web::hello),
     Role::new("clock", &[HTTP, TIMING], web::clock),
@@ -80,7 +80,7 @@ pub const ROLES: &[Role] = &[
     Role::new("env", &[HTTP, ENVIRONMENT], web::env),
     Role::new("big-state", &[HTTP], web::big_state),
     Role::new("files", &[HTTP, SITE], web::files),
-    // Its memory lasts only so, and not beyond its program: then it fails.
+    // Its count is in linear memory, which only a kept instance retains.
     Role::new("hidden-global", &[HTTP], web::hidden_global).head("instance = \"kept\"\n"),
     Role::new("runtime-probe", &[HTTP], web::runtime_probe),
     Role::new("trapper", &[HTTP], web::trapper),
@@ -112,7 +112,7 @@ pub const ROLES: &[Role] = &[
     Role::new("tree", &[TALK, SUPERVISE, TIMING], family::tree),
 ];
 
-/// Those that others spawn: the actor, its handlers and its limits.
+/// The actors that other actors spawn: name, handlers and limits.
 pub const CHILDREN: [(&str, &[&str], &str); 3] = [
     ("account", &["[[handlers]]\ntype = \"message-server\"\n"], ""),
     ("transfer", &["[[handlers]]\ntype = \"message-server\"\n"], ""),

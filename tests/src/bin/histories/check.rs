@@ -1,48 +1,48 @@
-//! What the chains of a data folder have, and whether they replay.
+//! Counts what the chains of a data folder contain, and replays them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
+use theater_chain::event::Id;
+use theater_chain::record::{Created, FunctionRecord, Kind, Outcome, Renewed, Return};
+use theater_chain::verify::{self, End, Event};
 use theater_plugin_api::encoding::decode;
-use theater_runtime::chain::Id;
 use theater_runtime::error::Error;
-use theater_runtime::record::{Created, FunctionRecord, Kind, Outcome, Renewed, Return};
 use theater_runtime::replay::{Options, Report, replay};
-use theater_runtime::verify::{self, End, Event};
 use theater_tests::repository;
 
 use crate::stage::EVENTS;
 
 const PACKAGE: &str = "theater:simple/";
-/// Histories come from so many different actors at least.
+/// The fewest different actors that histories must come from.
 const ACTORS: usize = 20;
 
-/// What all chains have.
+/// Totals over all chains.
 #[derive(Default)]
 pub struct Totals {
-    /// Chains with [`EVENTS`] or more.
+    /// Chains with at least [`EVENTS`] events.
     pub histories: u64,
     /// Components of histories, by digest.
     pub actors: BTreeSet<String>,
     pub chains: u64,
     pub events: u64,
-    /// Calls that came to the same end, and their host calls.
+    /// Calls whose replay was identical, and their host calls.
     pub calls: u64,
     pub host_calls: u64,
-    /// Functions that were called, by interface and name.
+    /// Functions that were called, as interface and name.
     pub called: BTreeSet<(String, String)>,
     pub failures: u64,
     pub restarts: u64,
-    /// Actors that went on in another program.
+    /// Actors that were resumed in another process.
     pub resumed: u64,
-    /// Calls that the core ended, or the end of the program.
+    /// Calls that the core interrupted, or that the end of the program cut off.
     pub interrupted: u64,
 }
 
 impl Totals {
-    /// What should be there and is not.
+    /// Describes everything that the run should have covered and did not.
     pub fn missing(&self) -> Vec<String> {
         let mut missing: Vec<_> = functions()
             .into_iter()
@@ -63,7 +63,7 @@ impl Totals {
     }
 }
 
-/// Those that there are.
+/// All functions of all interfaces.
 fn functions() -> Vec<(String, String)> {
     let path = repository().join("tests/golden/functions.tsv");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -74,10 +74,10 @@ fn functions() -> Vec<(String, String)> {
     functions.collect()
 }
 
-/// Adds the chains of a data folder: those that replay otherwise than recorded, or not at all.
+/// Adds the chains of a data folder to the totals. Returns the chains whose replay differs or fails.
 ///
 /// # Panics
-/// When one does not verify.
+/// If a chain does not verify.
 pub fn all(data: &Path, totals: &mut Totals) -> Vec<String> {
     let mut tallies: HashMap<Id, Tally> = HashMap::new();
     let contents = verify::read(data, |event| tallies.entry(event.header.actor).or_default().see(event, totals));
@@ -106,7 +106,7 @@ pub fn all(data: &Path, totals: &mut Totals) -> Vec<String> {
     wrong
 }
 
-/// Replays each chain from its start, as many at a time as there are cores.
+/// Replays each chain from its start, one per core at a time.
 fn replays<'a>(data: &Path, chains: &'a BTreeMap<Id, End>) -> Vec<(&'a str, Result<Report, Error>)> {
     let at_a_time = thread::available_parallelism().map_or(1, usize::from);
     let next = Mutex::new(chains.iter());
@@ -127,14 +127,14 @@ fn replays<'a>(data: &Path, chains: &'a BTreeMap<Id, End>) -> Vec<(&'a str, Resu
     replayed.into_inner().expect("no panic while locked")
 }
 
-/// One chain, as it is read.
+/// What was read of one chain so far.
 #[derive(Default)]
 struct Tally {
     component: String,
     functions: Vec<FunctionRecord>,
-    /// Calls that were queued, with the number of their export.
+    /// Queued calls, with the index of their export.
     queued: HashMap<u64, u32>,
-    /// Calls that have made host calls and have not ended.
+    /// Calls that made host calls and have not returned.
     begun: HashSet<u64>,
 }
 
@@ -172,7 +172,7 @@ impl Tally {
         }
     }
 
-    /// Interface and name of a function of ours.
+    /// Interface and name of a function, if the interface is one of ours.
     fn name(&self, index: Option<u32>) -> Option<(String, String)> {
         let FunctionRecord { interface, function, .. } = self.functions.get(index? as usize)?;
         Some((interface.strip_prefix(PACKAGE)?.to_owned(), function.clone()))

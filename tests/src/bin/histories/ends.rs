@@ -1,4 +1,4 @@
-//! How a round ends: actors that fail, one that ends by itself, and calls that the end of the program cuts off.
+//! The end of a round: actors that fail, one that shuts itself down, and calls that the end of the program interrupts.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -11,20 +11,20 @@ use theater_tests::{Running, chain, texts, try_get, wait_until};
 use crate::stage::Stage;
 use crate::upstream::Upstream;
 
-/// Longer than the round.
+/// A wait that is longer than any round.
 const LONG_MS: u64 = 600_000;
 
-/// Makes actors fail: by a trap, by the time and by the memory they took. One shuts itself down.
+/// Makes actors fail, by a trap, by their time limit and by their memory limit. One shuts itself down.
 pub fn fail(stage: &Stage, chance: &mut Seeded) {
     let trap = chance.pick(&["/trap", "/panic", "/overflow"]);
     let asked = [("trapper", trap), ("looper", "/loop"), ("allocator", "/alloc"), ("runtime-probe", "/shutdown/bye")];
     for (name, path) in asked {
-        // What comes back says nothing: the chain has it.
+        // The response does not matter: the chain has the outcome.
         drop(try_get(stage.at(name), path));
     }
 }
 
-/// Ends the program while calls run: one computes, one waits for the time, one for an answer over HTTP.
+/// Stops the program while three calls run: one computes, one sleeps, and one waits for an HTTP response.
 pub fn stop(stage: &Stage, upstream: &Upstream, running: &mut Running) {
     let [steps, clock, fetch] = ["steps", "clock", "fetch"].map(|name| stage.at(name));
     let silent = upstream.silent();
@@ -38,14 +38,14 @@ pub fn stop(stage: &Stage, upstream: &Upstream, running: &mut Running) {
         queued.iter().any(|text| text.contains(&format!("/sleep/{LONG_MS}"))).then_some(())
     });
     let (status, _) = running.stop();
-    // Those that failed were started again.
+    // The exit code is 0 because the failed actors were restarted.
     assert_eq!(status.code(), Some(0), "{:?}", running.errors());
     for waiting in [sleeping, fetching] {
         waiting.join().expect("no panic");
     }
 }
 
-/// A call that has drawn a number and waited, and computes.
+/// Starts a long computation in `steps` and waits until the two host calls before it are recorded.
 fn compute(steps: SocketAddr, running: &Running) {
     tell(steps, "step", json!({ "note": "long", "turns": u64::MAX }));
     wait_until("a call that computes", || {

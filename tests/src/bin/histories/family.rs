@@ -1,4 +1,4 @@
-//! Actors with children, which crash, take too long, end and are started again.
+//! Actors whose children crash, exceed their limits, exit and are restarted.
 
 use serde_json::{Value as Json, json};
 use theater_plugin_api::testing::Seeded;
@@ -13,7 +13,7 @@ pub fn teller(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
         let id = id.as_str().unwrap_or_default();
         stage.ask_until("teller", "transfers", &json!({}), |all| all[id]["status"] == "done")?;
     }
-    // Each is one event of the teller's for a few of its accounts'.
+    // Each request is a few events in the chains of the accounts.
     for _ in 0..turns(chance, 2) {
         let balances = stage.ask("teller", "balances", json!({}))?;
         if balances["alice"].as_i64().unwrap_or_default() + balances["bob"].as_i64().unwrap_or_default() < 0 {
@@ -23,7 +23,7 @@ pub fn teller(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     Ok(())
 }
 
-/// The tree, and what it is asked of its children.
+/// The actor `tree`, which forwards requests to its children.
 struct Tree<'a>(&'a Stage);
 
 pub fn tree(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
@@ -39,7 +39,7 @@ pub fn tree(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
         }
         tree.until_more("errors", || tree.tell(&child, "crash", json!({})))?;
         tree.ask_child(&child, "report", &json!({}))?;
-        // Both take longer than a call may: a wait is ended as an error of the wait, a computation with the child.
+        // Both exceed the call timeout. The sleep returns an error to the child; the computation fails the child.
         tree.tell(&child, "sleep", json!({ "ms": 600_000 }))?;
         tree.until_more("errors", || tree.tell(&child, "busy", json!({ "ms": 600_000 })))?;
         tree.ask_child(&child, "report", &json!({}))?;
@@ -57,7 +57,7 @@ impl Tree<'_> {
         grown["children"].as_array().cloned().ok_or_else(|| format!("tree: grown {grown}"))
     }
 
-    /// Asks the child, once it is there again.
+    /// Sends a request to the child, and repeats it while the child restarts.
     fn ask_child(&self, child: &Json, kind: &str, payload: &Json) -> Result<(), String> {
         let message = json!({ "child": child, "message": { "type": kind, "payload": payload } });
         self.0.ask_until("tree", "ask", &message, |_| true).map(drop)
@@ -68,7 +68,7 @@ impl Tree<'_> {
         self.0.ask_until("tree", "tell", &message, |_| true).map(drop)
     }
 
-    /// Does something, and waits until the tree was told of one more.
+    /// Runs `act` and waits until the tree was notified of one more `what`.
     fn until_more(&self, what: &str, act: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
         let count = |report: &Json| report[what].as_u64().unwrap_or_default();
         let before = count(&self.0.report("tree")?);
@@ -76,7 +76,7 @@ impl Tree<'_> {
         self.0.ask_until("tree", "report", &json!({}), |report| count(report) > before).map(drop)
     }
 
-    /// Everything that a parent may do with a child.
+    /// Uses every function that a parent has for a child.
     fn lives(&self, child: &Json) -> Result<(), String> {
         self.ask_child(child, "echo", &json!("here"))?;
         self.ask("state", json!({ "child": child }))?;

@@ -1,16 +1,17 @@
-//! Recorded histories of all kinds of actors, each replayed from its start.
+//! Records histories of all kinds of actors and replays each from its start.
 //!
 //! ```text
-//! histories [1000] [1]   at least so many chains of 200 events or more, of a seed; it makes the choices of a run again, not
-//!                        its timing
+//! histories [1000] [1]   at least this many chains of 200 events or more, with this seed, which reproduces the choices
+//!                        of a run, but not its timing
 //! ```
 //!
-//! A round is a data folder: about thirty actors (`cast`) with real plugins are driven over loopback until each has a history,
-//! some fail, are started again or are cut off in a call, and the program is told to end. In every other round it is killed
-//! with `kill -9` before, and goes on. Then every chain is replayed (`check`).
+//! A round uses one data folder. About thirty actors (`cast`) with real plugins are called over loopback until each has
+//! a history; some fail, restart, or are interrupted in a call; then the program is stopped. In every other round it is
+//! first killed with `kill -9` and resumed. At the end every chain is replayed (`check`).
 //!
-//! It starts the real program and prints one JSON object. It ends with 1 when a replay differs, when one of the functions in
-//! `tests/golden/functions.tsv` was never called, or when nothing failed, was started again, went on or was cut off.
+//! Starts the real program and prints one JSON object. Panics if a replay differs. The exit code is 1 if a function of
+//! `tests/golden/functions.tsv` was never called, if there were no failures, restarts, resumed actors or interrupted
+//! calls, or if the histories come from too few different actors.
 
 mod cast;
 mod check;

@@ -1,4 +1,4 @@
-//! Actors that take messages, and those that talk to each other.
+//! Actors that receive messages, and actors that send them to each other.
 
 use serde_json::{Value as Json, json};
 use theater_plugin_api::testing::Seeded;
@@ -7,7 +7,7 @@ use theater_tests::talk::try_post;
 use crate::cast::TWICE;
 use crate::stage::{EVENTS, Stage, turns};
 
-/// Sends a message and waits for no answer.
+/// Sends a message that expects no answer.
 fn tell(stage: &Stage, name: &str, message: &[u8]) -> Result<(), String> {
     match try_post(stage.at(name), "/send", message) {
         Ok(response) if response.status == 202 => Ok(()),
@@ -80,10 +80,10 @@ pub fn steps(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     stage.report("steps").map(drop)
 }
 
-/// By requests, each of which is one call of ping's and many of pong's; and by messages that go back and forth.
+/// Uses requests, each of which is one call of `ping` and many of `pong`, and messages that go back and forth.
 pub fn ping(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     let to = stage.id("pong");
-    // What a program before began comes to its end first.
+    // An exchange that a previous run began has to finish first.
     stage.ask_until("ping", "report", &json!({}), |report| report["done"] == true)?;
     for _ in 0..4 {
         let report = stage.ask("ping", "start", json!({ "to": to, "count": 10 + chance.below(20) }))?;
@@ -103,7 +103,7 @@ pub fn subscriber(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     for topic in &topics {
         ask("subscribe", json!({ "broker": stage.id("broker"), "topic": topic }))?;
     }
-    // It takes no channels.
+    // `pong` accepts no channels.
     stage.try_ask("subscriber", "subscribe", json!({ "broker": stage.id("pong"), "topic": "refused" }));
     for _ in 0..turns(chance, 3) {
         let data = chance.number();
@@ -124,7 +124,7 @@ pub fn subscriber(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     Ok(())
 }
 
-/// Both send to each other and to themselves.
+/// Both chatters send to each other and to themselves.
 pub fn chatters(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     let names = [TWICE.to_owned(), format!("{TWICE}#2")];
     let ids: Vec<_> = names.iter().map(|name| stage.id(name)).collect();

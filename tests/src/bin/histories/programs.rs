@@ -1,4 +1,4 @@
-//! Actors that use files and start programs.
+//! Actors that access files and start programs.
 
 use serde_json::{Value as Json, json};
 use theater_plugin_api::testing::Seeded;
@@ -24,7 +24,7 @@ pub fn disk(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
         ask("delete-file", json!({ "path": file }))?;
         ask("delete-dir", json!({ "path": folder }))?;
         stage.try_ask("disk", "read-file", json!({ "path": "../secret" }));
-        // Few machines have it.
+        // Few machines have nix, so that an error is fine.
         stage.try_ask("disk", "execute-nix-command", json!({ "command": "true" }));
     }
     Ok(())
@@ -49,7 +49,7 @@ pub fn runner(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
         })?;
     }
     stage.try_ask("runner", "start", json!({ "program": "make" }));
-    // Each kind once, whatever was chosen above: both are refused by now, or not.
+    // Both kinds at least once, whatever was chosen above. The call has to succeed.
     for kind in ["kill", "signal"] {
         let id = ask("start", json!({ "program": "sh", "args": ["-c", "exec sleep 600"] }))?["id"].clone();
         ask(kind, json!({ "id": id, "signal": 15 }))?;

@@ -1,4 +1,5 @@
-//! One data folder: its actors are started, driven, sometimes killed and resumed, and ended.
+//! One round on one data folder: starts and calls the actors, sometimes kills and resumes the program, stops it, and
+//! checks the chains.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -14,7 +15,7 @@ use crate::ends;
 use crate::stage::Stage;
 use crate::upstream::Upstream;
 
-/// A kill comes within so many milliseconds.
+/// Upper bound of the time before a kill, in milliseconds.
 const KILLED_MS: u64 = 2_000;
 
 pub fn run(is_killed: bool, chance: &mut Seeded, totals: &mut Totals) {
@@ -36,13 +37,13 @@ pub fn run(is_killed: bool, chance: &mut Seeded, totals: &mut Totals) {
     ends::stop(&stage, &upstream, &mut running);
     let wrong = check::all(&data, totals);
     if !wrong.is_empty() {
-        // Left for whoever looks into it.
+        // Keep the data folder for the analysis of the failure.
         std::mem::forget(scratch);
         panic!("the chains of {} do not replay: {}", data.display(), wrong.join("\n"));
     }
 }
 
-/// Manifests of all, each with a way of its own to record: the paths of those at the top.
+/// Writes all manifests, with random settings for instances and chains. Returns the paths of those to start.
 fn write(scratch: &Scratch, upstream: SocketAddr, chance: &mut Seeded) -> Vec<String> {
     for folder in ["disk", "site"] {
         std::fs::create_dir(scratch.path().join(folder)).expect("a folder can be made");
@@ -65,7 +66,7 @@ fn write(scratch: &Scratch, upstream: SocketAddr, chance: &mut Seeded) -> Vec<St
     of(&top)
 }
 
-/// A manifest behind its name and component.
+/// The text of a manifest after its name and component.
 fn text(head: &str, handlers: &[&str], limits: &str, chance: &mut Seeded) -> String {
     let instance = chance.pick(&["cached", "cached", "fresh", "kept"]);
     let instance = if head.contains("instance") { String::new() } else { format!("instance = \"{instance}\"\n") };
@@ -74,7 +75,7 @@ fn text(head: &str, handlers: &[&str], limits: &str, chance: &mut Seeded) -> Str
     format!("{head}{instance}{handlers}[limits]\n{limits}[chain]\nsync = \"{sync}\"\nsnapshot_every = {every}\n")
 }
 
-/// Drives all, each in a thread of its own, and does something beside: what went wrong.
+/// Runs all drives, each on its own thread, and `beside` at the same time. Returns the errors of the drives.
 fn drive(stage: &Stage, chance: &mut Seeded, beside: impl FnOnce()) -> Vec<String> {
     thread::scope(|scope| {
         let driven: Vec<_> = ROLES
@@ -90,7 +91,7 @@ fn drive(stage: &Stage, chance: &mut Seeded, beside: impl FnOnce()) -> Vec<Strin
     })
 }
 
-/// Kills the program while all are driven; what then goes wrong is as it should be.
+/// Kills the program while all drives run. Errors of the drives are expected then.
 fn kill(stage: &Stage, mut running: Running, chance: &mut Seeded) {
     let after = Duration::from_millis(chance.below(KILLED_MS));
     drive(stage, chance, || {

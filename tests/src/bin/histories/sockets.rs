@@ -1,4 +1,4 @@
-//! Actors with websockets, and clients of them.
+//! Actors with websockets, and a client for them.
 
 use std::net::{SocketAddr, TcpStream};
 
@@ -9,7 +9,7 @@ use tungstenite::{Message, WebSocket};
 
 use crate::stage::{Stage, turns};
 
-/// A client that is connected.
+/// A connected websocket client.
 pub struct Client(WebSocket<TcpStream>);
 
 impl Client {
@@ -24,7 +24,7 @@ impl Client {
         self.0.send(message.into()).map_err(|error| error.to_string())
     }
 
-    /// The next message of the other side, until it closes.
+    /// Waits for the next message. Returns an error once the server has closed the connection.
     pub fn hear(&mut self) -> Result<Message, String> {
         self.0.read().map_err(|error| error.to_string())
     }
@@ -34,9 +34,9 @@ impl Client {
         serde_json::from_slice(&heard.clone().into_data()).map_err(|error| format!("{heard}: {error}"))
     }
 
-    /// Closes it and waits until the other side has.
+    /// Closes the connection and waits until the server has closed it too.
     pub fn close(mut self) {
-        // One that is closed already is as good.
+        // An error means that it is already closed.
         drop(self.0.close(None));
         while self.0.read().is_ok() {}
     }
@@ -93,7 +93,7 @@ pub fn jobs(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     }
     client.say(json!({ "program": "make" }).to_string())?;
     while client.hear_json()?["error"].is_null() {}
-    // It ends with its client.
+    // This program is ended when its client disconnects.
     client.say(json!({ "program": "sh", "args": ["-c", "exec sleep 600"] }).to_string())?;
     while client.hear_json()?["started"].is_null() {}
     client.close();

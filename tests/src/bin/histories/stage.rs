@@ -1,4 +1,4 @@
-//! Where the actors of a running program are, and what all drives do.
+//! Addresses and ids of the actors of a running program, and helpers that all drives use.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,19 +13,19 @@ use theater_tests::{PATIENCE, Running, wait_until};
 
 use crate::cast::ROLES;
 
-/// A history has so many events or more.
+/// The fewest events of a chain that counts as a history.
 pub const EVENTS: u64 = 200;
 
 /// The actors of a program, by name.
 pub struct Stage {
     actors: HashMap<String, (String, Option<SocketAddr>)>,
-    /// The server that is no actor.
+    /// Address of the upstream server, which is not an actor.
     pub upstream: SocketAddr,
     is_over: AtomicBool,
 }
 
 impl Stage {
-    /// Waits until all are ready.
+    /// Waits until all actors are ready.
     pub fn of(running: &Running, upstream: SocketAddr) -> Self {
         let count = ROLES.len() + 1;
         let lines = wait_until(&format!("{count} ready actors; stderr: {:?}", running.errors()), || {
@@ -42,7 +42,7 @@ impl Stage {
         Self { actors: actors.collect(), upstream, is_over: AtomicBool::new(false) }
     }
 
-    /// An actor's first address.
+    /// The first address of an actor.
     pub fn at(&self, name: &str) -> SocketAddr {
         let address = self.actors.get(name).and_then(|(_, address)| *address);
         address.unwrap_or_else(|| panic!("{name} has an address"))
@@ -52,22 +52,22 @@ impl Stage {
         self.actors.get(name).map(|(id, _)| id.as_str()).unwrap_or_else(|| panic!("{name} has an id"))
     }
 
-    /// The program is about to be killed.
+    /// Makes [`Stage::ask_until`] give up, because the program is about to be killed.
     pub fn end(&self) {
         self.is_over.store(true, Ordering::SeqCst);
     }
 
-    /// A request to an actor, whose answer is a success.
+    /// Sends a request that the actor has to answer with success.
     pub fn ask(&self, name: &str, kind: &str, payload: Json) -> Result<Json, String> {
         try_ask(self.at(name), kind, payload).map_err(|error| format!("{name}: {kind}: {error}"))
     }
 
-    /// As [`Stage::ask`], where a refusal is as good.
+    /// Like [`Stage::ask`], but ignores errors.
     pub fn try_ask(&self, name: &str, kind: &str, payload: Json) {
         drop(self.ask(name, kind, payload));
     }
 
-    /// Asks until the answer is as it should be.
+    /// Repeats a request until `is_right` accepts the answer.
     pub fn ask_until(
         &self,
         name: &str,
@@ -81,20 +81,20 @@ impl Stage {
             match answer {
                 Ok(answer) if is_right(&answer) => return Ok(answer),
                 _ if self.is_over.load(Ordering::SeqCst) || begun.elapsed() > PATIENCE => {
-                    return Err(format!("{name}: {kind} {payload} came to {answer:?}"));
+                    return Err(format!("{name}: {kind} {payload} returned {answer:?}"));
                 }
                 _ => thread::sleep(Duration::from_millis(5)),
             }
         }
     }
 
-    /// What an actor reports of itself.
+    /// Requests the report of an actor about itself.
     pub fn report(&self, name: &str) -> Result<Json, String> {
         self.ask(name, "report", json!({}))
     }
 }
 
-/// How often a drive does something that makes so many events, so that they become a history.
+/// How often a drive has to repeat a step of `events` events for a history, plus a random number of repetitions.
 pub fn turns(chance: &mut Seeded, events: u64) -> u64 {
     let least = EVENTS.div_ceil(events);
     least + chance.below(least / 4 + 2)

@@ -1,4 +1,4 @@
-//! The actor that does what others leave out: servers that change, contents under labels, requests that wait.
+//! The actor that uses the functions no other actor uses: reconfigured servers, content stores, deferred requests.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -26,7 +26,7 @@ fn ask(stage: &Stage, kind: &str, payload: Json) -> Result<Json, String> {
     stage.ask(NAME, kind, payload).map(|mut answer| answer["ok"].take())
 }
 
-/// A server, from its making to its end.
+/// The life cycle of a server, from `create-server` to `destroy-server`.
 fn serve(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     let ask = |kind: &str, payload: Json| ask(stage, kind, payload);
     let server = ask("create-server", json!({}))?;
@@ -61,7 +61,7 @@ fn serve(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     Ok(())
 }
 
-/// A store of its own.
+/// Every function of a new store.
 fn keep(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     let store = ask(stage, "new", json!({}))?;
     let (content, other) = (chance.number().to_string(), chance.number().to_string());
@@ -89,7 +89,7 @@ fn keep(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     Ok(())
 }
 
-/// Two requests that wait: one is answered later, one is cancelled.
+/// Two deferred requests: one is answered later, one is cancelled.
 fn wait(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     for kind in ["respond-to-request", "cancel-request"] {
         let content = chance.number().to_string();
@@ -98,13 +98,13 @@ fn wait(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
             stage.ask_until(NAME, "list-outstanding-requests", &json!({}), |listed| {
                 listed["ok"].as_array().is_some_and(|requests| requests.len() > 1)
             })?;
-            // The one that asks now comes behind the one that waits.
+            // The list also has the current request, after the deferred one.
             let listed = ask(stage, "list-outstanding-requests", json!({}))?;
             ask(stage, kind, json!({ "request": listed[0], "content": content }))?;
             let answer = waiting.join().expect("no panic").map_err(|error| format!("{NAME}: {error}"))?;
             let is_answer = answer.text() == content;
             if is_answer != (kind == "respond-to-request") {
-                return Err(format!("{NAME}: {kind} came to {} {}", answer.status, answer.text()));
+                return Err(format!("{NAME}: {kind} gave {} {}", answer.status, answer.text()));
             }
             Ok(())
         })?;

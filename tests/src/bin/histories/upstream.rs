@@ -1,6 +1,6 @@
-//! A web server that is no actor: what actors ask over HTTP.
+//! A web server outside of Theater, for actors that send HTTP requests.
 //!
-//! `/missing` is not there, `/break` breaks off, `/silent` never answers, and every other path is a short text.
+//! `/missing` answers 404, `/break` closes the connection, `/silent` never answers, and any other path is a short text.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::thread;
 /// The server; it runs until the process ends.
 pub struct Upstream {
     pub address: SocketAddr,
-    /// Requests that are not answered.
+    /// The number of requests to `/silent`.
     silent: Arc<AtomicUsize>,
 }
 
@@ -24,7 +24,7 @@ impl Upstream {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let silent = Arc::clone(&of_thread);
-                // A client that is gone is the actor's business.
+                // Connection errors show in the actor's own result.
                 thread::spawn(move || drop(answer(stream, &silent)));
             }
         });

@@ -1,4 +1,4 @@
-//! Actors with a web server, and requests to them.
+//! Actors with a web server, and HTTP requests to them.
 
 use std::net::SocketAddr;
 
@@ -8,10 +8,10 @@ use theater_tests::{Response, exchange, try_get};
 
 use crate::stage::{Stage, turns};
 
-/// What the to-do list is asked with.
+/// The bearer token of the to-do list.
 pub const TOKEN: &str = "secret";
 
-/// Asks for paths that the actor answers with so many events each.
+/// Requests paths, each of which takes the actor `events` events, until there is a history.
 fn visit(
     stage: &Stage,
     name: &str,
@@ -28,7 +28,7 @@ fn visit(
 
 fn answered(name: &str, path: &str, answer: std::io::Result<Response>) -> Result<Response, String> {
     let response = answer.map_err(|error| format!("{name}{path}: {error}"))?;
-    // Where a failure is what was asked for.
+    // These may fail: the request asks for an error, or the actor lost its memory.
     let may_fail = path == "/err" || path == "/break" || name == "hidden-global";
     if response.status >= 500 && !may_fail {
         return Err(format!("{name}{path}: {} {}", response.status, response.text()));
@@ -51,7 +51,7 @@ pub fn clock(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
 pub fn dice(stage: &Stage, chance: &mut Seeded) -> Result<(), String> {
     visit(stage, "dice", chance, 3, |chance| match chance.below(4) {
         0 => format!("/bytes/{}", chance.below(100)),
-        // Sometimes the end is before the beginning.
+        // Sometimes the maximum is below the minimum.
         1 => format!("/range/{}/{}", chance.below(100), chance.below(1_000)),
         2 => "/float".to_owned(),
         _ => "/uuid".to_owned(),

@@ -1,7 +1,7 @@
-//! The program is killed while actors write to a store, again and again on the same data folder.
+//! Kills the program while actors write to a store, again and again on the same data folder.
 //!
-//! Four actors share the store, two sockets write to each. A socket's own ledger has what each of its labels should point
-//! to: what was answered counts, and of the one write whose answer did not come both outcomes are right.
+//! Four actors share the store, and two sockets write to each actor. Each socket has a ledger of what its labels have
+//! to point to. Acknowledged writes must survive. The one write that was not answered may or may not have happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -19,31 +19,31 @@ use theater_tests::{Running, Scratch, build_folder, component};
 const STORE: &str = "soak";
 const ACTORS: usize = 4;
 const SOCKETS: usize = 8;
-/// A label per socket that is written over and over.
+/// The prefix of the label that each socket writes most often.
 const HOT: &str = "hot";
-/// The latest a kill comes behind the first write.
+/// The longest time between the first write and the kill.
 const LATEST_MS: u64 = 500;
 
-/// What a label points to: a content's hash, or there is no such label.
+/// What a label points to: the hash of a content, or `None` if there is no such label.
 type Target = Option<String>;
 
-/// What one socket wrote.
+/// What one socket wrote and what it expects to find.
 struct Ledger {
     socket: usize,
     choices: Seeded,
     written: u64,
-    /// By label, as answered.
+    /// The acknowledged target of each label.
     settled: BTreeMap<String, Target>,
-    /// Written since the last look.
+    /// Labels written since the last check.
     fresh: BTreeSet<String>,
-    /// The write whose answer did not come.
+    /// The write that was not answered.
     open: Option<(String, Target)>,
-    /// The hash and the bytes of each content whose answer came.
+    /// Hash and length of each acknowledged content.
     acknowledged: BTreeMap<String, u64>,
     answers: u64,
 }
 
-/// A run's findings.
+/// The result of the checks.
 #[derive(Default)]
 struct Findings {
     wrong: Vec<String>,
@@ -163,7 +163,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// 0 bytes to 64 KiB, small ones more often; one in five is written by all sockets.
+    /// A content of up to about 64 KiB, more often a small one. One in five is from a small set that all sockets write.
     fn content(&mut self) -> String {
         let most = 1 << self.choices.below(17);
         let length = self.choices.below(most) as usize;
@@ -176,7 +176,7 @@ impl Ledger {
         content
     }
 
-    /// A new label, the one written over and over, or one there should be.
+    /// A new label, the hot one, or one that was written before.
     fn label(&mut self, put: bool) -> String {
         let old = self.settled.keys().nth(self.choices.below(self.settled.len() as u64) as usize);
         match (self.choices.below(4), old) {
@@ -187,7 +187,7 @@ impl Ledger {
         }
     }
 
-    /// What a label may point to.
+    /// The targets that a label may have.
     fn right(&self, label: &str) -> Vec<Target> {
         let open = self.open.iter().filter(|(open, _)| open == label).map(|(_, target)| target.clone());
         open.chain([self.settled.get(label).cloned().flatten()]).collect()
@@ -195,7 +195,7 @@ impl Ledger {
 }
 
 impl Findings {
-    /// Looks at all that was written since the last look, and at which labels there are.
+    /// Checks all labels written since the last check, and the list of labels.
     fn look(&mut self, ledgers: &mut [Ledger], addresses: &[SocketAddr]) {
         let mut line = Line::open(addresses[0]).expect("the actor takes connections");
         let list = line.ask("list", json!({})).expect("an answer").expect("the list");
@@ -217,7 +217,7 @@ impl Findings {
         }
     }
 
-    /// What the actor gets of a label: the hash of what came.
+    /// Reads a label through the actor and returns the hash of its content.
     fn read(&mut self, line: &mut Line, label: &str) -> Target {
         match line.ask("get", json!({ "label": label })).expect("an answer") {
             Ok(answer) => {
@@ -240,7 +240,7 @@ impl Findings {
         if !right.contains(&found) {
             self.wrong.push(format!("{label} is {found:?}, should be one of {right:?}"));
         }
-        // Both outcomes of an open write that would change nothing are the same.
+        // Count the outcome, unless the write would not have changed the target.
         if let [made, before] = &right[..]
             && made != before
         {
@@ -249,8 +249,8 @@ impl Findings {
         ledger.settled.insert(label, found);
     }
 
-    /// Looks at the data folder of the ended program as an operator: every content that was ever answered is there, whole
-    /// and of its size. Answers what is stored.
+    /// Checks the data folder after the program has exited, with the commands of the plugin `store`: every acknowledged
+    /// content is there and intact. Returns everything that is stored.
     fn audit(&mut self, ledgers: &[Ledger], data: &Path) -> BTreeMap<String, u64> {
         let core = Core::open(Options::new(build_folder(), data)).expect("the data folder opens");
         let command = |words: &[&str]| {

@@ -1,17 +1,17 @@
-//! The store under kills and at size: the long runs behind the figures in the notes.
+//! Long-running tests of the store: crashes and size.
 //!
 //! ```text
 //! store_soak kills [--kills 5] [--seed N]
-//!     kill -9 of the program while several sockets write; what was answered is there, no label points at nothing
+//!     `kill -9` while several sockets write; everything acknowledged survives, and no label points at nothing
 //! store_soak size [--contents 1000] [--mib 100] [--seed N]
-//!     `get` by label within 2 x of reading the file, `list-all-content` in under 1 s and 32 MB
+//!     `get` by label takes at most twice as long as reading the file, `list-all-content` less than 1 s and 32 MB
 //! ```
 //!
-//! (`store_soak fill` is the part of `size` that it starts as a process of its own.)
+//! (`size` starts `store_soak fill` as a separate process.)
 //!
 //! The defaults are short; the long forms are `--kills 200` and `--contents 100000 --mib 10240`. Each prints one JSON
-//! object and ends with 1 when its bar is not held; the bars of time are for `--release`. A seed makes the choices of a run
-//! again, not its timing.
+//! object. The exit code is 1 if a limit is exceeded; the time limits are for `--release`. A seed reproduces the
+//! choices of a run, but not its timing.
 
 mod kills;
 mod size;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The figures, and whether they hold; none for words that are not understood.
+/// The figures, and whether the limits hold. `None` for a wrong command line.
 fn run(arguments: &[String]) -> Option<(Json, bool)> {
     let (what, flags) = arguments.split_first()?;
     match what.as_str() {
@@ -56,7 +56,7 @@ fn run(arguments: &[String]) -> Option<(Json, bool)> {
     }
 }
 
-/// The numbers of these flags, each with its default; none for another flag.
+/// The numbers of these flags, each with its default. `None` for an unknown flag.
 fn numbers<const N: usize>(flags: &[String], known: [(&str, u64); N]) -> Option<[u64; N]> {
     let mut given = BTreeMap::new();
     for pair in flags.chunks(2) {

@@ -1,12 +1,12 @@
-//! A big store, as the core sees it on behalf of an actor: the plugin's file is loaded, the handler's functions are called
-//! through its table with encoded arguments, and answers are decoded. What an actor's own memory and chain cost is not in
-//! here.
+//! Measures a big store the way the core calls it: loads the plugin's library, calls the handler's functions through
+//! its table with encoded arguments, and decodes the answers. The costs of the actor's own memory and chain are not
+//! included.
 //!
-//! The bar of `get` is for files that are read from the disk, as those of a store larger than the memory are: the system is
-//! told to forget each before it is read. The figures for files in the system's memory are printed beside it; there the
-//! SHA-256 that `get` checks takes several times as long as the read, which `file_and_sha256_us` shows.
+//! The limit of `get` applies to files that are read from disk, as in a store that is larger than memory: each file is
+//! evicted from the page cache before it is read. The figures for cached files are printed too; there, the SHA-256 that
+//! `get` verifies takes several times as long as the read, as `file_and_sha256_us` shows.
 //!
-//! The store is filled by a process of its own, so that memory it freed does not hide what a list takes.
+//! A separate process fills the store, so that memory which filling freed does not hide the memory of a list.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,26 +28,27 @@ use theater_tests::{Scratch, build_folder};
 
 const STORE: &str = "big";
 const WRITERS: u64 = 16;
-/// Contents of which `get` is measured.
+/// Number of contents that `get` is measured with.
 const SAMPLE: u64 = 500;
 const GET_RATIO: f64 = 2.0;
 const LIST_TIME: Duration = Duration::from_secs(1);
 const LIST_MEMORY: u64 = 32_000_000;
 
-/// A content-ref of WIT.
+/// The record `content-ref` of WIT.
 #[derive(Debug, Serialize, serde::Deserialize, Clone, PartialEq)]
 struct ContentRef {
     hash: String,
 }
 
-/// The loaded plugin and an actor's handler of it.
+/// The loaded plugin and a handler of it.
 struct Shelf {
     host: FakeHost,
     plugin: Arc<Plugin>,
     handler: OwnedHandler,
 }
 
-/// What is put there: contents of half to one and a half of the mean, cut out of one block behind their number.
+/// The contents of the store. Each is its number followed by a slice of one block, from half to one and a half times
+/// the mean in length.
 struct Contents {
     block: Vec<u8>,
     count: u64,
@@ -83,7 +84,7 @@ pub fn run(contents: u64, bytes: u64, seed: u64) -> (Json, bool) {
     (figures, held)
 }
 
-/// Makes a store and puts its folder at `to`: the first half of [`run`], as a process of its own.
+/// Fills a store and moves its folder to `to`. [`run`] starts this as a separate process.
 pub fn fill(to: &Path, contents: u64, bytes: u64, seed: u64) {
     let scratch = Scratch::new();
     let shelf = Shelf::load(&scratch);
@@ -100,7 +101,7 @@ impl Contents {
         Self { block, count, mean, seed }
     }
 
-    /// Content number `number`: no two are the same.
+    /// The content with this number. No two are equal.
     fn content(&self, number: u64) -> Vec<u8> {
         let mut choices = Seeded::new(self.seed ^ number.rotate_left(32));
         let length = (self.mean / 2 + choices.below(self.mean + 1)) as usize;
@@ -127,7 +128,7 @@ impl Shelf {
         Self { host, plugin, handler: OwnedHandler::new(handler) }
     }
 
-    /// Calls a function of the interface as the core does.
+    /// Calls a function of the interface the way the core does.
     fn ask<T: DeserializeOwned>(&self, function: &str, arguments: &impl Serialize) -> T {
         let number = self.plugin.functions.iter().position(|offered| offered.name == function).expect("it is offered");
         let arguments = encode(arguments).expect("arguments encode");
@@ -144,7 +145,7 @@ impl Shelf {
         result.unwrap_or_else(|error| panic!("{function}: {error}"))
     }
 
-    /// Puts all contents there from several threads: their bytes.
+    /// Stores all contents from several threads and returns the sum of their lengths.
     fn fill(&self, source: &Contents) -> u64 {
         let next = AtomicU64::new(0);
         let write = || {
@@ -181,8 +182,8 @@ impl Shelf {
         self.ask("get", &(STORE, newest.expect("the label is there")))
     }
 
-    /// Reads the files of random contents and gets them by label, each behind the other; `from_disk`: the system has
-    /// forgotten the file each time.
+    /// Measures three ways to read random contents, in turn for each: the file, `get` by label, and the file with its
+    /// SHA-256. With `from_disk`, the file is evicted from the page cache each time, otherwise it is cached.
     fn gets(&self, source: &Contents, from_disk: bool) -> Gets {
         let mut choices = Seeded::new(source.seed);
         let (mut files, mut named, mut hashed) = (Vec::new(), Vec::new(), Vec::new());
@@ -213,10 +214,10 @@ impl Shelf {
         Gets { file: median(files), named: median(named), hashed: median(hashed) }
     }
 
-    /// Lists all contents: how long it took, and what memory it took, the decoded list included.
+    /// Lists all contents and measures the time and the memory, including the decoded list.
     fn list(&self, contents: u64) -> List {
         let pss = || memory("/proc/self/smaps_rollup", "Pss:");
-        // The peak from now on (proc_pid_clear_refs, 5).
+        // Writing 5 resets the peak (proc_pid_clear_refs(5)).
         std::fs::write("/proc/self/clear_refs", "5").expect("the peak is reset");
         let (peak_before, pss_before) = (memory("/proc/self/status", "VmHWM:"), pss());
         let start = Instant::now();
@@ -230,7 +231,7 @@ impl Shelf {
     }
 }
 
-/// Medians.
+/// Median times.
 struct Gets {
     file: Duration,
     named: Duration,
@@ -267,7 +268,7 @@ impl List {
     }
 }
 
-/// How long it takes to get this content.
+/// Measures how long `get` takes, and checks that it returns this content.
 fn timed<T: AsRef<[u8]>>(content: &[u8], get: impl FnOnce() -> T) -> Duration {
     let start = Instant::now();
     let got = get();
@@ -281,7 +282,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// A figure of a file of `/proc`, which has it in KiB, in bytes.
+/// Reads a figure in KiB from a file in `/proc` and returns it in bytes.
 fn memory(file: &str, figure: &str) -> u64 {
     let text = std::fs::read_to_string(file).expect("the system tells");
     let line = text.lines().find_map(|line| line.strip_prefix(figure)).expect("the figure is there");

@@ -1,0 +1,8 @@
+//! The only module that names async-std: sockets and timeouts.
+
+pub(crate) use async_std::future::timeout;
+#[cfg(test)]
+pub(crate) use async_std::net::TcpListener;
+pub(crate) use async_std::net::TcpStream;
+#[cfg(test)]
+pub(crate) use async_std::task::{block_on, spawn};

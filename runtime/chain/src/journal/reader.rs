@@ -1,0 +1,235 @@
+//! Reading events from disk without verifying chains: for whoever looks at some of them.
+//!
+//! Frames and groups are checked (checksums), hashes are not compared: that is [`crate::verify`]. Memory is that of one
+//! segment. Segments that have no event of the wanted actor are not read (see [`crate::journal::index`]).
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::event::{Hash, Header, Id, event_hash};
+use crate::journal::index::{Index, IndexError};
+use crate::journal::lookup;
+use crate::journal::segment::{self, Damage, End, Frame, Frames};
+use crate::record::Kind;
+use crate::verify::{Event, Finding, meant, segments};
+
+/// What is known of a chain without reading its events.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The actor's name.
+    pub name: String,
+    /// How many events there are.
+    pub events: u64,
+    /// Type of the last one that is no seal.
+    pub last: u8,
+    /// Time of the first one, ms since the epoch.
+    pub first_ms: u64,
+    /// Time of the last one.
+    pub last_ms: u64,
+    newest: (PathBuf, u32),
+}
+
+impl Entry {
+    /// Hash of the newest event.
+    ///
+    /// # Errors
+    /// `J0002`.
+    pub fn head(&self, actor: Id) -> Result<Hash, Error> {
+        let (path, offset) = &self.newest;
+        let event = lookup::read_event_of(path, actor, *offset, self.events.saturating_sub(1)..);
+        event.map(|event| event.hash).map_err(|source| Error::Read { path: path.clone(), source })
+    }
+}
+
+/// The chains of a data folder or file.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// By the actor's id.
+    pub chains: BTreeMap<Id, Entry>,
+}
+
+impl Catalog {
+    /// Reads what the segments' indices say.
+    ///
+    /// # Errors
+    /// `J0002`, and `J0004` where a segment is damaged that has no index.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let mut catalog = Self::default();
+        for segment in segments(path)? {
+            for part in index(&segment)?.parts {
+                let id = part.actor();
+                let entry = catalog.chains.entry(id).or_insert_with(|| Entry {
+                    name: String::new(),
+                    events: 0,
+                    last: 0,
+                    first_ms: part.first_ms,
+                    last_ms: 0,
+                    newest: (PathBuf::new(), 0),
+                });
+                entry.events += part.count;
+                entry.last_ms = part.last_ms;
+                if part.last != Kind::Sealed as u8 || entry.last == 0 {
+                    entry.last = part.last;
+                }
+                entry.newest = (segment.clone(), part.newest);
+                entry.name = part.name.unwrap_or(std::mem::take(&mut entry.name));
+            }
+        }
+        Ok(catalog)
+    }
+
+    /// The chain with that id, name (the newest of several), or unique start of an id.
+    #[must_use]
+    pub fn find(&self, wanted: &str) -> Option<(Id, &Entry)> {
+        meant(&self.chains, wanted, |entry| (&entry.name, entry.first_ms))
+    }
+}
+
+/// The chain that somebody means.
+///
+/// # Errors
+/// `J0003`, and those of reading.
+pub fn find(path: &Path, wanted: &str) -> Result<Id, Error> {
+    let catalog = Catalog::read(path)?;
+    let found = catalog.find(wanted).map(|(id, _)| id);
+    found.ok_or_else(|| Error::NoSuchChain { id: wanted.to_owned(), path: path.to_owned() })
+}
+
+fn index(segment: &Path) -> Result<Index, Error> {
+    Index::of(segment).map_err(|error| match error {
+        IndexError::Unreadable(source) => Error::Read { path: segment.to_owned(), source },
+        IndexError::Damaged(damage) => damaged(segment, damage),
+    })
+}
+
+fn damaged(path: &Path, damage: Damage) -> Error {
+    let (offset, what) = match damage {
+        Damage::Frame { offset, what } => (Some(offset), what.to_owned()),
+        other => (None, other.to_string()),
+    };
+    Error::Invalid(Box::new(Finding { path: path.to_owned(), offset, event: None, what }))
+}
+
+/// Which events are wanted: of which actor (all, if none), and those whose header is.
+pub struct Wanted<H> {
+    /// The actor.
+    pub only: Option<Id>,
+    /// Whether an event with this header is wanted; others are not hashed.
+    pub header: H,
+}
+
+/// Where a reader is: it can go on there when there is more.
+#[derive(Debug, Clone, Default)]
+pub struct Position {
+    // The segment it is in, and as far as it was read.
+    at: Option<(PathBuf, End)>,
+}
+
+/// Shows the wanted events that stand behind `position`, in order, and moves it behind what is there now; `show` may break
+/// off.
+///
+/// # Errors
+/// `J0002`, and `J0004` where a segment is damaged.
+pub fn read_on(
+    path: &Path,
+    position: &mut Position,
+    wanted: &mut Wanted<impl FnMut(&Header) -> bool>,
+    mut show: impl FnMut(&Event<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Error> {
+    let segments = segments(path)?;
+    let from = match &position.at {
+        Some((at, _)) => segments.iter().position(|segment| segment == at).unwrap_or_default(),
+        None => 0,
+    };
+    let last = segments.len();
+    for (number, segment) in segments.iter().enumerate().skip(from) {
+        let is_last = number + 1 == last;
+        let is_there = |only| index(segment).map(|index| index.part(only).is_some());
+        if let (false, Some(only)) = (is_last, wanted.only)
+            && position.at.as_ref().is_none_or(|(at, _)| at != segment)
+            && !is_there(only)?
+        {
+            continue;
+        }
+        if read_segment(segment, is_last, position, wanted, &mut show)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+fn read_segment(
+    path: &Path,
+    is_last: bool,
+    position: &mut Position,
+    wanted: &mut Wanted<impl FnMut(&Header) -> bool>,
+    show: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Error> {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    let known = position.at.as_ref().filter(|(at, _)| at == path).map(|(_, end)| *end);
+    let first = known.map_or(0, |end| end.next_group);
+    // Only the segment that is written on is as it was: from any other, data may have been dropped, maybe just now.
+    if let Some(end) = known.filter(|_| is_last) {
+        let bytes = segment::read_from(path, end.offset).map_err(unreadable)?;
+        let mut frames = Frames::behind(&end, &bytes);
+        if let Ok(flow) = show_frames(&mut frames, first, wanted, show) {
+            position.at = Some((path.to_owned(), frames.end()));
+            return Ok(flow);
+        }
+    }
+    let bytes = segment::read_all(path).map_err(unreadable)?;
+    let damaged = |damage| damaged(path, damage);
+    let mut frames = Frames::new(&bytes).map_err(damaged)?;
+    let flow = show_frames(&mut frames, first, wanted, show).map_err(damaged)?;
+    position.at = Some((path.to_owned(), frames.end()));
+    Ok(flow)
+}
+
+/// Shows the wanted events of the groups from `first` on.
+fn show_frames(
+    frames: &mut Frames<'_>,
+    first: u64,
+    wanted: &mut Wanted<impl FnMut(&Header) -> bool>,
+    show: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Damage> {
+    let mut group = Vec::new();
+    while let Some(frame) = frames.next_frame()? {
+        match frame {
+            Frame::Event { header, event, data, .. } => {
+                if wanted.only.is_none_or(|only| only == header.actor) {
+                    group.push((*header, event, data));
+                }
+            }
+            Frame::Commit { group: number } if number < first => group.clear(),
+            Frame::Commit { .. } => {
+                for (header, event, data) in group.drain(..) {
+                    if !(wanted.header)(&header) {
+                        continue;
+                    }
+                    let event = Event { header, hash: event_hash(event), data };
+                    if show(&event).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+            }
+            // What is being written.
+            Frame::Torn { .. } => {}
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Shows the wanted events in order; `show` may break off.
+///
+/// # Errors
+/// As [`read_on`].
+pub fn read(
+    path: &Path,
+    only: Option<Id>,
+    header: impl FnMut(&Header) -> bool,
+    show: impl FnMut(&Event<'_>) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    read_on(path, &mut Position::default(), &mut Wanted { only, header }, show).map(|_| ())
+}

@@ -1,0 +1,419 @@
+//! Reading and verifying journals and exported chains. Nothing here writes, and nothing but the files is needed.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{ParallelDrainRange, ParallelIterator};
+use theater_encoding::decode;
+use theater_encoding::uuid_text;
+
+use crate::error::Error;
+use crate::event::{Chain, Hash, Header, INLINE, Id, data_digest, event_hash, hex};
+use crate::journal::segment::{self, Damage, Frame, Frames, Place};
+use crate::record::{Created, Kind, Sealed};
+use crate::signature;
+
+/// The first thing that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the frame starts, if it is about one.
+    pub offset: Option<u64>,
+    /// The event, if it is about one: actor and sequence.
+    pub event: Option<(Id, u64)>,
+    /// What does not fit.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(offset) = self.offset {
+            write!(f, ", frame at offset {offset}")?;
+        }
+        if let Some((actor, sequence)) = self.event {
+            write!(f, ", event {sequence} of actor {}", uuid_text(&actor))?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// An event, read.
+pub struct Event<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Its hash.
+    pub hash: Hash,
+    /// Its data; none when it was dropped.
+    pub data: Option<&'a [u8]>,
+}
+
+/// What a journal or file holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The end of each chain.
+    pub chains: BTreeMap<Id, End>,
+    /// Where an unfinished group begins, if the last segment ends in one.
+    pub torn: Option<(PathBuf, u64)>,
+}
+
+/// The end of a chain.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// The actor's name.
+    pub name: String,
+    /// How many events there are, and what the next one links to.
+    pub chain: Chain,
+    /// Type of the last one that is no seal.
+    pub last: u8,
+    /// The newest seal: the sequence of its event, and the public key.
+    pub sealed: Option<(u64, Vec<u8>)>,
+    /// Where the first one is.
+    pub first: Place,
+    /// Where the last one is.
+    pub newest: Place,
+    /// Where its `created`, `restarted` and `swapped` are, oldest first.
+    pub setups: Vec<Place>,
+    /// Time of the first one, ms since the epoch.
+    pub first_ms: u64,
+    /// Time of the last one.
+    pub last_ms: u64,
+}
+
+/// The segments a path stands for: a data folder, a journal folder, or one file.
+///
+/// # Errors
+/// `J0002`.
+pub fn segments(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let journal = path.join("journal");
+    let folder = if journal.is_dir() { journal } else { path.to_owned() };
+    let list = segment::list(&folder).map_err(unreadable)?;
+    if list.is_empty() {
+        return Err(unreadable(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no journal here")));
+    }
+    Ok(list.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Reads every event in order, checking frames, groups, links and data.
+///
+/// # Errors
+/// `J0002`, and `J0004` with the first [`Finding`].
+pub fn read(path: &Path, mut each: impl FnMut(&Event<'_>)) -> Result<Contents, Error> {
+    // A folder's first segment is number 1 and begins with group 1; a file may be any segment.
+    let mut reading = Reading { before: path.is_dir().then_some((0, 1)), ..Reading::default() };
+    let segments = segments(path)?;
+    let last = segments.len();
+    for (number, segment) in segments.iter().enumerate() {
+        let bytes = segment::read_all(segment).map_err(|source| Error::Read { path: segment.clone(), source })?;
+        reading
+            .segment(segment, &bytes, number + 1 == last, &mut each)
+            .map_err(|finding| Error::Invalid(Box::new(finding)))?;
+    }
+    Ok(reading.contents)
+}
+
+/// How many events are hashed at once, and how few are not worth the hand-over to other threads.
+const BATCH: usize = 16 * 1024;
+const FEW: usize = 256;
+
+/// An event as its frame has it.
+struct Unhashed<'a> {
+    offset: u32,
+    header: Box<Header>,
+    event: &'a [u8],
+    data: Option<&'a [u8]>,
+}
+
+impl<'a> Unhashed<'a> {
+    /// The event with its hash, and whether its data is what the header's digest says.
+    fn hash(self) -> (u32, Event<'a>, bool) {
+        let Self { offset, header, event, data } = self;
+        let outside = data.filter(|_| header.length > INLINE as u64);
+        let is_data_whole = outside.is_none_or(|data| data_digest(data)[..] == header.tail[..]);
+        (offset, Event { header: *header, hash: event_hash(event), data }, is_data_whole)
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    contents: Contents,
+    // Number and next group of the segment before.
+    before: Option<(u32, u64)>,
+}
+
+impl Reading {
+    fn segment(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        is_last: bool,
+        each: &mut impl FnMut(&Event<'_>),
+    ) -> Result<(), Finding> {
+        let at = |offset: Option<u64>, what: String| Finding { path: path.to_owned(), offset, event: None, what };
+        let damaged = |damage: Damage| match damage {
+            Damage::Frame { offset, what } => at(Some(offset), what.to_owned()),
+            other => at(None, other.to_string()),
+        };
+        let mut frames = Frames::new(bytes).map_err(damaged)?;
+        if let Some((number, group)) = self.before {
+            if Some(frames.number()) != number.checked_add(1) {
+                return Err(at(
+                    None,
+                    format!("it is segment {}, segment {} is missing", frames.number(), number.saturating_add(1)),
+                ));
+            }
+            if frames.next_group() != group {
+                return Err(at(None, "groups are missing between the segment before and this one".to_owned()));
+            }
+        }
+        // Events count once their group has its commit.
+        let (mut group, mut whole) = (Vec::new(), Vec::new());
+        let ended = loop {
+            match frames.next_frame().map_err(damaged) {
+                Ok(Some(Frame::Event { offset, header, event, data, .. })) => {
+                    group.push(Unhashed { offset: offset as u32, header, event, data });
+                }
+                Ok(Some(Frame::Commit { .. })) => {
+                    whole.append(&mut group);
+                    if whole.len() >= BATCH {
+                        self.events(path, frames.number(), &mut whole, each)?;
+                    }
+                }
+                // An export is written whole, and a journal is read with its folder.
+                Ok(Some(Frame::Torn { offset })) if self.before.is_none() => {
+                    let what = "it is cut off here: export the chain again, or name the data folder of the journal";
+                    break Err(at(Some(offset), what.to_owned()));
+                }
+                Ok(Some(Frame::Torn { offset })) if is_last => self.contents.torn = Some((path.to_owned(), offset)),
+                Ok(Some(Frame::Torn { offset })) => {
+                    break Err(at(Some(offset), "its group is cut off, and another segment follows".to_owned()));
+                }
+                Ok(None) => break Ok(()),
+                Err(finding) => break Err(finding),
+            }
+        };
+        // What is wrong before that is found first.
+        self.events(path, frames.number(), &mut whole, each)?;
+        ended?;
+        self.before = Some((frames.number(), frames.next_group()));
+        Ok(())
+    }
+
+    /// Events of a segment in their order: hashed on all cores, then linked one after the other.
+    fn events(
+        &mut self,
+        path: &Path,
+        segment: u32,
+        events: &mut Vec<Unhashed<'_>>,
+        each: &mut impl FnMut(&Event<'_>),
+    ) -> Result<(), Finding> {
+        let hashed: Vec<_> = match events.len() {
+            0..FEW => events.drain(..).map(Unhashed::hash).collect(),
+            _ => events.par_drain(..).map(Unhashed::hash).collect(),
+        };
+        for (offset, event, is_data_whole) in hashed {
+            self.event(path, Place { segment, offset }, &event, is_data_whole)?;
+            each(&event);
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, path: &Path, place: Place, event: &Event<'_>, is_data_whole: bool) -> Result<(), Finding> {
+        let header = &event.header;
+        let wrong = |what: &str| Finding {
+            path: path.to_owned(),
+            offset: Some(place.offset.into()),
+            event: Some((header.actor, header.sequence)),
+            what: what.to_owned(),
+        };
+        let end = self.contents.chains.entry(header.actor).or_insert_with(|| End {
+            name: created(event).map(|created| created.name).unwrap_or_default(),
+            chain: Chain::new(header.actor),
+            last: header.kind,
+            sealed: None,
+            first: place,
+            newest: place,
+            setups: Vec::new(),
+            first_ms: header.timestamp,
+            last_ms: header.timestamp,
+        });
+        end.chain.check(header).map_err(wrong)?;
+        if !is_data_whole {
+            return Err(wrong("its data is not what the header's digest says"));
+        }
+        let kind = Kind::from_number(header.kind).ok_or_else(|| wrong("it is of no known type"))?;
+        if matches!(kind, Kind::Created | Kind::Restarted | Kind::Swapped) {
+            end.setups.push(place);
+        }
+        if kind == Kind::Sealed {
+            let sealed = event.data.and_then(|data| decode::<Sealed>(data).ok());
+            let sealed = sealed.filter(|sealed| signature::fits(header, sealed));
+            let key = sealed.ok_or_else(|| wrong("its signature is none over the event before"))?.key;
+            end.sealed = Some((header.sequence, key.into_vec()));
+        } else {
+            end.last = header.kind;
+        }
+        end.chain.advance(event.hash);
+        (end.newest, end.last_ms) = (place, header.timestamp);
+        Ok(())
+    }
+}
+
+/// An event, by its actor and sequence.
+type Key = (Id, u64);
+
+/// How many of the newest events are kept at hand while causes are looked up: most stand right behind what they are caused by.
+const AT_HAND: usize = 100_000;
+
+/// As [`read`], and that each event's cause is the event that it names, where that one's chain is here.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_causes(path: &Path) -> Result<(Contents, u64), Error> {
+    let mut newest: HashMap<Key, Hash> = HashMap::with_capacity(AT_HAND);
+    let mut order: VecDeque<Key> = VecDeque::with_capacity(AT_HAND);
+    // Those that are further away, with who names them: looked up by a second pass.
+    let mut far: HashMap<Key, Vec<(Hash, Key)>> = HashMap::new();
+    let (mut wrong, mut checked) = (None, 0);
+    let contents = read(path, |event| {
+        let key = (event.header.actor, event.header.sequence);
+        if let Some(cause) = event.header.cause {
+            match newest.get(&(cause.actor, cause.sequence)) {
+                Some(hash) if *hash == cause.hash => checked += 1,
+                Some(_) => wrong = wrong.or(Some(key)),
+                None => far.entry((cause.actor, cause.sequence)).or_default().push((cause.hash, key)),
+            }
+        }
+        if order.len() == AT_HAND
+            && let Some(oldest) = order.pop_front()
+        {
+            newest.remove(&oldest);
+        }
+        order.push_back(key);
+        newest.insert(key, event.hash);
+    })?;
+    if !far.is_empty() && wrong.is_none() {
+        read(path, |event| {
+            for (hash, key) in far.remove(&(event.header.actor, event.header.sequence)).unwrap_or_default() {
+                if hash == event.hash {
+                    checked += 1;
+                } else {
+                    wrong = wrong.or(Some(key));
+                }
+            }
+        })?;
+    }
+    // What is left is of chains that are not here, or of events that are not there.
+    let nowhere = far.iter().find(|((actor, _), _)| contents.chains.contains_key(actor));
+    let wrong = wrong.or(nowhere.and_then(|(_, by)| by.first()).map(|(_, key)| *key));
+    match wrong {
+        None => Ok((contents, checked)),
+        Some(event) => {
+            let what = "the event that it names as its cause is not there, or is another one".to_owned();
+            Err(Error::Invalid(Box::new(Finding { path: path.to_owned(), offset: None, event: Some(event), what })))
+        }
+    }
+}
+
+/// The data of a `created`, `restarted` or `swapped` event.
+#[must_use]
+pub fn created(event: &Event<'_>) -> Option<Created> {
+    match Kind::from_number(event.header.kind)? {
+        Kind::Created | Kind::Restarted | Kind::Swapped => decode(event.data?).ok(),
+        _ => None,
+    }
+}
+
+impl Contents {
+    /// The chain with that id, name (the newest of several), or unique start of an id.
+    #[must_use]
+    pub fn find(&self, wanted: &str) -> Option<(Id, &End)> {
+        meant(&self.chains, wanted, |end| (&end.name, end.first_ms))
+    }
+}
+
+/// The chain that somebody means by an id, a name (the newest of several) or the unique start of an id; `of` tells the name
+/// and the time of the first event.
+pub(crate) fn meant<'a, E>(
+    chains: &'a BTreeMap<Id, E>,
+    wanted: &str,
+    of: impl Fn(&'a E) -> (&'a str, u64),
+) -> Option<(Id, &'a E)> {
+    let all = || chains.iter().map(|(id, entry)| (*id, entry));
+    let named = || all().filter(|(_, entry)| of(entry).0 == wanted).max_by_key(|(_, entry)| of(entry).1);
+    let started = || {
+        let mut found = all().filter(|(id, _)| wanted.len() >= 4 && uuid_text(id).starts_with(wanted));
+        found.next().filter(|_| found.next().is_none())
+    };
+    all().find(|(id, _)| uuid_text(id) == wanted).or_else(named).or_else(started)
+}
+
+/// The outcome of a verification, as sentences.
+#[must_use]
+pub fn sentence(id: &Id, end: &End) -> String {
+    let mut text = format!(
+        "{} {}: {} events, complete up to {}",
+        uuid_text(id),
+        end.name,
+        end.chain.len(),
+        hex(&end.chain.head())
+    );
+    if let Some((sequence, key)) = &end.sealed {
+        text.push_str(&format!(", sealed up to event {sequence} by ed25519:{}", hex(key)));
+    }
+    text
+}
+
+/// Requires that one of the chains ends in the hash `head`, given as at least its first 16 hex digits. This detects
+/// truncation, which a hash chain alone does not.
+///
+/// # Errors
+/// `J0004`.
+pub fn require_head(path: &Path, chains: &[(Id, &End)], head: &str) -> Result<(), Error> {
+    let fits = |end: &End| head.len() >= 16 && hex(&end.chain.head()).starts_with(&head.to_ascii_lowercase());
+    if chains.iter().any(|(_, end)| fits(end)) {
+        return Ok(());
+    }
+    let what = if head.len() < 16 {
+        "--head takes at least 16 hex digits of a hash".to_owned()
+    } else {
+        let ends: Vec<_> = chains.iter().map(|(id, end)| sentence(id, end)).collect();
+        format!(
+            "no chain ends in {head}: events were cut off, or it is the head of another chain; there is {}",
+            ends.join("; ")
+        )
+    };
+    Err(invalid(path, what))
+}
+
+/// Requires that the newest signature of every chain is by this public key (64 hex digits, optionally after `ed25519:`).
+///
+/// # Errors
+/// `J0004`.
+pub fn require_key(path: &Path, chains: &[(Id, &End)], key: &str) -> Result<(), Error> {
+    let key = key.strip_prefix("ed25519:").unwrap_or(key).to_ascii_lowercase();
+    let by = |end: &End| end.sealed.as_ref().is_some_and(|(_, by)| hex(by) == key);
+    let what = match chains.iter().find(|(_, end)| !by(end)) {
+        _ if key.len() != 64 => {
+            "--key takes the 64 hex digits of a public key, as `theater chain key` prints them".to_owned()
+        }
+        None if chains.is_empty() => "there is no chain, so none is sealed".to_owned(),
+        None => return Ok(()),
+        Some((id, end)) => format!(
+            "a chain is not sealed by {key}: it was written anew, cut off before its first seal, run without `--seal`, or has \
+             not come to its first snapshot or end; there is {}",
+            sentence(id, end)
+        ),
+    };
+    Err(invalid(path, what))
+}
+
+fn invalid(path: &Path, what: String) -> Error {
+    Error::Invalid(Box::new(Finding { path: path.to_owned(), offset: None, event: None, what }))
+}

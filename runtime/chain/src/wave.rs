@@ -1,0 +1,182 @@
+//! Encoded values as text: WAVE (WebAssembly Value Encoding), with `list<u8>` as text where it is text, else as hex.
+//!
+//! WAVE itself has no short form for bytes; `b"…"` and `hex"…"` here are for reading, not for parsing back.
+
+use std::fmt::Write;
+
+use theater_encoding::{EncodingError, Reader};
+
+use crate::event::hex;
+use crate::text::is_active;
+use crate::value_type::{Shape, case};
+
+/// Longest bytes or text printed in full; what follows is counted.
+pub const LONGEST: usize = 4096;
+
+/// One encoded value as text.
+///
+/// # Errors
+/// Bytes that are not the encoding of such a value.
+pub fn value(shape: &Shape, reader: &mut Reader<'_>) -> Result<String, EncodingError> {
+    Ok(match shape {
+        Shape::Bool => reader.bool()?.to_string(),
+        Shape::U8 => reader.byte()?.to_string(),
+        Shape::S8 => (reader.byte()? as i8).to_string(),
+        Shape::U16 => reader.varint(16)?.to_string(),
+        Shape::U32 => reader.varint(32)?.to_string(),
+        Shape::U64 => reader.varint(64)?.to_string(),
+        Shape::S16 => reader.signed(16)?.to_string(),
+        Shape::S32 => reader.signed(32)?.to_string(),
+        Shape::S64 => reader.signed(64)?.to_string(),
+        Shape::F32 => {
+            let number = reader.f32()?;
+            float(f64::from(number), &number)
+        }
+        Shape::F64 => {
+            let number = reader.f64()?;
+            float(number, &number)
+        }
+        Shape::Char => quoted(&reader.char()?.to_string(), '\''),
+        Shape::String => quoted(reader.string()?, '"'),
+        Shape::Bytes => bytes(reader.bytes()?),
+        Shape::List(item) => {
+            let length = reader.length()?;
+            let items = (0..length).map(|_| value(item, reader)).collect::<Result<Vec<_>, _>>()?;
+            format!("[{}]", items.join(", "))
+        }
+        Shape::Option(some) => {
+            if reader.option()? {
+                format!("some({})", value(some, reader)?)
+            } else {
+                "none".to_owned()
+            }
+        }
+        Shape::Result(sides) => {
+            let (name, side) = if case(reader, 2)? == 0 { ("ok", &sides.0) } else { ("err", &sides.1) };
+            payload(name, side.as_ref(), reader)?
+        }
+        Shape::Tuple(items) => {
+            let items = items.iter().map(|item| value(item, reader)).collect::<Result<Vec<_>, _>>()?;
+            format!("({})", items.join(", "))
+        }
+        Shape::Record(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, field)| Ok(format!("{name}: {}", value(field, reader)?)))
+                .collect::<Result<Vec<_>, EncodingError>>()?;
+            format!("{{{}}}", fields.join(", "))
+        }
+        Shape::Variant(cases) => {
+            let number = case(reader, cases.len())?;
+            match cases.get(number) {
+                Some((name, side)) => payload(name, side.as_ref(), reader)?,
+                None => number.to_string(),
+            }
+        }
+        Shape::Enum(cases) => {
+            let number = case(reader, cases.len())?;
+            cases.get(number).cloned().unwrap_or_default()
+        }
+        Shape::Flags(flags) => {
+            let bits = reader.flags(flags.len())?;
+            let is_set = |number: &usize| bits.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1);
+            let set: Vec<_> =
+                flags.iter().enumerate().filter(|(number, _)| is_set(number)).map(|(_, name)| name.as_str()).collect();
+            format!("{{{}}}", set.join(", "))
+        }
+    })
+}
+
+/// Encoded values in a row, as a call's arguments.
+///
+/// # Errors
+/// As [`value`], and bytes behind them.
+pub fn row<'a>(shapes: impl IntoIterator<Item = &'a Shape>, bytes: &[u8]) -> Result<String, EncodingError> {
+    let mut reader = Reader::new(bytes);
+    let texts = shapes.into_iter().map(|shape| value(shape, &mut reader)).collect::<Result<Vec<_>, _>>()?;
+    reader.finish()?;
+    Ok(texts.join(", "))
+}
+
+fn payload(name: &str, side: Option<&Shape>, reader: &mut Reader<'_>) -> Result<String, EncodingError> {
+    Ok(match side {
+        Some(side) => format!("{name}({})", value(side, reader)?),
+        None => name.to_owned(),
+    })
+}
+
+/// A number in the fewest digits that its own precision needs.
+fn float(number: f64, shown: &dyn std::fmt::Display) -> String {
+    if number.is_nan() {
+        "nan".to_owned()
+    } else if number.is_infinite() {
+        if number > 0.0 { "inf".to_owned() } else { "-inf".to_owned() }
+    } else {
+        shown.to_string()
+    }
+}
+
+fn quoted(text: &str, quote: char) -> String {
+    let mut out = String::from(quote);
+    let (shown, rest) = text.split_at(text.floor_char_boundary(LONGEST));
+    for c in shown.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\\' => out.push_str("\\\\"),
+            c if c == quote => out.extend(['\\', c]),
+            // Writing to a string does not fail.
+            c if is_active(c) => drop(write!(out, "\\u{{{:x}}}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push(quote);
+    more(out, rest.len())
+}
+
+fn more(mut out: String, bytes: usize) -> String {
+    if bytes > 0 {
+        out.push_str(&format!("…{bytes} more bytes"));
+    }
+    out
+}
+
+/// Bytes as text: `b"…"` where they are printable UTF-8, else `hex"…"`.
+#[must_use]
+pub fn bytes(bytes: &[u8]) -> String {
+    let printable = |text: &&str| text.chars().all(|c| !is_active(c) || matches!(c, '\n' | '\r' | '\t'));
+    match std::str::from_utf8(bytes).ok().filter(printable) {
+        Some(text) => format!("b{}", quoted(text, '"')),
+        None => {
+            let (shown, rest) = bytes.split_at(bytes.len().min(LONGEST / 2));
+            more(format!("hex\"{}\"", hex(shown)), rest.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use theater_encoding::encode;
+
+    #[test]
+    fn values_print_as_wave() {
+        let shape = Shape::Tuple(
+            vec![
+                Shape::String,
+                Shape::Option(Arc::new(Shape::U16)),
+                Shape::Result(Arc::new((None, Some(Shape::String)))),
+                Shape::Bytes,
+                Shape::Flags(vec!["a".to_owned(), "b".to_owned()].into()),
+                Shape::Char,
+            ]
+            .into(),
+        );
+        let result: Result<(), &str> = Err("no\n");
+        let mut bytes = encode(&("hi", Some(7u16), result)).unwrap();
+        bytes.extend([2, 0, 1, 2, 1, b'x']);
+        assert_eq!(row([&shape], &bytes).unwrap(), "(\"hi\", some(7), err(\"no\\n\"), hex\"0001\", {b}, 'x')");
+    }
+}
