@@ -1,4 +1,4 @@
-"""Python's `requests` and `websockets` against the to-do list and the chat. tests/tests/e2e/framework.rs runs it:
+"""Tests the to-do list and the chat with Python's `requests` and `websockets`. tests/tests/e2e/framework.rs runs it:
 
     /usr/bin/python3 tests/clients.py TODO_URL TOKEN CHAT_URL
 """
@@ -25,7 +25,7 @@ def list_of_things():
         assert head.status_code == 200 and head.text == "" and int(head.headers["content-length"]) > 10
         assert session.options(item).headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH"
         assert session.put(item).status_code == 405
-        # In chunks, and nothing at all.
+        # A chunked body, and an empty one.
         assert session.post(f"{todo}/todos", data=iter([b'{"text":', b'"two"}'])).status_code == 201
         assert session.post(f"{todo}/todos").status_code == 400
         assert session.delete(item).status_code == 204
@@ -45,7 +45,7 @@ async def people():
             await bob.send("x" * 100_000)
             assert len(await ann.recv()) == len(await bob.recv()) > 100_000
             await (await ann.ping())
-            # In fragments.
+            # A fragmented message.
             await ann.send(["he", "llo"])
             assert await bob.recv() == await ann.recv() == '{"from":"ann","text":"hello"}'
         assert await ann.recv() == '{"left":"bob"}'

@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
-"""Verifies chains of actors without any code of Theater's, as `runtime/src/chain.rs` documents the format.
+"""Verifies chains of actors without any code from Theater. `runtime/chain/src/event.rs` documents the format.
 
     verify_chain.py PATH [--head HEX]
 
-PATH is a data folder, its folder `journal`, one segment, or a chain that `theater chain export` wrote. Prints a line for
-each actor, sorted by id:
+PATH is a data folder, its folder `journal`, a single segment, or a file from `theater chain export`. Prints a line per
+actor, sorted by id:
 
     <uuid>: <n> events, complete up to <hash of the newest event>
 
-A segment that is not its journal's first may begin inside a chain; then the line is
+A segment other than the first one of a journal may begin inside a chain. Then the line is
 
     <uuid>: <n> events from sequence <k>, linked up to <hash of the newest event>
 
---head HEX proves that some chain's newest event has that hash. Nothing but that shows that a chain was cut off.
+--head HEX checks that the newest event of some chain has this hash. Only this check can detect a truncated chain.
 
-Exit status: 0 all fits; 1 something does not, and the first thing that does not is named on stderr, a frame by segment
-and offset or an event by actor and sequence; 2 the command line is wrong or PATH cannot be read. A group that the end of
-the last segment cuts off is an unfinished write: it is ignored and mentioned on stderr.
+Exit status: 0 if everything verifies; 1 if not, with the first violation on stderr, as a frame with segment and offset
+or an event with actor and sequence; 2 if the command line is wrong or PATH cannot be read. An incomplete group at the
+end of the last segment is an unfinished write: it is ignored and reported on stderr.
 """
 
 import hashlib
@@ -29,27 +29,27 @@ import zlib
 FORMAT = 1
 MAGIC = b"THTRJRN1"
 SEGMENT = struct.Struct("<8sIIQQII")  # magic, format, number, created, first group, zero, CRC-32
-FRAME = struct.Struct("<IB3sQII")  # length, kind, zero, place before, CRC-32 of the payload, CRC-32 of these
-COMMIT_PAYLOAD = struct.Struct("<QII")  # number of the group, events in it, CRC-32 over its frames
+FRAME = struct.Struct("<IB3sQII")  # length, kind, zero, position of the previous frame, CRC-32 of payload, of these
+COMMIT_PAYLOAD = struct.Struct("<QII")  # number of the group, number of its events, CRC-32 over its frames
 # actor, sequence, parent, skip, type, function, timestamp, cause (actor, sequence, hash), call, length of the data
 HEADER = struct.Struct("<16sQ32s32sBIQ16sQ32sQQ")
 EVENT, EVENT_WITHOUT_DATA, COMMIT = 1, 2, 3
 CREATED, QUEUED, LAST_TYPE = 1, 3, 15
-NONE = 2**64 - 1  # no place, no call
+NONE = 2**64 - 1  # no position, no call
 INLINE, DIGEST = 64, 32
 ZERO = bytes(32)
 
 
 class Bad(Exception):
-    """The first thing that does not fit."""
+    """The first violation."""
 
 
 class BadFrame(Bad):
-    """In a frame, or in a segment's header."""
+    """A violation in a frame or in a segment header."""
 
 
 class CutOff(BadFrame):
-    """A frame or group that the file's end cuts off: an unfinished write, where nothing follows."""
+    """A frame or group that the end of the file truncates: an unfinished write, if nothing follows."""
 
 
 def sha3(label, data):
@@ -57,7 +57,8 @@ def sha3(label, data):
 
 
 def skips_to(sequence):
-    """The event whose hash event `sequence` has beside its parent's: `sequence` less its smallest part 2^k - 1."""
+    """The event whose hash is the skip hash of event `sequence`: `sequence` minus the smallest part of its greedy sum
+    of numbers 2^k - 1."""
     rest, part = sequence, (1 << sequence.bit_length()) - 1
     while rest:
         while rest < part:
@@ -67,7 +68,7 @@ def skips_to(sequence):
 
 
 class Event:
-    """An event as a frame has it."""
+    """An event, parsed from the payload of a frame."""
 
     def __init__(self, payload, kind, place, before):
         if len(payload) < HEADER.size:
@@ -89,10 +90,10 @@ class Event:
     def check_data(self):
         if self.length <= INLINE:
             if self.data or self.kind == EVENT_WITHOUT_DATA:
-                raise self.bad(f"its {self.length} bytes of data stand in its header, yet its frame says otherwise")
+                raise self.bad(f"its {self.length} bytes of data are in its header, but its frame says otherwise")
         elif self.kind == EVENT_WITHOUT_DATA:
             if self.data:
-                raise self.bad("its frame says that its data was dropped, and has data")
+                raise self.bad("its frame says that its data was dropped, but has data")
         elif len(self.data) != self.length:
             raise self.bad(f"its data has {len(self.data)} bytes, its header says {self.length}")
         elif sha3(b"theater/data/1", self.data) != self.digest:
@@ -100,7 +101,7 @@ class Event:
 
 
 class Chain:
-    """What is known of one actor's chain so far."""
+    """The part of one actor's chain that was read so far."""
 
     def __init__(self, first):
         self.first = first  # the sequence of the first event seen
@@ -112,7 +113,7 @@ class Chain:
         return self.first + len(self.hashes)
 
     def hash_of(self, sequence):
-        """The hash of an event; none where the chain is not seen that far back."""
+        """The hash of an event, or None if the event is before the first one that was read."""
         return None if sequence < self.first else self.hashes[sequence - self.first]
 
     def push(self, event):
@@ -128,12 +129,12 @@ class Chain:
     def check_link(self, event):
         sequence = event.sequence
         if sequence != self.next():
-            raise event.bad(f"sequence {self.next()} should come here")
+            raise event.bad(f"expected sequence {self.next()}")
         parent, skip = ZERO, ZERO
         if sequence > 0:
             parent, skip = self.hash_of(sequence - 1), self.hash_of(skips_to(sequence))
         if parent is not None and event.parent != parent:
-            raise event.bad("its parent hash is not that of the event before")
+            raise event.bad("its parent hash is not that of the previous event")
         if skip is not None and event.skip != skip:
             raise event.bad(f"its skip hash is not that of event {skips_to(sequence)}")
 
@@ -141,30 +142,30 @@ class Chain:
         if not 1 <= event.type <= LAST_TYPE:
             raise event.bad(f"there is no event type {event.type}")
         if (event.type == CREATED) != (event.sequence == 0):
-            raise event.bad("`created` is the first event, and no other")
+            raise event.bad("the first event, and only the first, has to be `created`")
         if event.cause[0] == bytes(16) and event.cause != (bytes(16), 0, ZERO):
-            raise event.bad("it has half a cause")
+            raise event.bad("its cause has no actor, but other fields")
         if event.call == NONE or event.call < self.first:
             return
         if event.call not in self.queued and not (event.call == event.sequence and event.type == QUEUED):
-            raise event.bad(f"it belongs to a call, and event {event.call} is no `queued`")
+            raise event.bad(f"it belongs to call {event.call}, but that event is not `queued`")
 
     def check_place(self, event):
         if event.before == NONE:
             return
         if self.place is None and (self.first == 0 or event.before >= event.place):
-            raise event.bad("its frame names a place before, and none is there")
-        # Where data was dropped from the segment of the predecessor since, its place there is another one.
+            raise event.bad("its frame has the position of a previous frame, but there is none")
+        # In another segment, data may have been dropped since, which changes offsets: then compare the segments only.
         kept = slice(None) if self.place is not None and self.place >> 32 == event.place >> 32 else slice(1)
         if self.place is not None and divmod(event.before, 1 << 32)[kept] != divmod(self.place, 1 << 32)[kept]:
-            raise event.bad("its frame names another place before than the one its predecessor has")
+            raise event.bad("its frame has another position of the previous frame than the actual one")
 
 
 class Journal:
-    """All that was read so far."""
+    """Everything that was read so far."""
 
     def __init__(self, must_begin):
-        self.must_begin = must_begin  # every chain has to begin with its first event
+        self.must_begin = must_begin  # whether every chain has to begin with its first event
         self.chains = {}
         self.causes = []
         self.group = None
@@ -190,14 +191,14 @@ class Journal:
             raise event.bad(f"its cause, event {sequence} of {uuid.UUID(bytes=actor)}, has another hash")
 
     def finish(self):
-        """A cause whose actor appeared only later is no cause."""
+        """Checks causes whose actor had not appeared yet: an event cannot be caused by a later one."""
         for event in self.causes:
             if event.cause[0] in self.chains and event.cause[1] >= self.chains[event.cause[0]].first:
                 raise event.bad("its cause comes after it")
 
 
 class Segment:
-    """One segment in memory."""
+    """A segment, read into memory."""
 
     def __init__(self, path):
         self.path = path
@@ -213,33 +214,33 @@ class Segment:
             raise self.bad("the segment's header of 40 bytes is cut off", 0)
         magic, form, self.number, _, self.first_group, zero, crc = SEGMENT.unpack_from(self.bytes)
         if magic != MAGIC:
-            raise self.bad("a segment begins with THTRJRN1", 0)
+            raise self.bad("a segment has to begin with THTRJRN1", 0)
         if zlib.crc32(self.bytes[: SEGMENT.size - 4]) != crc:
-            raise self.bad("the checksum of the segment's header does not fit", 0)
+            raise self.bad("the checksum of the segment's header does not match", 0)
         if form != FORMAT:
             raise self.bad(f"the segment has format {form}, this program reads {FORMAT}", 0)
         if zero != 0 or self.number == 0:
-            raise self.bad("a field of the segment's header has a value that it cannot have", 0)
+            raise self.bad("a field of the segment's header has an invalid value", 0)
 
     def frame(self):
-        """The frame at `at`: kind, place before, payload."""
+        """Reads the frame at `at`: kind, position of the previous frame, payload."""
         head = self.bytes[self.at : self.at + FRAME.size]
         if len(head) < FRAME.size:
             raise CutOff(str(self.bad("the frame's head is cut off", self.at)))
         length, kind, zero, before, payload_crc, head_crc = FRAME.unpack(head)
         if zlib.crc32(head[:20]) != head_crc:
-            raise self.bad("the checksum of its head does not fit", self.at)
+            raise self.bad("the checksum of its head does not match", self.at)
         payload = self.bytes[self.at + FRAME.size : self.at + FRAME.size + length]
         if len(payload) < length:
             raise CutOff(str(self.bad("its payload is cut off", self.at)))
         if zlib.crc32(payload) != payload_crc:
-            raise self.bad("the checksum of its payload does not fit", self.at)
+            raise self.bad("the checksum of its payload does not match", self.at)
         if zero != bytes(3) or kind not in (EVENT, EVENT_WITHOUT_DATA, COMMIT):
-            raise self.bad(f"there is no frame of kind {kind}, or its zeros are none", self.at)
+            raise self.bad(f"there is no frame of kind {kind}, or its reserved bytes are not zero", self.at)
         return kind, before, payload
 
     def group(self, journal):
-        """Reads one group and its commit; its events count only then."""
+        """Reads one group and its commit. Its events count only after a valid commit."""
         start, events = self.at, []
         try:
             while True:
@@ -253,7 +254,7 @@ class Segment:
         except BadFrame:
             self.at = start
             if self.commit_behind(start):
-                for event in events:  # one of them may be the first that is bad
+                for event in events:  # one of them may be the first violation
                     journal.push(event)
             raise
         for event in events:
@@ -268,17 +269,17 @@ class Segment:
 
     def check_commit(self, offset, before, payload, start, events, number):
         if len(payload) != COMMIT_PAYLOAD.size or before != 0:
-            raise self.bad("a commit has 16 bytes and no place before", offset)
+            raise self.bad("a commit has 16 bytes and no previous frame", offset)
         group, count, crc = COMMIT_PAYLOAD.unpack(payload)
         if group != number:
-            raise self.bad(f"it ends group {group} where group {number} should end", offset)
+            raise self.bad(f"it ends group {group}, expected group {number}", offset)
         if count != events:
             raise self.bad(f"its group has {events} events, it says {count}", offset)
         if zlib.crc32(self.bytes[start:offset]) != crc:
-            raise self.bad("the checksum of its group does not fit", offset)
+            raise self.bad("the checksum of its group does not match", offset)
 
     def commit_behind(self, start):
-        """Whether a whole commit stands anywhere behind: then what is bad was not just cut off."""
+        """Whether a whole commit follows anywhere after `start`. Then the damage is not just an unfinished write."""
         head = struct.pack("<IB3sQ", COMMIT_PAYLOAD.size, COMMIT, bytes(3), 0)
         at = self.bytes.find(head, start)
         while at >= 0:
@@ -299,12 +300,12 @@ class Segment:
                 if not is_last:
                     raise
                 unfinished = len(self.bytes) - start
-                print(f"{self.path.name}: {unfinished} bytes behind the last commit are ignored", file=sys.stderr)
+                print(f"{self.path.name}: {unfinished} bytes after the last commit are ignored", file=sys.stderr)
                 return
 
 
 def segments(path):
-    """The segments to read, and whether they are a whole journal."""
+    """The segments to read, and whether they have to be a whole journal."""
     if path.is_file():
         return [Segment(path)], False
     if (path / "journal").is_dir():
@@ -313,7 +314,7 @@ def segments(path):
 
 
 def verify(path):
-    """Reads everything: the chains by actor. Raises `Bad`."""
+    """Reads everything and returns the chains by actor. Raises `Bad` for a violation."""
     found, whole = segments(path)
     if not found:
         raise FileNotFoundError(f"{path}: there is no segment NNNNNNNN.log")
@@ -321,12 +322,12 @@ def verify(path):
     for index, segment in enumerate(found, 1):
         segment.open()
         if whole and (segment.number != index or segment.path.stem != f"{index:08}"):
-            raise segment.bad(f"segment {index} should come here, its header says {segment.number}", 0)
+            raise segment.bad(f"expected segment {index}, its header says {segment.number}", 0)
         if journal is None:
             journal = Journal(must_begin=segment.number == 1)
             journal.group = segment.first_group
         if segment.first_group != journal.group:
-            raise segment.bad(f"it begins with group {segment.first_group} where group {journal.group} should begin", 0)
+            raise segment.bad(f"it begins with group {segment.first_group}, expected group {journal.group}", 0)
         segment.read(journal, is_last=index == len(found))
         segment.bytes = b""
     journal.finish()
@@ -341,7 +342,7 @@ def line(actor, chain):
 
 
 def arguments(words):
-    """The path and the head that is asked for; none when the command line is wrong."""
+    """The path and the requested head. None if the command line is wrong."""
     words, head = list(words), None
     if "--head" in words:
         at = words.index("--head")

@@ -10,9 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
 use theater_chain::text;
 use theater_runtime::core::Options;
-use theater_runtime::error::{Error, chain_of};
 use theater_runtime::manifest::{Values, read_permissions, setting};
-use theater_runtime::plugins::abi_text;
+use theater_runtime::plugin::plugins::abi_text;
+use theater_runtime::support::error::{Error, chain_of};
 
 mod chain;
 mod commands;

@@ -5,7 +5,9 @@
 //! it no chain is left. Each step is undone in reverse.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -13,25 +15,26 @@ use serde_json::Value as Json;
 use theater_plugin_api::abi::{OK, OwnedHandler, forget, host_object, report_core_panics_to};
 use theater_plugin_api::{FailureKind, uuid_text};
 
-use crate::actor::{Actor, BY_PROGRAM, Beginning, End, Origin, Settings, Shared, detach};
-use crate::budget::{Account, available_memory, resident_memory};
-use crate::component::Components;
-use crate::engine::Engines;
-use crate::error::{ActorProblem, Error, HandlerProblem, ManifestProblem, chain_of};
-use crate::executor::{self, Signal};
-use crate::family::NotBorn;
-use crate::files::{self, Grants};
-use crate::host::{ActorHost, PluginHost};
-use crate::linker::{Attached, Links};
-use crate::manifest::{InitState, Limits, Manifest, Permissions};
-use crate::names::Names;
-use crate::plugins::{Found, Plugin, Plugins};
-use crate::pool::Pool;
-use crate::registry::Registry;
-use crate::timer;
-use crate::turns::Turns;
-use crate::waits::WaitGraph;
-use crate::watch::{Stuck, Watch};
+use crate::actor::child_table::NotBorn;
+use crate::actor::name_table::Names;
+use crate::actor::registry::Registry;
+use crate::actor::wait_graph::WaitGraph;
+use crate::actor::{BY_PROGRAM, Beginning, End, Lifecycle, Origin, PROGRAM_GRACE, START, Services, Settings, Shared};
+use crate::core::task::{Actor, detach};
+use crate::manifest::{Ceilings, InitState, Limits, Manifest, Permissions, Under};
+use crate::plugin::host::{ActorHost, CoreFuture, CoreServices, PluginHost};
+use crate::plugin::plugins::{Found, Plugin, Plugins};
+use crate::plugin::watchdog::{Stuck, Watch, is_inside};
+use crate::support::budget::{Account, available_memory, resident_memory};
+use crate::support::error::{ActorProblem, Error, HandlerProblem, ManifestProblem, chain_of};
+use crate::support::executor::{self, Signal};
+use crate::support::files;
+use crate::support::timer;
+use crate::wasm::component::Components;
+use crate::wasm::engine::Engines;
+use crate::wasm::linker::{Attached, Links};
+use crate::wasm::pool::Pool;
+use crate::wasm::turns::Turns;
 use theater_chain::data_dir::DataDir;
 use theater_chain::event::{Id, NewEvent};
 use theater_chain::journal::{Journal, SEGMENT_SIZE};
@@ -42,6 +45,8 @@ use theater_chain::signature::Sealer;
 mod fork;
 mod prepare;
 mod resume;
+pub mod supervision;
+pub mod task;
 
 pub use fork::Forked;
 use prepare::{Known, handler_error};
@@ -100,83 +105,46 @@ impl Options {
     }
 }
 
-/// What a failed start was doing, in place of an export.
-pub(crate) const START: &str = "start";
 /// After how long a host call that is waited for is logged.
 const LONG_WAIT: Duration = Duration::from_secs(30);
 /// How long a plugin has to remove what an ended actor left, in ms.
 const FORGET_MS: u64 = 10_000;
-/// Time running calls have when the program is told to end: it is gone within a second.
-pub const PROGRAM_GRACE: Duration = Duration::from_millis(300);
-
-/// What an actor's parent lets it have, by handler type.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Ceilings {
-    /// Everything its manifest names.
-    Everything,
-    /// These; nothing of another handler type.
-    Only(Arc<BTreeMap<String, Json>>),
-}
-
-impl Ceilings {
-    /// The ceiling of one handler type; null is everything.
-    #[must_use]
-    pub fn of(&self, handler_type: &str) -> Json {
-        match self {
-            Self::Everything => Json::Null,
-            Self::Only(all) => all.get(handler_type).cloned().unwrap_or_else(|| Json::Object(Default::default())),
-        }
-    }
-}
-
-/// Under whom an actor starts.
-#[derive(Debug, Clone, Copy)]
-pub struct Under<'a> {
-    /// Its parent's id; empty: an operator starts it.
-    pub parent: &'a str,
-    /// What it may have.
-    pub ceilings: &'a Ceilings,
-    /// Bounds of its limits.
-    pub limits: Limits,
-    /// Which files its manifest may name, where an actor supplies it; none = any.
-    pub files: Option<&'a Grants>,
-}
 
 /// Everything actors share.
 pub struct Core {
     options: Options,
     top: Ceilings,
     top_limits: Limits,
-    /// The program's memory budget.
-    pub budget: Arc<Account>,
     data: DataDir,
     closed: Vec<PathBuf>,
+    /// What actors use themselves.
+    pub services: Arc<Services>,
     /// The engines.
     pub engines: Arc<Engines>,
-    /// Places for instances.
+    /// Slots for instances.
     pub pool: Arc<Pool>,
     /// Turns of guests that run long.
     pub turns: Arc<Turns>,
     /// Turns of compilations for actors.
     compilations: Arc<Turns>,
-    /// The journal.
-    pub journal: Journal,
-    /// The wait graph.
-    pub waits: WaitGraph,
     /// The watchdog.
     pub watch: Arc<Watch>,
-    /// Set when the program ends.
-    pub stopped: Signal,
-    /// Whether host calls are logged.
-    pub log_calls: bool,
     plugins: Plugins,
     components: Arc<Components>,
     links: Links,
     known: Known,
     objects: Objects,
-    registry: Registry,
     names: Names,
     metrics: Mutex<BTreeMap<(String, String), f64>>,
+}
+
+/// What the core prepared for an actor.
+#[must_use]
+pub fn prepared_of(origin: &Origin) -> Arc<Prepared> {
+    match Arc::clone(&origin.prepared).downcast() {
+        Ok(prepared) => prepared,
+        Err(_) => unreachable!("only the core makes origins, and always with a Prepared"),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -205,7 +173,8 @@ impl Core {
         plugins.drop_old_copies(&options.data.join("plugins"));
         let folder = options.data.join("journal");
         let journal = match options.sink {
-            Sink::Disk => Journal::open(&folder, options.segment_size)
+            // A waiter within a plugin's call would be blamed for the time that the disk takes.
+            Sink::Disk => Journal::open_with(&folder, options.segment_size, || !is_inside())
                 .map_err(|source| theater_chain::Error::DataDir { path: folder, source })?,
             Sink::Hashed => Journal::discarding(true),
             Sink::Dropped => Journal::discarding(false),
@@ -223,22 +192,26 @@ impl Core {
             closed: vec![known(data.path()), known(plugins.folder())],
             top,
             top_limits,
-            budget: Account::program(memory),
             pool: Pool::new(engines.pool_size, engines.overflow),
             engines: Arc::new(engines),
             compilations: Turns::one(),
             turns: Turns::new(std::thread::available_parallelism().map_or(2, usize::from)),
-            journal,
-            waits: WaitGraph::default(),
+            services: Arc::new(Services {
+                budget: Account::program(memory),
+                data: data.path().to_owned(),
+                journal,
+                registry: Registry::default(),
+                waits: WaitGraph::default(),
+                stopped: Signal::default(),
+                sealer: options.seal.clone(),
+                log_calls: options.log_calls,
+            }),
             watch: Arc::clone(&watch),
-            stopped: Signal::default(),
-            log_calls: options.log_calls,
             plugins,
             components: Arc::default(),
             links: Links::default(),
             known: Known::default(),
             objects: Objects::new(&options.data),
-            registry: Registry::default(),
             names: Names::default(),
             metrics: Mutex::default(),
             data,
@@ -256,7 +229,7 @@ impl Core {
                 core.report_waits();
             }
         };
-        let budget = Arc::clone(&core.budget);
+        let budget = Arc::clone(&core.services.budget);
         let measure = move || {
             if let Some(resident) = resident_memory() {
                 budget.observe_resident(resident);
@@ -274,11 +247,6 @@ impl Core {
         &self.plugins
     }
 
-    /// What seals chains, where the operator wants that.
-    pub(crate) fn sealer(&self) -> Option<&Sealer> {
-        self.options.seal.as_deref()
-    }
-
     /// The data folder.
     #[must_use]
     pub fn data(&self) -> &Path {
@@ -291,42 +259,23 @@ impl Core {
         self.data.is_there()
     }
 
-    /// Where a plugin keeps its own files.
-    #[must_use]
-    pub fn plugin_folder(&self, plugin: &str) -> PathBuf {
-        self.data().join("plugin-data").join(plugin.replace(['/', ':'], "_"))
-    }
-
     /// The living actors.
     #[must_use]
     pub fn registry(&self) -> &Registry {
-        &self.registry
+        &self.services.registry
     }
 
-    /// How long something may take that has `milliseconds`: less once the program was told to end.
-    #[must_use]
-    pub fn grace(&self, milliseconds: u64) -> Duration {
-        let grace = Duration::from_millis(milliseconds);
-        if self.stopped.is_set() { grace.min(PROGRAM_GRACE) } else { grace }
-    }
-
-    pub(crate) fn wait_for(&self, waiter: Id, other: &str, why: &str) -> Result<u64, String> {
-        let actor = self.registry.find(other)?;
-        self.waits.begin(waiter, actor.id(), why).map_err(|cycle| {
+    fn begin_wait(&self, waiter: Id, other: &str, why: &str) -> Result<u64, String> {
+        let actor = self.services.registry.find(other)?;
+        self.services.waits.begin(waiter, actor.id(), why).map_err(|cycle| {
             let steps: Vec<_> = cycle.0.iter().map(|(id, why)| format!("{} waits ({why})", self.label(*id))).collect();
             format!("this wait would never end: {} for {}", steps.join(" for "), self.label(waiter))
         })
     }
 
     fn label(&self, id: Id) -> String {
-        let known = self.registry.get(id).map(|actor| format!("{:?} ({})", actor.name(), actor.short_id()));
+        let known = self.services.registry.get(id).map(|actor| format!("{:?} ({})", actor.name(), actor.short_id()));
         known.unwrap_or_else(|| uuid_text(&id))
-    }
-
-    pub(crate) fn metric(&self, plugin: &str, name: &str, kind: u32, value: f64) {
-        let mut metrics = lock(&self.metrics);
-        let slot = metrics.entry((plugin.to_owned(), name.to_owned())).or_default();
-        *slot = if kind == 0 { *slot + value } else { value };
     }
 
     /// The plugins' metrics: (plugin, name) and value.
@@ -336,10 +285,10 @@ impl Core {
     }
 
     /// A life of an actor is over; a held one is started again or let go later.
-    pub(crate) fn ended(&self, actor: &Shared, end: &End, held: bool) {
-        self.waits.forget(actor.id());
+    fn actor_ended(&self, actor: &Shared, end: &End, held: bool) {
+        self.services.waits.forget(actor.id());
         if !held {
-            self.let_go(actor);
+            Lifecycle::let_go(self, actor);
         }
         // A failed start is told by whoever asked for it.
         if let End::Failed { function, reason, .. } = end
@@ -350,23 +299,23 @@ impl Core {
     }
 
     /// An actor has ended for good.
-    pub(crate) fn let_go(&self, actor: &Shared) {
-        self.registry.remove(actor);
+    fn actor_let_go(&self, actor: &Shared) {
+        self.services.registry.remove(actor);
         self.names_of(actor.parent()).give_back(actor.name());
         // What a parent knows of a child it may still ask for.
         if actor.parent().is_none() {
-            self.journal.forget(actor.id());
+            self.services.journal.forget(actor.id());
         }
     }
 
     /// Tells the plugins of an actor that nobody will start again; a program that ends may be started again itself.
-    pub(crate) async fn forget(&self, actor: &Shared) {
+    pub(crate) async fn forget_actor(&self, actor: &Shared) {
         for plugin in self.plugins.all().filter_map(|found| found.loaded()) {
             let Some(forgetting) = forget(plugin.object, actor.id_text()) else { continue };
-            if self.stopped.is_set() {
+            if self.services.stopped.is_set() {
                 return;
             }
-            let answer = executor::timeout(self.grace(FORGET_MS), forgetting).await;
+            let answer = executor::timeout(self.services.grace(FORGET_MS), forgetting).await;
             let sentence = match answer {
                 Some(answer) if answer.status == OK => continue,
                 Some(answer) => answer.sentence(),
@@ -384,13 +333,13 @@ impl Core {
 
     /// Tells once of each host call that an actor has waited for longer than [`LONG_WAIT`].
     fn report_waits(&self) {
-        for actor in self.registry.all() {
+        for actor in self.services.registry.all() {
             let Some((record, since)) = actor.long_wait(LONG_WAIT) else { continue };
-            let linked = &actor.origin().prepared.linked;
-            let function = linked.functions.get(record as usize);
+            let prepared = prepared_of(actor.origin());
+            let function = actor.origin().interface.functions.get(record as usize);
             let handler = function
                 .and_then(|function| function.handler)
-                .and_then(|handler| actor.origin().prepared.handlers.get(handler as usize));
+                .and_then(|handler| prepared.handlers.get(handler as usize));
             let plugin = handler.map_or("?", |handler| handler.plugin.descriptor.name.as_str());
             let label = function.map_or_else(String::new, |known| format!("{}/{}", known.interface, known.function));
             let limit = match actor.limits().call_timeout_ms {
@@ -403,7 +352,7 @@ impl Core {
     }
 
     fn report_stuck(&self, stuck: &Stuck) {
-        let actor = self.registry.get(stuck.actor);
+        let actor = self.services.registry.get(stuck.actor);
         let (name, limit) = match &actor {
             Some(actor) => (actor.name().to_owned(), actor.limits().run_timeout_ms),
             None => (uuid_text(&stuck.actor), u64::MAX),
@@ -442,16 +391,16 @@ impl Core {
 
     /// Stops all actors, each with at most `grace` for its running call, and the journal behind them.
     pub async fn stop(self: &Arc<Self>, reason: &str, grace: Duration) {
-        self.stopped.set();
+        self.services.stopped.set();
         let mut stops = Vec::new();
-        for actor in self.registry.all() {
+        for actor in self.services.registry.all() {
             let reason = reason.to_owned();
             stops.push(executor::spawn(async move { actor.stop(&reason, grace).await }));
         }
         for stop in stops {
             stop.await;
         }
-        if let Err(error) = self.journal.written().await {
+        if let Err(error) = self.services.journal.written().await {
             tracing::error!("{error}");
         }
     }
@@ -488,7 +437,7 @@ impl Core {
             Some(state) => Some(state),
             None => Self::initial_state(&manifest, under).await?,
         };
-        Ok(Origin { manifest, prepared, state: state.map(Arc::new) })
+        Ok(prepared.origin(manifest, state.map(Arc::new)))
     }
 
     /// The first state that a manifest names; a file is read on a blocking thread.
@@ -537,14 +486,14 @@ impl Core {
     ) -> Result<Arc<Shared>, Error> {
         let id = *uuid::Uuid::new_v4().as_bytes();
         let name = self.names_of(parent).take(&origin.manifest.name);
-        let shared = Shared::new(Arc::clone(self), Settings::new(id, name, parent, &origin), origin, Beginning::New);
+        let shared = Shared::new(self.as_seen(), Settings::new(id, name, parent, &origin), origin, Beginning::New);
         if let Err(error) = self.adopt(&shared) {
             self.names_of(parent).give_back(shared.name());
             return Err(error);
         }
         self.record_or_end(&shared, Kind::Created, true)?;
         // Nobody waits for what is only being born: the wait closes no cycle.
-        let waiting = parent.and_then(|parent| self.waits.hold(parent.id(), id, "spawn").ok());
+        let waiting = parent.and_then(|parent| self.services.waits.hold(parent.id(), id, "spawn").ok());
         let ready = self.run(&shared, true).await;
         drop(waiting);
         ready.map(|()| shared)
@@ -560,7 +509,7 @@ impl Core {
     ) -> Result<(), Error> {
         let charges = before.take_charges();
         let settings = Settings::new(before.id(), name, before.parent(), &origin);
-        let shared = Shared::new(Arc::clone(self), settings, origin, Beginning::Again(before));
+        let shared = Shared::new(self.as_seen(), settings, origin, Beginning::Again(before));
         let adopted = self.adopt(&shared);
         if let Err(error) = adopted {
             // It stays ended, for good: nobody else would answer what waits for it.
@@ -584,11 +533,11 @@ impl Core {
     }
 
     /// Starts a top-level actor again that has ended, as its restart policy has it: from its last state.
-    pub(crate) fn restart_top(self: &Arc<Self>, before: &Shared) {
+    fn restart_top_level(self: &Arc<Self>, before: &Shared) {
         let (core, id) = (Arc::clone(self), before.id());
         let again = async move {
-            let Some(before) = core.registry.get(id) else { return };
-            if core.stopped.is_set() {
+            let Some(before) = core.services.registry.get(id) else { return };
+            if core.services.stopped.is_set() {
                 before.let_go();
                 return before.settle(None);
             }
@@ -602,8 +551,8 @@ impl Core {
             }
             before.settle_unless_known();
             // Told to end meanwhile, the program may have looked for living actors before this one was.
-            if core.stopped.is_set()
-                && let Some(actor) = core.registry.get(id)
+            if core.services.stopped.is_set()
+                && let Some(actor) = core.services.registry.get(id)
             {
                 actor.stop(BY_PROGRAM, PROGRAM_GRACE).await;
             }
@@ -634,7 +583,7 @@ impl Core {
 
     /// Brings a recorded actor up; without `quiet` the parent is told of a failure as of a death.
     async fn run(self: &Arc<Self>, shared: &Arc<Shared>, quiet: bool) -> Result<(), Error> {
-        self.registry.insert(shared);
+        self.services.registry.insert(shared);
         // On a task of its own: the start is finished or undone even when whoever asked for it goes away.
         let (core, actor) = (Arc::clone(self), Arc::clone(shared));
         executor::spawn(async move { core.bring_up_or_undo(&actor, quiet).await }).await
@@ -652,15 +601,15 @@ impl Core {
         let StartFailure { error, kind, handlers } = failed;
         shared.cancelled().set();
         shared.end_family().await;
-        detach(shared, handlers).await;
+        detach(self, shared, handlers).await;
         let reason = chain_of(&error);
         shared.finish(End::Failed { function: START.to_owned(), kind, reason }, quiet);
         Err(error)
     }
 
     async fn bring_up(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<(), StartFailure> {
-        let handlers = Arc::new(Self::attach_all(shared).await?);
-        let mut actor = Actor::new(Arc::clone(shared), Arc::clone(&handlers));
+        let handlers = Arc::new(self.attach_all(shared).await?);
+        let mut actor = Actor::new(Arc::clone(self), Arc::clone(shared), Arc::clone(&handlers));
         if let Err((what, kind)) = actor.init().await {
             drop(actor);
             return Err(StartFailure { error: Error::Actor { name: shared.name().to_owned(), what }, kind, handlers });
@@ -674,11 +623,11 @@ impl Core {
         Ok(())
     }
 
-    async fn attach_all(shared: &Arc<Shared>) -> Result<Vec<Attached>, StartFailure> {
+    async fn attach_all(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<Vec<Attached>, StartFailure> {
         let mut attached = Vec::new();
-        let prepared = &shared.origin().prepared;
+        let prepared = prepared_of(shared.origin());
         for (slot, handler) in prepared.handlers.iter().enumerate() {
-            match Self::attach(shared, handler, prepared.linked.calls.get(slot)).await {
+            match self.attach(shared, handler, prepared.linked.calls.get(slot)).await {
                 Ok(one) => attached.push(one),
                 Err(what) => {
                     let error = handler_error(shared.name(), &handler.handler_type, handler.place.clone(), what);
@@ -691,22 +640,30 @@ impl Core {
 
     async fn tell_started(shared: &Shared, actor: &Actor, resumed: bool) -> Result<(), Error> {
         actor.started(resumed).await.map_err(|(handler, sentence)| {
-            let known = shared.origin().prepared.handlers.iter().find(|known| known.handler_type == handler);
+            let prepared = prepared_of(shared.origin());
+            let known = prepared.handlers.iter().find(|known| known.handler_type == handler);
             let place = known.and_then(|handler| handler.place.clone());
             handler_error(shared.name(), &handler, place, HandlerProblem::Started(sentence))
         })
     }
 
     async fn attach(
+        self: &Arc<Self>,
         shared: &Arc<Shared>,
         handler: &PreparedHandler,
         calls: Option<&Vec<Option<u32>>>,
     ) -> Result<Attached, HandlerProblem> {
         let plugin = &handler.plugin;
-        let host = Arc::new(ActorHost::new(shared, plugin, &handler.handler_type, calls.cloned().unwrap_or_default()));
+        let host = Arc::new(ActorHost::new(
+            (Arc::clone(self) as Arc<dyn CoreServices>, Arc::clone(&self.watch)),
+            shared,
+            plugin,
+            (&handler.handler_type, &handler.config),
+            calls.cloned().unwrap_or_default(),
+        ));
         let [config, ceiling] = &handler.texts;
         let attach = plugin.object.attach(host_object(Arc::clone(&host)), &handler.handler_type, config, ceiling);
-        let attach = shared.core().watch.polls(shared.id(), plugin, Box::pin(attach));
+        let attach = self.watch.polls(shared.id(), plugin, Box::pin(attach));
         match Actor::bounded(shared, attach, 0).await {
             Ok(Ok(object)) => Ok(Attached {
                 plugin: Arc::clone(plugin),
@@ -738,10 +695,11 @@ impl Core {
 
     /// The data of the start of an actor of that name and parent, with all that it names kept in `objects/`.
     fn start_data(&self, name: &str, parent: Option<&str>, origin: &Origin) -> Result<Vec<u8>, Error> {
-        let Origin { manifest, prepared, state } = origin;
+        let Origin { manifest, state, .. } = origin;
+        let prepared = prepared_of(origin);
         let init_state = state.as_deref().map(|state| self.keep(state)).transpose()?;
-        let engine = format!("theater {}, {}", env!("CARGO_PKG_VERSION"), crate::engine::VERSION);
-        let setup = self.setup(manifest, prepared)?;
+        let engine = format!("theater {}, {}", env!("CARGO_PKG_VERSION"), crate::wasm::engine::VERSION);
+        let setup = self.setup(manifest, &prepared)?;
         Ok(created(name, parent, setup, init_state.as_deref(), &engine).unwrap_or_default())
     }
 
@@ -806,12 +764,87 @@ impl Core {
         let mut first = false;
         let plugin = found.load(&copies, |descriptor| {
             first = true;
-            host_object(Arc::new(PluginHost::new(self, &descriptor.name)))
+            let core: Weak<dyn CoreServices> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn CoreServices>));
+            host_object(Arc::new(PluginHost::new(core, self.services.stopped.clone(), &descriptor.name)))
         })?;
         if first {
             self.watch.know(&plugin);
         }
         Ok(plugin)
+    }
+}
+
+impl Core {
+    /// The core as actors see it.
+    fn as_seen(self: &Arc<Self>) -> (Arc<Services>, Arc<dyn Lifecycle>) {
+        (Arc::clone(&self.services), Arc::clone(self) as Arc<dyn Lifecycle>)
+    }
+}
+
+impl Lifecycle for Core {
+    fn ended(&self, actor: &Shared, end: &End, held: bool) {
+        self.actor_ended(actor, end, held);
+    }
+
+    fn restart_top(self: Arc<Self>, before: &Shared) {
+        self.restart_top_level(before);
+    }
+
+    fn let_go(&self, actor: &Shared) {
+        self.actor_let_go(actor);
+    }
+
+    fn forget<'a>(&'a self, actor: &'a Shared) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(self.forget_actor(actor))
+    }
+}
+
+impl CoreServices for Core {
+    fn find(&self, wanted: &str) -> Result<String, String> {
+        self.services.registry.find(wanted).map(|actor| actor.id_text().to_owned())
+    }
+
+    fn wait_for(&self, waiter: Id, other: &str, why: &str) -> Result<u64, String> {
+        self.begin_wait(waiter, other, why)
+    }
+
+    fn metric(&self, plugin: &str, name: &str, kind: u32, value: f64) {
+        let mut metrics = lock(&self.metrics);
+        let slot = metrics.entry((plugin.to_owned(), name.to_owned())).or_default();
+        *slot = if kind == 0 { *slot + value } else { value };
+    }
+
+    fn plugin_folder(&self, plugin: &str) -> PathBuf {
+        self.data().join("plugin-data").join(plugin.replace(['/', ':'], "_"))
+    }
+
+    fn spawn_child(
+        self: Arc<Self>,
+        parent: Arc<Shared>,
+        config: Json,
+        manifest: String,
+        state: Option<Vec<u8>>,
+    ) -> CoreFuture<Result<String, String>> {
+        Box::pin(async move { supervision::spawn(&self, &parent, &config, manifest, state).await })
+    }
+
+    fn resume_child(
+        self: Arc<Self>,
+        parent: Arc<Shared>,
+        config: Json,
+        manifest: String,
+        state: Option<Vec<u8>>,
+    ) -> CoreFuture<Result<String, String>> {
+        Box::pin(async move { supervision::resume(&self, &parent, &config, manifest, state).await })
+    }
+
+    fn restart_child(
+        self: Arc<Self>,
+        parent: Arc<Shared>,
+        child: String,
+        only_held: bool,
+    ) -> CoreFuture<Result<(), String>> {
+        Box::pin(async move { supervision::restart(&self, &parent, &child, only_held).await })
     }
 }
 

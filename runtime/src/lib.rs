@@ -18,36 +18,9 @@
 compile_error!("Theater runs on Linux on x86-64 and arm64");
 
 pub mod actor;
-pub mod ask;
-pub mod budget;
-pub mod children;
-pub mod component;
-pub mod config;
 pub mod core;
-pub mod engine;
-pub mod error;
-pub mod executor;
-pub mod family;
-pub mod files;
-pub mod flood;
-pub mod host;
-pub mod limiter;
-pub mod linker;
-pub mod mailbox;
 pub mod manifest;
-pub mod names;
-pub mod open_files;
-pub mod plugins;
-pub mod pool;
-pub mod registry;
+pub mod plugin;
 pub mod replay;
-pub mod timer;
-pub mod turns;
-#[allow(unsafe_code, reason = "the value codec: every block argues its safety")]
-pub mod values;
-pub mod waits;
-pub mod watch;
-pub mod wasm {
-    //! The floor of the engine.
-    pub mod types;
-}
+pub mod support;
+pub mod wasm;

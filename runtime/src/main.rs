@@ -13,7 +13,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     loading::hold_plugin_executors();
-    if let Some(soft) = theater_runtime::open_files::limit() {
+    if let Some(soft) = theater_runtime::support::open_files::limit() {
         loading::keep_open_files_limit(soft);
     }
     cli::main()

@@ -7,22 +7,19 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::error::{Error, ManifestProblem, Place, suggest};
-use crate::files::{MAX_MANIFEST, read_text};
+use crate::support::error::{Error, ManifestProblem, Place, suggest};
+use crate::support::files::{MAX_MANIFEST, read_text};
 use theater_chain::journal::Sync;
 
+mod ceilings;
 mod substitute;
 
+pub use ceilings::{Ceilings, Under};
 pub use substitute::setting;
 
 /// The package whose interfaces the seed texts call `ntwk:theater/`.
 pub const PACKAGE: &str = "theater:simple/";
 const OLD_PACKAGE: &str = "ntwk:theater/";
-/// The interface every actor exports.
-pub const ACTOR: &str = "theater:simple/actor";
-/// Its one function.
-pub const INIT: &str = "init";
-
 /// A manifest, read.
 #[derive(Debug, Clone)]
 pub struct Manifest {

@@ -21,12 +21,12 @@ use theater_plugin_api::encoding::{decode, encode};
 use wasmtime::component::InstancePre;
 
 use crate::actor::NOT_BEGUN;
-use crate::component::{Component, Components};
-use crate::engine::Engines;
-use crate::error::Error;
-use crate::executor::block_on;
-use crate::linker::OutOfTime;
 use crate::manifest::{InstanceMode, Limits};
+use crate::support::error::Error;
+use crate::support::executor::block_on;
+use crate::wasm::component::{Component, Components};
+use crate::wasm::engine::Engines;
+use crate::wasm::linker::OutOfTime;
 use theater_chain::event::{EventRef, Hash, Header, Id, sha3};
 use theater_chain::event_text::{Described, Describer};
 use theater_chain::interface_name::meets;
@@ -40,11 +40,14 @@ use theater_chain::verify::{self, Event};
 
 mod guest;
 mod past;
+pub mod plugin;
+mod plugin_host;
 mod reread;
 mod tail;
 
+use crate::actor::remainder::{Intent, LeftCall, Recorded, Unfinished};
 use guest::{Answers, Guest, HostDifference, Life, Ran, link};
-pub(crate) use past::{Intent, Left, LeftCall, Made, MadeCall, Past, PastCall, Queue, Recorded, Slot, Unfinished};
+pub(crate) use past::{Left, Made, MadeCall, Past, PastCall, Queue, Slot};
 use reread::{part_of, tellings};
 pub(crate) use tail::is_for_good;
 pub use tail::{StateAt, state};

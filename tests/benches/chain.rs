@@ -1,6 +1,6 @@
 //! Benches of the chain (PERFORMANCE.md): B7 (durable append), B10 (verify and replay).
 //!
-//! `cargo bench --workspace --bench chain`, or some rows: `-- "B7"`.
+//! `cargo bench --workspace --bench chain` runs all rows, `-- "B7"` only some.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -17,16 +17,16 @@ use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
 use theater_runtime::actor::{CallOutcome, Incoming};
 use theater_runtime::core::{Core, Options};
-use theater_runtime::executor::{self, block_on, spawn};
 use theater_runtime::manifest::{Manifest, Values};
 use theater_runtime::replay::{self, replay};
+use theater_runtime::support::executor::{self, block_on, spawn};
 use theater_tests::bench::{Only, Row, report, rounds, time};
 use theater_tests::{Scratch, build_folder, component};
 
 const SEND: &str = "theater:simple/message-server-client/handle-send";
 const DATA: [u8; 256] = [7; 256];
 
-/// As the program has it.
+/// The same allocator as in the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -45,7 +45,7 @@ fn journal(scratch: &Scratch) -> Journal {
     Journal::open(&scratch.path().join("journal"), SEGMENT_SIZE).expect("a journal")
 }
 
-/// Bytes and groups of the one segment of a journal.
+/// The bytes and the number of groups in the only segment of a journal.
 fn written(scratch: &Scratch) -> (usize, u64) {
     let (_, path) = segment::list(&scratch.path().join("journal")).expect("the journal").pop().expect("a segment");
     let bytes = segment::read_all(&path).expect("the segment");
@@ -54,7 +54,7 @@ fn written(scratch: &Scratch) -> (usize, u64) {
     (bytes.len(), frames.next_group() - 1)
 }
 
-/// Writes so many bytes in so many pieces, each flushed.
+/// Writes this many bytes in this many pieces and flushes each piece.
 fn flushed(path: &Path, bytes: usize, pieces: u64) {
     let mut file: File = OpenOptions::new().create(true).append(true).open(path).expect("a file");
     let piece = vec![7; bytes.div_ceil(pieces as usize)];
@@ -64,7 +64,7 @@ fn flushed(path: &Path, bytes: usize, pieces: u64) {
     }
 }
 
-/// An actor that waits until its event is on the disk before it makes the next one.
+/// An actor that waits until its event is on disk before it appends the next one.
 async fn appended(journal: Arc<Journal>, mut chain: Chain, count: u32) {
     for _ in 0..count {
         journal.append(&mut chain, &event(), Sync::Always).expect("the disk takes it");
@@ -72,7 +72,7 @@ async fn appended(journal: Arc<Journal>, mut chain: Chain, count: u32) {
     }
 }
 
-/// 64 actors, each of which waits until its event is on the disk before it makes the next one.
+/// Appends by 64 actors, each of which waits until its event is on disk before it appends the next one.
 fn grouped(only: &Only) -> Option<Row> {
     const ACTORS: u8 = 64;
     const EACH: u32 = 50;
@@ -100,7 +100,7 @@ fn grouped(only: &Only) -> Option<Row> {
     Some(Row { name, rounds, must: 1.0 / 0.6, goal: 1.0 / 0.85 })
 }
 
-/// One actor whose every event is on the disk before the next.
+/// Appends by one actor, which waits until each event is on disk.
 fn alone(only: &Only) -> Option<Row> {
     const COUNT: u32 = 300;
     let name = "B7 durable append, one actor".to_owned();
@@ -123,7 +123,7 @@ fn alone(only: &Only) -> Option<Row> {
     Some(Row { name, rounds, must: 1.25, goal: 1.1 })
 }
 
-/// Reads and checks a journal, beside the hashes of the same bytes alone.
+/// Verifies a journal. The floor only hashes the same bytes.
 fn verified(only: &Only) -> Option<Row> {
     const COUNT: u32 = 200_000;
     let name = "B10 verify".to_owned();
@@ -159,7 +159,7 @@ fn verified(only: &Only) -> Option<Row> {
     Some(Row { name, rounds, must: 1.0 / 0.6, goal: 1.0 / 0.85 })
 }
 
-/// Calls of a counter live, recorded, and once more from the chain.
+/// Replays calls of a counter. The floor is the live, recorded run of the same calls.
 fn replayed(only: &Only) -> Option<Row> {
     const COUNT: u32 = 20_000;
     let name = "B10 replay, beside the live run".to_owned();
@@ -187,8 +187,8 @@ fn replayed(only: &Only) -> Option<Row> {
             }
         });
         let id = actor.id();
-        block_on(core.stop("program", core.grace(1_000)));
-        core.journal.close();
+        block_on(core.stop("program", core.services.grace(1_000)));
+        core.services.journal.close();
         let mut calls = 0;
         let again = time(COUNT, || {
             let report = replay(&data, id, &data, &replay::Options::default()).expect("it replays");

@@ -1,9 +1,9 @@
 //! Micro benches of PERFORMANCE.md: B6 (chain append), B8 (host call through a plugin), B14 (state through a call).
 //!
-//! `cargo bench --workspace --bench micro`. Each row is a ratio against a floor measured in the same run, interleaved,
-//! medians of at least five rounds. Rows are printed as a table and, one JSON object each, behind it; a row above its
-//! `must` makes the program end with 1. `--quick` runs one round after the one that warms up and asserts nothing; any other
-//! word runs only the rows whose names contain it: `cargo bench --workspace --bench micro -- "B8 host call, async"`.
+//! `cargo bench --workspace --bench micro`. Each row is a ratio against a floor measured in alternation in the same
+//! run, as the median of at least five rounds. Rows are printed as a table and then as JSON objects. The exit code is 1
+//! if a row is above its `must`. `--quick` runs a single round after the warm-up and asserts nothing. Any other word
+//! selects the rows whose names contain it: `cargo bench --workspace --bench micro -- "B8 host call, async"`.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use theater_chain::journal::{Journal, Sync};
 use theater_chain::record::Kind;
 use theater_runtime::actor::{CallOutcome, Incoming, Shared};
 use theater_runtime::core::{Core, Options, Sink};
-use theater_runtime::executor::block_on;
 use theater_runtime::manifest::{Manifest, Values};
+use theater_runtime::support::executor::block_on;
 use theater_tests::bench::{Only, Row, report, rounds, time};
 use theater_tests::{Scratch, build_outside, repository};
 use wasmtime::component::{Component, ComponentType, Func, Instance, Lift, Linker, Lower};
@@ -56,7 +56,7 @@ fn guest() -> std::path::PathBuf {
     repository().join("tests/benches/guest.wat")
 }
 
-/// An actor of the bench's guest, without a chain or with one that is hashed and dropped.
+/// Starts an actor with the bench's guest, either without a chain or with one that is hashed and dropped.
 fn actor(scratch: &Scratch, plugins: &std::path::Path, sink: Sink) -> (Arc<Core>, Arc<Shared>) {
     let manifest = format!(
         "name = \"bench\"\ncomponent_path = {:?}\ninstance = \"kept\"\n[limits]\nrun_timeout_ms = 60000\n[[handlers]]\ntype = \"bench:calls\"\n",
@@ -77,7 +77,7 @@ fn call(actor: &Arc<Shared>, export: u32, params: &[u8]) {
     assert!(matches!(outcome, CallOutcome::Ok(_)), "{outcome:?}");
 }
 
-/// The same component with functions linked statically.
+/// The same component with its imports linked directly in the host.
 struct Static {
     store: Store<()>,
     run: Func,
@@ -144,8 +144,8 @@ fn host_calls(only: &Only, scratch: &Scratch, plugins: &std::path::Path) -> Vec<
                 continue;
             }
             let params = theater_plugin_api::encoding::encode(&(which + shift, count, len)).expect("numbers encode");
-            // Short rounds, and many: on a shared machine the speed of code changes by half from one tenth of a second to the
-            // next, and more so the larger it is.
+            // Many short rounds: on a shared machine the speed of code varies by half between one tenth of a second and
+            // the next, and by more for larger code.
             let rounds = rounds(only.quick, 41, || {
                 (time(count, || floor.run(which + shift, count, len)), time(count, || call(&actor, export, &params)))
             });
@@ -196,7 +196,7 @@ fn states(only: &Only, scratch: &Scratch, plugins: &std::path::Path) -> Vec<Row>
     rows
 }
 
-/// An actor whose first state has so many bytes.
+/// Starts an actor whose initial state has this many bytes.
 fn with_state(scratch: &Scratch, plugins: &std::path::Path, size: usize) -> (Arc<Core>, Arc<Shared>) {
     let state = scratch.write(&format!("state-{size}"), vec![1u8; size]);
     let manifest = format!(
@@ -215,7 +215,7 @@ fn with_state(scratch: &Scratch, plugins: &std::path::Path, size: usize) -> (Arc
     (core, actor)
 }
 
-/// As the program has it.
+/// The same allocator as in the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,8 +1,8 @@
-//! The one encoding against golden vectors that were not made by this code (`tests/golden/encoding.json`): through the types
-//! of WIT text, through Rust types and `serde`, as text, and against `postcard`.
+//! Checks the encoding against golden vectors that were not made by this code (`tests/golden/encoding.json`): through
+//! the types of WIT text, through Rust types and `serde`, as text, and against `postcard`.
 //!
-//! `accepted` has the bytes of values of every kind of type, `refused` bytes that are no encoding of the type, with the
-//! reason. A vector never changes: chains that exist are read with it. New ones may come.
+//! `accepted` has the bytes of values of every kind of type. `refused` has bytes that do not encode a value of the
+//! type, with the reason. A vector must never change, because existing chains depend on it. New vectors may be added.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -24,10 +24,10 @@ struct Golden {
 #[derive(Deserialize)]
 struct Accepted {
     name: String,
-    /// Definitions that the type names.
+    /// Type definitions that `wit` refers to.
     types: Vec<String>,
     wit: String,
-    /// As WAVE, with the runtime's form for bytes.
+    /// The value as WAVE, with the runtime's syntax for bytes.
     value: String,
     hex: String,
 }
@@ -48,7 +48,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
-/// The shape of a type of WIT text.
+/// Parses the WIT text of a type into its shape.
 fn shape(types: &[String], wit: &str) -> Shape {
     let text = format!("package t:t;\ninterface i {{\n{}\ntype subject = {wit};\n}}\n", types.join("\n"));
     let mut resolve = Resolve::default();
@@ -164,7 +164,7 @@ enum Figure {
     Named(String),
 }
 
-/// Flags as `bindings!` makes them: `COUNT` of them in `N` bytes.
+/// Flags like those that `bindings!` generates: `COUNT` flags in `N` bytes.
 #[derive(Debug, Clone, PartialEq)]
 struct Flags<const COUNT: usize, const N: usize>([u8; N]);
 
@@ -188,7 +188,7 @@ impl<'de, const COUNT: usize, const N: usize> Deserialize<'de> for Flags<COUNT, 
     }
 }
 
-/// A case of a type with more cases than anybody writes down: its number and payload.
+/// A case of a variant with too many cases to write down, as its index and payload.
 struct Case(u32, Option<u32>);
 
 impl Serialize for Case {
@@ -200,7 +200,7 @@ impl Serialize for Case {
     }
 }
 
-/// Golden bytes by the vector's name, each taken once.
+/// The golden bytes by vector name. Each vector is taken once.
 struct Vectors(BTreeMap<String, Vec<u8>>);
 
 impl Vectors {
@@ -224,7 +224,7 @@ impl Vectors {
         assert_eq!(decode::<T>(&golden).unwrap(), value, "{name}");
     }
 
-    /// A float, compared by its bits; postcard writes a NaN with the bits it has.
+    /// Checks a float by its bits. Our encoding canonicalizes NaN; postcard keeps its bits.
     fn float<T: Serialize + DeserializeOwned + Copy>(&mut self, name: &str, value: T, bits: impl Fn(T) -> u64) {
         let golden = self.written(name, &value);
         let back = decode::<T>(&golden).unwrap();
@@ -387,7 +387,7 @@ fn every_nan_is_written_with_the_one_pattern() {
     }
 }
 
-/// Why Rust types of a WIT type refuse bytes; nothing for a type that is not tried.
+/// Decodes bytes with the Rust type for a WIT type, or returns `None` if there is no such Rust type.
 fn refusal(wit: &str, bytes: &[u8]) -> Option<Result<(), EncodingError>> {
     fn of<T: DeserializeOwned>(bytes: &[u8]) -> Option<Result<(), EncodingError>> {
         Some(decode::<T>(bytes).map(drop))
@@ -439,7 +439,7 @@ fn what_is_refused_by_the_wit_type_is_refused_by_the_rust_type() {
         };
         tried += 1;
         match refused {
-            // `serde` has its own words for cases.
+            // `serde` describes unknown cases in its own words.
             Err(EncodingError::Type(said)) => {
                 assert!(
                     vector.reason.contains("case") || said == vector.reason,

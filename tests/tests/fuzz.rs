@@ -1,8 +1,8 @@
-//! Fuzz targets for everything that reads bytes others wrote: the decoder, the journal reader, descriptors, manifests.
+//! Fuzz targets for everything that reads untrusted bytes: the decoder, the journal reader, descriptors, manifests.
 //!
-//! Ordinary tests of a few seconds each; `BOLERO_RANDOM_TEST_TIME_MS=600000 cargo test -p theater-tests --test fuzz` runs
-//! each for ten minutes, and `cargo bolero test` drives them by coverage. A failure prints `BOLERO_RANDOM_SEED`, which
-//! makes it again.
+//! As ordinary tests they take a few seconds each. To run each for ten minutes:
+//! `BOLERO_RANDOM_TEST_TIME_MS=600000 cargo test -p theater-tests --test fuzz`. `cargo bolero test` guides them by
+//! coverage. A failure prints `BOLERO_RANDOM_SEED`, which reproduces it.
 
 #[path = "fuzz/descriptor.rs"]
 mod descriptor;
@@ -25,9 +25,9 @@ mod value;
 
 use std::time::Duration;
 
-/// Of each target in an ordinary run.
+/// Time for each target in an ordinary run.
 const TIME: Duration = Duration::from_secs(2);
-/// Bytes of an input: a seed and some edits.
+/// Length of an input, which is a seed and some edits, in bytes.
 const INPUT: usize = 96;
 
 #[test]

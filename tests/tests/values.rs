@@ -1,4 +1,5 @@
-//! Values between components and encoded bytes: random ones against oracles (`Val`, `postcard`), and guests that lie.
+//! Conversion of values between components and encoded bytes: random values against oracles (`Val`, `postcard`), and
+//! guests that pass invalid ones.
 
 #[path = "values/generated.rs"]
 mod generated;
@@ -17,7 +18,7 @@ mod text;
 #[path = "values/types.rs"]
 mod types;
 
-/// Components of the short form; `values_soak` is the long one.
+/// Number of components in this short form. `values_soak` is the long form.
 const COMPONENTS: u64 = 40;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Programs that run in the folder.
+//! Runs programs in the folder.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -17,12 +17,12 @@ use crate::theater::simple::filesystem::{CommandError, CommandResult, CommandSuc
 
 /// The program that `execute-nix-command` runs.
 pub const NIX: &str = "nix";
-/// Most bytes of standard output that are answered, and of standard error.
+/// The maximum number of bytes to return of standard output, and of standard error.
 const MOST_OUTPUT: usize = 1 << 20;
-/// How long, once the program has ended, pipes are waited for that somebody else still holds.
+/// How long to wait, after the program has ended, for pipes that another process still holds open.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// The programs of `allowed_commands` with their files, as found when this was made.
+/// The programs of `allowed_commands` with the files that were found when the actor started.
 #[derive(Debug, Clone)]
 pub struct Programs(BTreeMap<String, Option<PathBuf>>);
 
@@ -42,12 +42,12 @@ impl Programs {
         self.0.is_empty()
     }
 
-    /// Names and files, as `theater validate` shows them.
+    /// Returns the names and files as JSON, for `theater validate`.
     pub fn shown(&self) -> Value {
         json!(self.0)
     }
 
-    /// The file of a program.
+    /// Returns the file of a program.
     pub fn get(&self, name: &str) -> Result<&Path, Error> {
         match self.0.get(name) {
             None => Err(Error::Command(name.to_owned())),
@@ -57,15 +57,15 @@ impl Programs {
     }
 }
 
-/// The words of a command line: split at blanks, quotes and backslashes as in a shell's grammar (POSIX.1-2017, section 2.2),
-/// nothing expanded.
+/// Splits a command line into words. Blanks, quotes and backslashes work as in a shell (POSIX.1-2017, section 2.2);
+/// nothing is expanded.
 pub fn words(line: &str) -> Result<Vec<String>, Error> {
     let words = shell_words::split(line).ok().filter(|words| !words.is_empty());
     words.ok_or_else(|| Error::Words(line.to_owned()))
 }
 
-/// Runs a program to its end. What it started and left behind is killed then, as all of it is at the timeout, when the actor
-/// stops, and when the call is interrupted.
+/// Runs a program until it ends, then kills what it started and left behind. The whole group is also killed at the
+/// timeout, when the actor stops, and when the call is interrupted.
 pub async fn run(
     host: &Host,
     config: &Config,
@@ -97,10 +97,10 @@ pub async fn run(
     match or(or(to_its_end(host, running), late), stopped).await {
         End::Stopped => Err(Error::Stopped),
         End::Late => failed(format!(
-            "ran into the timeout of {} ms (command_timeout_ms) and was killed with all it started",
+            "exceeded the timeout of {} ms (command_timeout_ms) and was killed with all it started",
             timeout.as_millis()
         )),
-        End::Failed(error) => failed(format!("its end could not be waited for: {error}")),
+        End::Failed(error) => failed(format!("could not wait for its end: {error}")),
         End::Ended(code, _, _) if code < 0 => failed(format!("was ended by signal {}", -code)),
         End::Ended(exit_code, stdout, stderr) => {
             Ok(CommandResult::Success(CommandSuccess { stdout: text(stdout), stderr: text(stderr), exit_code }))
@@ -122,7 +122,7 @@ async fn to_its_end(host: &Host, running: Running) -> End {
         group.ended().await?;
         group.reap().await
     };
-    // Whoever left the group and holds a pipe is not waited for.
+    // Do not wait for a process that left the group and holds a pipe open.
     let alone = async {
         group.ended().await?;
         host.sleep(SILENCE).await;

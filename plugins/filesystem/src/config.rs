@@ -1,4 +1,4 @@
-//! The config, and what a parent's leaves of a child's.
+//! The config, and how a parent's config limits a child's.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -13,7 +13,7 @@ use crate::error::Error;
 const MAX_FILE_BYTES: u64 = 16 << 20;
 const COMMAND_TIMEOUT_MS: u64 = 60_000;
 
-/// The handler's config; `config.schema.json` says what each key means.
+/// The handler's config; `config.schema.json` documents the keys.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct Config {
@@ -30,8 +30,8 @@ pub struct Config {
     pub one_filesystem: bool,
     pub confine: bool,
     pub readable_paths: Vec<String>,
-    /// The folders of the actors above, outermost first, each around the next: only [`narrow`] writes it. `path` is opened
-    /// through all of them, so that a link in one of them does not lead a child out.
+    /// The folders of the parent actors, outermost first, each containing the next. Only [`narrow`] sets it. `path` is
+    /// opened through all of them, so that no link in one of them leads a child out of it.
     pub within: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ impl Default for Config {
     }
 }
 
-/// What a function needs.
+/// The permission that a function needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Power {
     Read,
@@ -65,7 +65,7 @@ pub enum Power {
 }
 
 impl Power {
-    /// The config's key for it.
+    /// Returns the config key of the permission.
     pub fn key(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -76,7 +76,7 @@ impl Power {
 }
 
 impl Config {
-    /// Whether it grants a power.
+    /// Checks that the config grants a permission.
     pub fn allow(&self, power: Power) -> Result<(), Error> {
         let granted = match power {
             Power::Read => self.read,
@@ -87,12 +87,12 @@ impl Config {
     }
 }
 
-/// The part of `requested` that `ceiling` allows: powers that both have, the folder only where it is the parent's or below
-/// it, variables only with the parent's value (one such as `LD_PRELOAD` decides what a program does). The files that the
-/// names of `allowed_commands` stand for are written beside them, for whoever reads it.
+/// Returns the part of `requested` that `ceiling` allows: permissions that both have, the folder only if it is the
+/// parent's or below it, variables only with the parent's value (a variable such as `LD_PRELOAD` decides what a program
+/// does). For the reader of the result, it also lists the files to which the names in `allowed_commands` resolve.
 ///
 /// # Errors
-/// A sentence on a value of the wrong type.
+/// Returns a sentence about a value of the wrong type.
 pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     let rules = [
         ("new_dir", Rule::Permission),
@@ -115,7 +115,7 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
         let shared: BTreeMap<_, _> =
             below.env.iter().filter(|(name, value)| above.env.get(*name) == Some(*value)).collect();
         narrowed.insert("env".to_owned(), json!(shared));
-        // Restrictions: one that either has holds.
+        // Restrictions, not permissions: they apply if either side has them.
         narrowed.insert("one_filesystem".to_owned(), json!(above.one_filesystem || below.one_filesystem));
         narrowed.insert("confine".to_owned(), json!(above.confine || below.confine));
         if let (Some(outer), Some(inner)) = (&above.path, &below.path)
@@ -138,7 +138,8 @@ fn config(value: &Value) -> Result<Config, String> {
     if value.is_null() { Ok(Config::default()) } else { Config::deserialize(value).map_err(|error| error.to_string()) }
 }
 
-/// Whether a folder is another one or below it, segment by segment; paths with `..` are below nothing.
+/// Returns whether a folder is another one or below it, by whole path segments. A relative path, or one with `..`,
+/// never is.
 fn is_below(outer: &str, inner: &str) -> bool {
     let plain = |path: &Path| path.is_absolute() && !path.components().any(|part| part == Component::ParentDir);
     let (outer, inner) = (Path::new(outer), Path::new(inner));

@@ -1,55 +1,56 @@
-//! What can go wrong, in words for the actor and the operator.
+//! The errors, with messages for the actor and the operator.
 //!
-//! A request that only the manifest refuses is told the line to add; one that tries to leave the folder is told no line.
+//! If only the manifest forbids a request, the message names the line to add. A request that tries to leave the folder
+//! gets no such line.
 
 use std::io;
 
-/// Why a call gave no result.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A path that could leave the folder, or that no file has.
-    #[error("{0:?} is no path inside the folder: it is relative, without `..` and NUL, its parts separated by `/`")]
+    /// The path could leave the folder, or cannot be the path of a file.
+    #[error("{0:?} is not a path inside the folder: use a relative one, without `..` and NUL, separated by `/`")]
     Path(String),
-    /// A path that a link leads out of the folder.
+    /// A link leads the path out of the folder.
     #[error("{0:?} leads out of the folder")]
     Outside(String),
-    /// A path into something that is mounted inside the folder.
+    /// The path leads to something that is mounted inside the folder.
     #[error(
-        "{0:?} is on another mount than the folder; in the handler filesystem, config = {{ one_filesystem = false }} lets \
-         mount points be entered, as far as the parent's config does"
+        "{0:?} is on another mount than the folder; in the handler filesystem, config = {{ one_filesystem = false }} \
+         allows entering mount points, as far as the parent's config does"
     )]
     Mount(String),
-    /// A power that the config does not grant.
+    /// The config does not grant the permission.
     #[error(
         "{0} is not granted: in the handler filesystem, config = {{ {0} = true }} grants it, as far as the parent's config \
          does"
     )]
     Denied(&'static str),
-    /// A program that the config does not name.
+    /// The config does not allow the program.
     #[error(
         "the program {0:?} is not allowed: in the handler filesystem, config = {{ allowed_commands = [{0:?}] }} allows it, \
          as far as the parent's config does"
     )]
     Command(String),
-    /// A program that was not there when the actor started.
+    /// The program was not found when the actor started.
     #[error(
         "the program {0:?} is allowed but was not found when the actor started: install it, then start the actor again"
     )]
     NoCommand(String),
-    /// A command line that cannot be split.
+    /// The command line cannot be split.
     #[error("{0:?} cannot be split into words: a quote is not closed, or there is no word")]
     Words(String),
-    /// Arguments that no program can get.
-    #[error("an argument or a variable has a NUL, which no program can be given")]
+    /// An argument or a variable cannot be passed to a program.
+    #[error("an argument or a variable has a NUL byte, which cannot be passed to a program")]
     Nul,
-    /// A folder where a file is needed.
+    /// The path is a folder, where a file is needed.
     #[error("{0:?} is a folder, not a file")]
     Folder(String),
-    /// A pipe, a socket or a device.
+    /// The path is a pipe, a socket or a device.
     #[error("{0:?} is neither a file nor a folder")]
     Special(String),
-    /// A file over `max_file_bytes`.
+    /// The file is larger than `max_file_bytes`.
     #[error(
         "{path:?} has {size} bytes, above the {most} allowed; in the handler filesystem, config = {{ max_file_bytes = \
          {size} }} allows it, as far as the parent's config does"
@@ -57,42 +58,42 @@ pub enum Error {
     TooBig {
         /// The file.
         path: String,
-        /// Its bytes.
+        /// Its size in bytes.
         size: u64,
-        /// The config's.
+        /// `max_file_bytes` of the config.
         most: u64,
     },
-    /// The jail's own folder.
+    /// The jail's own folder cannot be removed.
     #[error("the folder itself cannot be removed: name one inside it")]
     Root,
-    /// What the system refuses.
+    /// A file operation failed.
     #[error("could not {step} {path:?}: {source}")]
     File {
-        /// What was tried.
+        /// The operation, as a verb.
         step: &'static str,
-        /// With which path.
+        /// The path.
         path: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// No folder is configured, or the parent has no such one.
+    /// No folder is configured, or it is not inside the parent's.
     #[error(
-        "the handler filesystem has no folder: config = {{ path = \"...\" }} names one that is there, config = {{ new_dir = \
-         true }} makes a private one; a child's must be its parent's or below it"
+        "the handler filesystem has no folder: config = {{ path = \"...\" }} names an existing one, config = {{ new_dir = \
+         true }} creates a private one; a child's folder must be its parent's or below it"
     )]
     NoFolder,
     /// Two folders are configured.
     #[error("in the handler filesystem, path and new_dir exclude each other: remove one")]
     TwoFolders,
     /// The configured folder could not be opened.
-    #[error("in the handler filesystem, path = {path:?} could not be opened as a folder: {source}; make it first")]
+    #[error("in the handler filesystem, path = {path:?} could not be opened as a folder: {source}; create it")]
     Open {
-        /// The config's.
+        /// `path` of the config.
         path: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The actor is ending.
+    /// The actor is being stopped.
     #[error("the actor is being stopped: the program was killed")]
     Stopped,
 }
@@ -104,10 +105,10 @@ impl From<Error> for String {
 }
 
 impl Error {
-    /// For `map_err`: what was tried with which path.
+    /// Returns a function for `map_err` that adds the operation and the path.
     pub fn file(step: &'static str, path: &str) -> impl FnOnce(io::Error) -> Self {
         move |source| {
-            // cap-std's own refusal has no number of the system's.
+            // When cap-std itself refuses a path, the error has no OS error code.
             if source.kind() == io::ErrorKind::PermissionDenied && source.raw_os_error().is_none() {
                 Self::Outside(path.to_owned())
             } else {

@@ -1,7 +1,8 @@
-//! The folder, which no path leaves, and what is done with files in it.
+//! The jail: a folder that no path can leave, and the file operations in it.
 //!
-//! Every path is resolved by the system beneath an open folder (`openat2(2)` with `RESOLVE_BENEATH` through `cap-std`, whose
-//! own walk is used where a kernel has none): there is no check that a swap of a link could outrun. All of it blocks.
+//! The system resolves every path beneath an open folder (`openat2(2)` with `RESOLVE_BENEATH`, through `cap-std`, which
+//! walks the path itself on kernels without it). There is no separate check that could be outrun by swapping a link.
+//! All functions block.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,12 +16,12 @@ use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
 use crate::config::Config;
 use crate::error::Error;
 
-/// A path that is relative, without `..` and NUL; whether links lead it out is the system's to find.
+/// A relative path without `..` and NUL. Whether links lead out of the folder is found by the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inside(String);
 
 impl Inside {
-    /// Reads a path as an actor gives it; `""` and `"."` are the folder itself.
+    /// Parses a path that an actor gives; `""` and `"."` are the folder itself.
     pub fn parse(path: &str) -> Result<Self, Error> {
         let bad = path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| part == "..");
         if bad {
@@ -38,7 +39,7 @@ impl Inside {
         self.0 == "."
     }
 
-    /// The folder it is in and its name there.
+    /// Splits the path into its folder and its name there.
     fn split(&self) -> (&str, &str) {
         self.0.rsplit_once('/').unwrap_or((".", &self.0))
     }
@@ -48,11 +49,11 @@ impl Inside {
 #[derive(Debug)]
 pub struct Jail {
     root: Dir,
-    /// The mount that the folder is on, where no other may be entered.
+    /// The mount of the folder, if no other mount may be entered.
     mount: Option<Mount>,
 }
 
-/// A mount, as far as the system tells: its number, or on Linux before 5.8 the device, on which bind mounts are not seen.
+/// Identifies a mount: by its number, or on Linux before 5.8 only by its device, which does not tell bind mounts apart.
 type Mount = (Option<u64>, u32, u32);
 
 fn mount_of(handle: impl AsFd) -> std::io::Result<Mount> {
@@ -62,7 +63,7 @@ fn mount_of(handle: impl AsFd) -> std::io::Result<Mount> {
 }
 
 impl Jail {
-    /// Opens what the config names; `private` is the folder that `new_dir` stands for.
+    /// Opens the folder of the config; `private` is the folder for `new_dir`.
     pub fn open(config: &Config, private: Option<&Path>) -> Result<Self, Error> {
         let root = match (&config.path, private) {
             (Some(_), Some(_)) => return Err(Error::TwoFolders),
@@ -80,28 +81,28 @@ impl Jail {
         Ok(Self { root, mount })
     }
 
-    /// Whether what was opened may be entered: a mount point inside of the folder leads to another filesystem, or another
-    /// folder of this one.
+    /// Checks that an opened file or folder is on the same mount. A mount point inside the folder leads to another file
+    /// system, or to another folder of this one.
     fn allow(&self, opened: impl AsFd, path: &str) -> Result<(), Error> {
         let Some(mount) = self.mount else { return Ok(()) };
         let is_own = mount_of(opened).map_err(Error::file("look at", path))? == mount;
         if is_own { Ok(()) } else { Err(Error::Mount(path.to_owned())) }
     }
 
-    /// An open folder inside.
+    /// Opens a folder inside and checks its mount; `doing` is the verb for the error message.
     fn open_dir(&self, path: &str, doing: &'static str) -> Result<Dir, Error> {
         let folder = self.root.open_dir(path).map_err(Error::file(doing, path))?;
         self.allow(&folder, path)?;
         Ok(folder)
     }
 
-    /// All bytes of a file.
+    /// Reads a whole file of at most `most` bytes.
     pub fn read(&self, path: &Inside, most: u64) -> Result<Vec<u8>, Error> {
         let tried = |error| Error::file("read", path.text())(error);
         let mut options = OpenOptions::new();
-        // Asked before the file: whether it is there, on another mount, is not told.
+        // Check the folder before the file: the error must not reveal whether a file exists on another mount.
         self.open_dir(path.split().0, "read")?;
-        // A pipe that nobody writes to would hold the thread.
+        // Opening a pipe that has no writer would block the thread.
         options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let file = self.root.open_with(path.text(), &options).map_err(tried)?;
         self.allow(&file, path.text())?;
@@ -113,12 +114,12 @@ impl Jail {
         }
         let mut bytes = Vec::new();
         file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(tried)?;
-        // It may have grown since, or be one of those that have no length, as in /proc.
+        // The file may have grown since, or may report no length, as files in /proc do.
         if bytes.len() as u64 > most { Err(too_big(bytes.len() as u64)) } else { Ok(bytes) }
     }
 
-    /// Makes or replaces a file: whoever reads it sees the old or the new one, which is on disk when this returns. A link of
-    /// that name is replaced itself.
+    /// Creates or replaces a file atomically: a reader sees the old or the new content. The new content is synced to
+    /// disk when this returns. A link of that name is replaced itself, not followed.
     pub fn write(&self, path: &Inside, content: &[u8], most: u64) -> Result<(), Error> {
         let tried = |error| Error::file("write", path.text())(error);
         let size = content.len() as u64;
@@ -138,11 +139,12 @@ impl Jail {
         file.write_all(content).map_err(tried)?;
         file.as_file().sync_all().map_err(tried)?;
         file.replace(name).map_err(tried)?;
-        // The name is on disk with its folder; opened anew, since the handle of a Dir only stands for a place.
+        // Sync the folder, which makes the new name durable. It is opened again, because the handle of a `Dir` only
+        // refers to the folder (`O_PATH`) and cannot be synced.
         folder.open(".").and_then(|folder| folder.sync_all()).map_err(tried)
     }
 
-    /// The names in a folder, sorted by bytes; those that are not UTF-8 with U+FFFD in place of what is not.
+    /// Lists the names in a folder, sorted by bytes. Invalid UTF-8 in a name is replaced with U+FFFD.
     pub fn list(&self, path: &Inside) -> Result<Vec<String>, Error> {
         let tried = |error| Error::file("list", path.text())(error);
         let mut names = Vec::new();
@@ -165,9 +167,9 @@ impl Jail {
         folder.remove_file(name).map_err(tried)
     }
 
-    /// Makes a folder with its parents.
+    /// Creates a folder and its parents.
     pub fn create_dir(&self, path: &Inside) -> Result<(), Error> {
-        // The deepest folder that is there already is the last through which a mount could be entered.
+        // Only folders that exist already can be mount points, so checking the deepest of them is enough.
         let mut there = path.text();
         while there != "." && !self.root.is_dir(there) {
             there = there.rsplit_once('/').map_or(".", |(folder, _)| folder);
@@ -189,9 +191,9 @@ impl Jail {
         self.open_dir(folder, "delete")?.remove_dir(name).map_err(Error::file("delete", path.text()))
     }
 
-    /// Whether something is there.
+    /// Returns whether the path exists.
     pub fn exists(&self, path: &Inside) -> Result<bool, Error> {
-        // Asked before the file: whether it is there, on another mount, is not told.
+        // Check the folder before the file: the error must not reveal whether a file exists on another mount.
         match self.open_dir(path.split().0, "look at") {
             Err(Error::File { source, .. }) if is_missing(&source) => return Ok(false),
             Err(error) => return Err(error),
@@ -205,12 +207,12 @@ impl Jail {
         }
     }
 
-    /// The whole folder, open.
+    /// Opens the whole folder.
     pub fn root(&self) -> Result<OwnedFd, Error> {
         self.folder(&Inside::parse(".")?)
     }
 
-    /// A folder, open for a program to run in.
+    /// Opens a folder for a program to run in.
     pub fn folder(&self, path: &Inside) -> Result<OwnedFd, Error> {
         Ok(self.open_dir(path.text(), "run in")?.into_std_file().into())
     }
@@ -220,7 +222,7 @@ fn is_missing(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-/// The permissions without set-user-id and the like, which a write clears: the content is another one now.
+/// Removes set-user-id, set-group-id and sticky bits, as a write does: the content is no longer the same.
 fn plain(permissions: &Permissions) -> Permissions {
     PermissionsExt::from_mode(permissions.mode() & 0o777)
 }
@@ -235,7 +237,7 @@ fn only_a_file(kind: FileType, path: &Inside) -> Result<(), Error> {
     }
 }
 
-/// Opens `path` through the folders around it, each beneath the one before.
+/// Opens `path` through the folders around it, each beneath the previous one.
 fn open_within(within: &[String], path: &str) -> Result<Dir, Error> {
     let failed = |source| Error::Open { path: path.to_owned(), source };
     let all: Vec<_> = within.iter().map(String::as_str).chain([path]).map(Path::new).collect();
@@ -249,7 +251,8 @@ fn open_within(within: &[String], path: &str) -> Result<Dir, Error> {
     Ok(folder)
 }
 
-/// In the private folder: what the actor sees, and beside it whether it stays when the actor ends for good.
+/// Entries of the private folder: the files that the actor sees, and a marker to keep them when the actor ends for
+/// good.
 const FILES: &str = "files";
 const KEEP: &str = "keep";
 
@@ -263,7 +266,7 @@ fn open_private(private: &Path, keep: bool) -> std::io::Result<Dir> {
     Dir::open_ambient_dir(private.join(FILES), ambient_authority())
 }
 
-/// Removes an actor's private folder, if it has one that is not to be kept.
+/// Removes an actor's private folder, if there is one without the marker to keep it.
 pub fn remove_unless_kept(private: &Path) -> Result<(), Error> {
     if !private.exists() || private.join(KEEP).exists() {
         return Ok(());

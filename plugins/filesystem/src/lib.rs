@@ -1,13 +1,13 @@
-//! The plugin `filesystem`: files and programs inside one folder.
+//! The plugin `filesystem`: files inside one folder, and programs that run in it.
 //!
 //! | file | what |
 //! |---|---|
-//! | [`config`] | the config, and what a parent's leaves of a child's |
-//! | [`jail`] | the folder, which no path leaves, and what is done with files in it |
-//! | [`command`] | programs that run in it |
-//! | [`error`] | what can go wrong, in words |
+//! | [`config`] | the config, and how a parent's config limits a child's |
+//! | [`jail`] | the sandboxed folder and the file operations in it |
+//! | [`command`] | runs programs in the folder |
+//! | [`error`] | the error messages |
 //!
-//! A manifest to copy:
+//! An example manifest:
 //!
 //! ```toml
 //! [[handlers]]
@@ -16,10 +16,11 @@
 //! # config = { path = "work", read = true, write = true, execute = true, allowed_commands = ["git"] }
 //! ```
 //!
-//! A file system is the disk's: what a handler keeps is its config, so there is nothing to recover. Programs run with the
-//! rights of the process and are confined to the folder and `readable_paths`. What needs more, such as `nix` (a cache in the
-//! home folder, a socket of its daemon) or a folder for temporary files, gets it with `confine = false`, or has `HOME` and
-//! `TMPDIR` in `env` lead into the folder. With `confine = false`, whoever is allowed `sh` is allowed everything.
+//! The files are on disk and a handler keeps only its config, so there is no state to recover. Programs run with the
+//! rights of the runtime's process and are confined to the folder and `readable_paths`. A program that needs more, such
+//! as `nix` (a cache in the home folder, its daemon's socket) or a folder for temporary files, needs `confine = false`,
+//! or `HOME` and `TMPDIR` in `env` that point into the folder. With `confine = false`, an actor that may run `sh` may
+//! do everything.
 
 #![forbid(unsafe_code)]
 
@@ -61,7 +62,7 @@ theater_plugin_api::bindings! {
     config: "config.schema.json",
 }
 
-/// The plugin: it keeps nothing but where private folders are.
+/// The plugin. It needs the host only to find the private folders.
 pub struct Filesystem {
     host: Host,
 }
@@ -102,12 +103,12 @@ impl Plugin for Filesystem {
     }
 }
 
-/// The folder of an actor's own, below the plugin's.
+/// Returns the private folder of an actor, below the plugin's data folder.
 fn private(plugins: &Path, actor: &str) -> PathBuf {
     plugins.join(actor)
 }
 
-/// One actor's folder.
+/// The handler of one actor, with its folder.
 pub struct Folder {
     host: Host,
     jail: Arc<Jail>,
@@ -116,22 +117,22 @@ pub struct Folder {
 }
 
 impl Handler for Folder {
-    /// Nothing is rebuilt: the disk is the truth.
+    /// Does nothing: all state is on disk.
     fn recover(&self, _: Recovered<'_>) -> Result<(), String> {
         Ok(())
     }
 }
 
 impl Folder {
-    /// The path inside, if the config allows what is to be done there. A path that leads out is told as such, whatever the
-    /// config allows.
+    /// Checks a path and a permission. The path is checked first, so a path that leaves the folder is reported as such
+    /// even if the config lacks the permission.
     fn allow(&self, path: &str, power: Power) -> Result<Inside, Error> {
         let inside = Inside::parse(path)?;
         self.config.allow(power)?;
         Ok(inside)
     }
 
-    /// Works on the folder, on a thread that may block.
+    /// Checks the call and runs `work` on a thread that may block.
     async fn work<T: Send + 'static>(
         &self,
         path: &str,
@@ -159,7 +160,7 @@ impl Folder {
     }
 }
 
-/// What a program may reach: the whole folder of the actor, to be changed only where the actor may do that.
+/// Returns what a program may reach: the actor's whole folder, writable only if the actor may write.
 fn confinement(config: &Config, jail: &Jail) -> Result<Confinement, Error> {
     let readable = config.readable_paths.iter().map(PathBuf::from).collect();
     Ok(Confinement { folders: vec![(jail.root()?, config.write)], readable })

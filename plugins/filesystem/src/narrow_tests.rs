@@ -1,4 +1,4 @@
-//! Random ceilings and configs: what is left of both lets an actor do exactly what both would.
+//! Property tests with random ceilings and configs: the narrowed config allows exactly what both allow.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ const PROGRAMS: [&str; 3] = ["true", "echo", "/bin/sh"];
 const FOLDERS: [&str; 4] = ["", "/a", "/a/b", "/ab"];
 const NUMBERS: [(&str, u64); 2] = [("max_file_bytes", 16 << 20), ("command_timeout_ms", 60_000)];
 
-/// What an actor may do.
+/// Something that a config may allow.
 #[derive(Debug)]
 enum Act {
-    /// One of the flags, in a folder.
+    /// Uses the permission of a flag.
     Flag(&'static str),
     Folder(String),
     Run(&'static str),
@@ -55,11 +55,11 @@ fn config(root: &str) -> impl Fn(&mut Seeded) -> Value {
     }
 }
 
-/// The rule as the specification has it, read off the JSON.
+/// The rule of the specification, applied to the JSON config.
 fn allows(config: &Value, act: &Act) -> bool {
     match act {
         Act::Flag(key) => config[key] == true,
-        // Somebody whose folder is around another one reaches that too.
+        // A folder includes all folders below it.
         Act::Folder(folder) => config["path"].as_str().is_some_and(|path| Path::new(folder).starts_with(path)),
         Act::Run(program) => config["allowed_commands"].as_array().is_some_and(|list| list.contains(&json!(program))),
         Act::Use(key, much) => {
@@ -76,7 +76,7 @@ fn ten_thousand_pairs_allow_at_most_what_both_allow() {
     for pair in pairs(&plugin(), "filesystem", 1, 10_000, config("/srv")) {
         for act in acts("/srv") {
             count += 1;
-            // A folder around the parent's is no folder for the child at all.
+            // A child that asks for a folder around its parent's gets none at all.
             allowed += u32::from(match act {
                 Act::Folder(_) => pair.at_most(&act, allows),
                 _ => pair.exactly(&act, allows),
@@ -135,7 +135,7 @@ fn a_link_in_the_parents_folder_leads_no_child_out() {
     let narrowed = crate::config::narrow(&ceiling, &asked).unwrap();
     let refused = block_on(attach::<Filesystem>(&FakeHost::new(), "filesystem", narrowed)).err().unwrap();
     assert!(refused.contains("could not be opened"), "{refused}");
-    // Nor does one in a grandparent's lead a grandchild out of its parent's.
+    // Nor does a link in the grandparent's folder lead a grandchild out of its parent's folder.
     std::fs::create_dir(scratch.jail().join("inner")).unwrap();
     std::fs::create_dir(scratch.jail().join("other")).unwrap();
     std::os::unix::fs::symlink("../other", scratch.jail().join("inner/link")).unwrap();

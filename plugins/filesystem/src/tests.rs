@@ -1,4 +1,4 @@
-//! Every function on real folders, files and programs.
+//! Tests of every function with real folders, files and programs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use theater_plugin_api::{Bytes, Handler};
 use crate::theater::simple::filesystem::{CommandResult, CommandSuccess};
 use crate::{Filesystem, Folder, jail};
 
-/// A folder `jail` with a neighbour `secret`, removed when dropped.
+/// A folder `jail` with a sibling `secret`, removed on drop.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
@@ -46,7 +46,7 @@ pub(crate) struct Case {
     pub(crate) scratch: Scratch,
 }
 
-/// Everything is granted, and what `more` says.
+/// Creates a case in which everything is granted; `more` adds to the config.
 pub(crate) fn case(more: Value) -> Case {
     let scratch = Scratch::new();
     let mut config = json!({ "path": scratch.jail(), "read": true, "write": true, "execute": true });
@@ -323,7 +323,7 @@ fn a_swap_between_check_and_use_leads_nowhere() {
     let (jail, secret) = (case.scratch.jail(), case.scratch.secret());
     std::fs::create_dir(jail.join("inner")).unwrap();
     std::fs::write(jail.join("inner/key"), "public").unwrap();
-    /// Ends the swapping, also when an assertion fails.
+    /// Ends the swapping on drop, even if an assertion fails.
     struct Ends<'a>(&'a std::sync::atomic::AtomicBool);
     impl Drop for Ends<'_> {
         fn drop(&mut self) {
@@ -336,7 +336,7 @@ fn a_swap_between_check_and_use_leads_nowhere() {
         scope.spawn(|| {
             std::os::unix::fs::symlink(&secret, jail.join("link")).unwrap();
             while !ended.load(Ordering::Relaxed) {
-                // The folder and a link out take turns under one name.
+                // The folder and a link that leads out alternate under one name.
                 for (from, to) in [("inner", "kept"), ("link", "inner"), ("inner", "link"), ("kept", "inner")] {
                     std::fs::rename(jail.join(from), jail.join(to)).unwrap();
                 }
@@ -381,7 +381,7 @@ fn a_name_stands_for_the_file_it_had_when_the_actor_started() {
     let case = case(json!({ "allowed_commands": ["true"] }));
     let file = case.folder.programs.get("true").unwrap();
     assert!(file.is_absolute() && file.ends_with("true"));
-    // The program's own PATH is of no interest any more, nor is a file of that name in the folder.
+    // Neither PATH nor a file of that name in the folder is looked at any more.
     std::fs::write(case.scratch.jail().join("true"), "#!/bin/sh\nexit 9\n").unwrap();
     assert_eq!(success(case.run(".", "true", &[])).exit_code, 0);
 }
@@ -421,7 +421,7 @@ fn at_the_timeout_the_whole_group_is_killed() {
         !(status.is_empty() || status.contains(") Z "))
     };
     while lives() {
-        assert!(std::time::Instant::now() < end, "{child} lives on");
+        assert!(std::time::Instant::now() < end, "{child} is still running");
     }
 }
 
@@ -440,11 +440,11 @@ fn a_program_is_confined_to_the_folder_unless_the_config_says_otherwise() {
     assert_eq!(success(confined.run(".", "sh", &write)).stdout, "x\n");
     let open = case(json!({ "allowed_commands": ["sh"], "confine": false }));
     assert_eq!(read(&open), "the secret");
-    // What the actor may not change, its programs do not.
+    // Programs cannot change what the actor may not change.
     let reader = case(json!({ "allowed_commands": ["sh"], "write": false }));
     assert_ne!(success(reader.run(".", "sh", &write)).exit_code, 0);
     assert!(!reader.scratch.jail().join("made").exists());
-    // A subfolder is where it starts, not where it ends.
+    // A program that starts in a subfolder still reaches the whole folder.
     std::fs::create_dir(confined.scratch.jail().join("sub")).unwrap();
     assert_eq!(success(confined.run("sub", "sh", &["-c", "cat ../made"])).stdout, "x\n");
     let paths = [confined.scratch.secret()];
@@ -492,7 +492,7 @@ fn exit_codes_are_a_success_and_signals_and_failed_starts_are_not() {
     std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let other = self::case(json!({ "allowed_commands": [broken] }));
     assert!(failure(other.run(".", broken.to_str().unwrap(), &[])).contains("could not be started"));
-    // What the program left behind does not hold the call up.
+    // A process that the program left behind does not delay the call.
     assert_eq!(success(case.run(".", "sh", &["-c", "sleep 1000 & echo a"])).stdout, "a\n");
     let left = "mkfifo f; setsid sh -c 'echo > f; exec sleep 20' & read line < f; echo b; exit 4";
     let ended = success(case.run(".", "sh", &["-c", left]));
@@ -514,7 +514,7 @@ fn a_nix_command_is_what_nix_develop_runs() {
     std::fs::write(&nix, "#!/bin/sh\nfor word in \"$@\"; do echo \"<$word>\"; done\n").unwrap();
     std::fs::set_permissions(&nix, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let case = case(json!({ "allowed_commands": ["nix"] }));
-    // Where this machine has none, one that prints what it is given.
+    // This machine may not have nix: use a script that prints its arguments.
     let Case { host, folder, scratch: _scratch } = case;
     let folder = Arc::into_inner(folder).unwrap();
     let folder = Arc::new(Folder { programs: crate::command::Programs::named("nix", &nix), ..folder });

@@ -1,4 +1,4 @@
-//! Paths that try to leave the folder: every one is refused by every function, and none is told a line of a manifest.
+//! Paths that try to leave the folder: every function refuses all of them, and no error names a manifest line.
 
 use std::os::unix::fs::symlink;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::tests::{Case, case};
 
-/// Paths that climb, in every spelling; `{secret}` is the absolute path of the neighbour, `{jail}` of the folder itself.
+/// Paths that climb, in every spelling. `{secret}` is the absolute path of the sibling, `{jail}` of the folder itself.
 const CLIMBING: [&str; 62] = [
     "..",
     "../",
@@ -72,7 +72,7 @@ const CLIMBING: [&str; 62] = [
     "folder/\0/../../secret/key",
 ];
 
-/// Links in the folder and where they point, and paths through them.
+/// Links in the folder and their targets.
 const LINKS: [(&str, &str); 20] = [
     ("l1", "../secret"),
     ("l2", "../secret/key"),
@@ -96,7 +96,7 @@ const LINKS: [(&str, &str); 20] = [
     ("l20", "folder/back/../../secret"),
 ];
 
-/// Paths that go through a link that leads out.
+/// Paths through a link that leads out.
 const THROUGH: [&str; 42] = [
     "l1",
     "l1/",
@@ -142,7 +142,7 @@ const THROUGH: [&str; 42] = [
     "l20",
 ];
 
-/// Names that look like a climb and are none: no file has them, so nothing is there to be read.
+/// Names that look like climbing but do not climb; no such file exists, so reading fails.
 const HARMLESS: [&str; 20] = [
     "%2e%2e/secret/key",
     "%2e%2e%2fsecret%2fkey",
@@ -183,7 +183,7 @@ fn prepared() -> (Case, impl Fn(&str) -> String) {
     (case, filled)
 }
 
-/// All there is outside, with its bytes.
+/// Returns all files outside, with their bytes.
 fn outside(case: &Case) -> Vec<(std::ffi::OsString, Vec<u8>)> {
     let entries = case.scratch.secret().read_dir().unwrap().map(|entry| entry.unwrap());
     entries.map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap())).collect()
@@ -234,11 +234,11 @@ fn links_that_lead_out_are_refused() {
         assert!(case.change("delete-file", &format!("{}/key", path.trim_end_matches(['/', '.']))).is_err(), "{path}");
     }
     assert_eq!(outside(&case), before);
-    // A link itself is inside: it may be removed, and a file put in its place.
+    // The link itself is inside: it may be removed or replaced by a file.
     case.change("delete-file", "l2").unwrap();
     case.write("l6", "mine").unwrap();
     assert_eq!((outside(&case), case.read("l6").unwrap().as_str()), (before, "mine"));
-    // One that stays inside is followed.
+    // A link that stays inside is followed.
     symlink("inside", case.scratch.jail().join("stays")).unwrap();
     assert_eq!(case.read("stays").unwrap(), "inside");
 }

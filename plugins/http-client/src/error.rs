@@ -23,20 +23,20 @@ pub enum Error {
     },
     /// The config does not allow this host.
     #[error(
-        "{} is not allowed: in the handler http-client, config = {{ allowed_hosts = [\"{}\"] }} allows it, as far as the \
-         parent's config does", .0.authority(), .0.authority()
+        "{} is not allowed: in the handler http-client, config = {{ allowed_hosts = [\"{}\"] }} allows it, as far as \
+         the parent's config does", .0.authority(), .0.authority()
     )]
     Host(Target),
     /// The config does not allow this method.
     #[error(
-        "the method {0} is not allowed: in the handler http-client, config = {{ allowed_methods = [\"{0}\"] }} allows it, as \
-         far as the parent's config does"
+        "the method {0} is not allowed: in the handler http-client, config = {{ allowed_methods = [\"{0}\"] }} allows \
+         it, as far as the parent's config does"
     )]
     Method(String),
     /// The config allows the host, but the address is not public.
     #[error(
-        "{0} is no address of the public internet: in the handler http-client, config = {{ allow_private_addresses = true }} \
-         allows it, as far as the parent's config does"
+        "{0} is no address of the public internet: in the handler http-client, config = {{ allow_private_addresses = \
+         true }} allows it, as far as the parent's config does"
     )]
     Private(Name),
     /// A redirect to a host, or with a method, that the actor may not use itself.
@@ -101,8 +101,8 @@ pub enum Error {
     },
     /// The body is larger than `max_response_bytes`.
     #[error(
-        "{host}: the response has more than {most} bytes; in the handler http-client, config = {{ max_response_bytes = .. }} \
-         allows more, as far as the parent's config does"
+        "{host}: the response has more than {most} bytes; in the handler http-client, config = {{ max_response_bytes = \
+         .. }} allows more, as far as the parent's config does"
     )]
     TooBig {
         /// The server.

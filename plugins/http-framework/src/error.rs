@@ -15,8 +15,8 @@ pub(crate) enum Error {
     Route(u64),
     /// The actor has no middleware with this id.
     #[error(
-        "this actor has no middleware {0}: add-middleware returns ids, and remove-middleware and destroy-server invalidate \
-         them"
+        "this actor has no middleware {0}: add-middleware returns ids, and remove-middleware and destroy-server \
+         invalidate them"
     )]
     Middleware(u64),
     /// The server has no open connection with this id.
@@ -58,8 +58,8 @@ pub(crate) enum Error {
     },
     /// The actor exports none of the functions that servers call.
     #[error(
-        "the actor does not export theater:simple/http-handlers, through which handlers are called: export it, with the \
-         functions that are used"
+        "the actor does not export theater:simple/http-handlers, through which handlers are called: export it, with \
+         the functions that are used"
     )]
     NoHandlers,
     /// The actor does not export a function that the call needs.
@@ -67,8 +67,8 @@ pub(crate) enum Error {
     NoFunction(&'static str),
     /// A limit of the config is reached.
     #[error(
-        "there are {most} {what} already, and no more are allowed: in the handler http-framework, a larger {key} allows more, \
-         as far as the parent's config does"
+        "there are {most} {what} already, and no more are allowed: in the handler http-framework, a larger {key} \
+         allows more, as far as the parent's config does"
     )]
     TooMany {
         /// What the limit applies to.

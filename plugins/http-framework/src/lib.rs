@@ -613,8 +613,8 @@ impl Framework {
         Ok(())
     }
 
-    /// Notes that a connection of the previous run has ended, so that `started` notifies its disconnect handler: that
-    /// of the first path whose websockets `are` those of the connection.
+    /// Notes that a connection of the previous run has ended, so that `started` notifies its disconnect handler, which
+    /// is that of the first path for which `are` returns true.
     fn was_open(&self, connection: u64, are: impl Fn(&Websocket) -> bool) {
         let servers = self.table.servers();
         let disconnect = servers.iter().find_map(|server| {

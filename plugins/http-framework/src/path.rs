@@ -86,9 +86,7 @@ fn parse_segment(segment: &str) -> Result<(Part, Option<String>), String> {
         (_, Some(name), _) => (Part::Capture, name),
         (_, _, Some(name)) => (Part::Rest, name),
         _ if segment.contains(['{', '}', '*']) => {
-            return Err(format!(
-                "the segment {segment:?} is neither a capture nor free of braces and asterisks"
-            ));
+            return Err(format!("the segment {segment:?} is neither a capture nor free of braces and asterisks"));
         }
         _ => return Ok((Part::Exact(decoded(segment).into_owned()), None)),
     };

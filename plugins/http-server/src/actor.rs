@@ -1,4 +1,4 @@
-//! From a request to the actor's call, and from its result to the answer.
+//! Calls the actor with a request, and turns the result into a response.
 
 use theater_http_listener::{Received, Reply};
 use theater_plugin_api::{Bytes, CallError, Host};
@@ -7,7 +7,7 @@ use crate::queue::Queue;
 use crate::theater::simple::http_server::handle_request;
 use crate::theater::simple::http_types::HttpRequest;
 
-/// The actor, as its server sees it.
+/// The actor as its server sees it, with the queue of requests.
 pub(crate) struct Actor {
     host: Host,
     pub(crate) queue: Queue,

@@ -1,8 +1,8 @@
-//! The plugin `http-server`: an actor that is a web server as a whole.
+//! The plugin `http-server`: turns an actor into a web server.
 //!
-//! Every request, whatever its method and path, is a call of the actor's `handle-request`; what it returns is the answer.
-//! Ports, limits and the reading of requests are `theater-http-listener`'s; in here is what lies between a request and the
-//! actor: `actor` makes the call and the answer, `queue` bounds how many wait, `server` is the handler.
+//! Every request, whatever its method and path, calls the actor's `handle-request`, whose result is the response.
+//! `theater-http-listener` implements ports, limits and request parsing. In this crate, `actor` makes the call and the
+//! response, `queue` limits how many requests wait, and `server` is the handler.
 
 #![forbid(unsafe_code)]
 
@@ -46,7 +46,7 @@ fn max_queue() -> usize {
     MAX_QUEUE
 }
 
-/// The plugin: it keeps nothing.
+/// The plugin, which has no state.
 pub struct HttpServer;
 
 impl Plugin for HttpServer {

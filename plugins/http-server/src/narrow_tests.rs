@@ -1,5 +1,5 @@
-//! Random ceilings and configs: what is left of both binds an address, reads a file and takes a request exactly where both
-//! would. The keys are those of all handlers that listen, and `max_queue`.
+//! Random pairs of a ceiling and a config: the narrowed config lets an actor bind an address, read a file and take a
+//! request exactly if both allow it. Tests the keys that all listening handlers share, and `max_queue`.
 
 use std::net::IpAddr;
 
@@ -12,10 +12,10 @@ use crate::HttpServer;
 use crate::theater::simple::http_types::HttpResponse;
 
 const HOSTS: [&str; 7] = ["127.0.0.1", "::1", "localhost", "[::1]", "0:0:0:0:0:0:0:1", "0.0.0.0", "192.0.2.1"];
-/// No program has the first ones; above 61000 the system chooses none by itself.
+/// No program uses the low ports, and the system assigns no port above 61000 by itself.
 const PORTS: [u16; 6] = [0, 7, 1_023, 1_024, 61_093, 65_535];
 const FILES: [&str; 3] = ["cert.pem", "key.pem", "other.pem"];
-/// The numbers with their defaults in the specification or, where it has none, the schema.
+/// The numeric keys with their defaults from the specification or, if it has none, from the schema.
 const NUMBERS: [(&str, u64); 7] = [
     ("max_body_bytes", 16 << 20),
     ("max_header_bytes", 65_536),
@@ -26,12 +26,12 @@ const NUMBERS: [(&str, u64); 7] = [
     ("max_queue", 256),
 ];
 
-/// What an actor may do.
+/// An action that a config allows or forbids.
 #[derive(Debug)]
 enum Act {
     Bind(&'static str, u16),
     ReadFile(&'static str),
-    /// Use so much of what this key limits.
+    /// Use this much of what the key limits.
     Use(&'static str, u64),
 }
 
@@ -70,8 +70,8 @@ fn config(choices: &mut Seeded) -> Value {
     Value::Object(config)
 }
 
-/// The pair with a ceiling that says in full what it leaves out: lists that it does not have allow nothing, where those
-/// that a config does not have stand for their defaults.
+/// Returns the pair with the missing lists of the ceiling written out: a list that is missing in a ceiling allows
+/// nothing, but one that is missing in a config has its default.
 fn in_full(mut pair: Pair) -> Pair {
     if let Some(ceiling) = pair.ceiling.as_object_mut() {
         for key in ["bind_hosts", "bind_ports"] {
@@ -81,7 +81,7 @@ fn in_full(mut pair: Pair) -> Pair {
     pair
 }
 
-/// The rule as the specification has it.
+/// The rule of the specification.
 fn allows(config: &Value, act: &Act) -> bool {
     let list = |key: &str, default: Value| config.get(key).cloned().unwrap_or(default).as_array().unwrap().clone();
     match act {
@@ -144,7 +144,7 @@ fn servers_under_a_hundred_pairs_bind_and_take_only_what_both_allow() {
                 encoded(&(HttpResponse { status: 200, headers: Vec::new(), body: None::<Bytes> },))
             });
             let attached = block_on(attach::<HttpServer>(&fake, "http-server", config));
-            // An address that is allowed may still be one the machine does not have.
+            // The machine may not have an address that is allowed.
             let refused = attached.as_ref().err().is_some_and(|sentence| sentence.contains("is not allowed"));
             assert_eq!(!refused, pair.both(&act, allows), "{act:?}: {:?}, {pair:#?}", attached.err());
             if let (Ok(server), "127.0.0.1", 0) = (&attached, host, port) {
@@ -160,7 +160,7 @@ fn servers_under_a_hundred_pairs_bind_and_take_only_what_both_allow() {
     assert!(served > 10, "{served}");
 }
 
-/// The status of the answer to a request with a body of so many bytes.
+/// Sends a request with a body of `bytes` bytes, and returns the status of the response.
 fn status(url: &str, bytes: u64) -> String {
     let head = format!("POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {bytes}\r\n\r\n");
     let answer = crate::tests::ask_at(url, &(head + &"x".repeat(bytes as usize)));

@@ -1,14 +1,14 @@
-//! How many requests may wait for the actor.
+//! Limits how many requests wait for the actor.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// One request runs and `most` wait.
+/// Lets one request run and `most` wait.
 pub(crate) struct Queue {
     most: usize,
     inside: AtomicUsize,
 }
 
-/// A request's turn, or its wait for it; over when dropped.
+/// A request that runs or waits. Dropping it frees its place.
 pub(crate) struct Turn<'a>(&'a Queue);
 
 impl Queue {
@@ -16,10 +16,10 @@ impl Queue {
         Self { most, inside: AtomicUsize::new(0) }
     }
 
-    /// None when the queue is full.
+    /// Enters the queue. Returns `None` if it is full.
     pub(crate) fn enter(&self) -> Option<Turn<'_>> {
         let turn = Turn(self);
-        // Counted first, so that two cannot take the last place; a refused turn counts down again when dropped.
+        // Count first, so that two requests cannot take the last place. Dropping the refused turn undoes the count.
         (self.inside.fetch_add(1, Ordering::Relaxed) <= self.most).then_some(turn)
     }
 }

@@ -1,4 +1,4 @@
-//! One actor's server: its port from `attach` on, its requests from `started` to `stopped`.
+//! The server of one actor. It binds its port in `attach`, and takes requests from `started` to `stopped`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use theater_plugin_api::{Handler, Host};
 use crate::Config;
 use crate::actor::Actor;
 
-/// The handler.
+/// The handler of one actor.
 pub struct Server {
     url: String,
     control: Control,
     grace: Duration,
     actor: Arc<Actor>,
-    /// Empty once started.
+    /// `None` once started.
     listener: Mutex<Option<Listener<Arc<Actor>>>>,
 }
 

@@ -1,4 +1,4 @@
-//! What lies between a request and the actor. The rules of HTTP are tested in `theater-http-listener`.
+//! Tests of the calls between a request and the actor. `theater-http-listener` tests the rules of HTTP.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::server::Server;
 use crate::theater::simple::http_types::{HttpRequest, HttpResponse};
 use crate::{Config, HttpServer, MAX_QUEUE};
 
-/// An actor's server that has started.
+/// A started server and its actor.
 struct Running {
     host: FakeHost,
     server: Arc<Server>,
@@ -52,7 +52,7 @@ impl Running {
         ask_at(&self.url, bytes)
     }
 
-    /// The last log line.
+    /// Returns the last log line.
     fn logged(&self) -> String {
         self.host.lines().pop().unwrap().message
     }
@@ -126,7 +126,7 @@ fn a_connection_too_many_is_503_with_retry_after() {
     let mut kept = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
     kept.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     kept.read_exact(&mut [0]).unwrap();
-    // Idle, it would give way; with a request that has begun it does not.
+    // An idle connection would be closed to make room, but one with a partial request is not.
     kept.write_all(b"GET").unwrap();
     let told = || Some(server.ask(GET)).filter(|answer| answer.starts_with("HTTP/1.1 503 "));
     let answer = std::iter::repeat_with(told).take(1_000).find_map(|answer| answer).expect("a 503");

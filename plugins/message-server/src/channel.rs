@@ -1,8 +1,8 @@
-//! Channels: two actors that send each other messages in order, until one closes it or dies.
+//! Channels: two actors send each other messages in order, until one of them closes the channel or ends.
 //!
-//! A channel has one verdict (accepted or not) and one end, each set once by whoever is first. It stands in the tables of its
-//! two actors, so that nobody else can name it: in the acceptor's from the moment it is asked, in the initiator's once it is
-//! accepted.
+//! A channel has one verdict (accepted or not) and one close, each set once by whoever is first. It is listed in the
+//! tables of its two actors, so no other actor can use its id: in the acceptor's from the moment the acceptor is asked,
+//! in the initiator's once it is accepted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -23,8 +23,8 @@ use crate::wait::{Limit, Once, lock, within};
 
 const OPEN: &str = "handle-channel-open";
 const MESSAGE: &str = "handle-channel-message";
-/// Milliseconds that an acceptor's first message waits for the initiator's side to learn of the acceptance: as long as the
-/// executor takes to get round to it.
+/// How long, in milliseconds, an acceptor's first message waits until the acceptance is processed. Normally that only
+/// takes until the executor runs the task.
 const SETTLING_MS: u64 = 1_000;
 
 /// A channel between two actors.
@@ -32,7 +32,7 @@ pub(crate) struct Channel {
     id: String,
     initiator: Arc<Endpoint>,
     acceptor: Arc<Endpoint>,
-    /// The acceptance's message, or why it is not open; for the initiator.
+    /// For the initiator: the message of the acceptance, or why the channel did not open.
     verdict: Once<Result<Option<Bytes>, String>>,
     closed: Once<()>,
 }
@@ -44,21 +44,23 @@ pub(crate) struct Channels(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     by_id: HashMap<String, Arc<Channel>>,
-    /// Closed ones of which the actor has not heard.
+    /// Closed channels of whose close the actor has not been notified yet.
     leaving: HashSet<String>,
     ended: bool,
 }
 
 impl Channels {
+    /// Adds a channel to the table of `of`.
+    ///
     /// # Errors
-    /// A sentence: `of` has ended, or has as many channels as it may.
+    /// Returns a sentence if `of` has ended or has as many channels as it may.
     fn insert(&self, channel: &Arc<Channel>, of: &Endpoint) -> Result<(), String> {
         let mut table = lock(&self.0);
         let most = of.limits.max_channels;
         if table.ended {
             return Err(format!("{of} has ended"));
         }
-        // One that is closed counts until its end was told.
+        // A closed channel counts until the actor has been notified.
         if table.by_id.len() + table.leaving.len() >= most {
             return Err(format!(
                 "{of} has {most} channels, as many as max_channels of its handler message-server allows"
@@ -68,13 +70,13 @@ impl Channels {
         Ok(())
     }
 
-    /// Of all that the actor does not know to be closed.
+    /// Returns the ids of all channels that the actor does not know to be closed.
     pub(crate) fn ids(&self) -> Vec<String> {
         let table = lock(&self.0);
         table.by_id.keys().chain(&table.leaving).cloned().collect()
     }
 
-    /// The actor is to hear that it is closed.
+    /// Marks a closed channel of whose close the actor is about to be notified.
     fn leave(&self, id: &str) {
         lock(&self.0).leaving.insert(id.to_owned());
     }
@@ -93,13 +95,13 @@ impl Channel {
         if self.initiator.id == of.id { &self.acceptor } else { &self.initiator }
     }
 
-    /// Decides what the acceptor's answer means, unless the initiator waits no longer.
+    /// Sets the verdict from the acceptor's answer, unless the initiator no longer waits.
     async fn decide(self: &Arc<Self>, answer: Result<ChannelAccept, CallError>) {
         let acceptor = &self.acceptor;
         let refusal = match answer {
             Ok(ChannelAccept { accepted: true, message }) => match self.accept(message) {
                 Ok(()) => return,
-                // It believes that it has a channel.
+                // The acceptor believes that the channel is open, so it has to be notified.
                 Err(why) => {
                     self.refuse(why);
                     return tell_closed(acceptor, &self.id).await;
@@ -126,7 +128,7 @@ impl Channel {
         Ok(())
     }
 
-    /// The channel will not open; nothing when that is decided already.
+    /// Refuses the channel, unless the verdict is set already.
     fn refuse(&self, why: String) {
         if self.verdict.set(Err(why)) {
             self.closed.set(());
@@ -134,7 +136,7 @@ impl Channel {
         }
     }
 
-    /// True for the first who closes it.
+    /// Closes the channel; returns true for the first caller only.
     fn shut(&self) -> bool {
         if !self.closed.set(()) {
             return false;
@@ -146,7 +148,7 @@ impl Channel {
     }
 }
 
-/// Refuses the channel when the initiator's wait ends first.
+/// Refuses the channel on drop, if the initiator's wait ends before the verdict.
 struct Opening<'a>(&'a Channel);
 
 impl Drop for Opening<'_> {
@@ -155,7 +157,7 @@ impl Drop for Opening<'_> {
     }
 }
 
-/// `open-channel`.
+/// Implements `open-channel`.
 pub(crate) async fn open(
     initiator: &Arc<Endpoint>,
     call: &Call,
@@ -186,7 +188,7 @@ pub(crate) async fn open(
     Ok(channel.id.clone())
 }
 
-/// Asks the acceptor and waits for the verdict.
+/// Calls the acceptor and waits for the verdict.
 async fn negotiated(
     channel: &Arc<Channel>,
     call: &Call,
@@ -197,7 +199,8 @@ async fn negotiated(
     acceptor.channels.insert(channel, acceptor)?;
     let opening = Opening(channel);
     let mut asking = Box::pin(ask(Arc::clone(channel), *call, message)?);
-    // The first poll uses the call, which runs now; an acceptance that comes too late has to be taken back by somebody.
+    // The first poll happens now, while the call it uses is running. The rest runs in a task of the acceptor, since an
+    // acceptance that comes too late has to be taken back even if the initiator no longer waits.
     if poll_once(asking.as_mut()).await.is_none() {
         acceptor.host.spawn(asking);
     }
@@ -221,7 +224,8 @@ fn ask(
     })
 }
 
-/// The acceptance's message goes to the initiator before all that waits there: it is the first on the channel.
+/// Delivers the message of the acceptance ahead of everything in the initiator's mailbox: it is the first on the
+/// channel.
 async fn bring_first(channel: &Channel, message: &Bytes) -> Result<(), String> {
     let initiator = &channel.initiator;
     let invocation = invoke_handle_channel_message(&channel.id, message).map_err(|error| error.to_string())?;
@@ -229,7 +233,7 @@ async fn bring_first(channel: &Channel, message: &Bytes) -> Result<(), String> {
     brought.map_err(|error| initiator.failed(MESSAGE, &error))
 }
 
-/// `send-on-channel`.
+/// Implements `send-on-channel`.
 pub(crate) async fn send(sender: &Endpoint, call: &Call, id: &str, message: &Bytes) -> Result<(), String> {
     let limit = Limit::of_ms(sender.limits.send_timeout_ms);
     let channel = opened(sender, call, id).await?;
@@ -254,7 +258,7 @@ fn check_message(receiver: &Endpoint, message: &[u8]) -> Result<(), String> {
     receiver.fits(MESSAGE, &receiver.schemas.channel_message, message)
 }
 
-/// The open channel `id` of this actor.
+/// Returns the open channel `id` of this actor.
 async fn opened(endpoint: &Endpoint, call: &Call, id: &str) -> Result<Arc<Channel>, String> {
     let unknown = || {
         Err(format!(
@@ -268,8 +272,11 @@ async fn opened(endpoint: &Endpoint, call: &Call, id: &str) -> Result<Arc<Channe
     if channel.closed.is_set() { unknown() } else { Ok(channel) }
 }
 
-/// Waits until an acceptance is known. The initiator of a channel that is not decided waits for that and does nothing else:
-/// a call that it is the cause of came before the acceptance, any other of an actor that knows the id comes after it.
+/// Waits until the verdict on a channel is known.
+///
+/// While a channel is undecided, its initiator waits and does nothing else. So a call that the initiator caused was
+/// made before the acceptance and fails at once. Any other call from an actor that knows the id comes after the
+/// acceptance.
 async fn settled(endpoint: &Endpoint, call: &Call, channel: &Channel) -> Result<(), String> {
     let early =
         || Err(format!("channel {:?} is not open yet: it opens once handle-channel-open has returned", channel.id));
@@ -280,7 +287,7 @@ async fn settled(endpoint: &Endpoint, call: &Call, channel: &Channel) -> Result<
     within(&endpoint.host, limit, channel.verdict.wait()).await.or_else(|_| early())
 }
 
-/// `close-channel`: no further message passes, and both ends are told once.
+/// Implements `close-channel`: no further message passes, and both ends are notified once.
 pub(crate) async fn close(closer: &Arc<Endpoint>, call: &Call, id: &str) -> Result<(), String> {
     let channel = opened(closer, call, id).await?;
     let peer = channel.peer(closer);
@@ -288,7 +295,7 @@ pub(crate) async fn close(closer: &Arc<Endpoint>, call: &Call, id: &str) -> Resu
     if !channel.shut() {
         return Err(format!("channel {id:?} is closed already"));
     }
-    // A full mailbox does not keep it open: then the peer is told as soon as there is room.
+    // A full mailbox does not keep the channel open: the peer is notified as soon as there is room.
     let mut staged = Box::pin(peer.host.stage(invocation, &closer.sources.channel, call, CLOSED));
     if poll_once(staged.as_mut()).await.is_none() {
         tell_later(peer, &channel.id);
@@ -297,7 +304,7 @@ pub(crate) async fn close(closer: &Arc<Endpoint>, call: &Call, id: &str) -> Resu
     Ok(())
 }
 
-/// `ok` of `result<_, string>`, encoded: what `close-channel` answers when the peer has ended.
+/// `ok` of `result<_, string>`, encoded: the result of `close-channel` if the peer has ended.
 const CLOSED: &[u8] = &[0];
 
 pub(crate) fn tell_later(endpoint: &Arc<Endpoint>, id: &str) {
@@ -306,7 +313,7 @@ pub(crate) fn tell_later(endpoint: &Arc<Endpoint>, id: &str) {
     endpoint.host.spawn(async move { tell_closed(&told, &id).await });
 }
 
-/// Whoever has ended or does not export `handle-channel-close` is not told.
+/// Notifies an actor that a channel is closed, unless it has ended or does not export `handle-channel-close`.
 async fn tell_closed(endpoint: &Endpoint, id: &str) {
     if let Ok(invocation) = invoke_handle_channel_close(&id.to_owned()) {
         drop(endpoint.host.post(invocation, "the end of a channel", None, false).await);
@@ -315,7 +322,7 @@ async fn tell_closed(endpoint: &Endpoint, id: &str) {
 }
 
 impl Endpoint {
-    /// The actor has ended: its channels are closed, and it gets no new ones.
+    /// Closes all channels of this actor, which has ended, and prevents new ones.
     pub(crate) fn end_channels(&self) {
         let channels: Vec<_> = {
             let mut table = lock(&self.channels.0);

@@ -1,4 +1,4 @@
-//! What an operator sends: `theater send` and `theater request` to actors of a running program.
+//! The operator's commands: `theater send` and `theater request` to actors of a running program.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ struct Arguments {
     value: Value,
 }
 
-/// Runs a command of the descriptor. The operator is on nobody's allow list and needs none; schemas count.
+/// Runs a command of the descriptor. Allow lists do not apply to the operator; schemas do.
 ///
 /// # Errors
-/// A sentence.
+/// Returns a sentence for the operator.
 pub(crate) async fn run(
     host: &Host,
     directory: &Arc<Directory>,

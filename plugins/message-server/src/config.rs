@@ -1,4 +1,4 @@
-//! The handler's config, and what a ceiling leaves of it; `config.schema.json` says what each key means.
+//! The handler's config, and how a parent's config limits it; `config.schema.json` documents the keys.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,7 +13,7 @@ const REQUEST_TIMEOUT_MS: u64 = 30_000;
 const MAX_OUTSTANDING: usize = 256;
 const MAX_CHANNELS: usize = 1_000;
 
-/// The keys.
+/// The keys of the config.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Config {
     #[serde(flatten)]
@@ -26,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) listen: listener::Config,
 }
 
-/// How long, and how many.
+/// Timeouts and maximum counts.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(default)]
 pub(crate) struct Limits {
@@ -47,10 +47,11 @@ impl Default for Limits {
     }
 }
 
-/// The part of `requested` that `ceiling` allows. A missing allow list means everyone on either side; schemas add up.
+/// Returns the part of `requested` that `ceiling` allows. On either side, a missing allow list means every actor; the
+/// schemas of both sides apply.
 ///
 /// # Errors
-/// A sentence on a value of the wrong type.
+/// Returns a sentence about a value of the wrong type.
 pub(crate) fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     let limits = [
         ("send_timeout_ms", Rule::Smaller(SEND_TIMEOUT_MS)),

@@ -1,4 +1,4 @@
-//! Who can be reached: one for the process.
+//! The directory of the actors that can be reached; there is one per process.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use theater_plugin_api::Host;
 
 use crate::endpoint::Endpoint;
 
-/// From so many actors that left on, those that nobody finds any more are forgotten.
+/// The number of actors that have left above which those that have ended for good are removed.
 const LEAST_SWEPT: usize = 64;
 
 /// The actors that are between `started` and `stopped`, by id.
@@ -22,12 +22,12 @@ pub(crate) struct Directory {
 #[derive(Default)]
 struct Inner {
     present: HashMap<String, Arc<Endpoint>>,
-    /// Those that left and may come again, as in a supervised restart.
+    /// Actors that have left and may come back, as in a supervised restart.
     left: HashMap<String, Arc<Numbers>>,
     sweep_at: usize,
 }
 
-/// The next numbers of an actor, kept over restarts: an id never means two things.
+/// The next numbers of an actor. They are kept across restarts, so that no id is ever reused.
 #[derive(Debug)]
 pub(crate) struct Numbers {
     pub(crate) request: AtomicU64,
@@ -40,7 +40,7 @@ impl Default for Numbers {
     }
 }
 
-/// What is there now, over all actors.
+/// Current counts over all actors.
 #[derive(Debug, Default)]
 pub(crate) struct Gauges {
     pub(crate) outstanding: AtomicU64,
@@ -57,11 +57,11 @@ impl Gauges {
     }
 }
 
-/// An actor that was looked for.
+/// The result of looking up an actor.
 pub(crate) enum Found {
-    /// It can be reached.
+    /// The actor can be reached.
     Here(Arc<Endpoint>),
-    /// It lives, and was here before: it is being restarted.
+    /// The actor with this id is alive and was present before: it is being restarted.
     Restarting(String),
 }
 
@@ -78,28 +78,28 @@ impl Directory {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The numbers of the actor `id`: where an earlier life of it left them.
+    /// Returns the numbers of the actor `id`, which continue those of its previous run.
     pub(crate) fn numbers(&self, id: &str) -> Arc<Numbers> {
         let inner = self.read();
         let present = inner.present.get(id).map(|endpoint| &endpoint.numbers);
         present.or_else(|| inner.left.get(id)).cloned().unwrap_or_default()
     }
 
+    /// Adds an actor.
+    ///
     /// # Errors
-    /// A sentence when the actor is there already.
+    /// Returns a sentence if the actor is present already.
     pub(crate) fn join(&self, endpoint: &Arc<Endpoint>) -> Result<(), String> {
         let mut inner = self.write();
         if inner.present.contains_key(&endpoint.id) {
-            return Err(
-                "the handler message-server is there already: one [[handlers]] entry of it is enough".to_owned()
-            );
+            return Err("the actor already has a handler message-server: one [[handlers]] entry is enough".to_owned());
         }
         inner.left.remove(&endpoint.id);
         inner.present.insert(endpoint.id.clone(), Arc::clone(endpoint));
         Ok(())
     }
 
-    /// Nothing when `endpoint` is not the one that is there.
+    /// Removes an actor, unless `endpoint` is not the one that is present.
     pub(crate) fn leave(&self, endpoint: &Arc<Endpoint>) {
         let to_sweep = {
             let mut inner = self.write();
@@ -116,9 +116,9 @@ impl Directory {
         }
     }
 
-    /// Forgets those who do not live any more.
+    /// Forgets those of the given actors that have ended.
     fn sweep(&self, mut ended: Vec<String>) {
-        // Asked without the lock: the core has locks of its own.
+        // Call the core without holding our lock: it takes locks of its own.
         ended.retain(|id| self.host.find(id).is_err());
         let mut inner = self.write();
         for id in ended {
@@ -127,12 +127,12 @@ impl Directory {
         inner.sweep_at = inner.left.len() * 2;
     }
 
-    /// Whom `wanted`, an id, a unique start of one, or a name, stands for.
+    /// Finds the actor that `wanted` names: an id, a unique prefix of an id, or a name.
     ///
     /// # Errors
-    /// A sentence: nobody is there, more than one is meant, or it takes no messages.
+    /// Returns a sentence if there is no such actor, more than one matches, or it has no message-server handler.
     pub(crate) fn find(&self, host: &Host, wanted: &str) -> Result<Found, String> {
-        // A whole id needs no search.
+        // A complete id needs no search.
         if let Some(endpoint) = self.read().present.get(wanted) {
             return Ok(Found::Here(Arc::clone(endpoint)));
         }

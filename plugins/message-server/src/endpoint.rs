@@ -1,4 +1,4 @@
-//! One actor as the others see it, and how one reaches another.
+//! One actor as the others see it, and how it finds another.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::rules::{self, Rules};
 use crate::schemas::{Schema, Schemas};
 use crate::wait::{CutShort, Limit, within};
 
-/// How often an actor that is being restarted is looked for.
+/// The polling interval for an actor that is being restarted.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// One actor's side of all messages.
+/// One actor as a sender and receiver of messages.
 pub(crate) struct Endpoint {
     pub(crate) host: Host,
     pub(crate) id: String,
@@ -30,12 +30,12 @@ pub(crate) struct Endpoint {
     pub(crate) channels: Channels,
     pub(crate) directory: Arc<Directory>,
     pub(crate) sources: Sources,
-    /// What a function that gives `result<_, string>` answers when this actor has ended, encoded.
+    /// The encoded `result<_, string>` that a staged send returns to its sender if this actor has ended.
     pub(crate) ended: Vec<u8>,
     label: String,
 }
 
-/// What the events of a receiver say about where a call comes from; made once.
+/// The source of a call as a receiver's events name it; formatted once.
 pub(crate) struct Sources {
     pub(crate) message: String,
     pub(crate) request: String,
@@ -82,10 +82,11 @@ impl Endpoint {
         Ok((Arc::new(endpoint), config.listen))
     }
 
-    /// The actor that `wanted` stands for, if this one may reach it. Waits for one that is being restarted.
+    /// Finds the actor that `wanted` names, if this one may reach it. Waits for an actor that is being restarted.
     ///
     /// # Errors
-    /// A sentence: nobody is there, it takes no messages, or one of the two has the other not on its list.
+    /// Returns a sentence if there is no such actor, it has no message-server handler, or an allow list of one of the
+    /// two does not contain the other.
     pub(crate) async fn receiver(&self, wanted: &str, limit: Limit) -> Result<Arc<Self>, String> {
         let receiver = match self.directory.find(&self.host, wanted)? {
             Found::Here(receiver) => receiver,
@@ -109,7 +110,7 @@ impl Endpoint {
         within(&self.host, limit, back).await.unwrap_or_else(|short| Err(late(short)))
     }
 
-    /// A sentence on a wait of this actor: `what` had not happened.
+    /// Describes a wait of this actor that ended early; `what` says what had not happened.
     pub(crate) fn cut_short(&self, short: CutShort, what: &str, limit: Limit) -> String {
         match short {
             CutShort::TimedOut => format!("{what} after {} ms", limit.ms),
@@ -117,7 +118,7 @@ impl Endpoint {
         }
     }
 
-    /// A sentence on a call of `function` of this actor that gave no result.
+    /// Describes a call to `function` of this actor that returned no result.
     pub(crate) fn failed(&self, function: &str, error: &CallError) -> String {
         match error {
             CallError::Actor(text) => format!("{self} answered err: {text}"),
@@ -127,13 +128,15 @@ impl Endpoint {
         }
     }
 
-    /// A sentence on an export that is missing.
+    /// Describes a missing export.
     pub(crate) fn lacks(&self, function: &str) -> String {
         format!("{self} does not export {function} of theater:simple/message-server-client")
     }
 
+    /// Checks a message against this actor's schema for `function`.
+    ///
     /// # Errors
-    /// A sentence when the message does not fit this actor's schema for `function`.
+    /// Returns a sentence if the message does not match.
     pub(crate) fn fits(&self, function: &str, schema: &Schema, message: &[u8]) -> Result<(), String> {
         schema
             .check(message)

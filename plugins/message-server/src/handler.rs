@@ -1,4 +1,4 @@
-//! The handler: one actor's endpoint, its functions, and the port where it has one.
+//! The handler: one actor's endpoint, its functions, and its port, if it has one.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -20,11 +20,11 @@ use crate::{channel, message, request};
 pub struct MessageServer {
     endpoint: Arc<Endpoint>,
     port: Option<Port>,
-    /// Channels that were open when the program before ended.
+    /// Channels that were open when the previous run ended.
     left: Mutex<BTreeSet<String>>,
 }
 
-/// What a snapshot keeps.
+/// The state that is stored in a snapshot.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     /// The next numbers.
@@ -48,7 +48,8 @@ impl MessageServer {
         Ok(Self { endpoint, port, left: Mutex::default() })
     }
 
-    /// Tells everyone who has to do with this actor that it has ended. The second time there is nobody left.
+    /// Removes the actor from the directory, answers all who wait for it and closes its channels. A second call does
+    /// nothing.
     fn leave(&self) {
         let endpoint = &self.endpoint;
         endpoint.directory.leave(endpoint);
@@ -60,7 +61,7 @@ impl MessageServer {
         lock(&self.left)
     }
 
-    /// Counts on what a recorded call shows to be in use.
+    /// Advances the numbers, and the set of open channels, past what a recorded call shows to be in use.
     fn used(&self, call: &Recovered<'_>) -> Result<(), theater_plugin_api::encoding::EncodingError> {
         let numbers = &self.endpoint.numbers;
         let beyond = |number: Option<u64>| number.map_or(1, |number| number.saturating_add(1));
@@ -87,7 +88,7 @@ impl MessageServer {
             }
             "handle-channel-open" => {
                 let (id, _): (String, Bytes) = decode(call.arguments)?;
-                // One that the actor is still to be asked for counts: its other end is gone by then.
+                // A call that is still queued counts as accepted: its other end is gone by the time it runs.
                 let answer: Option<Result<ChannelAccept, ()>> = decode(call.result)?;
                 if answer.is_none_or(|answer| answer.is_ok_and(|answer| answer.accepted)) {
                     self.left().insert(id);
@@ -106,7 +107,7 @@ impl MessageServer {
 impl Handler for MessageServer {
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
         self.endpoint.directory.join(&self.endpoint)?;
-        // A channel does not outlive the program: each end is told.
+        // A channel does not survive the end of the runtime: notify the actor of each close.
         for id in std::mem::take(&mut *self.left()) {
             channel::tell_later(&self.endpoint, &id);
         }
@@ -146,7 +147,7 @@ impl Handler for MessageServer {
 
 impl Drop for MessageServer {
     fn drop(&mut self) {
-        // An attach whose start failed was never told to stop.
+        // If the start failed after `attach`, `stopped` was never called.
         self.leave();
     }
 }

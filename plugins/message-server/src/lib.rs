@@ -1,20 +1,20 @@
 //! The plugin `message-server`: messages, requests and channels between the actors of one runtime, and from outside.
 //!
-//! One value per process holds the [`directory`]: who can be reached, from `started` to `stopped`. A handler is one actor's
-//! [`endpoint`]: its host, its rules, the requests it has not answered and its channels. What an actor does is in the file of
-//! its concept: [`message`] (`send`), [`request`], [`channel`]; what comes from outside is in [`port`] and [`command`].
+//! One [`directory`] per process knows which actors can be reached: those between `started` and `stopped`. A handler
+//! holds one actor's [`endpoint`]: its host, its rules, its unanswered requests and its channels. Each concept has its
+//! own file: [`message`] (`send`), [`request`] and [`channel`]; [`port`] and [`command`] take what comes from outside.
 //!
 //! | function | how it reaches the other actor |
 //! |---|---|
 //! | `send`, `send-on-channel`, `close-channel` | staged: recorded and queued in one step with the sender's own event |
-//! | `request`, `open-channel` | called: the sender waits, an edge in the wait graph |
-//! | `respond-to-request`, `cancel-request` | not at all: the answer goes to whoever waits for it |
+//! | `request`, `open-channel` | called: the sender waits, which is an edge in the wait graph |
+//! | `respond-to-request`, `cancel-request` | not at all: the answer goes to the waiting requester |
 //!
-//! So no function is declared `effect`: there is nothing that has happened outside while the chain does not know of it, and
-//! `read` is enough. Their results are recorded as they are; a replay sends nothing.
+//! So no function is declared `effect`: nothing can happen outside without being in the chain, and `read` is enough.
+//! Results are recorded as they are; a replay sends nothing.
 //!
-//! What a resumed actor has again are its numbers: request ids and channel ids go on where they were, as far as its own calls
-//! name them. Outstanding requests and channels are not made again: their other side was told of the end.
+//! A resumed actor continues its numbering: new request ids and channel ids come after those that its recorded calls
+//! show. Outstanding requests and channels are not restored: their other end was notified that they have ended.
 
 #![forbid(unsafe_code)]
 
@@ -62,7 +62,7 @@ theater_plugin_api::bindings! {
     },
 }
 
-/// The plugin: who can be reached in this process.
+/// The plugin, with the directory of the actors that can be reached in this process.
 pub struct Messages {
     host: Host,
     directory: Arc<Directory>,

@@ -1,4 +1,4 @@
-//! Messages that expect no answer: `send`, and how what is sent reaches a mailbox.
+//! Messages that expect no answer: `send`, and the delivery to a mailbox.
 
 use std::pin::pin;
 
@@ -11,7 +11,7 @@ use crate::wait::{Limit, within};
 
 const HANDLE_SEND: &str = "handle-send";
 
-/// `send`: ok once it is accepted; the core records it with the sender's own event.
+/// Implements `send`. Returns once the message is accepted; the core records it with the sender's own event.
 pub(crate) async fn send(sender: &Endpoint, call: &Call, wanted: &str, message: &Bytes) -> Result<(), String> {
     let limit = Limit::of_ms(sender.limits.send_timeout_ms);
     let receiver = sender.receiver(wanted, limit).await?;
@@ -31,10 +31,10 @@ pub(crate) async fn send(sender: &Endpoint, call: &Call, wanted: &str, message: 
     Ok(())
 }
 
-/// The call that brings `message` to `receiver`'s `handle-send`.
+/// Creates the call of `receiver`'s `handle-send`.
 ///
 /// # Errors
-/// A sentence when it does not export it, or the message does not fit its schema.
+/// Returns a sentence if `receiver` does not export it, or the message does not match its schema.
 pub(crate) fn check_send(receiver: &Endpoint, message: &Bytes) -> Result<Invocation<()>, String> {
     if !exports_handle_send(&receiver.host) {
         return Err(receiver.lacks(HANDLE_SEND));
@@ -43,17 +43,19 @@ pub(crate) fn check_send(receiver: &Endpoint, message: &Bytes) -> Result<Invocat
     invoke_handle_send(message).map_err(|error| error.to_string())
 }
 
-/// A call on its way.
+/// A call to deliver.
 pub(crate) struct Parcel<'a> {
     pub(crate) invocation: Invocation<()>,
     pub(crate) function: &'static str,
     pub(crate) source: &'a str,
 }
 
-/// Leaves a call for `receiver` with the sender's own; waits for room in a full mailbox, but not once `useless` has ended.
+/// Stages a call for `receiver` together with the sender's own event. Waits for room in a full mailbox, until `useless`
+/// completes.
 ///
 /// # Errors
-/// A sentence: the receiver has ended, the mailbox stays full, the wait would close a cycle, or what `useless` says.
+/// Returns a sentence if the receiver has ended, the mailbox stays full or the wait would close a cycle; or the output
+/// of `useless`.
 pub(crate) async fn deliver(
     sender: &Endpoint,
     receiver: &Endpoint,

@@ -1,8 +1,9 @@
-//! Random ceilings and configs: what is left of both lets a message pass, and a wait last, only where both would.
+//! Property tests with random ceilings and configs: the narrowed config allows a message, or a timeout, only if both
+//! do.
 //!
-//! Of whom an actor may reach or be reached by at most what both allow is left, not exactly: a name on one side and the id
-//! of the same actor on the other have nothing in common. All else is exact. What listening is narrowed to is shown by the
-//! plugin `http-server`, which has the same keys.
+//! Allow lists are narrowed to at most what both allow, not exactly that: a name in one list and the id of the same
+//! actor in the other have no common entry. Everything else is exact. The plugin `http-server`, which has the same
+//! listening keys, tests those.
 
 use serde_json::{Map, Value, json};
 use theater_plugin_api::abi::encoded;
@@ -13,17 +14,17 @@ use crate::Messages;
 
 const FUNCTIONS: [&str; 4] = ["handle-send", "handle-request", "handle-channel-open", "handle-channel-message"];
 const MESSAGES: [&str; 7] = ["{}", r#"{"type": "a"}"#, r#"{"type": 1}"#, "5", "null", "", "not JSON"];
-/// The numbers with the specification's defaults, and the schema's for the last two.
+/// The numeric keys with their defaults, from the specification, and for the last two from the schema.
 const NUMBERS: [(&str, u64); 4] =
     [("send_timeout_ms", 30_000), ("request_timeout_ms", 30_000), ("max_outstanding", 256), ("max_channels", 1_000)];
-/// How long a test waits for a full mailbox, at most.
+/// The maximum time in milliseconds that a test waits for a full mailbox.
 const SHORT: u64 = 5;
 
 /// Another actor: its name and its id.
 #[derive(Debug, Clone)]
 struct Peer(String, String);
 
-/// What an actor may do.
+/// Something that a config may allow.
 #[derive(Debug)]
 enum Act<'a> {
     Reach(&'a Peer),
@@ -32,10 +33,10 @@ enum Act<'a> {
     Use(&'static str, u64),
 }
 
-/// Whether a message fits a schema.
+/// Decides whether a message matches a schema.
 type Meaning = fn(&Value) -> bool;
 
-/// The schemas of a config, as texts and as what they mean.
+/// The schemas of a config, each with a function that decides the same.
 fn schemas() -> [(Value, Meaning); 5] {
     [
         (json!({"type": "object"}), Value::is_object),
@@ -72,13 +73,13 @@ fn config(choices: &mut Seeded, peers: &[Peer]) -> Value {
     Value::Object(config)
 }
 
-/// One schema, or a list of some.
+/// Returns one schema, or a list of some.
 fn schema(choices: &mut Seeded) -> Value {
     let all = schemas().map(|(text, _)| text);
     if choices.one_in(3) { json!(choices.some(&all)) } else { choices.pick(&all) }
 }
 
-/// The rule as the specification has it: a missing list means every actor of this runtime, a missing schema any bytes.
+/// The rule of the specification: a missing list means every actor of this runtime, a missing schema any bytes.
 fn allows(config: &Value, act: &Act<'_>) -> bool {
     let on = |key: &str, Peer(name, id): &Peer| {
         config
@@ -132,7 +133,7 @@ fn ten_thousand_pairs_allow_no_more_than_both_allow() {
     assert!(reached > both * 4 / 5 && both > 10_000 && took > 100_000, "{reached} of {both}; {took}");
 }
 
-/// A plugin with actors that know each other; the first is under a config.
+/// A plugin with actors that know each other; the first one has the config under test.
 struct World {
     own: FakeHost,
     plugin: Messages,
@@ -189,7 +190,7 @@ fn messages_under_a_hundred_pairs_pass_only_where_both_allow() {
             block_on(world.hosts[from].call(&servers[from], "send", &arguments)).unwrap()
         };
         for (number, peer) in world.peers.iter().enumerate().skip(1) {
-            // What is left decides: a name and an id of the same actor have nothing in common.
+            // The narrowed list decides: a name and an id of the same actor have no common entry.
             let reach = pair.at_most(&Act::Reach(peer), allows);
             let sent = send(0, number, "anything");
             assert_eq!(sent.is_ok(), reach, "to {peer:?}: {sent:?}, {pair:#?}");

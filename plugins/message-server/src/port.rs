@@ -1,7 +1,7 @@
-//! What comes from outside over HTTP: `POST /send` and `POST /request`, the body is the message.
+//! Messages from outside over HTTP: `POST /send` and `POST /request`; the body is the message.
 //!
-//! The operator opened the port, so allow lists do not count here; schemas do. A page in somebody's browser is kept out: the
-//! request has to name the address that is bound, and must not come from another site.
+//! The operator opened the port, so allow lists do not apply here; schemas do. Web pages in a browser are kept out: a
+//! request must name the bound address and must not come from another site.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::request::{Asking, Unanswered, ask};
 use crate::theater::simple::message_server_client::exports_handle_send;
 use crate::wait::{Limit, lock};
 
-/// For how long a message waits for a place in the mailbox, and for the disk where the actor's chain asks for it.
+/// How long a message waits for room in the mailbox, and for the disk if the actor's chain requires that.
 const ROOM: Duration = Duration::from_secs(1);
 
 /// The port of one actor.
@@ -26,11 +26,11 @@ pub(crate) struct Port {
     control: Control,
     grace: Duration,
     door: Arc<Door>,
-    /// Empty once open.
+    /// `None` once opened.
     listener: Mutex<Option<Listener<Arc<Door>>>>,
 }
 
-/// Between the port and the actor.
+/// Handles the requests of the port for the actor.
 struct Door {
     endpoint: Arc<Endpoint>,
     address: SocketAddr,
@@ -50,7 +50,7 @@ impl Port {
         })
     }
 
-    /// Takes requests from now on.
+    /// Starts to accept requests and returns the URL of the port.
     pub(crate) async fn open(&self) -> Result<String, String> {
         let listener = lock(&self.listener).take();
         let listener = listener.ok_or("the port was opened already")?;
@@ -80,7 +80,7 @@ impl Door {
         }
         let path = received.path();
         if !matches!(path, "/send" | "/request") {
-            return Reply::text(404, "there are /send and /request");
+            return Reply::text(404, "there are only /send and /request");
         }
         if received.method != "POST" {
             return Reply::text(405, "a message is sent with POST").header("allow", "POST");
@@ -104,7 +104,7 @@ impl Door {
         };
         match or(posted, late).await {
             None => {
-                busy("the actor's mailbox is full, or its disk is slow: then the message was taken in all the same")
+                busy("the actor's mailbox is full; or its disk is slow, and then the message was accepted all the same")
             }
             Some(Ok(())) => {
                 receiver.host.count("received", 1.0);
@@ -142,7 +142,7 @@ fn busy(sentence: &str) -> Reply {
     Reply::text(503, sentence).header("retry-after", "1")
 }
 
-/// 403 for a request that names another host than this port's, or comes from a page of another site.
+/// Returns a 403 for a request that names another host than this port's, or comes from a page of another site.
 fn foreign(received: &Received, bound: SocketAddr) -> Option<Reply> {
     let values = |wanted: &str| {
         let named = received.headers.iter().filter(move |(name, _)| name == wanted);
@@ -150,7 +150,7 @@ fn foreign(received: &Received, bound: SocketAddr) -> Option<Reply> {
     };
     let hosts = values("host");
     if hosts.is_empty() || !hosts.iter().all(|host| is_own(host, bound)) {
-        return Some(Reply::text(403, "the host header has to name the address and port that are listened on"));
+        return Some(Reply::text(403, "the host header must name the address and port of this server"));
     }
     let own = |origin: &&str| origin.strip_prefix("http://").is_some_and(|authority| is_own(authority, bound));
     if !values("origin").iter().all(own) {
@@ -159,8 +159,8 @@ fn foreign(received: &Received, bound: SocketAddr) -> Option<Reply> {
     None
 }
 
-/// Whether an authority names `bound`. Behind an unspecified address every address of the machine is bound; an address, other
-/// than a name, cannot be made to point here by somebody else.
+/// Returns whether an authority names `bound`. If the bound address is unspecified, any address is accepted: unlike a
+/// name, an address cannot be made to point here by someone else.
 pub(crate) fn is_own(authority: &str, bound: SocketAddr) -> bool {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),

@@ -1,7 +1,8 @@
-//! Messages that expect an answer: `request`, the receiver's table of outstanding ones, and what it does with them.
+//! Messages that expect an answer: `request`, the receiver's table of outstanding requests, and how they are answered.
 //!
-//! An answer is set once, by whoever is first: what `handle-request` returns, `respond-to-request`, `cancel-request`, the
-//! end of the receiver. The requester reads it; when it waits no longer, its entry goes and answers come too late.
+//! An answer is set once, by whoever is first: the result of `handle-request`, `respond-to-request`, `cancel-request`,
+//! or the end of the receiver. The requester takes it. When the requester stops waiting, the entry is removed, and an
+//! answer comes too late.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +19,10 @@ use crate::wait::{CutShort, Limit, Once, lock, within};
 
 const HANDLE_REQUEST: &str = "handle-request";
 
-/// Why a request has no answer.
+/// Why a request has no answer; each variant has a sentence for the requester.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unanswered {
-    /// The requester's time is up.
+    /// The requester's timeout has expired.
     TimedOut(String),
     /// The requester is being stopped.
     Stopping(String),
@@ -29,9 +30,9 @@ pub(crate) enum Unanswered {
     Gone(String),
     /// The receiver does not export `handle-request`.
     Absent(String),
-    /// The message does not fit the receiver's schema.
+    /// The message does not match the receiver's schema.
     Unfit(String),
-    /// The receiver answered `err`, trapped, or cancelled it.
+    /// The receiver returned `err`, trapped, or cancelled the request.
     Failed(String),
 }
 
@@ -49,7 +50,7 @@ impl fmt::Display for Unanswered {
 
 type Answer = Once<Result<Bytes, Unanswered>>;
 
-/// The requests an actor received and has not answered, by number: oldest first.
+/// The requests that an actor has received and not answered, by number, oldest first.
 #[derive(Default)]
 pub(crate) struct Requests(Mutex<Table>);
 
@@ -69,12 +70,12 @@ impl Requests {
     }
 }
 
-/// The number of a request's id, which has one spelling.
+/// Parses a request id, which has only one spelling.
 pub(crate) fn number(id: &str) -> Option<u64> {
     id.parse().ok().filter(|number: &u64| number.to_string() == id)
 }
 
-/// A request that somebody waits for; gone when dropped.
+/// A request with a waiting requester; removed from the table on drop.
 struct Asked<'a> {
     receiver: &'a Endpoint,
     number: u64,
@@ -94,7 +95,7 @@ impl Endpoint {
         if table.ended {
             return Err(self.gone());
         }
-        // Under the lock, so that the order of numbers is that of the table.
+        // Under the lock, so that a later entry always has a higher number.
         let number = self.numbers.request.fetch_add(1, Ordering::Relaxed);
         table.outstanding.insert(number, Arc::clone(&answer));
         drop(table);
@@ -106,7 +107,7 @@ impl Endpoint {
         Unanswered::Gone(format!("{self} has ended"))
     }
 
-    /// Takes a request out of the table, for whoever answers it.
+    /// Takes a request out of the table: only the caller that gets it may answer it.
     fn taken(&self, number: u64) -> Option<Arc<Answer>> {
         let answer = lock(&self.requests.0).outstanding.remove(&number)?;
         Gauges::down(&self.host, "outstanding", &self.directory.gauges.outstanding);
@@ -125,17 +126,17 @@ impl Endpoint {
         ))
     }
 
-    /// `respond-to-request`.
+    /// Implements `respond-to-request`.
     pub(crate) fn respond(&self, id: &str, response: Bytes) -> Result<(), String> {
         self.settle(id, Ok(response))
     }
 
-    /// `cancel-request`.
+    /// Implements `cancel-request`.
     pub(crate) fn cancel(&self, id: &str) -> Result<(), String> {
         self.settle(id, Err(Unanswered::Failed(format!("cancelled by {}", self.id))))
     }
 
-    /// The actor has ended: all who wait are answered, and nobody can ask any more.
+    /// Answers all waiting requesters of this actor, which has ended, and prevents new requests.
     pub(crate) fn end_requests(&self) {
         let numbers: Vec<_> = {
             let mut table = lock(&self.requests.0);
@@ -157,7 +158,7 @@ impl Endpoint {
     }
 }
 
-/// `request`: the edge stands as long as the requester waits.
+/// Implements `request`. The edge in the wait graph exists as long as the requester waits.
 pub(crate) async fn request(sender: &Endpoint, call: &Call, wanted: &str, message: &Bytes) -> Result<Bytes, String> {
     let limit = Limit::of_ms(sender.limits.request_timeout_ms);
     let receiver = sender.receiver(wanted, limit).await?;
@@ -167,20 +168,20 @@ pub(crate) async fn request(sender: &Endpoint, call: &Call, wanted: &str, messag
     ask(&receiver, message, asking).await.map_err(|error| error.to_string())
 }
 
-/// Who asks, and how long.
+/// The requester, and how long it waits.
 #[derive(Clone, Copy)]
 pub(crate) struct Asking<'a> {
     pub(crate) source: &'a str,
     pub(crate) from: Option<&'a Call>,
-    /// Whose end ends the wait.
+    /// The wait ends when this host's actor is stopped.
     pub(crate) waiting: &'a Host,
     pub(crate) limit: Limit,
 }
 
-/// Asks `receiver` and waits for its answer, wherever that comes from.
+/// Sends a request to `receiver` and waits for its answer, in whichever way it is given.
 ///
 /// # Errors
-/// Every case of [`Unanswered`].
+/// Every variant of [`Unanswered`].
 pub(crate) async fn ask(receiver: &Endpoint, message: &Bytes, asking: Asking<'_>) -> Result<Bytes, Unanswered> {
     if !exports_handle_request(&receiver.host) {
         return Err(Unanswered::Absent(receiver.lacks(HANDLE_REQUEST)));
@@ -199,7 +200,7 @@ pub(crate) async fn ask(receiver: &Endpoint, message: &Bytes, asking: Asking<'_>
 }
 
 impl Asked<'_> {
-    /// Calls `handle-request`; ends only with an answer of it that is the first.
+    /// Calls `handle-request`. Completes only if its result is the first answer; otherwise stays pending.
     async fn called(&self, message: &Bytes, asking: Asking<'_>) -> Result<Bytes, Unanswered> {
         let receiver = self.receiver;
         let called = match invoke_handle_request(&self.number.to_string(), message) {
@@ -211,7 +212,7 @@ impl Asked<'_> {
             Ok(Some(response)) => Some(Ok(response)),
             Err(error) => Some(Err(receiver.unanswered(&error))),
         };
-        // Not in the table any more: answered already, and whoever did it stands.
+        // If it is no longer in the table, it was answered already, and that answer counts.
         match answer.filter(|_| receiver.taken(self.number).is_some()) {
             Some(answer) => answer,
             None => std::future::pending().await,

@@ -1,12 +1,12 @@
-//! Whom an actor may reach, and who may reach it: lists of names and ids, of which a missing one means every actor of this
-//! runtime.
+//! Allow lists: which actors an actor may reach, and which may reach it. They contain names and ids; a missing list
+//! means every actor of this runtime.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::endpoint::Endpoint;
 
-/// The two lists of one actor.
+/// The allow lists of one actor.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Rules {
     allow_from: Option<Vec<String>>,
@@ -17,10 +17,10 @@ fn allows(list: Option<&Vec<String>>, other: &Endpoint) -> bool {
     list.is_none_or(|list| list.iter().any(|entry| *entry == other.name || *entry == other.id))
 }
 
-/// Whether `sender` may reach `receiver`: both have a say.
+/// Checks that `sender` may reach `receiver`, by the lists of both.
 ///
 /// # Errors
-/// A sentence with the line to add.
+/// Returns a sentence with the entry to add.
 pub(crate) fn check(sender: &Endpoint, receiver: &Endpoint) -> Result<(), String> {
     if !allows(sender.rules.allow_to.as_ref(), receiver) {
         return Err(format!(
@@ -31,7 +31,7 @@ pub(crate) fn check(sender: &Endpoint, receiver: &Endpoint) -> Result<(), String
     }
     if !allows(receiver.rules.allow_from.as_ref(), sender) {
         return Err(format!(
-            "{receiver} takes nothing from {sender}: add {:?} to allow_from in the config of {receiver}'s handler \
+            "{receiver} accepts nothing from {sender}: add {:?} to allow_from in the config of {receiver}'s handler \
              message-server, and of its parent's if that has the list too",
             sender.name
         ));
@@ -39,10 +39,10 @@ pub(crate) fn check(sender: &Endpoint, receiver: &Endpoint) -> Result<(), String
     Ok(())
 }
 
-/// The list `key` that `ceiling` leaves of `requested`: what both have, where both have one.
+/// Narrows the list `key`: the common entries if both sides have the list, else the list of the one that has it.
 ///
 /// # Errors
-/// A sentence with the key.
+/// Returns a sentence with the key.
 pub(crate) fn narrow(key: &str, ceiling: &Value, requested: &Value) -> Result<Option<Value>, String> {
     let list = |config: &Value| match config.get(key) {
         None => Ok(None),

@@ -1,13 +1,13 @@
-//! JSON schemas that the messages to an actor must fit, per function that takes them.
+//! JSON schemas that the messages to an actor must match, per receiving function.
 
 use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The longest description of what does not fit; it may quote the message.
+/// The maximum length, in characters, of the description of a mismatch, which may quote the message.
 const LONGEST: usize = 400;
 
-/// As in the config: per function a schema, or a list of them.
+/// The schemas as in the config: a schema, or a list of them, per function.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Texts {
@@ -17,7 +17,7 @@ pub(crate) struct Texts {
     handle_channel_message: Option<Value>,
 }
 
-/// Ready to check with.
+/// The compiled schemas.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
     pub(crate) send: Schema,
@@ -26,13 +26,15 @@ pub(crate) struct Schemas {
     pub(crate) channel_message: Schema,
 }
 
-/// What the messages of one function must fit; without validators they may be any bytes.
+/// The schemas for the messages of one function. Without any, a message may be any bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Schema(Vec<Validator>);
 
 impl Schemas {
+    /// Compiles the schemas.
+    ///
     /// # Errors
-    /// A sentence with the function whose schema is none.
+    /// Returns a sentence with the function whose schema is invalid.
     pub(crate) fn new(texts: &Texts) -> Result<Self, String> {
         Ok(Self {
             send: Schema::new("handle-send", texts.handle_send.as_ref())?,
@@ -52,8 +54,10 @@ impl Schema {
         Ok(Self(compiled.collect::<Result<_, _>>()?))
     }
 
+    /// Checks a message against all schemas.
+    ///
     /// # Errors
-    /// What about the message does not fit.
+    /// Returns what does not match.
     pub(crate) fn check(&self, message: &[u8]) -> Result<(), String> {
         if self.0.is_empty() {
             return Ok(());
@@ -71,7 +75,7 @@ impl Schema {
     }
 }
 
-/// A schema is an object or a bool, so a list can only be several.
+/// Returns the schemas as a list. A schema is an object or a bool, so an array can only be a list of schemas.
 fn listed(text: Option<&Value>) -> Vec<&Value> {
     match text {
         None => Vec::new(),
@@ -87,10 +91,10 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The request's schemas and the ceiling's: a message must fit all of them.
+/// Combines the schemas of the ceiling and of the request: a message must match all of them.
 ///
 /// # Errors
-/// A sentence when either is not what it should be.
+/// Returns a sentence if one of the two is not an object.
 pub(crate) fn narrow(ceiling: &Value, requested: &Value) -> Result<Option<Value>, String> {
     let object = |config: &Value| match config.get("schemas") {
         None => Ok(None),

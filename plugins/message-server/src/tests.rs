@@ -1,4 +1,4 @@
-//! Actors of one program that send each other messages.
+//! Tests with actors of one program that send each other messages.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ mod requests;
 mod schemas;
 mod sending;
 
-// Numbers of the called exports, in the order of WIT.
+// The numbers of the called exports, in WIT order.
 const SEND: u32 = 0;
 const REQUEST: u32 = 1;
 const OPEN: u32 = 2;
@@ -36,10 +36,10 @@ type Nothing = Result<(), String>;
 type Reply = Result<Bytes, String>;
 type Id = Result<String, String>;
 
-/// Messages that are no text, no JSON, nothing, or long.
+/// Messages that are empty, not text, not JSON, or long.
 const ANY_BYTES: [&[u8]; 5] = [b"", b"\0", b"\xff\xfe\x80", b"{\"type\":", &[7; 100_000]];
 
-/// The plugin, as one program has it.
+/// The plugin in one program.
 struct Program {
     own: FakeHost,
     plugin: Messages,
@@ -57,12 +57,12 @@ impl Program {
         Self { plugin: Messages::init(own.host()).unwrap(), own }
     }
 
-    /// A handler of the actor of `host`, before it is started.
+    /// Attaches a handler to the actor of `host`, without starting it.
     fn attached(&self, host: &FakeHost, config: Value) -> Result<Arc<MessageServer>, String> {
         block_on(attach_to(&self.plugin, host, "message-server", config))
     }
 
-    /// Actors that know each other and have started.
+    /// Starts actors that know each other.
     fn actors<const N: usize>(&self, all: [(&str, Value); N]) -> [Actor; N] {
         let actors = all.map(|(name, config)| {
             let host = FakeHost::new();
@@ -77,7 +77,7 @@ impl Program {
         actors
     }
 
-    /// Has all of them, and the operator, find each other by id and name.
+    /// Lets all of them, and the operator, find each other by id and name.
     fn acquaint(&self, all: &[&FakeHost]) {
         let ids: Vec<_> = all.iter().map(|host| host.actor()).collect();
         let ids: Vec<_> = ids.iter().map(String::as_str).collect();
@@ -90,7 +90,7 @@ impl Program {
     }
 }
 
-/// What actors answer without more: a request's own message, and every channel is accepted.
+/// The default behaviour of an actor: it answers a request with its own message and accepts every channel.
 fn usual(export: u32, params: &[u8]) -> Answer {
     match export {
         REQUEST => encoded(&(Some(message(params)),)),
@@ -99,12 +99,12 @@ fn usual(export: u32, params: &[u8]) -> Answer {
     }
 }
 
-/// Every request is left outstanding.
+/// Leaves every request outstanding.
 fn no_answer(export: u32, params: &[u8]) -> Answer {
     if export == REQUEST { encoded(&(None::<Bytes>,)) } else { usual(export, params) }
 }
 
-/// Answers to `handle-channel-open`.
+/// Answers `handle-channel-open` as given.
 fn deciding(accepted: bool, message: Option<&str>) -> impl Fn(u32, &[u8]) -> Answer + Send + Sync + 'static {
     let message = message.map(Bytes::from);
     move |export, params| match export {
@@ -113,7 +113,7 @@ fn deciding(accepted: bool, message: Option<&str>) -> impl Fn(u32, &[u8]) -> Ans
     }
 }
 
-/// The id and the message that a call of `handle-request`, or of one on channels, brings.
+/// Decodes the id and the message of a call of `handle-request` or of a channel function.
 fn with_id(params: &[u8]) -> (String, Bytes) {
     encoding::decode(params).unwrap()
 }
@@ -122,13 +122,13 @@ fn message(params: &[u8]) -> Bytes {
     with_id(params).1
 }
 
-/// What a call of `handle-send` brings.
+/// Returns the message of a call of `handle-send`.
 fn sent(called: &Called) -> Bytes {
     assert_eq!(called.export, SEND);
     encoding::decode::<(Bytes,)>(&called.params).unwrap().0
 }
 
-/// What has begun and waits for something.
+/// Starts a future and asserts that it waits for something.
 fn begun<T>(future: impl Future<Output = T>) -> Pin<Box<impl Future<Output = T>>> {
     let mut future = Box::pin(future);
     assert!(block_on(poll_once(future.as_mut())).is_none(), "it waits for nothing");
@@ -140,12 +140,12 @@ impl Actor {
         self.host.actor()
     }
 
-    /// The next call into it; what is brought to it otherwise stays in the order it came.
+    /// Returns the next call of the actor, in the order of arrival.
     fn next(&self) -> Called {
         block_on(self.host.next_call()).unwrap()
     }
 
-    /// Whether nothing was brought to it that was not asked for.
+    /// Returns whether there is no further call.
     fn is_idle(&self) -> bool {
         block_on(poll_once(self.host.next_call())).is_none()
     }
@@ -198,7 +198,7 @@ impl Actor {
         block_on(self.host.call(&self.server, "cancel-request", &(id,))).unwrap()
     }
 
-    /// The actor has ended, and the plugin was told.
+    /// Ends the actor and notifies the plugin.
     fn end(&self) {
         self.host.end();
         block_on(self.server.stopped());

@@ -1,4 +1,4 @@
-//! Waiting: for a value that is set once, and not longer than a limit.
+//! Waiting for a value that is set once, and waiting with a time limit.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 use futures_lite::future::{or, poll_once};
 use theater_plugin_api::Host;
 
-/// Locks; what is under our locks is whole before anything can panic.
+/// Locks a mutex. Poisoning is ignored: no panic can leave the data under our locks half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A value that is set once, for any number of tasks to wait for and one of them to take.
+/// A value that is set once. Any number of tasks can wait for it, and one of them can take it.
 pub(crate) struct Once<T>(Mutex<Inner<T>>);
 
 struct Inner<T> {
     set: bool,
     value: Option<T>,
-    // By the number of the wait: one waker each, gone with it.
+    // One waker per wait, by the number of the wait; removed when the wait is dropped.
     waiting: BTreeMap<u64, Waker>,
     waits: u64,
 }
@@ -56,7 +56,7 @@ impl<T> Default for Once<T> {
 }
 
 impl<T> Once<T> {
-    /// False when it was set before: the first value stands.
+    /// Sets the value. Returns false if it was set before; the first value stays.
     pub(crate) fn set(&self, value: T) -> bool {
         let waiting = {
             let mut inner = lock(&self.0);
@@ -74,7 +74,7 @@ impl<T> Once<T> {
         lock(&self.0).set
     }
 
-    /// Ends once it is set.
+    /// Waits until the value is set.
     pub(crate) async fn wait(&self) {
         let number = {
             let mut inner = lock(&self.0);
@@ -85,7 +85,7 @@ impl<T> Once<T> {
         poll_fn(|context| wait.poll(context)).await;
     }
 
-    /// Waits for the value and takes it; only the first who asks gets it, the others wait without end.
+    /// Waits for the value and takes it. Only the first caller gets it; any other waits forever.
     pub(crate) async fn take(&self) -> T {
         loop {
             self.wait().await;
@@ -98,7 +98,7 @@ impl<T> Once<T> {
     }
 }
 
-/// A point in time, and how long it was away at first.
+/// A deadline: a number of milliseconds after the limit was created.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
     from: Instant,
@@ -115,7 +115,7 @@ impl Limit {
     }
 }
 
-/// Why a wait had no end of its own.
+/// Why a wait ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CutShort {
     /// The limit was reached.
@@ -127,7 +127,7 @@ pub(crate) enum CutShort {
 /// Waits for `future` until the limit is reached or the actor of `host` is being stopped.
 pub(crate) async fn within<T>(host: &Host, limit: Limit, future: impl Future<Output = T>) -> Result<T, CutShort> {
     let mut future = pin!(future);
-    // What is ready needs no timer.
+    // A future that is ready needs no timer.
     if let Some(done) = poll_once(future.as_mut()).await {
         return Ok(done);
     }

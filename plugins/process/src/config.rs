@@ -1,4 +1,4 @@
-//! The config, what a parent's leaves of a child's, and how a program is to be started.
+//! The config, how a parent's config limits a child's, and the checks before a program starts.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,7 +20,7 @@ use crate::theater::simple::process::{OutputMode, ProcessConfig};
 const MAX_PROCESSES: u64 = 10;
 const MAX_OUTPUT_BUFFER: u64 = 1 << 20;
 
-/// The handler's config; `config.schema.json` says what each key means.
+/// The handler's config; `config.schema.json` documents the keys.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct Config {
@@ -53,14 +53,14 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The same with the files of its programs.
+    /// Looks up the files of the allowed programs in `PATH`.
     pub fn looked_up(mut self) -> Self {
         let search = std::env::var_os("PATH");
         self.files = self.allowed_programs.iter().map(|name| (name.clone(), find(name, search.as_deref()))).collect();
         self
     }
 
-    /// The file of a program: of one that is named, or named by its file.
+    /// Returns the file of an allowed program, which may be given as it is listed or by its file.
     fn file(&self, program: &str) -> Result<&Path, Error> {
         match self.files.get(program) {
             Some(Some(file)) => Ok(file),
@@ -72,28 +72,28 @@ impl Config {
         }
     }
 
-    /// What programs may reach; none where that is everything.
+    /// Returns what programs may reach; `None` if they are not confined.
     fn confinement(&self) -> Option<Confinement> {
-        // A folder that is missing, or leads elsewhere, is none to run in either.
+        // A folder that is missing or leads elsewhere is left out: programs cannot run in it either.
         let open = |path: &String| self.open(path).ok().map(|folder| (folder, true));
         let folders = self.allowed_paths.iter().filter_map(open);
         let readable = self.readable_paths.iter().map(PathBuf::from);
         self.confine.then(|| Confinement { folders: folders.collect(), readable: readable.collect() })
     }
 
-    /// The open folder to run in.
+    /// Opens the folder to run in: `cwd`, or the first of `allowed_paths`.
     fn folder(&self, cwd: Option<String>) -> Result<OwnedFd, Error> {
         self.open(&cwd.or_else(|| self.allowed_paths.first().cloned()).ok_or(Error::NoPath)?)
     }
 
-    /// An allowed folder. Whether it is allowed is asked of where the open folder is, so that no link decides.
+    /// Opens an allowed folder. The path of the open folder is checked, so that no symbolic link can lead out.
     fn open(&self, path: &str) -> Result<OwnedFd, Error> {
         let failed = |source| Error::Folder { path: path.to_owned(), source };
         if path.contains('\0') {
             return Err(Error::Text("cwd"));
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        // Whether a folder that is not allowed exists is not told.
+        // Checked before the open as well: the error must not reveal whether a folder that is not allowed exists.
         let below = |path: &Path| self.allowed_paths.iter().any(|allowed| path.starts_with(allowed));
         if !below(Path::new(path)) || path.split('/').any(|part| part == "..") {
             return Err(Error::Path(path.to_owned()));
@@ -105,11 +105,11 @@ impl Config {
     }
 }
 
-/// The part of `requested` that `ceiling` allows: powers that both have, folders that are in one of both. The files that the
-/// names of `allowed_programs` stand for are written beside them, for whoever reads it.
+/// Returns the part of `requested` that `ceiling` allows: permissions that both have, and folders that are in one of
+/// each. For the reader of the result, it also lists the files to which the names in `allowed_programs` resolve.
 ///
 /// # Errors
-/// A sentence on a value of the wrong type.
+/// Returns a sentence about a value of the wrong type.
 pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     let rules = [
         ("allowed_programs", Rule::Powers),
@@ -125,7 +125,7 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     };
     if !ceiling.is_null() {
         let (above, below) = (config(ceiling)?, config(requested)?);
-        // It is a restriction: one that either has holds.
+        // A restriction, not a permission: it applies if either side has it.
         narrowed.insert("confine".to_owned(), json!(above.confine || below.confine));
         let (above, below) = (above.allowed_paths, below.allowed_paths);
         let inner = below.iter().filter(|path| above.iter().any(|outer| is_below(outer, path)));
@@ -144,13 +144,13 @@ fn config(value: &Value) -> Result<Config, String> {
     if value.is_null() { Ok(Config::default()) } else { Config::deserialize(value).map_err(|error| error.to_string()) }
 }
 
-/// Whether a folder is another one or below it, segment by segment; paths with `..` are below nothing.
+/// Returns whether a folder is another one or below it, by whole path segments. A path with `..` never is.
 fn is_below(outer: &str, inner: &str) -> bool {
     let climbs = |path: &str| path.split('/').any(|part| part == "..");
     !climbs(outer) && !climbs(inner) && Path::new(inner).starts_with(outer)
 }
 
-/// A program to be started, all of it allowed.
+/// A program to start that has passed all checks.
 #[derive(Debug)]
 pub struct Start {
     pub command: Command,
@@ -161,7 +161,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// What was asked for, if the config allows it and it can be.
+    /// Checks a request against the config and prepares the command.
     pub fn allowed(config: &Config, asked: ProcessConfig) -> Result<Self, Error> {
         let ProcessConfig { program, args, cwd, env, buffer_size, stdout_mode, stderr_mode, chunk_size, .. } = asked;
         let most = config.max_output_buffer;

@@ -1,4 +1,4 @@
-//! Output, cut into calls.
+//! Cuts output into pieces, one per call.
 
 use std::collections::VecDeque;
 
@@ -7,26 +7,26 @@ use serde::de::IgnoredAny;
 /// How output is cut; sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// As it comes, up to so much.
+    /// As it arrives, at most this many bytes.
     Raw(usize),
-    /// A line without its newline; one above so much in pieces.
+    /// Line by line, without the newline; a line above this size is split.
     Lines(usize),
-    /// A line that is a JSON value of up to so much.
+    /// Line by line; only lines that are a JSON value of at most this size are delivered.
     Json(usize),
-    /// Exactly so much.
+    /// Chunks of exactly this size; the last one may be shorter.
     Chunks(usize),
 }
 
 /// A piece of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// For the actor.
+    /// Is delivered to the actor.
     Give(Vec<u8>),
-    /// For the record alone.
+    /// Is only recorded.
     Keep(Vec<u8>),
 }
 
-/// Pieces that wait for the actor, first in, first out.
+/// A FIFO queue of pieces for the actor.
 #[derive(Debug, Default)]
 pub struct Queue {
     pieces: VecDeque<Piece>,
@@ -34,7 +34,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// What it holds, in bytes; a piece costs some even when it is empty.
+    /// Returns the size of the queue in bytes; every piece has a fixed cost, even an empty one.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -58,12 +58,12 @@ fn cost(piece: &Piece) -> usize {
     size_of::<Piece>() + bytes.len()
 }
 
-/// One stream on its way.
+/// The state of cutting one stream.
 #[derive(Debug)]
 pub struct Cutter {
     mode: Mode,
     waiting: Vec<u8>,
-    /// A part of the line that waits has been cut off already.
+    /// A part of the waiting line has been cut off already.
     split: bool,
 }
 
@@ -72,7 +72,7 @@ impl Cutter {
         Self { mode, waiting: Vec::new(), split: false }
     }
 
-    /// The most bytes it takes at a time.
+    /// Returns the maximum number of bytes to push at a time.
     pub fn room(&self) -> usize {
         match self.mode {
             Mode::Raw(most) => most,
@@ -80,7 +80,7 @@ impl Cutter {
         }
     }
 
-    /// What comes out when more has come in.
+    /// Adds bytes and returns the pieces that are complete.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
         match self.mode {
             Mode::Raw(_) => vec![Piece::Give(bytes.to_vec())],
@@ -100,7 +100,7 @@ impl Cutter {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (part, ends) = part.strip_suffix(b"\n").map_or((part, false), |part| (part, true));
             self.waiting.extend_from_slice(part);
-            // A line of exactly that much is not split, so one byte more has to be there.
+            // A line of exactly `most` bytes is not split, so wait for one byte more.
             while self.waiting.len() > most {
                 let rest = self.waiting.split_off(most);
                 let piece = std::mem::replace(&mut self.waiting, rest);
@@ -116,16 +116,16 @@ impl Cutter {
         pieces
     }
 
-    /// What is left when nothing more comes.
+    /// Returns the rest at the end of the stream.
     pub fn finish(&mut self) -> Option<Piece> {
         let rest = std::mem::take(&mut self.waiting);
         (!rest.is_empty()).then(|| self.piece(rest, self.split))
     }
 
-    /// A line, or with `part` a part of one.
+    /// Turns a line into a piece; `part` says that it is only a part of a line.
     fn piece(&self, bytes: Vec<u8>, part: bool) -> Piece {
         let is_json = |text| serde_json::from_str::<IgnoredAny>(text).is_ok();
-        // JSON is UTF-8, inside of strings too (RFC 8259, section 8.1).
+        // JSON is UTF-8, also inside strings (RFC 8259, section 8.1).
         let json = || !part && std::str::from_utf8(&bytes).is_ok_and(is_json);
         if matches!(self.mode, Mode::Json(_)) && !json() { Piece::Keep(bytes) } else { Piece::Give(bytes) }
     }
@@ -135,7 +135,7 @@ impl Cutter {
 mod tests {
     use super::*;
 
-    /// What comes out of a stream that arrives in pieces of `step` bytes.
+    /// Cuts a stream that arrives in pieces of `step` bytes.
     fn cut(mode: Mode, output: &str, step: usize) -> Vec<String> {
         let mut cutter = Cutter::new(mode);
         let mut pieces: Vec<_> = output.as_bytes().chunks(step).flat_map(|bytes| cutter.push(bytes)).collect();
@@ -180,7 +180,7 @@ mod tests {
         always(Mode::Json(20), output, &expected);
         let mut cutter = Cutter::new(Mode::Json(9));
         assert_eq!(cutter.push(b"\"\xff\"\n"), [Piece::Keep(b"\"\xff\"".to_vec())]);
-        // Half of a value is none, even if it looks like one.
+        // A part of a value is not delivered, even if it is valid JSON by itself.
         always(Mode::Json(3), "123456\n12\n", &["kept 123", "kept 456", "12"]);
     }
 

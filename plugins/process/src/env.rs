@@ -1,11 +1,11 @@
-//! Which variables an actor may give its programs.
+//! Decides which environment variables an actor may give its programs.
 //!
-//! A variable can decide what a program does: `LD_PRELOAD` has the loader run any code, `BASH_ENV` a shell, `PYTHONPATH` an
-//! interpreter. So an actor gives none but those that `allowed_env` has, and a prefix there stands for none of the names that
-//! are known to decide what runs: each of these has to be listed in full.
+//! A variable can decide what a program does: `LD_PRELOAD` makes the loader run any code, `BASH_ENV` a shell,
+//! `PYTHONPATH` an interpreter. So an actor may give only the variables listed in `allowed_env`. A prefix there never
+//! covers a name that is known to decide what runs: each of these must be listed in full.
 
-/// Names, or with `*` at the end prefixes of names, of variables that decide what runs: the loader's, shells',
-/// interpreters', and those of tools that run others.
+/// Variables that decide what runs, by name or, with `*` at the end, by prefix: those of the loader, of shells, of
+/// interpreters, and of tools that run other programs.
 const DECISIVE: [&str; 80] = [
     "LD_*",
     "DYLD_*",
@@ -89,10 +89,10 @@ const DECISIVE: [&str; 80] = [
     "CURL_*",
 ];
 
-/// Folders of the system's own programs: a `PATH` of these alone leads to no others.
+/// Folders of the system's own programs: a `PATH` with only these leads to no other programs.
 const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// Whether an actor may give a program that variable.
+/// Returns whether an actor may give its programs this variable.
 pub fn is_allowed(allowed: &[String], name: &str, value: &str) -> bool {
     if allowed.iter().any(|one| one == name) {
         return true;
@@ -100,7 +100,7 @@ pub fn is_allowed(allowed: &[String], name: &str, value: &str) -> bool {
     if name == "PATH" {
         return value.split(':').all(|folder| SYSTEM.contains(&folder));
     }
-    // A prefix is a name space, as APP_*: the known names that decide what runs are never all there are.
+    // A prefix must be a namespace such as APP_*: a short one would cover decisive names that the list above lacks.
     let is_space = |prefix: &str| prefix.len() > 2 && prefix.ends_with('_');
     let by_prefix =
         |one: &String| one.strip_suffix('*').is_some_and(|prefix| is_space(prefix) && name.starts_with(prefix));

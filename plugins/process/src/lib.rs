@@ -1,15 +1,15 @@
-//! The plugin `process`: programs of the system, whose output and ends are calls of the actor.
+//! The plugin `process`: runs operating system programs and delivers their output and their ends to the actor as calls.
 //!
 //! | file | what |
 //! |---|---|
-//! | [`config`] | the config, what a parent's leaves of a child's, and how a program is to be started |
-//! | [`cut`] | output, cut into calls |
-//! | [`env`] | which variables programs may be given |
-//! | [`program`] | one running program: its pipes, its end |
-//! | [`table`] | an actor's programs by their ids |
-//! | [`error`] | what can go wrong, in words |
+//! | [`config`] | the config, how a parent's config limits a child's, and the checks before a program starts |
+//! | [`cut`] | cuts output into calls |
+//! | [`env`] | which environment variables programs may be given |
+//! | [`program`] | one running program: its pipes and its end |
+//! | [`table`] | an actor's programs by id |
+//! | [`error`] | the error messages |
 //!
-//! A manifest to copy:
+//! An example manifest:
 //!
 //! ```toml
 //! [[handlers]]
@@ -17,15 +17,18 @@
 //! config = { allowed_programs = ["git", "/usr/bin/make"], allowed_paths = ["work"], max_processes = 2 }
 //! ```
 //!
-//! Reading waits for the actor: while it is busy, or its mailbox is full, `max_output_buffer` bytes of each stream are kept;
-//! then a program that writes more than a pipe holds waits too, and nothing is dropped. An actor that itself waits in
-//! `os-write-stdin` for such a program is told so: neither would ever end. A program leads a process group: the whole group is
-//! killed at the program's end, at the actor's, after a kill, and when `theater` itself is killed with SIGKILL. What leaves
-//! the group (`setsid(1)`) escapes that.
+//! Output has backpressure. While the actor is busy, or its mailbox is full, the plugin buffers `max_output_buffer`
+//! bytes of each stream; then it stops reading, and the program blocks once its pipe is full. Nothing is dropped. If
+//! the actor itself waits for such a program in `os-write-stdin`, that call returns an error, since neither would ever
+//! continue.
 //!
-//! A program runs with the rights of the process, and its arguments are the actor's choice. Its name, its folder and its
-//! variables are held to the config. What it does then is not, unless `confine = true` keeps it to `allowed_paths`: give it a
-//! folder other than the manifest's, which it could rewrite for the next start.
+//! A program leads a process group. The whole group is killed when the program ends, when the actor ends, after
+//! `os-kill`, and when `theater` itself is killed with SIGKILL. A process that leaves the group (`setsid(1)`) escapes
+//! that.
+//!
+//! A program runs with the rights of the runtime's process, and the actor chooses its arguments. The config limits its
+//! name, its folder and its variables, but not what it does, unless `confine = true` limits it to `allowed_paths`. Give
+//! it a folder other than the manifest's: it could rewrite the manifest for the next start.
 
 #![forbid(unsafe_code)]
 
@@ -72,10 +75,10 @@ theater_plugin_api::bindings! {
     config: "config.schema.json",
 }
 
-/// Between SIGTERM and SIGKILL.
+/// The time between SIGTERM and SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The plugin: how many programs each actor has started, so that a restart gives no id twice.
+/// The plugin. It counts the programs that each actor has started, so that no id is reused after a restart.
 #[derive(Default)]
 pub struct Processes {
     started: Mutex<HashMap<String, Arc<AtomicU64>>>,
@@ -83,7 +86,7 @@ pub struct Processes {
 
 impl Processes {
     fn started(&self) -> MutexGuard<'_, HashMap<String, Arc<AtomicU64>>> {
-        // Every change under the lock is one step.
+        // A poisoned lock is safe to use: every change under it is a single step.
         self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -122,7 +125,7 @@ impl Plugin for Processes {
     }
 }
 
-/// One actor's programs.
+/// The handler of one actor, with its programs.
 pub struct Shell {
     host: Host,
     config: Arc<Config>,
@@ -130,7 +133,8 @@ pub struct Shell {
 }
 
 impl Handler for Shell {
-    /// Programs do not survive the process that started them: the actor is told so of each.
+    /// Reports the ends of programs that the actor has not received yet. Programs do not survive the runtime that
+    /// started them, so after a resume all that were running have ended.
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
         for (id, code) in self.table.lost() {
             let (host, table) = (self.host.clone(), Arc::clone(&self.table));
@@ -142,12 +146,12 @@ impl Handler for Shell {
     async fn stopped(&self) {
         let running = self.table.running();
         for program in &running {
-            // One that has ended needs no signal.
+            // A failure is ignored: the program may have ended already.
             program.group.signal_all(Signal::KILL).unwrap_or_default();
         }
         for program in running {
             if let Err(error) = program.group.reap().await {
-                self.host.log(Level::Error, &format!("a program's end could not be waited for: {error}"));
+                self.host.log(Level::Error, &format!("could not wait for a program to end: {error}"));
             }
         }
     }
@@ -167,7 +171,7 @@ impl Handler for Shell {
             self.table.lose(started.unwrap_or_default());
         } else if call.function.ends_with("/handle-exit") {
             let (id, code): (u64, i32) = decode(call.arguments).map_err(|error| error.to_string())?;
-            // One that still waits will be heard of; one that came to nothing is told again.
+            // A call that is still queued will be delivered; one that failed has to be made again.
             let heard: Option<Result<(), ()>> = decode(call.result).map_err(|error| error.to_string())?;
             self.table.had_ended(id, code, heard != Some(Err(())));
         }
@@ -210,7 +214,7 @@ impl Shell {
     async fn kill(&self, id: u64) -> Result<(), Error> {
         let Some(program) = self.table.get(id)? else { return Ok(()) };
         match program.signal_all(id, Signal::TERM) {
-            // It has ended, and its output is on its way.
+            // It has ended already; only its output is still being delivered.
             Err(Error::Ended(_)) => return Ok(()),
             sent => sent?,
         }
@@ -230,14 +234,14 @@ impl Shell {
     }
 }
 
-/// The end goes into the table first: who is told of it may ask.
+/// Reports a program's exit to the actor. The table is updated first, since the actor may ask for the status meanwhile.
 async fn tell_exit(host: &Host, table: &Table, id: u64, code: i32) {
     table.end(id, code);
-    // What the actor makes of it is recorded by the core; without the export the end itself is.
-    // Before it is: what is kept of it while the actor deals with it is that it heard.
+    // Set before the call, so that state exported while the actor handles the call has it. The core records the call;
+    // if the actor lacks the export, a note records the exit.
     table.told(id, true);
     match handle_exit(host, &format!("program {id} ended"), &id, &code).await {
-        // It hears of it in its next life.
+        // The actor gets the exit in its next run.
         Err(CallError::Gone(_)) => table.told(id, false),
         Err(CallError::Absent(_)) => {
             program::note(host, &format!("exit of program {id}"), code.to_string().as_bytes());

@@ -1,4 +1,4 @@
-//! Random ceilings and configs: what is left of both lets an actor start exactly what both would.
+//! Property tests with random ceilings and configs: the narrowed config allows exactly what both allow.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ const PROGRAMS: [&str; 3] = ["true", "sh", "/bin/cat"];
 const FOLDERS: [&str; 4] = ["", "/a", "/a/b", "/ab"];
 const NUMBERS: [(&str, u64); 2] = [("max_processes", 10), ("max_output_buffer", 1 << 20)];
 
-/// What an actor may do.
+/// Something that a config may allow.
 #[derive(Debug)]
 enum Act {
     Run(&'static str),
@@ -52,7 +52,7 @@ fn config(root: &str) -> impl Fn(&mut Seeded) -> Value {
     }
 }
 
-/// The rule as the specification has it, read off the JSON.
+/// The rule of the specification, applied to the JSON config.
 fn allows(config: &Value, act: &Act) -> bool {
     let list = |key: &str| config[key].as_array().cloned().unwrap_or_default();
     match act {
@@ -110,7 +110,7 @@ fn programs_under_hundreds_of_pairs_start_only_where_both_allow() {
             let answer: Result<u64, String> = block_on(host.call(&shell, "os-spawn", &(asked,))).unwrap();
             let may = [Act::Run(program), Act::In(folder), Act::Use("max_output_buffer", 10)];
             let may = may.iter().all(|act| pair.both(act, allows));
-            // How many run by now is the machine's; that there is no more is told by name.
+            // How many programs still run depends on timing, so the error about `max_processes` is accepted, too.
             let full = answer.as_ref().err().is_some_and(|error| error.contains("max_processes"));
             assert_eq!(answer.is_ok() || full, may, "{answer:?} of {pair:#?}");
             assert!(!full || pair.narrowed["max_processes"].as_u64().unwrap_or(10) < 4, "{pair:#?}");

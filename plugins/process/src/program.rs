@@ -1,4 +1,4 @@
-//! One running program: its pipes, its end.
+//! One running program: its pipes and its end.
 
 use std::io;
 use std::pin::Pin;
@@ -18,22 +18,22 @@ use crate::cut::{Cutter, Mode, Piece, Queue};
 use crate::error::Error;
 use crate::theater::simple::process_handlers::{handle_stderr, handle_stdout};
 
-/// How long, once the program has ended, a pipe is waited for in all that somebody else still holds.
+/// How long to wait in total, after the program has ended, for a pipe that another process still holds open.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How often a write that waits looks for whom.
+/// How often a blocked write checks whether the program is blocked on its own output.
 const STUCK: Duration = Duration::from_millis(500);
 
-/// A program that was started.
+/// A started program.
 #[derive(Debug)]
 pub struct Program {
     pub group: Group,
     // None once closed.
     stdin: Mutex<Option<Arc<Async<ChildStdin>>>>,
-    /// How many of its streams have as much for the actor as is kept, and are not read.
+    /// How many of its output streams are not being read, because their buffer for the actor is full.
     full: AtomicU32,
 }
 
-/// Where its output is read, and how it is cut.
+/// The output pipes of a program, and how their output is cut.
 #[derive(Debug)]
 pub struct Pipes {
     stdout: Option<Async<ChildStdout>>,
@@ -51,8 +51,8 @@ impl Program {
         Ok((program, Pipes { stdout, stderr, modes: [out, err] }))
     }
 
-    /// Writes all of it to standard input, waiting for room. A program that does not read on since it has to write first, to
-    /// an actor that waits here, would never make any.
+    /// Writes all of `data` to standard input, waiting for room in the pipe. Fails if the program may be blocked on its
+    /// own output: the actor waits here and takes none, so the program would never read on.
     pub async fn write(&self, host: &Host, id: u64, data: &[u8]) -> Result<u32, Error> {
         let stdin = self.input().clone().ok_or(Error::Closed(id))?;
         let mut written = 0;
@@ -67,7 +67,7 @@ impl Program {
             };
             match or(async { (&*stdin).write(rest).await }, stuck).await {
                 Ok(length) => written += length,
-                // Nobody reads it any more: the program has ended, or has closed it itself.
+                // No one reads the pipe any more: the program has ended or closed it.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(Error::Closed(id)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(Error::Stuck { id, written, of: data.len() });
@@ -82,7 +82,7 @@ impl Program {
         self.input().take().map(drop).ok_or(Error::Closed(id))
     }
 
-    /// Blocks.
+    /// Sends a signal to the program only. Blocks.
     pub fn signal(&self, id: u64, number: i32) -> Result<(), Error> {
         self.group.signal(number).map_err(|source| failed(id, source))
     }
@@ -104,7 +104,7 @@ fn failed(id: u64, source: io::Error) -> Error {
     }
 }
 
-/// Brings a program's output to the actor until there is no more, and ends with its exit code.
+/// Delivers a program's output to the actor until there is no more; returns the exit code.
 pub async fn attend(host: &Host, id: u64, program: &Program, pipes: Pipes, timeout: Option<u64>, most: usize) -> i32 {
     let Pipes { stdout, stderr, modes: [out, err] } = pipes;
     let ended = end(host, id, program, timeout);
@@ -116,18 +116,18 @@ pub async fn attend(host: &Host, id: u64, program: &Program, pipes: Pipes, timeo
     code
 }
 
-/// Waits for the end, kills at the timeout, and what the program leaves behind.
+/// Waits for the program to end, or kills it at the timeout; then kills what is left of its group.
 async fn end(host: &Host, id: u64, program: &Program, timeout: Option<u64>) -> i32 {
     let late = async {
         match timeout {
             Some(seconds) => host.sleep(Duration::from_secs(seconds)).await,
             None => std::future::pending().await,
         }
-        host.log(Level::Info, &format!("program {id} ran into its execution-timeout and is killed"));
+        host.log(Level::Info, &format!("program {id} reached its execution-timeout and is killed"));
     };
     let ended = async {
         if let Err(error) = program.group.ended().await {
-            host.log(Level::Error, &format!("the end of program {id} cannot be waited for: {error}"));
+            host.log(Level::Error, &format!("cannot wait for program {id} to end: {error}"));
         }
     };
     or(ended, late).await;
@@ -140,16 +140,16 @@ async fn end(host: &Host, id: u64, program: &Program, timeout: Option<u64>) -> i
     }
 }
 
-/// A call of the actor with a piece of output.
+/// A call to the actor with a piece of output.
 type Giving<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
-/// What has come to its end.
+/// Which of the two operations of [`Stream::bring`] has finished.
 enum Step {
     Read(io::Result<usize>),
     Given(bool),
 }
 
-/// While it lives, a stream is not read since the actor has enough to do.
+/// Counts an open stream as not being read while this value lives, because its buffer for the actor is full.
 struct Full<'a>(Option<&'a AtomicU32>);
 
 impl<'a> Full<'a> {
@@ -175,13 +175,14 @@ struct Stream<'a> {
     id: u64,
     program: &'a Program,
     mode: Mode,
-    /// The most bytes that wait for the actor.
+    /// The maximum number of bytes to buffer for the actor.
     most: usize,
     errors: bool,
 }
 
 impl Stream<'_> {
-    /// Reads on while the actor is busy, up to as much as one call may carry; then reading waits for the actor.
+    /// Delivers the stream to the actor. While the actor is busy, reading continues until `most` bytes are buffered;
+    /// then it pauses (backpressure).
     async fn bring(&self, pipe: Option<impl AsyncRead + Unpin>) {
         let Some(mut pipe) = pipe else { return };
         let mut cutter = Cutter::new(self.mode);
@@ -224,7 +225,8 @@ impl Stream<'_> {
         }
     }
 
-    /// More output; 0 at its end, and when the program has ended and what others wrote has been waited for long enough.
+    /// Reads more output. Returns 0 at the end of the stream, or when the program has ended and another process has
+    /// held the pipe open for too long.
     async fn read(
         &self,
         pipe: &mut (impl AsyncRead + Unpin),
@@ -246,7 +248,7 @@ impl Stream<'_> {
         read
     }
 
-    /// Brings a piece; false when the actor takes no more.
+    /// Delivers a piece; returns false if the actor accepts no more calls.
     async fn give(&self, piece: Piece) -> bool {
         let name = self.name();
         let bytes = match piece {
@@ -270,7 +272,7 @@ impl Stream<'_> {
                 true
             }
             Err(CallError::Gone(_)) => false,
-            // What the actor makes of it is recorded by the core.
+            // The core records the call and its result.
             Ok(()) | Err(_) => true,
         }
     }
@@ -280,7 +282,7 @@ impl Stream<'_> {
     }
 }
 
-/// Records what no export takes.
+/// Records output or an exit that is not delivered to an export.
 pub fn note(host: &Host, what: &str, data: &[u8]) {
     if let Err(error) = host.note(what, data) {
         host.log(Level::Error, &format!("{what} could not be recorded: {error}"));

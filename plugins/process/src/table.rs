@@ -1,4 +1,4 @@
-//! An actor's programs by their ids: 1, 2, 3 and so on.
+//! The table of an actor's programs by id: 1, 2, 3 and so on.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +12,13 @@ use crate::error::Error;
 use crate::program::Program;
 use crate::theater::simple::process::ProcessStatus;
 
-/// The exit code of a program that was lost with the process that started it: killed, for all that is known.
+/// The exit code of a program that was lost when the runtime ended. Its real end is unknown; it is reported as killed.
 pub const LOST: i32 = -9;
 
-/// All programs the actor ever started.
+/// All programs the actor has ever started.
 pub struct Table {
     inner: Mutex<Inner>,
-    /// The newest id, of this life of the actor or one before.
+    /// The newest id, of this or a previous run of the actor.
     last: Arc<AtomicU64>,
 }
 
@@ -32,20 +32,21 @@ struct Entry {
     /// Milliseconds since the epoch.
     start: u64,
     state: State,
-    /// The actor has heard of its end.
+    /// The actor has received the exit.
     is_told: bool,
 }
 
-/// What a snapshot keeps.
+/// The part of the table that is stored in a snapshot.
 #[derive(Serialize, Deserialize)]
 pub struct Saved {
     last: u64,
-    /// Id, start, the exit code once it is known, and whether the actor has heard of it.
+    /// Id, start time, the exit code if it is known, and whether the actor has received it.
     programs: Vec<(u64, u64, Option<i32>, bool)>,
 }
 
 impl Entry {
-    /// It has pipes, and so costs something, until the actor has been given all it said.
+    /// Returns whether the program counts as running: until all of its output is delivered, since it holds pipes so
+    /// long.
     fn runs(&self) -> bool {
         matches!(self.state, State::Running(_))
     }
@@ -57,21 +58,21 @@ enum State {
     Lost,
 }
 
-/// The right to start one more program, given back when dropped.
+/// A reservation for one more program, released on drop.
 pub struct Place<'a>(&'a Table);
 
 impl Table {
-    /// Without programs; the first id is the one behind `last`.
+    /// Creates an empty table; the first id is the one after `last`.
     pub fn new(last: Arc<AtomicU64>) -> Self {
         Self { inner: Mutex::default(), last }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change under the lock is one step.
+        // A poisoned lock is safe to use: every change under it is a single step.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place, unless `most` programs run or are being started.
+    /// Makes a reservation, unless `most` programs are running or being started.
     pub fn enter(&self, most: u64) -> Result<Place<'_>, Error> {
         let mut inner = self.lock();
         if inner.running() + inner.starting >= most {
@@ -81,7 +82,7 @@ impl Table {
         Ok(Place(self))
     }
 
-    /// The program, none when it has ended.
+    /// Returns the program, or `None` if it has ended.
     pub fn get(&self, id: u64) -> Result<Option<Arc<Program>>, Error> {
         match &self.lock().programs.get(&id).ok_or(Error::Unknown(id))?.state {
             State::Running(program) => Ok(Some(Arc::clone(program))),
@@ -89,7 +90,7 @@ impl Table {
         }
     }
 
-    /// Those that run, or whose output is on its way.
+    /// Returns the programs that are running or whose output is still being delivered.
     pub fn running(&self) -> Vec<Arc<Program>> {
         let inner = self.lock();
         let running = inner.programs.values().filter_map(|entry| match &entry.state {
@@ -110,14 +111,14 @@ impl Table {
         Ok(ProcessStatus { pid: id, running: exit_code.is_none(), exit_code, start_time: entry.start })
     }
 
-    /// A program has ended: only how is kept of it.
+    /// Marks a program as ended; only its exit code is kept.
     pub fn end(&self, id: u64, code: i32) {
         if let Some(entry) = self.lock().programs.get_mut(&id) {
             entry.state = State::Ended(code);
         }
     }
 
-    /// The actor hears of a program's end, or does not come to it.
+    /// Sets whether the actor has received a program's exit.
     pub fn told(&self, id: u64, is_told: bool) {
         if let Some(entry) = self.lock().programs.get_mut(&id) {
             entry.is_told = is_told;
@@ -136,7 +137,7 @@ impl Table {
         Saved { last: self.last.load(Ordering::Relaxed), programs: programs.collect() }
     }
 
-    /// What was there before the process ended.
+    /// Restores the programs of a snapshot; all that were running are lost.
     pub fn restore(&self, saved: Saved) {
         self.last.fetch_max(saved.last, Ordering::Relaxed);
         for (id, start, code, is_told) in saved.programs {
@@ -144,14 +145,14 @@ impl Table {
         }
     }
 
-    /// A program that was started before the process ended.
+    /// Adds a program that the previous run started, unless it is known already.
     pub fn lose(&self, id: u64) {
         if !self.lock().programs.contains_key(&id) {
             self.enter_lost(id, now_ms(), None, false);
         }
     }
 
-    /// A program that ended before the process did; whether the actor heard of it.
+    /// Adds a program that ended in the previous run, and whether the actor has received the exit.
     pub fn had_ended(&self, id: u64, code: i32, is_told: bool) {
         let start = self.lock().programs.get(&id).map_or_else(now_ms, |entry| entry.start);
         self.enter_lost(id, start, Some(code), is_told);
@@ -165,7 +166,7 @@ impl Table {
         }
     }
 
-    /// Those of whose end the actor is to be told, with their exit codes.
+    /// Returns the ended programs whose exit the actor has not received, with their exit codes.
     pub fn lost(&self) -> Vec<(u64, i32)> {
         let inner = self.lock();
         let untold = inner.programs.iter().filter(|(_, entry)| !entry.is_told);
@@ -185,7 +186,7 @@ impl Inner {
 }
 
 impl Place<'_> {
-    /// The program is there: its id.
+    /// Puts the started program into the table and returns its id.
     pub fn fill(self, program: Program) -> (u64, Arc<Program>) {
         let program = Arc::new(program);
         let mut inner = self.0.lock();

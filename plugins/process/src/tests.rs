@@ -1,4 +1,4 @@
-//! Real programs, and an actor that is told of them.
+//! Tests with real programs and a fake actor that receives the calls.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const STDOUT: u32 = 0;
 const STDERR: u32 = 1;
 const EXIT: u32 = 2;
 
-/// A folder, removed when dropped.
+/// A folder, removed on drop.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
@@ -40,7 +40,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What an actor was told.
+/// A call that the actor received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
     Out(u64, String),
@@ -48,7 +48,7 @@ enum Told {
     Exit(u64, i32),
 }
 
-/// An actor that may run a shell and what `more` says.
+/// An actor that may run a shell; `more` adds to its config.
 struct Case {
     host: FakeHost,
     shell: Arc<Shell>,
@@ -112,7 +112,7 @@ impl Case {
             }
         }
     }
-    /// All that is told up to the next exit.
+    /// Returns all calls up to the next exit.
     fn until_exit(&self) -> Vec<Told> {
         let mut told = Vec::new();
         loop {
@@ -122,7 +122,7 @@ impl Case {
             }
         }
     }
-    /// Standard output up to the exit, and the code.
+    /// Returns the standard output up to the exit, and the exit code.
     fn output(&self) -> (Vec<String>, i32) {
         let mut told = self.until_exit();
         let Some(Told::Exit(_, code)) = told.pop() else { panic!("{told:?}") };
@@ -293,7 +293,7 @@ fn two_streams_keep_their_order_and_the_exit_is_last() {
     assert_eq!(out, (0..500).map(|number| format!("o{number}")).collect::<Vec<_>>());
     assert_eq!(err, (0..500).map(|number| format!("e{number}")).collect::<Vec<_>>());
     assert_eq!(told.last(), Some(&Told::Exit(id, 0)));
-    // Another program's exit is the next thing told: this one's came once.
+    // The next call is another program's exit: the first exit was reported once.
     let other = case.run("true");
     assert_eq!(case.next(), Told::Exit(other, 0));
 }
@@ -322,7 +322,7 @@ fn a_signal_that_ended_it_is_a_negative_code() {
 #[test]
 fn input_is_written_whole_and_closed_by_nothing() {
     let case = case(json!({}));
-    // More than a pipe holds, to a program that begins to read later than a write looks for whom it waits.
+    // More than a pipe holds. The program starts to read only after the first check for a blocked program.
     let id = case.run("sleep 0.7; wc -c; sleep 1000");
     let data = vec![b'x'; 1 << 20];
     assert_eq!(case.write(id, &data), Ok(1 << 20));
@@ -354,7 +354,7 @@ fn a_stop_ends_the_wait_for_room() {
 #[test]
 fn a_program_that_has_to_speak_first_ends_the_wait_for_room_once_enough_is_kept() {
     let case = case(json!({ "max_output_buffer": 100_000 }));
-    // The actor is in the call that writes: it takes nothing.
+    // The actor is busy with the call that writes, so it accepts no output.
     let (_busy, gate) = std::sync::mpsc::channel::<()>();
     let gate = std::sync::Mutex::new(gate);
     case.host.set_exports(&[STDOUT, STDERR, EXIT], move |_, _| {
@@ -414,7 +414,7 @@ fn signals_are_sent_by_their_numbers() {
     assert_eq!(case.output().0, ["usr1"]);
     let id = case.run("sleep 1000");
     for number in [0, 65, u32::MAX] {
-        assert!(case.signal(id, number).unwrap_err().contains("is no signal"), "{number}");
+        assert!(case.signal(id, number).unwrap_err().contains("is not a signal"), "{number}");
     }
     case.signal(id, 64).unwrap();
     assert_eq!(case.next(), Told::Exit(id, -64));
@@ -529,14 +529,14 @@ fn a_busy_actor_pauses_the_reading_and_loses_nothing() {
         gate.lock().unwrap().recv().unwrap();
         encoded(&())
     });
-    // More than what is kept and what a pipe holds.
+    // More than the buffer and the pipe hold together.
     let text =
         "i=0; while [ $i -lt 60000 ]; do echo line-$i-padding-padding-padding; i=$((i+1)); done; echo done > end";
     let id = case.run(text);
     open.send(()).unwrap();
     assert_eq!(case.next(), Told::Out(id, "line-0-padding-padding-padding".into()));
     std::thread::sleep(Duration::from_millis(300));
-    assert!(!case.scratch.path().join("end").exists(), "the program has not waited");
+    assert!(!case.scratch.path().join("end").exists(), "the program was not blocked");
     for _ in 0..60_010 {
         open.send(()).unwrap();
     }
@@ -568,7 +568,7 @@ fn owned((what, data): (&str, &str)) -> (String, String) {
 }
 
 impl Case {
-    /// What was noted, once the exit is.
+    /// Returns the notes, once the exit is noted.
     fn until_noted(&self, most: usize) -> Vec<(String, String)> {
         wait_until("the note of the exit", || self.host.notes().iter().any(|(what, _)| what.starts_with("exit")));
         let notes = self.host.notes();
@@ -604,7 +604,7 @@ fn a_process_that_left_its_group_holds_no_exit_up() {
 fn a_thousand_short_programs_leave_no_zombie_and_no_descriptor() {
     let alone = "THEATER_TEST_ALONE";
     if std::env::var_os(alone).is_none() {
-        // This test again, in a process without the children and descriptors of other tests.
+        // Run this test again in a separate process, without the children and descriptors of other tests.
         let test = "tests::a_thousand_short_programs_leave_no_zombie_and_no_descriptor";
         let mut again = std::process::Command::new(std::env::current_exe().unwrap());
         let output = again.args(["--exact", test]).env(alone, "1").output().unwrap();
@@ -647,7 +647,7 @@ fn a_program_of_before_is_told_to_have_been_lost() {
     assert_eq!(case.run("true"), 4);
 }
 
-/// What a resume tells a handler: the state at a snapshot, and what the actor asked for and was told behind it.
+/// A resume gives a handler the state of a snapshot, and the calls that the actor made and received after it.
 #[test]
 fn ends_of_programs_of_before_are_told_unless_the_actor_heard_of_them() {
     let before = case(json!({}));
@@ -665,9 +665,9 @@ fn ends_of_programs_of_before_are_told_unless_the_actor_heard_of_them() {
     block_on(case.shell.started(true)).unwrap();
     let mut told = [case.next(), case.next()];
     told.sort_by_key(|told| format!("{told:?}"));
-    // One that came to nothing is told again, one that waits is heard of when it runs.
+    // A failed exit call is made again; a queued one is delivered by the core.
     assert_eq!(told, [Told::Exit(waits, -9), Told::Exit(4, 1)]);
     let codes = (1..=5).map(|id| case.status(id).unwrap().exit_code.unwrap()).collect::<Vec<_>>();
     assert_eq!(codes, [7, -9, 1, 1, 1]);
-    assert_eq!((case.run("true"), case.next()), (6, Told::Exit(6, 0)), "and nobody else");
+    assert_eq!((case.run("true"), case.next()), (6, Told::Exit(6, 0)), "and no others");
 }

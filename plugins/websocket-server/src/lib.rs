@@ -1,9 +1,9 @@
-//! The plugin `websocket-server`: an actor that serves websockets as a whole.
+//! The plugin `websocket-server`: turns an actor into a websocket server.
 //!
-//! Every connection, message and end of one is a call of the actor's `handle-message`; what it returns goes back to that
-//! client, in order. Ports, limits and the reading of requests are `theater-http-listener`'s, frames and codes are
-//! `theater-websocket-protocol`'; in here is what lies between a socket and the actor: [`session`] is one connection, [`server`] the
-//! handler.
+//! Every new connection, every message and every end of a connection calls the actor's `handle-message`; the messages
+//! it returns go to that client, in order. `theater-http-listener` implements ports, limits and request parsing, and
+//! `theater-websocket-protocol` implements frames and close codes. In this crate, [`session`] is one connection and
+//! [`server`] is the handler.
 //!
 //! A manifest to copy:
 //!
@@ -13,8 +13,8 @@
 //! config = { host = "127.0.0.1", port = 8090, path = "/ws" }
 //! ```
 //!
-//! While the actor works on a client's message, and while that client does not read, nothing more is read of it. Several
-//! clients wait for the actor in its mailbox.
+//! Backpressure: nothing more is read from a client while the actor handles its message or while it does not read. The
+//! messages of several clients wait in the actor's mailbox.
 
 #![forbid(unsafe_code)]
 
@@ -63,7 +63,7 @@ fn root() -> String {
     "/".to_owned()
 }
 
-/// The plugin: how many connections each actor has had, so that a restart gives no number twice.
+/// The plugin. Keeps the number of the newest connection of each actor, so that a restarted actor never reuses one.
 #[derive(Default)]
 pub struct WebsocketServer {
     numbers: Mutex<HashMap<String, Arc<AtomicU64>>>,
@@ -71,7 +71,7 @@ pub struct WebsocketServer {
 
 impl WebsocketServer {
     fn numbers(&self) -> MutexGuard<'_, HashMap<String, Arc<AtomicU64>>> {
-        // Every change under the lock is one step.
+        // Each change under the lock is a single step, so a poisoned lock still guards consistent data.
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! What listening is narrowed to is `theater-http-listener`'s, and shown in full by `http-server`'s pairs; in here is that
-//! this plugin uses it.
+//! `theater-http-listener` narrows the keys for listening, which the pairs of `http-server` test in full. These tests
+//! check that this plugin uses it.
 
 use serde_json::{Value, json};
 use theater_plugin_api::Plugin;

@@ -1,4 +1,4 @@
-//! One actor's server: its port from `attach` on, its connections from `started` to `stopped`.
+//! The server of one actor. It binds its port in `attach`, and takes connections from `started` to `stopped`.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,29 +14,29 @@ use crate::Config;
 use crate::session;
 use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage};
 
-/// What all sessions of a server share.
+/// The state that all sessions of a server share.
 pub(crate) struct Door {
     pub(crate) host: Host,
     pub(crate) config: Config,
     /// The number of the newest connection.
     pub(crate) last: Arc<AtomicU64>,
-    /// The connections that the actor knows of.
+    /// The connections whose end the actor has not been notified of.
     open: Mutex<BTreeSet<u64>>,
 }
 
 impl Door {
     pub(crate) fn open(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        // Every change under the lock is one step.
+        // Each change under the lock is a single step, so a poisoned lock still guards consistent data.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The handler.
+/// The handler of one actor.
 pub struct Server {
     url: String,
     control: Control,
     door: Arc<Door>,
-    /// Empty once started.
+    /// `None` once started.
     listener: Mutex<Option<Listener<Arc<Door>>>>,
 }
 
@@ -56,7 +56,7 @@ impl Server {
 }
 
 impl Handler for Server {
-    /// Connections that were open when the program before ended are told to have ended.
+    /// Reports the connections of the previous run to the actor as ended, and starts accepting new ones.
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
         for number in std::mem::take(&mut *self.door.open()) {
             let door = Arc::clone(&self.door);
@@ -69,7 +69,7 @@ impl Handler for Server {
         Ok(vec![self.url.clone()])
     }
 
-    /// Sessions end by themselves when the actor does; in here they are waited for.
+    /// Waits for the sessions, which end by themselves when the actor stops.
     async fn stopped(&self) {
         self.control.stop(self.door.config.listen.shutdown_grace()).await;
     }

@@ -1,4 +1,4 @@
-//! One connection: each event is told to the actor, and its answer sent, before the next is read.
+//! One connection. Each event is passed to the actor, and its answer is sent, before the next one is read.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -30,17 +30,17 @@ pub(crate) async fn run(door: Arc<Door>, peer: SocketAddr, protocol: Option<Stri
     let mut session = Session { door, socket, number, cause };
     let end = session.serve(protocol).await;
     let Session { door, socket, number, cause } = session;
-    // The actor hears of it while the client takes its leave.
+    // The actor is notified while the closing handshake runs.
     zip(socket.close(end.code()), tell_end(&door, &cause, number)).await;
 }
 
-/// Tells the actor that a connection has ended. What it answers has nobody to go to.
+/// Notifies the actor that a connection has ended. The messages it returns are discarded.
 pub(crate) async fn tell_end(door: &Door, cause: &str, number: u64) {
     let told = handle_message(&door.host, cause, &event(MessageType::Close, number)).await;
     door.open().remove(&number);
     match told {
         Ok(_) | Err(CallError::Gone(_)) => {}
-        Err(error) => door.host.log(Level::Error, &format!("{cause}: the end could not be told: {error}")),
+        Err(error) => door.host.log(Level::Error, &format!("{cause}: could not report the end: {error}")),
     }
 }
 
@@ -74,12 +74,12 @@ impl Session {
         }
     }
 
-    /// Tells the actor of an event, and the client what it answers.
+    /// Passes an event to the actor, and sends the messages that it returns to the client.
     async fn tell(&mut self, message: WebsocketMessage) -> Result<(), End> {
         let response = match handle_message(&self.door.host, &self.cause, &message).await {
             Ok(response) => response,
             Err(CallError::Gone(_)) => return Err(End::Ours(Code::Away)),
-            // Nothing goes back, and the connection goes on.
+            // Send nothing back and keep the connection open.
             Err(error) => {
                 self.door.host.log(Level::Error, &format!("{}: {error}", self.cause));
                 return Ok(());

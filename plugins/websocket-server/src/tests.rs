@@ -1,4 +1,4 @@
-//! Real sockets: tungstenite's client, and frames byte for byte where a test has to send what no client sends.
+//! Tests over real sockets: with tungstenite's client, or with raw frames if a test has to send what no client sends.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ use crate::server::Server;
 use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage, WebsocketResponse};
 use crate::{Config, WebsocketServer};
 
-/// A server whose actor answers every message with itself, and some texts with what they ask for.
+/// A server whose actor echoes every message, but answers some texts as they ask.
 struct Case {
     host: FakeHost,
     server: Arc<Server>,
@@ -31,7 +31,7 @@ fn of(ty: MessageType, data: &[u8]) -> WebsocketMessage {
     WebsocketMessage { ty, data: Some(data.into()), text: None }
 }
 
-/// What the actor answers.
+/// Returns what the actor answers.
 fn answers(message: WebsocketMessage) -> Vec<WebsocketMessage> {
     match (&message.ty, message.text.as_deref()) {
         (MessageType::Connect, Some(number)) => vec![text(&format!("welcome {number}"))],
@@ -83,7 +83,7 @@ impl Case {
     fn open(&self) -> Client {
         tungstenite::client(self.url.as_str(), self.stream()).unwrap().0
     }
-    /// The answer to a request, read until the server closes or has said all.
+    /// Sends a request, and returns the head of the response.
     fn ask(&self, head: &str) -> String {
         let mut stream = self.stream();
         stream.write_all(head.replace('\n', "\r\n").as_bytes()).unwrap();
@@ -93,7 +93,7 @@ impl Case {
         }
         String::from_utf8(text).unwrap()
     }
-    /// A connection that has switched, with nothing read behind the head.
+    /// Opens a connection that has switched protocols; nothing after the head has been read.
     fn raw(&self) -> TcpStream {
         let mut stream = self.stream();
         stream.write_all(OPEN.replace('\n', "\r\n").as_bytes()).unwrap();
@@ -114,7 +114,7 @@ impl Case {
 const OPEN: &str = "GET / HTTP/1.1\nhost: h\nupgrade: websocket\nconnection: keep-alive, Upgrade\n\
                     sec-websocket-version: 13\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\n\n";
 
-/// A frame as a client sends it: masked, with zeros.
+/// Returns a frame as a client sends it; its mask is zero.
 fn frame(last: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![u8::from(last) << 7 | opcode];
     match payload.len() {
@@ -129,7 +129,7 @@ fn frame(last: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The frames of a server up to its end: opcode and payload.
+/// Reads the frames of a server until it closes, each with its opcode and payload.
 fn frames(stream: &mut TcpStream) -> Vec<(u8, Vec<u8>)> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).unwrap();
@@ -149,7 +149,7 @@ fn next(client: &mut Client) -> Message {
     client.read().unwrap()
 }
 
-/// The code of the close that comes next.
+/// Reads up to the next close frame, and returns its code.
 fn closed(client: &mut Client) -> u16 {
     loop {
         match client.read() {
@@ -185,7 +185,7 @@ fn ipv6_works() {
 #[test]
 fn every_event_is_told_and_answered_to_the_client_that_caused_it() {
     let case = start(json!({}));
-    // One behind the other: of two at once, either may be told of first.
+    // Open one after the other: the order of two concurrent connections is not defined.
     let mut one = case.open();
     assert_eq!(next(&mut one), Message::text("welcome 1"));
     let mut other = case.open();
@@ -202,7 +202,7 @@ fn every_event_is_told_and_answered_to_the_client_that_caused_it() {
     one.close(None).unwrap();
     assert!(matches!(next(&mut one), Message::Close(_)));
     assert_eq!(case.told(), close(1));
-    // One that is gone without a word has ended too.
+    // A connection that is lost without a close has ended too.
     drop(other);
     assert_eq!(case.told(), close(2));
 }
@@ -263,7 +263,7 @@ fn a_message_over_the_limit_closes_with_1009() {
     assert_eq!(next(&mut client), Message::text("0123456789"));
     client.send(Message::text("0123456789+")).unwrap();
     assert_eq!(closed(&mut client), 1009);
-    // In fragments too, none of which is too big itself.
+    // Also in fragments that are each within the limit.
     let mut stream = case.raw();
     stream.write_all(&[frame(false, 1, b"012345"), frame(true, 0, b"6789+")].concat()).unwrap();
     assert_eq!(
@@ -278,7 +278,7 @@ fn the_limits_of_requests_hold() {
     let case = start(json!({ "max_header_bytes": 300, "read_timeout_ms": 200, "max_connections": 1 }));
     let long = OPEN.replacen("host: h", &format!("host: h\nx: {}", "y".repeat(300)), 1);
     assert!(case.ask(&long).starts_with("HTTP/1.1 431 "));
-    // From here on the connection before may still be on its way out.
+    // From here on, the previous connection may not be closed yet.
     let start = Instant::now();
     let late = loop {
         let answer = case.ask("GET / HTTP/1.1\nhost");
@@ -296,7 +296,7 @@ fn the_limits_of_requests_hold() {
     };
     next(&mut client);
     assert!(case.ask(OPEN).starts_with("HTTP/1.1 503 "));
-    // It is open for longer than a head may take.
+    // Keep it open for longer than the timeout of a head.
     std::thread::sleep(Duration::from_millis(500));
     client.send(Message::text("still here")).unwrap();
     assert_eq!(next(&mut client), Message::text("still here"));
@@ -312,13 +312,14 @@ fn a_client_that_does_not_read_is_waited_for_and_then_closed() {
     client.send(Message::text("much")).unwrap();
     client.send(Message::text("not read any more")).unwrap();
     assert_eq!((case.told(), case.told()), (connect(1), text("much")));
-    // 40 MB do not fit into a socket. The end comes after the patience, and no other message before it.
+    // 40 MB do not fit into a socket's buffer. The connection ends after the timeout, and no other message arrives
+    // before that.
     let end = case.told();
     assert_eq!(end.ty, MessageType::Close);
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     let mut quick = case.open();
     assert_eq!(next(&mut quick), Message::text("welcome 2"));
-    // One that reads in the end finds why.
+    // A client that reads in the end receives the reason.
     let case = self::start(json!({ "read_timeout_ms": 300 }));
     let mut client = case.open();
     next(&mut client);
@@ -437,7 +438,7 @@ fn a_stop_closes_with_1001() {
     });
     for client in &mut clients {
         assert_eq!(closed(client), 1001);
-        // The answer to a close leaves with the next read, which finds the end.
+        // tungstenite sends the answer to a close with the next read, which then finds the end.
         while client.read().is_ok() {}
     }
     assert!(stopping.join().unwrap() < Duration::from_secs(4));
@@ -472,7 +473,8 @@ fn bytes_behind_the_handshake_are_the_first_message() {
     assert!(String::from_utf8_lossy(&all).contains("early"));
 }
 
-/// What a resume tells a server of the connections of the program before: a state, and what the actor was told behind it.
+/// A resume passes two things about the previous run's connections to a server: a state, and the later events of the
+/// actor.
 #[test]
 fn connections_that_were_open_when_the_program_before_ended_are_told_to_have_ended() {
     let case = start(json!({}));
@@ -498,7 +500,7 @@ fn connections_that_were_open_when_the_program_before_ended_are_told_to_have_end
     let mut ended = [case.told(), case.told()];
     ended.sort_by_key(|message| message.text.clone());
     assert_eq!(ended, [close(2), close(5)]);
-    // No number is given twice.
+    // No number is reused.
     assert_eq!((next(&mut case.open()), case.told()), (Message::text("welcome 6"), connect(6)));
 }
 

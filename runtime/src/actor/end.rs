@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use theater_plugin_api::encoding::encode;
 use theater_plugin_api::{Ending, FailureKind};
 
-use super::{CallOutcome, Record, Shared, Wake, lock};
-use crate::core::START;
-use crate::executor;
-use crate::family::Standing;
+use crate::actor::child_table::Standing;
+use crate::actor::handle::{CallOutcome, Record, Shared, Wake, lock};
 use crate::manifest::Restart;
+use crate::support::executor;
 use theater_chain::event::{EventRef, NewEvent};
 use theater_chain::record::{Failed, Kind, Outcome, Return, Stopped};
 
@@ -37,7 +36,7 @@ pub enum End {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct StopRequest {
+pub(crate) struct StopRequest {
     reason: String,
     data: Option<Vec<u8>>,
     // The actor is to end as failed, with this reason.
@@ -55,6 +54,9 @@ impl From<StopRequest> for End {
         }
     }
 }
+
+/// What a failed start was doing, in place of an export.
+pub(crate) const START: &str = "start";
 
 /// Why a stop was asked for: by the actor itself.
 pub const BY_ITSELF: &str = "shutdown";
@@ -184,7 +186,7 @@ impl Shared {
             };
             if !held {
                 // Another program would ask the parent what becomes of it.
-                if quiet && !self.core.stopped.is_set() && self.parent().is_some() && end.is_held() {
+                if quiet && !self.services.stopped.is_set() && self.parent().is_some() && end.is_held() {
                     self.record_released(&mut record);
                 }
                 if self.parent().is_none() {
@@ -195,11 +197,11 @@ impl Shared {
             }
             held
         };
-        self.core.ended(self, &end, held);
+        self.lifecycle.ended(self, &end, held);
         self.end.get_or_init(|| end.without_data());
         self.ended.set();
         match self.parent() {
-            None if held => self.core.restart_top(self),
+            None if held => Arc::clone(&self.lifecycle).restart_top(self),
             _ => self.settle(None),
         }
     }
@@ -213,7 +215,7 @@ impl Shared {
             (Restart::Always, End::Stopped { reason, .. }) => reason == BY_ITSELF,
             (Restart::OnFailure, End::Stopped { .. }) => false,
         };
-        if !is_meant || self.core.stopped.is_set() {
+        if !is_meant || self.services.stopped.is_set() {
             return false;
         }
         let (window, now) = (Duration::from_millis(policy.window_ms), Instant::now());
@@ -260,14 +262,14 @@ impl Shared {
     /// A held actor is not started again, unless by another program.
     pub(crate) fn let_go(&self) {
         let mut record = lock(&self.chain);
-        if self.core.stopped.is_set() || self.parent().is_none() {
+        if self.services.stopped.is_set() || self.parent().is_none() {
             self.turn_away_in(&mut record, true);
         } else {
             self.record_released(&mut record);
         }
         self.close(&mut record);
         drop(record);
-        self.core.let_go(self);
+        self.lifecycle.let_go(self);
     }
 
     /// It cannot go on in this program: the chain stays as it is, for another one.
@@ -282,7 +284,7 @@ impl Shared {
             debug_assert!(!held, "nobody is told, and nobody holds it");
         }
         let end = End::Failed { function: START.to_owned(), kind: FailureKind::Internal, reason };
-        self.core.ended(self, &end, false);
+        self.lifecycle.ended(self, &end, false);
         self.end.get_or_init(|| end);
         self.ended.set();
         self.settle(None);
@@ -296,7 +298,7 @@ impl Shared {
             if !held {
                 // The parent has ended by now, or does not go on.
                 self.close(&mut lock(&self.chain));
-                self.core.let_go(self);
+                self.lifecycle.let_go(self);
             }
         }
         self.end.get_or_init(|| end);
@@ -305,7 +307,7 @@ impl Shared {
 
     /// What waits is answered: nothing more will run. Who waits for an answer knows so, and its call is over; what nobody
     /// waits for runs if another program resumes the actor.
-    pub(super) fn turn_away(&self, end: &End) {
+    pub(crate) fn turn_away(&self, end: &End) {
         // Under the chain's lock, as messages are queued under it.
         self.turn_away_in(&mut lock(&self.chain), end.is_resumable());
     }
@@ -323,15 +325,15 @@ impl Shared {
 
     /// Whether the running call, which is interrupted, runs again when the actor is resumed: nobody waits for its answer,
     /// and the program ends.
-    pub(super) fn is_left_to_resume(&self, export: u32, sequence: u64) -> bool {
-        self.core.stopped.is_set()
+    pub(crate) fn is_left_to_resume(&self, export: u32, sequence: u64) -> bool {
+        self.services.stopped.is_set()
             && lock(&self.running).is_none()
             && !self.is_repeat_awaited(sequence)
-            && export != self.linked.init as u32
+            && export != self.interface.init as u32
     }
 
     /// Whether the end of this life leaves calls waiting for the next one.
-    pub(super) fn keeps_mailbox(&self, end: &End) -> bool {
+    pub(crate) fn keeps_mailbox(&self, end: &End) -> bool {
         match self.parent() {
             Some(parent) => !parent.cancelled.is_set() && end.is_held(),
             None => self.begins_again(end, false),
@@ -346,8 +348,8 @@ impl Shared {
             match standing {
                 Standing::Held => child.let_go(),
                 Standing::Living => {
-                    let grace = self.core.grace(child.limits().stop_grace_ms);
-                    let reason = if self.core.stopped.is_set() { BY_PROGRAM } else { BY_PARENT };
+                    let grace = self.services.grace(child.limits().stop_grace_ms);
+                    let reason = if self.services.stopped.is_set() { BY_PROGRAM } else { BY_PARENT };
                     stops.push(executor::spawn(async move { child.stop(reason, grace).await }));
                 }
                 Standing::Ended => {}
@@ -357,8 +359,8 @@ impl Shared {
             stop.await;
         }
         for child in family.all() {
-            self.core.journal.forget(child.id());
-            self.core.forget(&child).await;
+            self.services.journal.forget(child.id());
+            self.lifecycle.forget(&child).await;
         }
         family.forget();
     }

@@ -2,8 +2,8 @@
 
 use theater_plugin_api::host::ChainEvent;
 
-use super::{Shared, lock};
-use crate::executor;
+use crate::actor::handle::{Shared, lock};
+use crate::support::executor;
 use theater_chain::event::Id;
 use theater_chain::journal::segment;
 use theater_chain::record::Kind;
@@ -13,7 +13,7 @@ impl Shared {
     ///
     /// # Errors
     /// When the journal cannot be written or read.
-    pub async fn newest_events(&self, most: u64) -> Result<Vec<ChainEvent>, crate::error::Error> {
+    pub async fn newest_events(&self, most: u64) -> Result<Vec<ChainEvent>, crate::support::error::Error> {
         let (head, length) = self.head();
         let events = self.events_until(length, most, self.limits().value_bytes).await?;
         *lock(&self.chain_read) = Some((length - events.len() as u64, length, head));
@@ -24,7 +24,7 @@ impl Shared {
     ///
     /// # Errors
     /// As [`Shared::newest_events`].
-    pub async fn events(&self, most: u64, most_bytes: u64) -> Result<Vec<ChainEvent>, crate::error::Error> {
+    pub async fn events(&self, most: u64, most_bytes: u64) -> Result<Vec<ChainEvent>, crate::support::error::Error> {
         self.events_until(self.head().1, most, most_bytes).await
     }
 
@@ -33,17 +33,17 @@ impl Shared {
         length: u64,
         most: u64,
         most_bytes: u64,
-    ) -> Result<Vec<ChainEvent>, crate::error::Error> {
-        self.core.journal.written().await?;
-        let Some(folder) = self.core.journal.folder().map(ToOwned::to_owned) else { return Ok(Vec::new()) };
+    ) -> Result<Vec<ChainEvent>, crate::support::error::Error> {
+        self.services.journal.written().await?;
+        let Some(folder) = self.services.journal.folder().map(ToOwned::to_owned) else { return Ok(Vec::new()) };
         let names: Vec<String> =
-            self.linked.functions.iter().map(|f| format!("{}/{}", f.interface, f.function)).collect();
-        let place = self.core.journal.place(self.id());
+            self.interface.functions.iter().map(|f| format!("{}/{}", f.interface, f.function)).collect();
+        let place = self.services.journal.place(self.id());
         let id = self.id();
         let read = move || read_back((&folder, id), place, length, (most, most_bytes), &names);
         executor::blocking(read)
             .await
-            .map_err(|source| theater_chain::Error::Read { path: self.core.data().join("journal"), source }.into())
+            .map_err(|source| theater_chain::Error::Read { path: self.services.data.join("journal"), source }.into())
     }
 }
 

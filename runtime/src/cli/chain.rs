@@ -15,7 +15,7 @@ use theater_chain::objects::Objects;
 use theater_chain::record::Kind;
 use theater_chain::verify;
 use theater_plugin_api::uuid_text;
-use theater_runtime::error::Error;
+use theater_runtime::support::error::Error;
 
 use super::diff::Diff;
 use super::events::{line, time};

@@ -10,9 +10,9 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use serde_json::{Value as Json, json};
 use theater_runtime::core::{Core, Options};
-use theater_runtime::error::suggest;
-use theater_runtime::executor;
-use theater_runtime::plugins::Plugins;
+use theater_runtime::plugin::plugins::Plugins;
+use theater_runtime::support::error::suggest;
+use theater_runtime::support::executor;
 
 use super::{Cli, Common, Done, EXAMPLES, print_json, print_line};
 
@@ -149,7 +149,7 @@ pub fn run(words: &[OsString], common: &Common) -> Done {
     let core = Core::open(Options::new(common.plugins(), common.data()))?;
     let arguments = json!({ "args": words.collect::<Vec<_>>() });
     let done = executor::block_on(core.command(&name, &arguments));
-    core.journal.close();
+    core.services.journal.close();
     if let Some(done) = done {
         show(common, &name, &done?);
     }

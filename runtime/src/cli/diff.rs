@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 use theater_chain::diff::{Comparison, Difference, Source, diff};
 use theater_plugin_api::uuid_text;
-use theater_runtime::error::Error;
 use theater_runtime::replay;
+use theater_runtime::support::error::Error;
 
 use super::chain::objects;
 use super::events::shown;

@@ -13,7 +13,7 @@ use theater_chain::objects::Objects;
 use theater_chain::record::Kind;
 use theater_chain::text;
 use theater_chain::verify::Event;
-use theater_runtime::error::Error;
+use theater_runtime::support::error::Error;
 
 use super::filter::Condition;
 use super::{Common, Done, print_line};

@@ -13,7 +13,7 @@ use theater_chain::journal::export;
 use theater_chain::objects::Objects;
 use theater_chain::verify;
 use theater_plugin_api::uuid_text;
-use theater_runtime::error::Error;
+use theater_runtime::support::error::Error;
 
 use super::chain::objects;
 use super::events::line;

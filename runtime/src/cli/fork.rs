@@ -8,10 +8,10 @@ use theater_chain::event::{EventRef, Id, hex};
 use theater_chain::verify;
 use theater_plugin_api::uuid_text;
 use theater_runtime::core::{Core, Forked, Options};
-use theater_runtime::error::Error;
-use theater_runtime::executor;
 use theater_runtime::manifest::Manifest;
 use theater_runtime::replay::StateAt;
+use theater_runtime::support::error::Error;
+use theater_runtime::support::executor;
 
 use super::chain::objects;
 use super::replay::one;
@@ -60,7 +60,7 @@ impl Fork {
         let StateAt { state, .. } = state_at(&path, actor, &objects(&data, &path), Some(self.at))?;
         let bytes = state.as_ref().map(Vec::len);
         let forked = executor::block_on(core.fork(&manifest, state, from));
-        core.journal.close();
+        core.services.journal.close();
         told(common, &forked?, &from, bytes);
         Ok(())
     }

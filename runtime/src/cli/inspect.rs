@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use theater_chain::interface_name::meets;
-use theater_runtime::component::Components;
-use theater_runtime::engine::Engines;
-use theater_runtime::error::{ComponentProblem, Error};
-use theater_runtime::plugins::Plugins;
+use theater_runtime::plugin::plugins::Plugins;
+use theater_runtime::support::error::{ComponentProblem, Error};
+use theater_runtime::wasm::component::Components;
+use theater_runtime::wasm::engine::Engines;
 
 use super::{Common, Done};
 

@@ -64,7 +64,7 @@ pub enum Format {
 pub fn start(level: &str, format: Format) -> Result<Talk, String> {
     const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
     if !LEVELS.contains(&level) {
-        return Err(format!("--log {level}: {}", theater_runtime::error::suggest(level, LEVELS)));
+        return Err(format!("--log {level}: {}", theater_runtime::support::error::suggest(level, LEVELS)));
     }
     // What lies beneath is only of interest when looking for a fault there.
     let filter = format!("warn,theater={level},theater_runtime={level},actor={level},plugin={level}");

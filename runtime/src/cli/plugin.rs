@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
-use theater_runtime::error::{Error, suggest};
-use theater_runtime::plugins::{Found, Plugins, read};
+use theater_runtime::plugin::plugins::{Found, Plugins, read};
+use theater_runtime::support::error::{Error, suggest};
 
 use super::{Common, Done, print_line, short, shown};
 

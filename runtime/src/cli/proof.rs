@@ -9,7 +9,7 @@ use theater_chain::event::hex;
 use theater_chain::event_text::Describer;
 use theater_chain::proof;
 use theater_plugin_api::uuid_text;
-use theater_runtime::error::Error;
+use theater_runtime::support::error::Error;
 
 use super::replay::one;
 use super::{Common, Done};

@@ -9,10 +9,10 @@ use theater_chain::event_text::Described;
 use theater_chain::journal::reader::{Catalog, find};
 use theater_chain::verify;
 use theater_plugin_api::uuid_text;
-use theater_runtime::ask::{Report as Asked, ask};
-use theater_runtime::error::Error;
-use theater_runtime::executor;
+use theater_runtime::replay::plugin::{Report as Asked, ask};
 use theater_runtime::replay::{Difference, Options, Report, replay};
+use theater_runtime::support::error::Error;
+use theater_runtime::support::executor;
 
 use super::chain::source;
 use super::{Common, Done, short};

@@ -13,14 +13,15 @@ use signal_hook::consts::{
 };
 use signal_hook::iterator::Signals;
 use theater_chain::signature::Sealer;
+use theater_runtime::actor::PROGRAM_GRACE;
 use theater_runtime::actor::{BY_PROGRAM, End, Shared};
-use theater_runtime::component::digest_of;
-use theater_runtime::core::{Core, Options, PROGRAM_GRACE};
-use theater_runtime::error::Error;
-use theater_runtime::executor::{self, Either, Signal};
-use theater_runtime::files;
+use theater_runtime::core::{Core, Options, prepared_of};
 use theater_runtime::manifest::Manifest;
-use theater_runtime::open_files;
+use theater_runtime::support::error::Error;
+use theater_runtime::support::executor::{self, Either, Signal};
+use theater_runtime::support::files;
+use theater_runtime::support::open_files;
+use theater_runtime::wasm::component::digest_of;
 
 use super::commands::{Asked, plain};
 use super::orphans;
@@ -98,7 +99,7 @@ impl Run {
             tracing::warn!(code = problem.code(), "{problem}");
         }
         let code = executor::block_on(live(&core, &signals, self.resume, &manifests, common, asked));
-        core.journal.close();
+        core.services.journal.close();
         code
     }
 }
@@ -217,7 +218,7 @@ async fn live(
     for actor in &ended {
         report_end(actor, common);
     }
-    core.journal.written().await?;
+    core.services.journal.written().await?;
     Ok(outcome(&ended, failed))
 }
 
@@ -278,8 +279,10 @@ fn report_end(actor: &Shared, common: &Common) {
     let (id, name) = (actor.id_text(), actor.name());
     match actor.end() {
         Some(End::Failed { function, reason, .. }) => {
-            let what =
-                theater_runtime::error::ActorProblem::Failed { function: function.clone(), reason: reason.clone() };
+            let what = theater_runtime::support::error::ActorProblem::Failed {
+                function: function.clone(),
+                reason: reason.clone(),
+            };
             common.report(&Error::Actor { name: name.to_owned(), what });
         }
         Some(End::Stopped { reason, .. }) => {
@@ -344,7 +347,8 @@ fn tell_changed_component(core: &Core, manifest: &Manifest) {
     };
     let path = manifest.component_path();
     let on_disk = files::read(&path, files::MAX_COMPONENT).map(|bytes| digest_of(&bytes));
-    let own = &actor.origin().prepared.linked.component.digest;
+    let prepared = prepared_of(actor.origin());
+    let own = &prepared.linked.component.digest;
     if on_disk.as_ref().is_ok_and(|digest| digest != own) {
         let (name, path) = (actor.name(), shown(&path));
         tracing::warn!(
@@ -363,7 +367,7 @@ fn tell_changed_component(core: &Core, manifest: &Manifest) {
 async fn watch(core: Arc<Core>, lost: Arc<Signal>) {
     let mut files = PluginFiles::default();
     let mut orphans = orphans::Reaper::of_first_process();
-    while !core.stopped.is_set() {
+    while !core.services.stopped.is_set() {
         let of_thread = Arc::clone(&core);
         // A disk may be slow, and this is the executor.
         let look = move || {
@@ -389,7 +393,7 @@ async fn watch(core: Arc<Core>, lost: Arc<Signal>) {
             0 => {}
             lines => tracing::warn!("{lines} log lines were dropped: standard error did not take them in time"),
         }
-        if executor::timeout(LOOK, core.stopped.wait()).await.is_some() {
+        if executor::timeout(LOOK, core.services.stopped.wait()).await.is_some() {
             return;
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::json;
 use theater_chain::event::hex;
 use theater_chain::signature::{Sealer, new_key};
-use theater_runtime::error::Error;
+use theater_runtime::support::error::Error;
 
 use super::{Common, shown};
 

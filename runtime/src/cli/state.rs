@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::json;
 use theater_chain::event::{Id, hex};
 use theater_plugin_api::uuid_text;
-use theater_runtime::error::Error;
 use theater_runtime::replay::{self, StateAt};
+use theater_runtime::support::error::Error;
 
 use super::replay::one;
 use super::{Common, Done};

@@ -14,7 +14,7 @@ use theater_chain::objects::Objects;
 use theater_chain::record::Kind;
 use theater_chain::verify::{self, Event};
 use theater_plugin_api::uuid_text;
-use theater_runtime::error::Error;
+use theater_runtime::support::error::Error;
 
 use super::events::line;
 use super::{Common, Done, print_line};

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value as Json, json};
 use theater_plugin_api::service::SERVICE_CHILDREN;
-use theater_runtime::core::{Ceilings, Core, Options, Prepared, PreparedHandler, Sink};
-use theater_runtime::error::Error;
-use theater_runtime::executor;
-use theater_runtime::manifest::Manifest;
+use theater_runtime::core::{Core, Options, Prepared, PreparedHandler, Sink};
+use theater_runtime::manifest::{Ceilings, Manifest};
+use theater_runtime::support::error::Error;
+use theater_runtime::support::executor;
 
 use super::{Common, Done, Grants, Settings, short};
 

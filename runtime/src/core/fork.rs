@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use super::Core;
-use crate::actor::Origin;
-use crate::error::Error;
 use crate::manifest::Manifest;
+use crate::support::error::Error;
 use theater_chain::event::{Chain, EventRef, Id, NewEvent};
 use theater_chain::journal::Sync;
 use theater_chain::record::Kind;
@@ -36,14 +35,14 @@ impl Core {
         from: EventRef,
     ) -> Result<Forked, Error> {
         let (manifest, prepared) = self.ready(manifest, self.top()).await?;
-        let origin = Origin { manifest, prepared, state: state.map(Arc::new) };
+        let origin = prepared.origin(manifest, state.map(Arc::new));
         let name = origin.manifest.name.clone();
         let in_place_of = self.would_go_on(&name).await?;
         let data = self.start_data(&name, None, &origin)?;
         let id = *uuid::Uuid::new_v4().as_bytes();
         let start = NewEvent { cause: Some(from), ..NewEvent::plain(Kind::Created, &data) };
-        self.journal.append(&mut Chain::new(id), &start, Sync::Always)?;
-        self.journal.written().await?;
+        self.services.journal.append(&mut Chain::new(id), &start, Sync::Always)?;
+        self.services.journal.written().await?;
         Ok(Forked { id, name, in_place_of })
     }
 }

@@ -11,17 +11,19 @@ use theater_plugin_api::abi::OK;
 use theater_plugin_api::descriptor::Descriptor;
 use theater_plugin_api::encoding::encode;
 
-use super::{Ceilings, Core, Under, is_ours, lock};
+use super::{Core, is_ours, lock, prepared_of};
+use crate::actor::Origin;
 use crate::actor::Shared;
-use crate::component::{CompileFor, Component, digest_of};
-use crate::config;
-use crate::engine::{POOLED_MEMORY, POOLED_TABLE};
-use crate::error::{ActorProblem, ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
-use crate::files::{self, Grants, MAX_COMPONENT, Regular};
-use crate::linker::Linked;
+use crate::manifest::{Ceilings, Under};
 use crate::manifest::{HandlerEntry, Limits, Manifest};
-use crate::plugins::{Plugin, Problem};
-use crate::turns::Turn;
+use crate::plugin::config;
+use crate::plugin::plugins::{Plugin, Problem};
+use crate::support::error::{ActorProblem, ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
+use crate::support::files::{self, Grants, MAX_COMPONENT, Regular};
+use crate::wasm::component::{CompileFor, Component, digest_of};
+use crate::wasm::engine::{POOLED_MEMORY, POOLED_TABLE};
+use crate::wasm::linker::Linked;
+use crate::wasm::turns::Turn;
 use theater_chain::interface_name::meets;
 use theater_chain::record::{HandlerRecord, Setup};
 
@@ -95,6 +97,20 @@ fn source(manifest: &Manifest, bounded: Option<&Limits>) -> Option<Source> {
     (manifest.text.len() <= TEXT).then(|| hasher.finalize().into())
 }
 
+impl Prepared {
+    /// What an actor is started from with this.
+    pub(super) fn origin(self: Arc<Self>, manifest: Arc<Manifest>, state: Option<Arc<Vec<u8>>>) -> Origin {
+        Origin {
+            manifest,
+            interface: Arc::clone(&self.linked.interface),
+            pooled: self.pooled,
+            below: self.below.clone(),
+            prepared: self,
+            state,
+        }
+    }
+}
+
 impl Known {
     fn get(&self, source: Source, ceilings: &Ceilings) -> Option<Ready> {
         let known = lock(&self.0);
@@ -135,7 +151,7 @@ impl Core {
         }
         let prepared = self.prepare(manifest, under).await?;
         let ready = (Arc::new(manifest.clone()), Arc::new(prepared));
-        if self.components.bytes() > COMPONENTS.min(self.budget.limit() / 8) {
+        if self.components.bytes() > COMPONENTS.min(self.services.budget.limit() / 8) {
             self.drop_unused();
         }
         if let Some(source) = source {
@@ -167,7 +183,7 @@ impl Core {
             folder: manifest.folder.display().to_string(),
             component: known(&component.digest, &component.bytes)?,
             handlers: handlers.collect::<Result<_, Error>>()?,
-            functions: prepared.linked.functions.clone(),
+            functions: prepared.linked.interface.functions.clone(),
             limits: manifest.limits.list(),
             instance: manifest.instance.name().to_owned(),
         };
@@ -404,7 +420,7 @@ impl Core {
 
     /// What an actor is made of for the engine that instantiates on demand: compiled when it is needed first.
     pub(crate) async fn linked_on_demand(self: &Arc<Self>, actor: &Shared) -> Result<Arc<Linked>, Error> {
-        let prepared = &actor.origin().prepared;
+        let prepared = prepared_of(actor.origin());
         let (engine, own) = (&self.engines.on_demand, &prepared.linked.component);
         let component = match self.components.known(false, &own.digest) {
             Some(known) => known,

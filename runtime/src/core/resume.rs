@@ -15,15 +15,18 @@ use theater_plugin_api::abi::{Answer, EXPORT, OK};
 use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::{FailureKind, uuid_text};
 
-use super::{Beginning, Core, StartFailure, Under, handler_error};
-use crate::actor::{
-    Actor, BY_ITSELF, BY_PROGRAM, CallOutcome, End, Origin, Repeat, Settings, Shared, TO_RESTART, detach,
-};
-use crate::error::{ActorProblem, Error, HandlerProblem, chain_of};
-use crate::executor;
-use crate::linker::Attached;
+use super::{Core, StartFailure, handler_error, prepared_of};
+use crate::actor::Beginning;
+use crate::actor::remainder::LeftCall;
+use crate::actor::{BY_ITSELF, BY_PROGRAM, CallOutcome, End, Origin, Repeat, Settings, Shared, TO_RESTART};
+use crate::core::task::{Actor, detach};
 use crate::manifest::Manifest;
-use crate::replay::{self, Left, LeftCall, Parts, Past, Queue, Slot, is_for_good};
+use crate::manifest::Under;
+use crate::plugin::watchdog::Watch;
+use crate::replay::{self, Left, Parts, Past, Queue, Slot, is_for_good};
+use crate::support::error::{ActorProblem, Error, HandlerProblem, chain_of};
+use crate::support::executor;
+use crate::wasm::linker::Attached;
 use theater_chain::event::{Chain, EventRef, Id, NewEvent};
 use theater_chain::interface_name::meets;
 use theater_chain::journal::Sync;
@@ -207,7 +210,7 @@ impl Core {
         let mut revived: Vec<Revived> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         for (number, (id, end, created, fate)) in chosen.into_iter().enumerate() {
-            if matches!(fate, Fate::Over) || self.stopped.is_set() {
+            if matches!(fate, Fate::Over) || self.services.stopped.is_set() {
                 continue;
             }
             let parent = match &created.parent {
@@ -321,10 +324,10 @@ impl Core {
 
     /// The start of an actor came to nothing: its chain says so.
     fn end_start(&self, mut chain: Chain, newest: Place, why: &str) -> Result<(), Error> {
-        self.journal.go_on(chain.actor(), newest);
+        self.services.journal.go_on(chain.actor(), newest);
         let failed = Failed { step: super::START.to_owned(), message: why.to_owned() };
         let data = encode(&failed).unwrap_or_default();
-        self.journal.append(&mut chain, &NewEvent::plain(Kind::Failed, &data), Sync::Batch)?;
+        self.services.journal.append(&mut chain, &NewEvent::plain(Kind::Failed, &data), Sync::Batch)?;
         Ok(())
     }
 
@@ -363,14 +366,14 @@ impl Core {
         if !self.names_of(parent).take_again(&created.name) {
             return Err(refused("another actor has its name".to_owned()));
         }
-        self.journal.go_on(end.chain.actor(), end.newest);
+        self.services.journal.go_on(end.chain.actor(), end.newest);
         let beginning = Beginning::Resumed(end.chain, left.state.share());
-        let shared = Shared::new(Arc::clone(self), settings, origin, beginning);
+        let shared = Shared::new(self.as_seen(), settings, origin, beginning);
         let knows_until = (!left.waiting.is_empty()).then_some(read.last_host);
         let unended = left.waiting.iter().map(|call| call.queued.sequence).collect();
         let revived = match self.adopt(&shared) {
             Ok(()) => {
-                self.registry.insert(&shared);
+                self.services.registry.insert(&shared);
                 self.revive_parts(&shared, &created, read, left, fate).await
             }
             Err(error) => Err(error),
@@ -401,14 +404,14 @@ impl Core {
             // Its component and its first state are those of its chain: no file is opened.
             Some(parent) => Under {
                 parent: parent.id_text(),
-                ceilings: &parent.origin().prepared.below,
+                ceilings: &parent.origin().below,
                 limits: parent.limits().for_children(),
                 files: None,
             },
             None => self.top(),
         };
         let (manifest, prepared) = self.ready(&manifest, under).await?;
-        Ok(Origin { manifest, prepared, state: state.map(Arc::new) })
+        Ok(prepared.origin(manifest, state.map(Arc::new)))
     }
 
     /// Handlers and calls of an actor that is known already; nothing runs yet.
@@ -433,16 +436,16 @@ impl Core {
         }
         let undone = |failure: StartFailure| async move {
             let StartFailure { error, handlers, .. } = failure;
-            detach(shared, handlers).await;
+            detach(self, shared, handlers).await;
             error
         };
-        let handlers = match Self::attach_all(shared).await {
+        let handlers = match self.attach_all(shared).await {
             Ok(handlers) => Arc::new(handlers),
             Err(failure) => return Err(undone(failure).await),
         };
-        let recovered = recover(shared, &handlers, &read, &calls).and_then(|()| {
+        let recovered = recover(&self.watch, shared, &handlers, &read, &calls).and_then(|()| {
             self.record_changes(shared, created)?;
-            let mut actor = Actor::new(Arc::clone(shared), Arc::clone(&handlers));
+            let mut actor = Actor::new(Arc::clone(self), Arc::clone(shared), Arc::clone(&handlers));
             actor.announce()?;
             Ok(Box::new(actor))
         });
@@ -470,7 +473,7 @@ impl Core {
         for actor in revived {
             for asked in between.asked.remove(&actor.shared.id()).unwrap_or_default() {
                 let Asked { cause, of, sequence, outcome } = asked;
-                if let (true, Some(other)) = (actor.unended.contains(&cause.sequence), self.registry.get(of)) {
+                if let (true, Some(other)) = (actor.unended.contains(&cause.sequence), self.services.registry.get(of)) {
                     let outcome = outcome.map(CallOutcome::of);
                     other.expect(Repeat { cause, sequence, outcome, reply: None });
                 }
@@ -496,7 +499,7 @@ impl Core {
             };
             let told = if shared.parent().is_some_and(|parent| given_up.contains(&parent.id())) {
                 not("its parent does not go on")
-            } else if self.stopped.is_set() {
+            } else if self.services.stopped.is_set() {
                 not("the program was told to end")
             } else if init.is_some() {
                 Ok(())
@@ -509,7 +512,7 @@ impl Core {
                 (Err(error), _) => {
                     drop(actor);
                     given_up.insert(shared.id());
-                    detach(&shared, handlers).await;
+                    detach(self, &shared, handlers).await;
                     shared.give_up(chain_of(&error));
                     resumed.stays(&shared, error);
                 }
@@ -568,15 +571,22 @@ impl Core {
 }
 
 /// The handlers as they were: what the snapshot kept of them, and each call behind it.
-fn recover(shared: &Shared, handlers: &[Attached], read: &Read, calls: &[replay::PastCall]) -> Result<(), Error> {
+fn recover(
+    watch: &Watch,
+    shared: &Shared,
+    handlers: &[Attached],
+    read: &Read,
+    calls: &[replay::PastCall],
+) -> Result<(), Error> {
     let refused = |attached: &Attached, sentence: String| {
-        let known = shared.origin().prepared.handlers.iter().find(|known| known.handler_type == attached.handler_type);
+        let prepared = prepared_of(shared.origin());
+        let known = prepared.handlers.iter().find(|known| known.handler_type == attached.handler_type);
         let place = known.and_then(|known| known.place.clone());
         handler_error(shared.name(), &attached.handler_type, place, HandlerProblem::NotResumed(sentence))
     };
     let ask = |attached: &Attached, ask: &dyn Fn() -> Answer| {
         let answer = {
-            let _watched = shared.core().watch.enter(shared.id(), &attached.plugin);
+            let _watched = watch.enter(shared.id(), &attached.plugin);
             ask()
         };
         if answer.status == OK { Ok(()) } else { Err(refused(attached, answer.sentence())) }

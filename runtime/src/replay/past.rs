@@ -1,13 +1,14 @@
 //! What a chain that breaks off leaves for the actor to go on from.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use theater_plugin_api::Bytes;
 
-use theater_chain::event::{EventRef, Hash, Header};
+use theater_chain::event::{Hash, Header};
 use theater_chain::interface_name::is_init;
-use theater_chain::record::{FunctionRecord, HandlerRecord, HostCall, Return};
+use theater_chain::record::{FunctionRecord, HandlerRecord, Return};
+
+use crate::actor::remainder::LeftCall;
 use theater_chain::state_digest::State;
 use theater_chain::verify::Event;
 
@@ -53,36 +54,6 @@ pub(crate) struct MadeCall {
     pub(crate) returned: Return,
 }
 
-/// A call of an export that has not ended.
-pub(crate) struct LeftCall {
-    /// Its `queued` event.
-    pub(crate) queued: EventRef,
-    /// What led to it.
-    pub(crate) cause: Option<EventRef>,
-    pub(crate) interface: String,
-    pub(crate) function: String,
-    pub(crate) params: Bytes,
-    /// What it did, if it had begun.
-    pub(crate) begun: Option<Unfinished>,
-}
-
-impl LeftCall {
-    pub(crate) fn is_init(&self) -> bool {
-        is_init(&self.interface, &self.function)
-    }
-}
-
-/// As far as a call had come.
-#[derive(Default)]
-pub(crate) struct Unfinished {
-    /// Its host calls, oldest first.
-    pub(crate) hosts: VecDeque<Recorded>,
-    /// The effect that it was about to have.
-    pub(crate) intent: Option<Intent>,
-    /// It made no other ones.
-    pub(crate) has_ended: bool,
-}
-
 /// One of an actor's handlers.
 pub(crate) struct Slot {
     pub(crate) handler_type: String,
@@ -121,22 +92,4 @@ impl PastCall {
 pub(crate) struct Queue {
     pub(crate) event: Past,
     pub(crate) function: FunctionRecord,
-}
-
-/// A host call that was about to be made.
-#[derive(Clone)]
-pub(crate) struct Intent {
-    pub(super) header: Header,
-    pub(crate) interface: String,
-    pub(crate) function: String,
-    pub(crate) arguments: Vec<u8>,
-}
-
-/// A host call as it was recorded.
-#[derive(Clone)]
-pub(crate) struct Recorded {
-    pub(super) header: Header,
-    pub(crate) interface: String,
-    pub(crate) function: String,
-    pub(crate) call: HostCall,
 }

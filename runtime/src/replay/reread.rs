@@ -6,7 +6,7 @@ use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
 
 use crate::actor::event_type;
-use crate::error::Error;
+use crate::support::error::Error;
 use theater_chain::event::{Hash, Header};
 use theater_chain::record::FunctionRecord;
 use theater_chain::verify;

@@ -1,4 +1,4 @@
-//! The words of a greeting: a function of the config, the person and the occasion, and nothing else.
+//! Composes greetings. The text depends only on the config, the person and the occasion.
 
 use crate::Config;
 use crate::acme::greeter::hello::{Marks, Occasion, Person, Tone};
@@ -12,10 +12,10 @@ const GESTURES: [(Marks, &str); 6] = [
     (Marks::CLAP, "clap"),
 ];
 
-/// A greeting, as `Hello, dear Ada! Happy birthday number 36! *smile*`.
+/// Composes a greeting, such as `Hello, dear Ada! Happy birthday number 36! *smile*`.
 ///
 /// # Errors
-/// A sentence on what about the person or the occasion cannot be greeted.
+/// A sentence that says what is wrong with the person or the occasion, or what the config does not allow.
 pub fn greeting(config: &Config, who: &Person, on: &Occasion) -> Result<String, String> {
     for person in named(who, on) {
         has_a_name(person)?;

@@ -1,7 +1,8 @@
-//! The handler: one actor's greeter, and all state that belongs to the actor.
+//! The handler: the greeter of one actor, with all state that belongs to this actor.
 //!
-//! What calls the actor back (ticks, visits) runs in futures spawned through the host, so it ends with the actor. Calls
-//! into the actor are accepted from `started` on; what is asked for before, in the actor's `init`, waits until then.
+//! Ticks and visits call the actor back from futures that are spawned through the host, so that they end with the
+//! actor. The actor accepts calls only after `started`. Ticks and visits that its `init` requests are held back until
+//! then.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,14 +19,15 @@ use crate::acme::greeter::visitor;
 use crate::greeting::greeting;
 use crate::theater::simple::types::ActorId;
 
-/// How often `wait-for` looks whether the other actor has ended: the host tells of no actor's end but one's own.
+/// How often `wait-for` checks whether the other actor has ended. The host only notifies a handler of its own actor's
+/// end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// One actor's greeter.
+/// The greeter of one actor.
 pub struct Greeter {
     host: Host,
     config: Config,
-    /// Calls of all actors; the plugin's.
+    /// Number of calls of all actors, shared with the plugin.
     total: Arc<AtomicU64>,
     state: Mutex<State>,
 }
@@ -34,10 +36,10 @@ pub struct Greeter {
 struct State {
     count: u64,
     started: bool,
-    /// Milliseconds between ticks, once asked for.
+    /// Milliseconds between ticks, once the actor has requested them.
     ticks: Option<u64>,
     ticker: Option<Spawned>,
-    /// Visits that wait for `started`.
+    /// Visits that were requested before `started`.
     visits: Vec<Person>,
 }
 
@@ -50,14 +52,14 @@ impl Greeter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call: (of this actor, of all actors), this one included.
+    /// Counts a call, and returns the numbers of calls of this actor and of all actors, including this call.
     fn counted(&self) -> (u64, u64) {
         let mut state = self.state();
         state.count += 1;
         (state.count, self.total.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Ticks at `every_ms` from now on, in place of an earlier rhythm.
+    /// Starts ticking every `every_ms`, and stops an earlier ticker.
     fn tick(&self, state: &mut State, every_ms: u64) {
         let every = Duration::from_millis(every_ms);
         let ticker = self.host.spawn(ticks(self.host.clone(), every));
@@ -70,7 +72,7 @@ impl Greeter {
         self.host.spawn(visit(self.host.clone(), visitor));
     }
 
-    /// What `wait` gives, or an error as soon as the actor is being stopped.
+    /// Waits for a future, or returns an error as soon as the actor is being stopped.
     async fn unless_stopped<T>(&self, wait: impl Future<Output = T>) -> Result<T, String> {
         let waited = async { Ok(wait.await) };
         let stopped = async {
@@ -127,10 +129,11 @@ impl Handler for Greeter {
         Ok(())
     }
 
-    /// Counts the call, and takes up the ticks again; their numbers begin with 1. A visit is not repeated: the actor has
-    /// it in its mailbox if it was queued. `total` is of this process, which did not see the call.
+    /// Counts the recorded call, and restarts its ticks, which are numbered from 1 again. A visit is not repeated: if
+    /// it was queued, it is in the actor's mailbox. `total` is not changed, because it counts the calls of this
+    /// process.
     fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
-        // What the actor was told of is nothing to make again.
+        // Calls into the actor need no recovery.
         if call.is_export {
             return Ok(());
         }
@@ -242,10 +245,10 @@ impl Hello for Greeter {
 
     async fn wait_for(&self, _: &Call, actor: ActorId) -> Result<(), String> {
         self.counted();
-        // Stands until this function ends, so that no circle of waits can close meanwhile.
+        // Registered until this function returns, so that a cycle of waits is detected.
         let _waiting = self.host.wait_for(&actor, "wait-for of acme:greeter")?;
         let ended = async {
-            // With that wait standing, another of the same kind is refused only when the other actor is gone.
+            // While that wait is registered, another one is refused only if the other actor is gone.
             while self.host.wait_for(&actor, "wait-for of acme:greeter").is_ok() {
                 self.host.sleep(LOOK_EVERY).await;
             }

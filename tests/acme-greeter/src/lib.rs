@@ -1,8 +1,8 @@
-//! A third party's plugin, and the example of all that an author can use.
+//! An example of a third-party plugin that uses every feature available to an author.
 //!
-//! This file is the plugin: one value per process, which makes a handler for each actor. [`hello`] is the handler, which
-//! is what an actor sees and where its state lives, and [`greeting`] makes the words. The interfaces are in `wit/`; the
-//! README beside it walks through the steps.
+//! This file has the plugin itself: one value per process, which creates a handler for each actor. [`hello`] has the
+//! handler, with the functions that an actor calls and the state that belongs to the actor. [`greeting`] composes the
+//! text. The interfaces are in `wit/`. The README explains the steps.
 
 #![forbid(unsafe_code)]
 
@@ -44,7 +44,7 @@ theater_plugin_api::bindings! {
 
 const MAX_NAMES: u64 = 3;
 
-/// The handler's config. The core has checked it against `config.schema.json`, which says what each key means.
+/// The config of a handler. The core has checked it against `config.schema.json`, which documents the keys.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub(crate) struct Config {
@@ -60,7 +60,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What a schema cannot say.
+    /// Checks what a JSON schema cannot express.
     fn check(self) -> Result<Self, String> {
         if self.greeting.trim().is_empty() {
             return Err(
@@ -71,7 +71,7 @@ impl Config {
     }
 }
 
-/// The plugin: what all actors of the process share.
+/// The plugin: the state that all actors of the process share.
 pub struct Greeters {
     calls: Arc<AtomicU64>,
 }

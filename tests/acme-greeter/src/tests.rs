@@ -1,4 +1,4 @@
-//! The plugin against a fake host: no core, no component, no files.
+//! Tests of the plugin with a fake host: no core, no component, no files.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ fn greeter(host: &FakeHost, config: Value) -> Arc<Greeter> {
     block_on(attach::<Greeters>(host, "acme:greeter", config)).unwrap()
 }
 
-/// A greeter of an actor that exports `visitor`, and is ready.
+/// Creates the started greeter of an actor that exports `visitor`.
 fn started(host: &FakeHost) -> Arc<Greeter> {
     host.set_exports(&[0, 1], |export, _| match export {
         0 => encoded(&()),
@@ -122,7 +122,7 @@ fn numbers_of_every_kind_arrive() {
     assert!(none.is_nan());
     let first = (true, u8::MAX, i8::MIN, u16::MAX, i16::MIN, u32::MAX, i32::MIN, u64::MAX, i64::MIN, 0.5_f32);
     let last = (-0.25_f64, '🎭', 13_u32, 14_u32, 15_u32, 16_u32, 17_u32, 18_u32, 19_u32, "twenty");
-    // Nested tuples are their fields in a row, as parameters are.
+    // Nested tuples are encoded as the sequence of their fields, like parameters.
     let mixed: String = block_on(host.call(&greeter, "mix", &(first, last))).unwrap();
     let expected = "true 255 -128 65535 -32768 4294967295 -2147483648 18446744073709551615 -9223372036854775808 \
                     0.5 -0.25 🎭 13 14 15 16 17 18 19 twenty";

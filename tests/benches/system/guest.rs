@@ -1,4 +1,4 @@
-//! What the benches run: a core with the real plugins, the guest's actors in it, and the guest without a runtime around it.
+//! The setup of the benches: a core with the real plugins, actors of the guest, and bare instances of the guest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
 use theater_runtime::actor::{CallOutcome, Incoming, Shared};
 use theater_runtime::core::{Core, Options};
-use theater_runtime::executor::block_on;
 use theater_runtime::manifest::{Manifest, Values};
+use theater_runtime::support::executor::block_on;
 use theater_tests::{Scratch, build_folder, repository};
 use wasmtime::component::{Component, InstancePre, Linker, TypedFunc};
 use wasmtime::{Engine, Store};
@@ -21,7 +21,7 @@ fn guest() -> std::path::PathBuf {
     repository().join("tests/benches/talk.wat")
 }
 
-/// A core with the real plugins, and the manifest of the guest.
+/// Opens a core with the real plugins, and reads the manifest of the guest.
 pub fn open(scratch: &Scratch, more: &str) -> (Arc<Core>, Manifest) {
     let text = format!(
         "name = \"talk\"\ncomponent_path = {:?}\n[chain]\nsync = \"none\"\n[limits]\nrun_timeout_ms = 60000\n{more}\n\
@@ -37,7 +37,7 @@ pub fn close(core: &Arc<Core>) {
     block_on(core.stop("bench", Duration::from_secs(5)));
 }
 
-/// The guest without a runtime around it.
+/// Links the guest with trivial imports, without the runtime.
 pub fn linked(engine: &Engine) -> InstancePre<()> {
     let component = Component::from_file(engine, guest()).expect("the guest");
     let mut linker = Linker::<()>::new(engine);
@@ -47,7 +47,7 @@ pub fn linked(engine: &Engine) -> InstancePre<()> {
     linker.instantiate_pre(&component).expect("a guest that can be started")
 }
 
-/// A bare instance of the guest, and its function.
+/// Creates a bare instance of the guest and looks up its function.
 pub async fn instance(pre: &InstancePre<()>) -> (Store<()>, HandleSend) {
     let mut store = Store::new(pre.engine(), ());
     store.set_epoch_deadline(u64::MAX / 2);
@@ -63,23 +63,23 @@ pub async fn hot_call(store: &mut Store<()>, function: &HandleSend) {
     assert_eq!(answer.0, Ok((None,)));
 }
 
-/// So many living actors of the guest.
+/// Starts this many actors of the guest.
 pub fn started(core: &Arc<Core>, manifest: &Manifest, count: usize) -> Vec<Arc<Shared>> {
     (0..count).map(|_| block_on(core.start(manifest)).expect("an actor starts")).collect()
 }
 
-/// A message to the guest.
+/// Encodes a message to the guest.
 pub fn message(bytes: &[u8]) -> Vec<u8> {
     encode(&(Bytes::from(bytes),)).expect("bytes encode")
 }
 
-/// What the guest is told: so many messages, or requests, to an actor.
+/// Encodes the order to send this many messages or requests to an actor.
 pub fn go(count: u32, by_request: bool, to: &Shared) -> Vec<u8> {
     let head = [b"g\0\0\0".to_vec(), count.to_le_bytes().to_vec(), u32::from(by_request).to_le_bytes().to_vec()];
     message(&[head.concat(), to.id_text().as_bytes().to_vec()].concat())
 }
 
-/// Waits until an actor has handled a message.
+/// Calls an actor with a message and waits until it has handled it.
 pub async fn told(actor: &Arc<Shared>, params: Vec<u8>) {
     let export = actor.export(SEND).expect("handle-send");
     let incoming = Incoming { export, params, source: "bench".to_owned(), cause: None };

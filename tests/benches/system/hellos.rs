@@ -1,14 +1,14 @@
-//! B5: an actor that greets over HTTP, beside tide that greets.
+//! B5: an actor that greets over HTTP, compared with tide.
 
 use std::process::Command;
 
 use serde_json::{Value as Json, json};
-use theater_runtime::executor::block_on;
+use theater_runtime::support::executor::block_on;
 use theater_tests::bench::{Only, Row, rounds};
 use theater_tests::{Running, Scratch, component, wrk};
 
-/// Nanoseconds per request of an actor that greets, over http-server and over http-framework, and of tide that greets, with
-/// one thread that asks beside them.
+/// Nanoseconds per request for an actor that greets, over http-server and over http-framework, and for tide. One thread
+/// sends the requests.
 pub fn hellos(only: &Only) -> Vec<Row> {
     let cases = [("none", 1), ("none", 64), ("none", 256), ("batch", 64), ("batch", 256)];
     let plugins = ["http-server", "http-framework"];
@@ -61,7 +61,7 @@ fn greeter(scratch: &Scratch, actor: &str, sync: &str) -> String {
     scratch.write(&format!("{actor}.toml"), text).display().to_string()
 }
 
-/// The floor, in a process of its own: as many bytes as ours, from tide alone.
+/// The floor: tide in a separate process, with a response of the same length.
 struct Tide {
     process: std::process::Child,
     url: String,
@@ -89,14 +89,14 @@ impl Drop for Tide {
     }
 }
 
-/// Says where it listens, and serves until it is ended.
+/// Prints its URL and serves until it is killed.
 pub fn bare_tide() -> Json {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::OwnedFd;
     use tide::listener::Listener as _;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    // By itself tide answers in two pieces, and waits 40 ms for the first one's acknowledgement. What is accepted inherits
-    // the option from what listens (tcp(7)), which std can only set on streams.
+    // By default tide answers in two segments and waits 40 ms for the acknowledgement of the first. Accepted sockets
+    // inherit the option from the listening socket (tcp(7)); std can only set it on streams.
     let socket = TcpStream::from(OwnedFd::from(listener));
     socket.set_nodelay(true).expect("the option can be set");
     let listener = TcpListener::from(OwnedFd::from(socket));

@@ -1,6 +1,6 @@
-//! B2: memory of idle actors, beside idle bare instances of the same component.
+//! B2: memory of idle actors, compared with idle bare instances of the same component.
 
-use theater_runtime::executor::block_on;
+use theater_runtime::support::executor::block_on;
 use theater_tests::bench::{Only, Row};
 use theater_tests::{Scratch, memory};
 
@@ -30,7 +30,7 @@ fn pss() -> u64 {
     memory::of("self", "Pss:") * 1024
 }
 
-/// Bytes of PSS each.
+/// The growth of PSS since `before`, in bytes per actor or instance.
 fn each(before: u64, count: usize) -> f64 {
     pss().saturating_sub(before) as f64 / count as f64
 }
@@ -38,11 +38,11 @@ fn each(before: u64, count: usize) -> f64 {
 pub fn idle_actors(count: usize) -> f64 {
     let scratch = Scratch::new();
     let (core, manifest) = open(&scratch, "idle_ms = 1000");
-    // What the first one costs is not one actor's.
+    // The first actor also pays for what all actors share.
     block_on(core.start(&manifest)).expect("an actor starts");
     let before = pss();
     let actors = started(&core, &manifest, count);
-    block_on(core.journal.written()).expect("written");
+    block_on(core.services.journal.written()).expect("written");
     let each = each(before, count);
     drop(actors);
     close(&core);
@@ -53,7 +53,8 @@ pub fn idle_instances(count: usize) -> f64 {
     let scratch = Scratch::new();
     let (core, _) = open(&scratch, "");
     let pre = linked(&core.engines.pooled);
-    // The system's mappings are for 8,191 of them (`vm.max_map_count`); one costs as much as the next.
+    // The limit on mappings (`vm.max_map_count`) allows 8,191 instances. The cost per instance does not depend on the
+    // count.
     let count = count.min(core.engines.pool_size - 1);
     let call = || async {
         let (mut store, function) = instance(&pre).await;

@@ -1,11 +1,11 @@
-//! Whether cost grows linearly: B1 to B4 with 10, 100, 1,000 and 10,000 living actors, on one page.
+//! Checks that costs grow linearly: B1 to B4 with 10, 100, 1,000 and 10,000 running actors, on one page.
 //!
-//! `-- "linear"` runs all four, since they are one page: `theater-bench/linear.svg` in cargo's target folder;
-//! `-- "linear" --quick` measures 10 and 100 once, for `theater-bench/linear-quick.svg`. Every figure comes from a process of
-//! its own. The work is the same at every size, so a cost that does not depend on the number of actors is a level line.
+//! `-- "linear"` runs all four and draws `theater-bench/linear.svg` in cargo's target folder. `-- "linear" --quick`
+//! measures 10 and 100 once and draws `theater-bench/linear-quick.svg`. Every figure comes from a separate process. The
+//! work is the same at every size, so that a cost that does not depend on the number of actors is a horizontal line.
 //!
-//! Whoever sends, receives or asks is drawn by chance from all that live. Each has done both before; the instances of 10,000
-//! do not all fit into the pool, and what it costs to make one anew is part of the figure.
+//! Senders and receivers are drawn at random from all running actors. Each has been both before the measurement. The
+//! instances of 10,000 actors do not all fit into the pool, so that the figure includes the cost of new instances.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use serde_json::json;
 use theater_plugin_api::testing::Seeded;
 use theater_runtime::actor::Shared;
 use theater_runtime::core::Core;
-use theater_runtime::executor::{block_on, spawn};
+use theater_runtime::support::executor::{block_on, spawn};
 use theater_tests::bench::{Only, Row, median, time};
 use theater_tests::plot::{self, Chart, Point, figure};
 use theater_tests::{Scratch, build_folder};
@@ -25,12 +25,12 @@ use crate::guest::{close, go, message, open, started, told};
 use crate::part;
 use crate::starts::{TASKS, start_and_stop, together};
 
-/// What is measured at every size.
+/// A measurement that is made at every size.
 struct Case {
     part: &'static str,
     title: &'static str,
     unit: &'static str,
-    /// What the part counts, and how much of it is one of the unit.
+    /// What the part counts, and how many of these are one `unit`.
     counts: &'static str,
     scale: f64,
     one_core: bool,
@@ -71,11 +71,11 @@ const CASES: [Case; 4] = [
     },
 ];
 
-/// Largest cost at the most actors, as a multiple of that at the base.
+/// The largest allowed cost at the largest size, as a multiple of the cost at the base size.
 const MUST: f64 = 3.0;
 const GOAL: f64 = 1.5;
 
-/// Sizes that are measured, how often, and the size that others are compared with.
+/// The sizes to measure, the number of rounds, and the base size that others are compared with.
 struct Plan {
     sizes: &'static [usize],
     rounds: usize,
@@ -85,7 +85,7 @@ struct Plan {
 const WHOLE: Plan = Plan { sizes: &[10, 100, 1_000, 10_000], rounds: 5, base: 100 };
 const QUICK: Plan = Plan { sizes: &[10, 100], rounds: 1, base: 10 };
 
-/// The figures of a case: of each size, one a round.
+/// The figures of a case: for each size, one per round.
 type Figures = Vec<(usize, Vec<f64>)>;
 
 pub fn linear(only: &Only) -> Vec<Row> {
@@ -122,7 +122,7 @@ fn page(plan: &Plan, measured: &[(Case, Figures)]) -> String {
 }
 
 impl Case {
-    /// Sizes one after the other, so that a slow moment of the machine is none of one size.
+    /// Measures all sizes in each round, so that a slow phase of the machine does not affect a single size.
     fn measure(&self, plan: &Plan, quick: bool) -> Figures {
         let mut figures: Figures = plan.sizes.iter().map(|size| (*size, Vec::new())).collect();
         for _ in 0..plan.rounds {
@@ -170,16 +170,16 @@ impl Case {
     }
 }
 
-/// A core with so many living actors of the guest.
+/// A core with many running actors of the guest.
 struct Crowd {
     core: Arc<Core>,
     actors: Arc<Vec<Arc<Shared>>>,
-    // The core's folder.
+    // Keeps the core's folder until the end.
     _scratch: Scratch,
 }
 
 impl Crowd {
-    /// Each has sent to, or asked, the next one.
+    /// Starts the actors, and has each send one message or request to the next.
     fn new(count: usize, by_request: bool) -> Self {
         let scratch = Scratch::new();
         let (core, manifest) = open(&scratch, "");
@@ -198,7 +198,7 @@ impl Drop for Crowd {
     }
 }
 
-/// Two different ones.
+/// Picks two different actors at random.
 fn two<'a>(actors: &'a [Arc<Shared>], chance: &mut Seeded) -> [&'a Arc<Shared>; 2] {
     let mut below = |count: usize| chance.below(count as u64) as usize;
     let first = below(actors.len());
@@ -206,7 +206,7 @@ fn two<'a>(actors: &'a [Arc<Shared>], chance: &mut Seeded) -> [&'a Arc<Shared>; 
     [&actors[first], &actors[second]]
 }
 
-/// Nanoseconds per start and stop of an actor, beside so many others.
+/// Nanoseconds per start and stop of an actor while this many others run.
 pub fn starts_beside(count: usize, quick: bool) -> f64 {
     let starts = if quick { 10 * TASKS } else { 125 * TASKS };
     let scratch = Scratch::new();
@@ -219,9 +219,9 @@ pub fn starts_beside(count: usize, quick: bool) -> f64 {
     each
 }
 
-/// Nanoseconds per message of 64 bytes from one of so many actors to another.
+/// Nanoseconds per message of 64 bytes between two of this many actors.
 pub fn sends_among(count: usize, quick: bool) -> f64 {
-    // One call from outside has a sender send them, another ends when its receiver has handled them.
+    // One external call makes the sender send this many. Another one returns once the receiver has handled them.
     const AT_ONCE: u32 = 25;
     let turns = if quick { 5 } else { 125 };
     let crowd = Crowd::new(count, false);
@@ -240,7 +240,7 @@ pub fn sends_among(count: usize, quick: bool) -> f64 {
     })
 }
 
-/// Nanoseconds until one of so many actors has the reply of another: the median.
+/// The median nanoseconds for a request and its reply between two of this many actors.
 pub fn requests_among(count: usize, quick: bool) -> f64 {
     let requests = if quick { 200 } else { 5_000 };
     let crowd = Crowd::new(count, true);

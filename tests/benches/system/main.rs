@@ -1,10 +1,11 @@
-//! System benches of PERFORMANCE.md: B1 (start of an actor), B2 (memory of idle ones), B3 (messages), B4 (requests), B5
-//! (HTTP), and how the first four grow with the number of actors.
+//! System benches of PERFORMANCE.md: B1 (start of an actor), B2 (memory of idle actors), B3 (messages), B4 (requests),
+//! B5 (HTTP), and the growth of the first four with the number of actors.
 //!
-//! `cargo bench --workspace --bench system`, or some rows: `-- "B3"`; `-- "linear"` gives the rows and the page of the growth.
-//! Actors are real components with the real plugins, recorded to a real journal with `sync = "none"`. Beside B3 runs
-//! Erlang/OTP (Debian's `erlang-base`) where it is installed. B5 is asked by Debian's `wrk`, and its floor is tide without
-//! anything else. What wants a process of its own (a core of its own, memory of its own) runs as `--part`.
+//! `cargo bench --workspace --bench system` runs all rows, `-- "B3"` only some. `-- "linear"` runs the rows of the
+//! growth and draws their page. Actors are real components with the real plugins, recorded to a real journal with `sync
+//! = "none"`. B3 is also compared with Erlang/OTP (Debian's `erlang-base`) if that is installed. For B5, `wrk` sends
+//! the requests and tide alone is the floor. Measurements that need a separate process, for its CPU core or its memory,
+//! run as `--part`.
 
 mod guest;
 mod hellos;
@@ -19,7 +20,7 @@ use std::process::{Command, ExitCode};
 use serde_json::{Value as Json, json};
 use theater_tests::bench::{Only, report};
 
-/// As the program has it.
+/// The same allocator as in the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
     report(&only, &rows)
 }
 
-/// A part in a process of its own, on one core if wanted; what it prints.
+/// Runs a part in a separate process, optionally on one CPU core, and returns the JSON that it prints.
 fn part(name: &str, count: usize, quick: bool, one_core: bool) -> Json {
     let program = std::env::current_exe().expect("this program");
     let mut command = if one_core { Command::new("taskset") } else { Command::new(&program) };

@@ -1,10 +1,10 @@
-//! B4: requests between actors and their replies, beside two threads that answer each other.
+//! B4: requests between actors and their replies, compared with two threads that answer each other.
 
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
-use theater_runtime::executor::block_on;
+use theater_runtime::support::executor::block_on;
 use theater_tests::Scratch;
 use theater_tests::bench::{Only, Row, rounds};
 
@@ -47,7 +47,7 @@ pub fn requests(only: &Only) -> Vec<Row> {
     rows.map(|((name, rounds), (must, goal))| Row { name: name.to_owned(), rounds, must, goal }).collect()
 }
 
-/// Two threads that answer each other.
+/// The floor: measures round trips between two threads.
 fn ping_pong(count: u64) -> Histogram<u64> {
     let ((ask, asked), (answer, answered)) = (mpsc::channel::<u64>(), mpsc::channel::<u64>());
     let other = std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! B3: one-way messages between actors, beside a hot call and the hashes of their events; and Erlang's.
+//! B3: one-way messages between actors, compared with a hot call plus the hashes of their events, and with Erlang.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use theater_chain::record::Kind;
 use theater_chain::verify;
 use theater_plugin_api::uuid_text;
 use theater_runtime::actor::Shared;
-use theater_runtime::executor::block_on;
+use theater_runtime::support::executor::block_on;
 use theater_tests::bench::{Only, Row, rounds, time};
 use theater_tests::{Scratch, repository};
 
@@ -37,7 +37,7 @@ pub fn sends_on_one_core(count: usize, quick: bool) -> Vec<(f64, f64)> {
     let send = |count: u32| {
         let events = to.head().1 + 2 * u64::from(count);
         block_on(told(&from, go(count, false, &to)));
-        // Every message is received: its call is queued and returns.
+        // Wait until every message was received: its call was queued and has returned.
         let end = Instant::now() + Duration::from_secs(60);
         while to.head().1 < events {
             assert!(Instant::now() < end, "messages are missing");
@@ -45,7 +45,7 @@ pub fn sends_on_one_core(count: usize, quick: bool) -> Vec<(f64, f64)> {
         }
     };
     send(1);
-    block_on(core.journal.written()).expect("written");
+    block_on(core.services.journal.written()).expect("written");
     let hashed = hashed(&scratch, &from, &to);
     let pre = linked(&core.engines.pooled);
     let (mut store, function) = block_on(instance(&pre));
@@ -71,7 +71,7 @@ pub fn sends_on_one_core(count: usize, quick: bool) -> Vec<(f64, f64)> {
     rounds
 }
 
-/// The bytes that are hashed for a message: headers of its three events, and the data that is hashed apart.
+/// The bytes that are hashed for a message: the headers of its three events, and the data that is hashed separately.
 fn hashed(scratch: &Scratch, from: &Shared, to: &Shared) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     let mut last = std::collections::BTreeMap::new();
     verify::read(&scratch.path().join("data"), |event| {
@@ -96,7 +96,7 @@ fn hashed(scratch: &Scratch, from: &Shared, to: &Shared) -> Vec<(Vec<u8>, Option
     last.into_values().collect()
 }
 
-/// Nanoseconds a message of 64 bytes from process to process.
+/// Nanoseconds per message of 64 bytes between two Erlang processes. `None` if Erlang is not installed.
 fn erlang(count: usize) -> Option<f64> {
     let script = repository().join("tests/benches/send.escript");
     let output =

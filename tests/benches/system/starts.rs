@@ -1,18 +1,18 @@
-//! B1: starts and stops of actors, beside bare instances of the same component.
+//! B1: starts and stops of actors, compared with bare instances of the same component.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use theater_runtime::core::Core;
-use theater_runtime::executor::{Task, block_on, spawn};
 use theater_runtime::manifest::Manifest;
+use theater_runtime::support::executor::{Task, block_on, spawn};
 use theater_tests::Scratch;
 use theater_tests::bench::{Only, Row, rounds, time};
 
 use crate::guest::{close, hot_call, instance, linked, open};
 
 const COUNT: u32 = 4_000;
-/// Enough for both cores to have work while some wait.
+/// Enough tasks to keep both cores busy while some wait.
 pub const TASKS: u32 = 16;
 
 pub fn starts(only: &Only) -> Option<Row> {
@@ -42,13 +42,13 @@ pub fn starts(only: &Only) -> Option<Row> {
     Some(Row { name, rounds, must: 1.0 / 0.2, goal: 1.0 / 0.6 })
 }
 
-/// Waits for as many tasks as keep the cores at work; each is made with its number.
+/// Runs [`TASKS`] tasks at the same time, each created with its number, and waits for all of them.
 pub fn together(one: impl Fn(u32) -> Task<()>) {
     let tasks: Vec<_> = (0..TASKS).map(one).collect();
     tasks.into_iter().for_each(block_on);
 }
 
-/// Starts so many actors and stops each as soon as it is ready; `count` is a multiple of [`TASKS`].
+/// Starts `count` actors and stops each as soon as it is ready. `count` has to be a multiple of [`TASKS`].
 pub fn start_and_stop(core: &Arc<Core>, manifest: &Manifest, count: u32) {
     together(|_| {
         let (core, manifest) = (Arc::clone(core), manifest.clone());

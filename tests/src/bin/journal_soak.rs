@@ -20,7 +20,7 @@ use theater_chain::event::{Chain, NewEvent};
 use theater_chain::journal::{Journal, SEGMENT_SIZE, Sync};
 use theater_chain::record::{Created, FunctionRecord, HostCall, HostResult, Kind, Outcome, Queued, Return, Setup};
 use theater_plugin_api::encoding::encode;
-use theater_runtime::executor::block_on;
+use theater_runtime::support::executor::block_on;
 use theater_tests::{HTTP, Running, Scratch, build_folder, json_lines, manifest};
 
 const ACTORS: u64 = 20;

@@ -12,8 +12,8 @@ use theater_plugin_api::abi::loading::hold_plugin_executors;
 use theater_plugin_api::encoding::encode;
 use theater_runtime::actor::{CallOutcome, Incoming, Shared};
 use theater_runtime::core::{Core, Options};
-use theater_runtime::executor;
 use theater_runtime::manifest::{Manifest, Values};
+use theater_runtime::support::executor;
 use theater_tests::{HTTP, Scratch, bad_plugins, manifest, plugin_folder};
 
 /// Number of calls at each end whose median is compared.

@@ -21,8 +21,8 @@ use serde_json::{Value as Json, json};
 use theater_plugin_api::encoding::encode;
 use theater_runtime::actor::{CallOutcome, Incoming, Shared};
 use theater_runtime::core::{Core, Options};
-use theater_runtime::executor::{self, block_on};
 use theater_runtime::manifest::{Manifest, Values};
+use theater_runtime::support::executor::{self, block_on};
 use theater_tests::{HTTP, Running, Scratch, build_folder, build_outside, get, manifest, memory, repository};
 
 const CALL: &str = "bench:calls/driver/keep";
@@ -112,7 +112,7 @@ fn churn(count: usize) -> (Json, bool) {
         block_on(actor.stop("soak", Duration::from_secs(1)));
         drop(actor);
         if number == count / 10 || number == count {
-            block_on(core.journal.written()).expect("written");
+            block_on(core.services.journal.written()).expect("written");
             marks.push((memory::of("self", "Rss:"), open_files()));
         }
     }

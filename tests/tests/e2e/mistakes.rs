@@ -98,7 +98,7 @@ fn golden(name: &str, said: &str) {
         std::fs::write(&path, said).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(said, expected, "{} differs; UPDATE_GOLDEN=1 writes it anew", path.display());
+    assert_eq!(said, expected, "{} differs; UPDATE_GOLDEN=1 rewrites it", path.display());
 }
 
 /// Defines one test per mistake. The golden file has the name of the test.

@@ -1,4 +1,4 @@
-//! An operator's day: plugins are replaced without building the core, and every command answers in text and in JSON.
+//! Operator tasks: replacing plugins without rebuilding the core, and every command with text and JSON output.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -14,7 +14,7 @@ fn digest(path: &Path) -> String {
     sha2::Sha256::digest(std::fs::read(path).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// acme's plugin in a version, built from a copy of its sources outside the repository.
+/// Builds acme's plugin with this version from a copy of its sources outside the repository.
 fn greeter_of_version(scratch: &Scratch, version: &str) -> std::path::PathBuf {
     let source = repository().join("tests/acme-greeter");
     let copy = scratch.path().join(format!("acme-greeter-{version}"));
@@ -24,7 +24,7 @@ fn greeter_of_version(scratch: &Scratch, version: &str) -> std::path::PathBuf {
     let manifest = std::fs::read_to_string(copy.join("Cargo.toml")).unwrap();
     let manifest = manifest.replace("version = \"1.0.0\"", &format!("version = {version:?}"));
     std::fs::write(copy.join("Cargo.toml"), manifest.replace("../../plugin-api", &api)).unwrap();
-    // The same target folder for all versions: what they depend on is built once.
+    // All versions share one target folder, so that their dependencies are built once.
     let target = build_folder().parent().unwrap().join("outside/acme-greeter-versions");
     let status = theater_tests::cargo()
         .current_dir(&copy)
@@ -69,7 +69,7 @@ fn a_newer_build_of_a_plugin_is_used_from_the_next_start_on_and_the_chains_say_w
     };
     let mut ids = Vec::new();
     for (built, version, digest) in [(&old, "1.0.0", &old_digest), (&new, "1.1.0", &new_digest)] {
-        // As an operator does it: a new file in place of the old one, while nothing runs.
+        // Like an operator: replace the file while the program is not running.
         std::fs::remove_file(&file).ok();
         std::fs::copy(built, &file).unwrap();
         assert_eq!(listed(), (version.to_owned(), digest.clone()));
@@ -100,7 +100,7 @@ fn a_file_that_is_replaced_while_running_is_noticed_and_changes_nothing_before_t
     let mut running =
         Running::start(&scratch.path().join("data"), &["--plugins", &folder.display().to_string(), &path]);
     let address = running.address(0);
-    // The first look at the files is behind the start, so the file is replaced until it is noticed.
+    // The files are first read some time after the start, so the file is replaced until the change is reported.
     let mut bytes = std::fs::read(&file).unwrap();
     let line = theater_tests::wait_until("the notice", || {
         bytes.push(0);
@@ -114,7 +114,7 @@ fn a_file_that_is_replaced_while_running_is_noticed_and_changes_nothing_before_t
     assert!(running.stop().0.success());
 }
 
-/// A data folder with the ended chains of a `hello-http` and a `clock`.
+/// Records a `hello-http` and a `clock`, stops them, and returns the data folder.
 fn a_day(scratch: &Scratch) -> String {
     let hello = scratch.write("hello.toml", manifest("hello-http", HTTP)).display().to_string();
     let clock = manifest("clock", &format!("{HTTP}[[handlers]]\ntype = \"timing\"\n"));
@@ -173,7 +173,7 @@ fn inspect_shows_a_component_and_a_manifest_that_works() {
     assert_eq!(object["handlers"], serde_json::json!(["http-server", "timing"]));
     let shown = text(&["inspect", &file]);
     assert!(shown.contains("import theater:simple/timing;"), "{shown}");
-    // The WIT is complete: the functions of what it imports are in it.
+    // The WIT is complete: it has the functions of imported interfaces.
     assert!(shown.contains("sleep: func(duration: u64) -> result<_, string>;"), "{shown}");
     let scratch = Scratch::new();
     let path = scratch.write("clock.toml", object["manifest"].as_str().unwrap()).display().to_string();
@@ -238,7 +238,7 @@ fn events_and_chains_are_listed_and_shown() {
     assert_eq!(all.len(), clock.len() + hello.len());
     assert_eq!(text_of(&["events"]).lines().count(), all.len());
     assert_eq!(objects_of(&["chain", "show", "clock"]), clock);
-    // By id, by a short id and by name it is the same chain.
+    // Id, short id and name select the same chain.
     let id = clock[0]["actor"].as_str().unwrap();
     assert_eq!(objects_of(&["chain", "show", id]), clock);
     assert_eq!(objects_of(&["chain", "show", &id[..8]]), clock);
@@ -273,7 +273,7 @@ fn chains_are_verified_exported_removed_and_cleaned_up_behind() {
     let exported = text(&["chain", "export", "clock", "--to", &file, "--data", &data]);
     assert_eq!(exported, format!("{file}: {} bytes\n", std::fs::metadata(&file).unwrap().len()));
     assert!(text(&["chain", "export", "hello-http", "--to", &format!("{file}2"), "--data", &data]).contains("bytes"));
-    // The file stands for itself: it verifies and shows without a data folder.
+    // The file is self-contained: it can be verified and shown without a data folder.
     ok(&["chain", "verify", &file, "--head", &head]);
     assert_eq!(objects(&["chain", "show", &file]).last().unwrap()["hash"], head.as_str());
 
@@ -281,7 +281,7 @@ fn chains_are_verified_exported_removed_and_cleaned_up_behind() {
     assert!(removed["removed"].as_u64().unwrap() > 4, "{removed}");
     assert_eq!(objects(&["chain", "list", "--data", &data]).len(), 1);
     ok(&["chain", "verify", "--data", &data]);
-    // The component of `clock` goes, that of `hello-http` stays: a second time there is nothing to drop.
+    // The component of `clock` is dropped and that of `hello-http` is retained, so that a second run drops nothing.
     let dropped = objects(&["chain", "gc", "--data", &data]).remove(0);
     assert!(dropped["files"].as_u64().unwrap() > 0, "{dropped}");
     assert_eq!(text(&["chain", "gc", "--data", &data]), "0 files of 0 bytes dropped\n");
@@ -295,7 +295,7 @@ fn a_running_programs_chains_can_be_read_but_not_removed() {
     let (running, address) = Running::actor(&scratch, &manifest("hello-http", HTTP));
     assert_eq!(get(address, "/").status, 200);
     let data = running.data.display().to_string();
-    // Under `sync = "batch"` an answer may leave before its events are on disk.
+    // With `sync = "batch"` an answer may be sent before its events are on disk.
     wait_until("the chain is on disk", || (objects(&["chain", "list", "--data", &data]).len() == 1).then_some(()));
     ok(&["chain", "verify", "--data", &data]);
     for command in [&["chain", "rm", "hello-http"][..], &["chain", "gc"]] {

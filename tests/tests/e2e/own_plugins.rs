@@ -1,4 +1,4 @@
-//! The plugins `timing`, `random`, `environment` and `runtime` as an actor sees them, through real HTTP.
+//! The plugins `timing`, `random`, `environment` and `runtime`, called by actors that are driven over HTTP.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -93,7 +93,7 @@ fn a_stop_interrupts_a_wait_with_err() {
     assert_eq!(texts(&events, "stopped"), ["by program"]);
 }
 
-/// What the actor draws: 20 bytes, a die, a number below 1, a UUID.
+/// Starts the actor and draws 20 bytes, an integer, a float and a UUID.
 fn draw(handler: &str) -> [String; 4] {
     let scratch = Scratch::new();
     let (_running, address) = actor(&scratch, "dice", handler);
@@ -107,7 +107,7 @@ fn draw(handler: &str) -> [String; 4] {
 #[test]
 // [random-1 random-5]
 fn seeded_dice_give_the_golden_values_at_every_start() {
-    // Computed with another implementation: ChaCha20, key = 7 as 8 little-endian bytes and 24 zeros, nonce 0.
+    // Computed with another implementation of ChaCha20: key 7 as 8 little-endian bytes and 24 zeros, nonce 0.
     let golden =
         ["f19ee3b965429844e496af300ed6cb0ddf11e754", "5", "0.4245846483770761", "cec5fdef-3742-4c03-99fc-116ba7fa2ee5"];
     let seeded = "[[handlers]]\ntype = \"random\"\nconfig = { seed = 7 }\n";
@@ -175,7 +175,7 @@ fn only_allowed_variables_are_there() {
     assert_eq!(ask(address, "/get/T_ONE"), (200, "1".into()));
     assert_eq!(ask(address, "/list"), (200, "T_ONE=1\nT_TWO=zwei".into()));
     assert_eq!(ask(address, "/exists/T_TWO"), (200, "true".into()));
-    // A denied one and a missing one look the same.
+    // Denied and missing variables are indistinguishable.
     for name in ["T_SECRET", "OTHER_T", "T_MISSING", "PATH"] {
         assert_eq!(ask(address, &format!("/exists/{name}")), (200, "false".into()), "{name}");
         let missing = (400, format!("the variable \"{name}\" is missing or not allowed"));
@@ -225,7 +225,7 @@ fn an_actors_own_chain_links_and_equals_what_the_program_shows() {
         assert_eq!(length, event["bytes"].to_string());
         parent = hash;
     }
-    // The whole chain up to the call: it ends with what happened right before.
+    // The result is the chain up to the call: the next event is the call itself.
     assert_eq!(events[lines.len()]["function"], "theater:simple/runtime/get-chain");
 }
 
@@ -284,7 +284,7 @@ fn too_much_log_is_left_out_and_counted() {
     let errors = running.all_errors().join("\n");
     assert!(!errors.contains("much-too-long-a-line"), "{errors}");
     assert!(errors.contains("1 line (20 bytes) left out: max_log_bytes_per_second is 8"), "{errors}");
-    // The chain has it.
+    // The chain has the whole line.
     let events = chain(&running.data, "runtime-probe");
     assert!(
         events.iter().any(|event| event["text"].as_str().is_some_and(|text| text.contains("much-too-long-a-line")))
@@ -350,6 +350,6 @@ fn get_chain_gives_no_more_than_fits_into_one_value() {
     assert_eq!(status, 200, "{text}");
     let lines = text.lines().count();
     assert!((1..60).contains(&lines), "{lines} of more than 60 events:\n{text}");
-    // The actor goes on.
+    // The actor still answers.
     assert_eq!(ask(address, "/log/again").0, 200);
 }

@@ -1,4 +1,4 @@
-//! `tests/verify_chain.py`, which knows the format from its description only, reads what the program writes.
+//! `tests/verify_chain.py`, an independent implementation of the format, verifies what the program writes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn python(path: &Path, more: &[&str]) -> Output {
     output.expect("these tests need python3 (hashlib only): install it, as `.ci/run` does")
 }
 
-/// Events and head by actor, as the Python program prints them.
+/// The number of events and the head of each actor, as the Python program prints them.
 fn read_by_python(path: &Path) -> BTreeMap<String, (u64, String)> {
     let output = python(path, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
@@ -27,7 +27,7 @@ fn read_by_python(path: &Path) -> BTreeMap<String, (u64, String)> {
     String::from_utf8(output.stdout).unwrap().lines().map(line).collect()
 }
 
-/// The same, as `theater chain verify` has it.
+/// The same, as `theater chain verify` prints them.
 fn read_by_theater(path: &Path) -> BTreeMap<String, (u64, String)> {
     let output = chain_verify(path, &["-o", "json"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));

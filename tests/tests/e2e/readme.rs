@@ -1,10 +1,10 @@
-//! The README's tour, run line by line.
+//! Runs the tour of the README line by line.
 
 use std::process::Command;
 
 use theater_tests::{HTTP, Running, Scratch, build_folder, manifest, repository};
 
-/// The lines of the tour: commands with what the comment behind them promises.
+/// The commands of the tour, each with the comment that says what it prints.
 fn tour() -> Vec<(String, String)> {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let tour = readme.split("## A tour").nth(1).expect("there is a tour").split("\n## ").next().unwrap();

@@ -1,4 +1,4 @@
-//! Chains run once more: what was recorded gives the same bytes, and whatever was changed is found at its event.
+//! Replays of chains: an unchanged chain is reproduced byte for byte, and any change is reported at its event.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -15,20 +15,20 @@ use theater_tests::{
     try_get,
 };
 
-/// An event, to be recorded again.
+/// A recorded event, which can be changed and recorded again.
 #[derive(Clone)]
 pub struct Recorded {
     pub kind: Kind,
     function: Option<u32>,
     cause: Option<EventRef>,
-    /// The sequence that the call's `queued` event had.
+    /// The original sequence number of the call's `queued` event.
     call: Option<u64>,
     pub data: Vec<u8>,
-    /// The sequence that it had.
+    /// The original sequence number of the event.
     sequence: u64,
 }
 
-/// The program with dice thrown three times, ended: data folder and id of the dice's chain.
+/// Records `dice` with three throws and returns the data folder and the id of the chain.
 fn thrown(scratch: &Scratch) -> (std::path::PathBuf, Id) {
     let random = format!("{HTTP}[[handlers]]\ntype = \"random\"\n");
     let (mut running, address) = Running::actor(scratch, &manifest("dice", &random));
@@ -40,7 +40,7 @@ fn thrown(scratch: &Scratch) -> (std::path::PathBuf, Id) {
     (running.data.clone(), contents.find("dice").unwrap().0)
 }
 
-/// A chain as its events after a change, with hashes that fit: what somebody would write who changes the past.
+/// A chain with changed events and consistent hashes, as written by an attacker who rewrites the past.
 pub fn forged(data: &Path, actor: Id, change: impl FnOnce(&mut Vec<Recorded>)) -> Vec<u8> {
     let mut events = Vec::new();
     verify::read(data, |event| {
@@ -57,7 +57,7 @@ pub fn forged(data: &Path, actor: Id, change: impl FnOnce(&mut Vec<Recorded>)) -
     let start = bytes.len();
     let (mut chain, mut before) = (Chain::new(actor), NO_PLACE);
     for event in &events {
-        // Where the event that it names is now.
+        // The new sequence number of the event that this one names.
         let now = |wanted: u64| events.iter().position(|event| event.sequence == wanted).unwrap() as u64;
         let new = NewEvent {
             kind: event.kind,
@@ -87,7 +87,7 @@ fn replay(data: &Path, arguments: &[&str]) -> (Output, Json) {
     (output, said)
 }
 
-/// The sequences of the host calls.
+/// The positions of the host calls.
 fn hosts(events: &[Recorded]) -> Vec<usize> {
     (0..events.len()).filter(|at| events[*at].kind == Kind::Host).collect()
 }
@@ -106,7 +106,7 @@ fn whoever_changes_the_past_is_found_at_the_event() {
         let mut expected = 0;
         let bytes = forged(&data, actor, |events| expected = change(events));
         let path = scratch.write(&format!("{what}.chain"), bytes);
-        // Its hashes fit: to verify alone does not find it.
+        // The hashes are consistent, so that verification alone does not find the change.
         let path = path.display().to_string();
         assert!(theater(&["chain", "verify", &path]).status.success(), "{what}");
         let (output, said) = replay(&data, &[&path]);
@@ -117,7 +117,7 @@ fn whoever_changes_the_past_is_found_at_the_event() {
     let untouched = scratch.write("untouched.chain", forged(&data, actor, |_| {}));
     let (output, said) = replay(&data, &[&untouched.display().to_string()]);
     assert!(output.status.success() && said["same"] == true, "{said}");
-    // The return of the call that a host call belongs to, where what it gave shows.
+    // The `return` event of the call that made a host call: a changed result shows there.
     let end =
         |events: &[Recorded], host: usize| (host..events.len()).find(|at| events[*at].kind == Kind::Return).unwrap();
     let other_arguments = found("an argument", &|events| {
@@ -147,7 +147,7 @@ fn whoever_changes_the_past_is_found_at_the_event() {
         at + 1
     });
     assert!(not_made.contains("is not made"), "{not_made}");
-    // What the first throw gave, as what the last gave.
+    // The results of the first and the last throw are swapped.
     found("reordered", &|events| {
         let places = hosts(events);
         let (first, last) = (places[0], places[places.len() - 1]);
@@ -155,7 +155,7 @@ fn whoever_changes_the_past_is_found_at_the_event() {
         (events[first].data, events[last].data) = (other, one);
         end(events, first)
     });
-    // A call that never ended, since the program did.
+    // A call that never returned because the program exited.
     let unended = found("unended", &|events| {
         let at = *hosts(events).last().unwrap();
         host_call(&mut events[at], |call| call.arguments = b"\x01".as_slice().into());
@@ -217,7 +217,7 @@ fn a_component_with_one_constant_changed_is_found_where_it_shows() {
     assert!(running.stop().0.success());
     let mut bytes = std::fs::read(component("hello-http")).unwrap();
     let at = bytes.windows(15).position(|window| window == b"You are visitor").unwrap() + 8;
-    // In the response, not in the log line.
+    // Change the response, not the log line.
     bytes[at] = b'V';
     let changed = scratch.write("changed.wasm", bytes).display().to_string();
     let (output, said) = replay(&running.data, &["hello-http", "--component", &changed]);
@@ -225,7 +225,7 @@ fn a_component_with_one_constant_changed_is_found_where_it_shows() {
     for (side, word) in [("recorded", "You are visitor number 1"), ("replayed", "You are Visitor number 1")] {
         assert!(said[side].as_str().unwrap().contains(word), "{said}");
     }
-    // As people are told, with the call above it.
+    // The text output also shows the call.
     let data = running.data.display().to_string();
     let output = theater(&["--data", &data, "replay", "hello-http", "--component", &changed]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -234,10 +234,10 @@ fn a_component_with_one_constant_changed_is_found_where_it_shows() {
     assert!(lines[1].contains("call     4 queued") && lines[1].contains("handle-request"), "{text}");
     assert!(lines[2].contains("recorded 7") && lines[3].contains("replayed 7"), "{text}");
     assert_eq!(lines.last(), Some(&"  calls with identical bytes: 1 of 4"), "{text}");
-    // Up to the call before, all is the same.
+    // Up to the previous call the replay is identical.
     let (output, said) = replay(&running.data, &["hello-http", "--component", &changed, "--until", "6"]);
     assert!(output.status.success() && said["unfinished"] == 1 && said["differing"] == 0, "{said}");
-    // One that is another actor altogether.
+    // The component of a different actor.
     let other = component("dice").display().to_string();
     let (output, said) = replay(&running.data, &["hello-http", "--component", &other]);
     assert_eq!((output.status.code(), &said["same"]), (Some(1), &Json::from(false)), "{said}");
@@ -261,7 +261,7 @@ fn a_chain_replays_when_its_files_are_gone_and_says_when_its_objects_are() {
     let (output, said) = replay(&running.data, &["hello-http"]);
     assert_eq!((output.status.code(), &said["code"]), (Some(1), &Json::from("J0006")), "{said}");
     assert!(said["help"].as_str().unwrap().contains("--component"), "{said}");
-    // With the component it goes without.
+    // With `--component` the replay does not need the recorded component.
     let path = component("hello-http").display().to_string();
     assert!(replay(&running.data, &["hello-http", "--component", &path]).0.status.success());
 }
@@ -271,7 +271,7 @@ fn calls_that_were_interrupted_are_the_same_as_far_as_they_went() {
     let scratch = Scratch::new();
     let limits = format!("restart = \"never\"\n[limits]\nrun_timeout_ms = 200\n{HTTP}");
     let (mut running, address) = Running::actor(&scratch, &manifest("looper", &limits));
-    // Nothing that can be answered comes of it.
+    // The call does not produce an answer.
     try_get(address, "/loop").ok();
     running.wait();
     let (output, said) = replay(&running.data, &["looper"]);
@@ -290,7 +290,7 @@ fn another_component_is_counted_behind_what_differs() {
     let component = component("hello-http").display().to_string();
     let (output, said) = replay(&running.data, &["hello-http", "--component", &component]);
     assert!(output.status.success() && said["calls"] == 13 && said["differing"] == 0, "{said}");
-    // A past in which the third visitor was told of as somebody else: only that call differs.
+    // The response to the third visitor is changed: only that call differs.
     let actor = verify::read(&running.data, |_| {}).unwrap().find("hello-http").unwrap().0;
     let mut third = 0;
     let otherwise = forged(&running.data, actor, |events| {
@@ -305,7 +305,8 @@ fn another_component_is_counted_behind_what_differs() {
     assert_eq!((&said["calls"], &said["differing"]), (&Json::from(12), &Json::from(1)), "{said}");
     let (output, said) = replay(&running.data, &[&path]);
     assert_eq!((output.status.code(), &said["calls"]), (Some(1), &Json::from(3)), "{said}");
-    // A host call that is not the recorded one leaves the state behind by one, until the next snapshot has the recorded one.
+    // A call that fails on a changed host call leaves the state one visitor behind, until the next snapshot sets the
+    // recorded state.
     let mut behind = 0;
     let other_log = forged(&running.data, actor, |events| {
         let at = hosts(events)[2];
@@ -317,7 +318,7 @@ fn another_component_is_counted_behind_what_differs() {
     let (output, said) = replay(&running.data, &[&path, "--component", &component]);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said["what"].as_str().unwrap().contains("other arguments"), "{said}");
-    // Its start and two visitors were the same, and all behind the snapshot.
+    // The start, two visitors and all calls after the snapshot are identical.
     assert_eq!((&said["calls"], &said["differing"]), (&Json::from(16 - behind), &Json::from(behind - 3)), "{said}");
     let output = theater(&["--data", text(&running.data), "replay", &path, "--component", &component]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -329,12 +330,12 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A library of ours.
+/// The library of one of our plugins.
 fn library(name: &str) -> String {
     build_folder().join(format!("lib{name}.so")).display().to_string()
 }
 
-/// What is in a folder, with when it was changed.
+/// All files and folders below a folder, with their modification times.
 fn files(folder: &Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -347,7 +348,7 @@ fn files(folder: &Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
     files
 }
 
-/// The counts of a plugin that was asked: identical, of, not asked.
+/// The counts of a replay against a plugin: identical, asked, and not asked.
 fn counts(said: &Json) -> [u64; 3] {
     ["identical", "asked", "not_asked"].map(|key| said[key].as_u64().unwrap_or_else(|| panic!("{said}")))
 }
@@ -361,7 +362,7 @@ fn a_plugin_gives_again_what_it_gave_of_a_seed() {
     assert_eq!(draw(address), [200; 4]);
     assert!(running.stop().0.success());
     let data = running.data.clone();
-    // Where it goes on, and while it does.
+    // Also after a resume, and while the resumed actor is running.
     let mut running = Running::start(&data, &["--resume"]);
     assert_eq!(draw(running.address(0)), [200; 4]);
     let (output, said) = replay(&data, &["dice", "--plugin", &library("random")]);
@@ -375,14 +376,14 @@ fn a_plugin_gives_again_what_it_gave_of_a_seed() {
     let last = hosts_of(&data, "dice")[3];
     let (_, said) = replay(&data, &["dice", "--plugin", &library("random"), "--until", &last.to_string()]);
     assert_eq!(counts(&said), [4, 4, 0], "{said}");
-    // From an exported chain alone.
+    // Also from an exported chain alone.
     let exported = scratch.path().join("dice.chain");
     let output = theater(&["--data", text(&data), "chain", "export", "dice", "--to", text(&exported)]);
     assert!(output.status.success(), "{output:?}");
     let (output, said) = replay(&scratch.path().join("none"), &[text(&exported), "--plugin", &library("random")]);
     assert!(output.status.success() && counts(&said) == [8, 8, 0], "{said}");
     let actor = verify::read(&data, |_| {}).unwrap().find("dice").unwrap().0;
-    // Each life of the actor begins the stream anew.
+    // Each restart of the actor restarts the random stream.
     let twice = forged(&data, actor, |events| {
         let again = |event: &Recorded| Recorded {
             kind: if event.kind == Kind::Created { Kind::Restarted } else { event.kind },
@@ -396,7 +397,7 @@ fn a_plugin_gives_again_what_it_gave_of_a_seed() {
     let path = scratch.write("twice.chain", twice).display().to_string();
     let (_, said) = replay(&data, &[&path, "--plugin", &library("random")]);
     assert_eq!(counts(&said), [16, 16, 0], "{said}");
-    // One draw less in the past, and all behind it are others.
+    // Without the first draw, all later ones differ.
     let less = forged(&data, actor, |events| drop(events.remove(hosts(events)[0])));
     let path = scratch.write("less.chain", less).display().to_string();
     let (output, said) = replay(&data, &[&path, "--plugin", &library("random")]);
@@ -426,7 +427,7 @@ fn a_handler_goes_on_where_its_plugin_was_replaced() {
     assert!(output.status.success() && counts(&said) == [2, 2, 0], "{said}");
 }
 
-/// The sequences of an actor's host calls.
+/// The sequence numbers of an actor's host calls.
 fn hosts_of(data: &Path, actor: &str) -> Vec<u64> {
     let events = theater_tests::chain(data, actor);
     let hosts = events.iter().filter(|event| event["type"] == "host");
@@ -461,7 +462,7 @@ fn what_a_read_function_gives_now_is_counted_and_no_failure() {
         assert!(said.contains(part), "{part} in {said}");
     }
     assert!(said.ends_with("\n  and 2 more\n"), "{said}");
-    // Arguments that are none of the function's are not put to it.
+    // Arguments that do not decode for the function are not passed to it.
     let actor = verify::read(&running.data, |_| {}).unwrap().find("dice").unwrap().0;
     let other = forged(&running.data, actor, |events| {
         let at = hosts(events)[0];
@@ -480,7 +481,7 @@ fn a_plugin_with_one_constant_changed_is_found_in_its_pure_functions() {
     for path in ["/greet/Ada", "/greet/Ada/birthday/36", "/average/1/2/6", "/count", "/owner", "/greet-later/Ada/20"] {
         assert_eq!(get(address, path).status, 200, "{path}");
     }
-    // An effect, which is not asked: what counts its calls is one behind.
+    // An effect is not asked in a replay, so that the plugin's count of calls is one too low.
     assert_eq!(get(address, "/start-ticks/3600000").status, 200);
     assert_eq!(get(address, "/count").text().trim_end(), "8");
     assert!(running.stop().0.success());
@@ -504,7 +505,7 @@ fn a_plugin_with_one_constant_changed_is_found_in_its_pure_functions() {
     assert_eq!(first["given"], "ok(\"Hello, dear Ada! Happy Birthday number 36! *smile, clap*\")", "{said}");
 }
 
-/// The chain of an actor that asked a healthy plugin of the interface that all of `tests/bad-plugins` offer.
+/// Records an actor that calls a healthy plugin with the interface that all of `tests/bad-plugins` share.
 fn probed(scratch: &Scratch) -> std::path::PathBuf {
     let plugins = plugin_folder(scratch);
     std::fs::copy(broken("newer"), plugins.join("libbad_newer.so")).unwrap();
@@ -545,11 +546,11 @@ fn a_plugin_that_fails_when_it_is_asked_is_counted() {
     let (counts, failed, said) = asked("wrong-bytes");
     assert_eq!((counts, failed), ([0, 5, 0], 5), "{said}");
     assert!(given(&said, 0).contains("[P0102]"), "{said}");
-    // Two futures that nothing wakes, 5 s each.
+    // Two futures that are never woken, with a timeout of 5 s each.
     let (counts, failed, said) = asked("never-wakes");
     assert_eq!((counts, failed), ([3, 5, 0], 2), "{said}");
     assert_eq!(given(&said, 0), "nothing: it did not end within 5 s");
-    // Who holds the thread is asked nothing more.
+    // A plugin that blocks the thread is not asked again.
     let (counts, failed, said) = asked("sync-loop");
     assert_eq!((counts, failed), ([2, 3, 2], 1), "{said}");
     assert_eq!(given(&said, 0), "nothing: it did not end within 5 s");
@@ -598,7 +599,7 @@ fn a_file_that_cannot_be_asked_says_why_and_what_to_do() {
         refused(&broken("init-error")),
         "error[P0016] plugin \"bad-init-error\" 1.0.0 (<bad>/libinit_error.so): its init returned an error: no licence file\n"
     );
-    // Nothing of it stays.
+    // No temporary file is left.
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
     let output = ask(&broken("newer"), &scratch.path().join("nowhere"));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! Programs that are killed, or told to end, and the actors that go on in the next one.
+//! Actors that are resumed after the program was killed or stopped.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
@@ -11,18 +11,18 @@ use theater_tests::talk::{TALK, ask, ask_until, manifests, start, tell};
 use theater_tests::{HTTP, Running, Scratch, chain, get, manifest, plugin_folder, replays, texts, theater, wait_until};
 use tungstenite::Message;
 
-/// What was answered is on the disk.
+/// Every acknowledged call is on disk.
 const ALWAYS: &str = "[chain]\nsync = \"always\"\n";
 const SUPERVISE: &str = "[[handlers]]\ntype = \"supervisor\"\n";
 const STEPS: &str = "[[handlers]]\ntype = \"random\"\n[[handlers]]\ntype = \"timing\"\n";
 
-/// Ends the program as a crash does.
+/// Kills the program to simulate a crash.
 fn kill(mut running: Running) {
     running.signal("KILL");
     running.wait();
 }
 
-/// The actors of a data folder in a new program.
+/// Starts a new program that resumes the actors of a data folder.
 fn resume(data: &Path, arguments: &[&str]) -> Running {
     Running::start(data, &[&["--resume"], arguments].concat())
 }
@@ -51,7 +51,7 @@ fn an_actor_goes_on_with_its_id_its_state_and_its_chain() {
     let mut running = resume(&data, &[]);
     assert_eq!(visitor(running.address(0)), 4);
     assert_eq!(id_of(&running, 0), id);
-    // Also where the program was told to end.
+    // Also after the program was stopped.
     assert!(running.stop().0.success());
     let mut running = resume(&data, &[]);
     assert_eq!((visitor(running.address(0)), id_of(&running, 0)), (5, id.clone()));
@@ -75,7 +75,7 @@ fn a_kept_instance_has_its_memory_again() {
     let running = resume(&data, &[]);
     assert_eq!((count(running.address(0)), count(running.address(0))), ("3".to_owned(), "4".to_owned()));
     kill(running);
-    // Its next call is remembered over the one before.
+    // After a second crash, the calls of both runs are replayed.
     let mut running = resume(&data, &[]);
     assert_eq!(count(running.address(0)), "5");
     assert!(running.stop().0.success());
@@ -97,7 +97,7 @@ fn what_a_kept_instance_had_from_the_host_comes_from_the_chain() {
     let before = drawn();
     assert!(before >= 3, "{before}");
     let mut running = resume(&data, &[]);
-    assert_eq!(drawn(), before, "nothing was drawn once more");
+    assert_eq!(drawn(), before, "nothing was drawn again");
     assert_eq!(get(running.address(0), "/range/1/6").status, 200);
     assert!(running.stop().0.success());
     assert_eq!(drawn(), before + before / 3);
@@ -159,7 +159,7 @@ fn a_call_that_was_cut_off_goes_on_where_it_was_and_what_waits_comes_behind() {
     assert_eq!(notes, ["long", "second", "third"]);
     let result: String = before.rsplit("-> ").next().unwrap().chars().filter(char::is_ascii_digit).collect();
     let number: u64 = result.parse().unwrap();
-    assert_eq!(report["steps"][0][1], number, "the number of the program before: {before}");
+    assert_eq!(report["steps"][0][1], number, "the number of the previous run: {before}");
     assert!(running.stop().0.success());
     let events = chain(&data, "steps");
     let draws = texts(&events, "host").iter().filter(|text| text.starts_with("(0, ")).count();
@@ -179,13 +179,13 @@ fn what_was_sent_before_the_program_was_told_to_end_is_done_by_the_next() {
     });
     running.wait_for_queued("asked");
     assert!(running.stop().0.success());
-    assert!(asking.join().unwrap().is_err(), "whoever waited was told");
+    assert!(asking.join().unwrap().is_err(), "the waiting caller got an error");
     let data = running.data.clone();
     let mut running = resume(&data, &[]);
     let report = ask_until(running.address(0), "report", |report| {
         report["steps"].as_array().is_some_and(|steps| !steps.is_empty()).then(|| report.clone())
     });
-    // The first one was told to stop waiting, and failed; the last one is over.
+    // The sleep of the first call was interrupted and the call failed. The caller of the last one is gone.
     let notes: Vec<_> = report["steps"].as_array().unwrap().iter().map(|step| step[0].as_str().unwrap()).collect();
     assert_eq!(notes, ["sent"]);
     assert!(running.stop().0.success());
@@ -197,7 +197,7 @@ fn what_was_sent_before_the_program_was_told_to_end_is_done_by_the_next() {
     replays(&data);
 }
 
-/// A server that takes connections and says nothing: how many there were.
+/// Starts a server that accepts connections and never answers. Returns its address and the number of connections.
 fn silent() -> (SocketAddr, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -263,13 +263,13 @@ fn snapshots_are_made_and_begun_from() {
     numbers.extend((0..12).map(|_| thrown(running.address(0))));
     assert!(running.stop().0.success());
     replays(&data);
-    // As in one go.
+    // An uninterrupted run draws the same numbers.
     let other = Scratch::new();
     let (mut running, address) = Running::actor(&other, &manifest("dice", &format!("{HTTP}{random}")));
     let whole: Vec<_> = (0..24).map(|_| thrown(address)).collect();
     assert_eq!(numbers, whole);
     assert!(running.stop().0.success());
-    // Nothing before the snapshot is looked at: its first state is gone.
+    // No call was waiting at any of the snapshots.
     let texts = texts(&chain(&data, "dice"), "snapshot");
     assert!(texts.iter().all(|text| text.ends_with("0 calls wait")), "{texts:?}");
 }
@@ -297,7 +297,7 @@ fn a_server_that_the_actor_made_is_there_again_and_its_websockets_are_told_close
             events.iter().position(|event| event["function"] == label && event["type"] == "queued")
         });
         assert!(told > 0);
-        // Routes and paths have their ids: nothing was registered again, and new clients are served.
+        // Routes and paths keep their ids: nothing was registered again, and new clients are served.
         assert!(get(address, "/").text().contains("<html"), "the page");
         drop(connect(address));
         assert!(running.stop().0.success());
@@ -357,15 +357,15 @@ fn children_go_on_with_their_parent_but_not_those_that_ended() {
     let _ = ask(at[0], "tell", json!({ "child": ids[2], "message": { "type": "exit", "payload": { "data": "bye" } } }));
     ask_until(at[0], "report", |report| (report["exits"] == 1).then_some(()));
     let data = running.data.clone();
-    wait_until("the parent lets the one that ended go", || {
+    wait_until("the parent to release the ended child", || {
         chain(&data, &ids[2]).last().filter(|event| event["type"] == "released").map(|_| ())
     });
     kill(running);
     let mut running = resume(&data, &[]);
     let at = running.address(0);
-    assert_eq!(ask(at, "report", json!({}))["children"], json!([ids[1], ids[3]]), "in the order of their birth");
+    assert_eq!(ask(at, "report", json!({}))["children"], json!([ids[1], ids[3]]), "oldest first");
     assert_eq!(of_child(at, &ids[1], "report")["handled"], handled + 1);
-    // They are its children as before: their deaths are told, and they go on with it again.
+    // They are still its children: the parent is notified of their failures, and they are resumed with it again.
     let _ = ask(at, "tell", json!({ "child": ids[3], "message": { "type": "crash", "payload": {} } }));
     ask_until(at, "report", |report| (report["errors"] == 1).then_some(()));
     assert!(running.stop().0.success());
@@ -449,7 +449,7 @@ fn a_program_that_is_told_to_end_while_its_actors_come_back_ends() {
     assert!(took < theater_tests::PROMPT, "{took:?}");
 }
 
-/// The chain of the steps, once it is there.
+/// The chain of `steps`, or `None` if there is none yet.
 fn chain_if(data: &Path) -> Option<Vec<Json>> {
     let contents = verify::read(data, |_| {}).ok()?;
     contents.find("steps").map(|(id, _)| chain(data, &theater_plugin_api::uuid_text(&id)))
@@ -556,7 +556,7 @@ fn a_child_that_its_parent_never_heard_of_is_not_there_twice() {
     let (running, at) = start(&scratch, &[("tree", &more)]);
     tell(at[0], "grow", json!({ "children": 1, "worker": paths[0] }));
     let data = running.data.clone();
-    wait_until("a child that is being born", || {
+    wait_until("a child that is starting", || {
         let contents = verify::read(&data, |_| {}).ok()?;
         let (id, _) = contents.find("steps")?;
         let events = chain(&data, &theater_plugin_api::uuid_text(&id));
@@ -607,7 +607,7 @@ fn a_plugin_that_is_gone_keeps_its_actor_as_it_is_until_it_is_back_and_another_o
     assert!(said.iter().any(|line| line.contains("[H0001]")), "{said:?}");
     assert!(said.iter().any(|line| line.contains("no new one is started")), "{said:?}");
     assert_eq!(chain(&data, "hello-http").len(), before, "nothing was added");
-    // Another file of the same plugin: bytes behind the end of a library are nothing to the loader.
+    // Another file of the same plugin: the loader ignores bytes after the end of a library.
     std::fs::write(&file, [&kept[..], b"another"].concat()).unwrap();
     let mut running = resume(&data, &["--plugins", &plugins]);
     assert_eq!(visitor(running.address(0)), 2);

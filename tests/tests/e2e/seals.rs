@@ -1,4 +1,4 @@
-//! Seals: signatures over chains, with a key that does not lie beside them.
+//! Seals: signatures over chains, with a key that is stored elsewhere.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -12,7 +12,7 @@ fn asked(data: &Path, arguments: &[&str]) -> Output {
     theater(&[&["--data", &data], arguments].concat())
 }
 
-/// A key's file and its public part.
+/// Creates a key and returns its file and its public part.
 fn key(scratch: &Scratch, name: &str) -> (String, String) {
     let file = scratch.path().join(name).display().to_string();
     let made = theater(&["-o", "json", "chain", "key", &file]);
@@ -46,7 +46,7 @@ fn a_chain_is_sealed_at_snapshots_and_at_its_end_and_its_key_can_be_demanded() {
     assert!(verified.status.success(), "{verified:?}");
     let said = String::from_utf8_lossy(&verified.stdout).into_owned();
     assert!(said.contains(&format!("sealed up to event {} by ed25519:{public}", events.len() - 1)), "{said}");
-    // What is listed is what the actor did last.
+    // The list shows the actor's own last event, not the seal.
     assert!(String::from_utf8_lossy(&asked(&data, &["chain", "list"]).stdout).contains(", last stopped at "));
     let other = asked(&data, &["chain", "verify", "--key", &key(&scratch, "other.key").1]);
     assert_eq!(other.status.code(), Some(1));
@@ -59,7 +59,7 @@ fn a_chain_that_is_written_anew_does_not_fit_its_seals() {
     let scratch = Scratch::new();
     let data = sealed(&scratch, &key(&scratch, "seal.key").0);
     let actor = theater_chain::verify::read(&data, |_| {}).unwrap().find("hello-http").unwrap().0;
-    // With other times, and hashes that fit: only the seals do not.
+    // A chain with other timestamps and consistent hashes: only the seals do not match.
     let forged = forged(&data, actor, |_| ());
     let path = scratch.write("forged.chain", forged).display().to_string();
     let output = theater(&["chain", "verify", &path]);

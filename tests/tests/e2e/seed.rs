@@ -1,8 +1,8 @@
-//! The manifests printed in the two texts that this project began with start as they stand.
+//! The manifests in the two texts that this project is based on start unchanged.
 //!
-//! `fixtures/seed` has the texts, byte for byte, and a component with the exports that the manifests name. Every handler
-//! that a printed manifest asks for has a plugin, so none of them is expected to be refused. The manifest of the README's
-//! first command, which has a port of its own too, starts here as well.
+//! `fixtures/seed` has the texts, byte for byte, and a component with the exports that the manifests name. Every
+//! handler in these manifests has a plugin, so that none of them may be refused. The manifest of the README's first
+//! command, which has a fixed port too, is also started here.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -13,10 +13,10 @@ use theater_tests::{Running, Scratch, get, json_lines, repository, theater, wait
 const TEXTS: [&str; 2] =
     [include_str!("fixtures/seed/interface-system.txt"), include_str!("fixtures/seed/interfaces.txt")];
 const COMPONENT: &str = include_str!("fixtures/seed/actor.wat");
-/// The port numbers in the manifests.
+/// The fixed ports in the manifests.
 const PORTS: [u16; 2] = [8080, 8081];
 
-/// The manifests of a text: from a line with a name on, as many lines as are TOML together.
+/// Extracts the manifests of a text: each begins at a line with a name and is as long as its lines parse as TOML.
 fn manifests(text: &str) -> Vec<&str> {
     let lines: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
     let begins = lines.iter().copied().filter(|at| text[*at..].starts_with("name = \""));
@@ -29,7 +29,7 @@ fn manifests(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Nobody else who asks so has the ports, until it is dropped.
+/// Locks the fixed ports against other tests until the file is dropped, and waits until they are free.
 fn ports() -> File {
     let lock = File::create(std::env::temp_dir().join("theater-test-ports-8080-8081.lock")).unwrap();
     lock.lock().unwrap();
@@ -43,7 +43,7 @@ fn at(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-/// A folder with a manifest and the component it names: the manifest's path.
+/// Creates a folder with a manifest and the component that it names, and returns the path of the manifest.
 fn folder(manifest: &str) -> (Scratch, String) {
     let table: toml::Table = manifest.parse().unwrap();
     let scratch = Scratch::new();
@@ -112,7 +112,7 @@ fn the_sdk_shows_the_printed_actor() {
     let printed = TEXTS[0].lines().find(|line| line.contains("#[actor::export]")).unwrap();
     let docs = std::fs::read_to_string(repository().join("wit/sdk/src/lib.rs")).unwrap();
     let example = docs.split("//! ```\n").nth(1).unwrap();
-    // Hidden lines stand where the text has an ellipsis.
+    // The example has hidden lines where the text has an ellipsis.
     let shown = example.lines().filter_map(|line| line.strip_prefix("//!")).filter(|line| !line.starts_with(" #  "));
     let together = |text: &str| text.split_whitespace().collect::<String>();
     assert_eq!(together(&shown.collect::<String>()), together(printed));

@@ -1,4 +1,4 @@
-//! Contents that outlive the actors and the program.
+//! Contents in stores outlive the actors and the program.
 
 use serde_json::json;
 use theater_tests::talk::{TALK, ask, start, try_ask};
@@ -51,7 +51,7 @@ fn a_long_content_stands_whole_in_the_intent_and_the_call() {
     let whole =
         |kind: &str| texts(&events, kind).iter().filter(|text| text.contains(&format!("b\"{content}\""))).count();
     assert_eq!(whole("intent"), 1, "{:?}", texts(&events, "intent"));
-    // What was put, and what was got.
+    // The content that was put and the one that was read.
     assert_eq!(whole("host"), 2, "{:?}", texts(&events, "host"));
 }
 

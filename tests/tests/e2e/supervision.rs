@@ -1,4 +1,4 @@
-//! Actors that start others and look after them.
+//! Actors that start and supervise others.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use theater_tests::{Running, Scratch, chain, component, texts, theater, wait_unt
 const SUPERVISE: &str = "[[handlers]]\ntype = \"supervisor\"\n";
 const WORKER: &str = "[[handlers]]\ntype = \"message-server\"\n[[handlers]]\ntype = \"timing\"\n";
 
-/// A tree with its manifests beside it; `config` is the supervisor's.
+/// Starts a tree with the worker's manifest next to its own. `config` is that of its supervisor handler.
 fn tree(scratch: &Scratch, config: &str) -> (Running, SocketAddr) {
     manifests(scratch, &[("worker", WORKER)]);
     let timing = "[[handlers]]\ntype = \"timing\"\n";
@@ -57,7 +57,7 @@ fn each_kind_of_death_is_told_once_and_in_its_own_way() {
     assert_eq!((&report["last"]["data"], &report["last"]["child"]), (&json!("good bye"), &json!(children[1])));
     let _ = ask(at, "stop", json!({"child": children[2]}));
     ask_until(at, "report", |report| (counts(report) == [1, 1, 1] && report["children"] == json!([])).then_some(()));
-    // Those that ended are still asked for.
+    // Ended children can still be queried.
     for child in &children {
         let state = ask(at, "state", json!({"child": child}));
         assert!(state["state"].as_str().unwrap().contains(child.as_str()), "{state}");
@@ -115,7 +115,7 @@ fn an_exit_is_started_again_only_under_always_and_a_stop_never() {
     let child = &grow(at, 1)[0];
     order(at, child, "exit", json!({}));
     ask_until(at, "report", |report| (counts(report) == [0, 1, 0]).then_some(()));
-    wait_until("its next life", || (worker(at, child)["handled"] == 1).then_some(()));
+    wait_until("its restart", || (worker(at, child)["handled"] == 1).then_some(()));
     let _ = ask(at, "stop", json!({"child": child}));
     ask_until(at, "report", |report| (counts(report) == [0, 1, 1] && report["children"] == json!([])).then_some(()));
 }
@@ -127,10 +127,10 @@ fn too_many_restarts_fail_the_parent() {
     let child = &grow(at, 1)[0];
     let crash = || try_ask(at, "tell", json!({"child": child, "message": {"type": "crash"}}));
     for number in 1..=2 {
-        wait_until("a life to end", || crash().ok());
+        wait_until("a crash", || crash().ok());
         ask_until(at, "report", |report| (counts(report)[0] == number).then_some(()));
     }
-    // The third ends the parent, which may be before it answers.
+    // The third crash fails the parent, possibly before it answers.
     wait_until("the last crash", || (crash().is_ok() || running.has_ended()).then_some(()));
     let status = running.wait();
     assert_eq!(status.code(), Some(1));
@@ -148,9 +148,9 @@ fn a_child_is_restarted_and_resumed_by_hand() {
     assert_eq!(worker(at, child)["handled"], 2);
     let _ = ask(at, "restart", json!({"child": child}));
     let report = worker(at, child);
-    assert_eq!((&report["starts"], &report["handled"]), (&json!(1), &json!(1)), "the first start again");
-    assert_eq!(counts(&ask(at, "report", json!({}))), [0, 0, 0], "a restart by hand is no death");
-    assert!(try_ask(at, "resume", json!({"manifest": "worker.toml"})).is_err(), "it lives");
+    assert_eq!((&report["starts"], &report["handled"]), (&json!(1), &json!(1)), "the initial state");
+    assert_eq!(counts(&ask(at, "report", json!({}))), [0, 0, 0], "a restart by hand is not reported");
+    assert!(try_ask(at, "resume", json!({"manifest": "worker.toml"})).is_err(), "it is running");
     let _ = ask(at, "stop", json!({"child": child}));
     assert!(try_ask(at, "restart", json!({"child": child})).unwrap_err().contains("resume"));
     let resumed = ask(at, "resume", json!({"manifest": "worker.toml"}));
@@ -200,10 +200,10 @@ fn a_child_may_only_what_its_parent_may() {
         shown.contains("children, handler timing: at most") && shown.contains("\"max_sleep_duration\":7"),
         "{shown}"
     );
-    // An actor of the child's manifest that may do everything runs before it.
+    // An unrestricted actor with the child's manifest is started first.
     let mut running = Running::start(&scratch.path().join("data"), &[&worker, &paths[0]]);
     let at = running.address(1);
-    // Its own manifest asks for no limit.
+    // The child's own manifest sets no limit.
     let child = grow(at, 1).remove(0);
     let sleep = |ms: u64| {
         let message = json!({"type": "sleep", "payload": {"ms": ms}});
@@ -226,7 +226,7 @@ fn a_component_that_was_replaced_is_what_the_next_start_runs() {
     scratch.write("own.toml", manifest);
     let grown = || ask(at, "grow", json!({"children": 1, "worker": "own.toml"}))["children"][0].clone();
     let before = [grown(), grown()];
-    // The same with a custom section behind it.
+    // The same component with an appended custom section.
     std::fs::write(&own, [&worker[..], &[0, 2, 1, b'x']].concat()).unwrap();
     let after = grown();
     assert!(running.stop().0.success());
@@ -254,7 +254,7 @@ fn a_thousand_children_that_fail_at_once_are_a_thousand_deaths() {
     assert_eq!((counts(&report), &report["children"]), ([1000, 0, 0], &json!([])));
     assert!(running.stop().0.success());
     theater_tests::replays(&running.data);
-    // Nothing came behind them either: the whole chain has as many.
+    // No more came later either: the whole chain has exactly this number.
     let events = chain(&running.data, "tree");
     let told = |event: &&Json| event["type"] == "queued" && event["function"].to_string().contains("handle-child-");
     assert_eq!(events.iter().filter(told).count(), 1000);
@@ -284,9 +284,9 @@ fn an_actor_that_ends_takes_all_below_it_along_deepest_first() {
     let events = theater(&["-o", "json", "events", "--data", &data]);
     let events = theater_tests::json_lines(&events.stdout);
     let ended: Vec<&Json> = events.iter().filter(|event| event["type"] == "stopped").collect();
-    assert_eq!(ended.len(), 1 + 3 + 9 + 27, "all are stopped, nobody failed");
+    assert_eq!(ended.len(), 1 + 3 + 9 + 27, "all are stopped, none failed");
     verified(&running);
-    // Within the first subtree the root comes last.
+    // In the first subtree, the root is stopped last.
     let at_root = ended.iter().position(|event| event["actor"] == first.as_str()).unwrap();
     assert_eq!(at_root, 12, "its 3 and their 9 were before it");
 }
@@ -325,8 +325,8 @@ fn a_send_to_a_child_that_was_stopped_is_err() {
     tell(at, "tell", json!({"child": child, "message": {"type": "echo"}}));
 }
 
-/// A tree whose child is a tree with one worker, beside another tree: where both are reached, and the ids of the first,
-/// its child and its grandchild.
+/// Starts a tree whose child is a tree with one worker, and a second, unrelated tree. Returns the addresses of both,
+/// and the ids of the first one, its child and its grandchild.
 fn family(scratch: &Scratch) -> (Running, [SocketAddr; 2], [String; 3]) {
     manifests(scratch, &[("worker", WORKER)]);
     let below = format!("[[handlers]]\ntype = \"message-server\"\n{SUPERVISE}[[handlers]]\ntype = \"timing\"\n");
@@ -352,14 +352,14 @@ fn only_own_children_are_ruled_and_only_descendants_looked_at() {
     let (_running, [own, stranger], [_, child, grandchild]) = family(&scratch);
     for kind in ["state", "events"] {
         assert!(try_ask(own, kind, json!({"child": grandchild})).is_ok(), "{kind} of a descendant");
-        assert!(try_ask(stranger, kind, json!({"child": child})).is_err(), "{kind} of somebody's");
+        assert!(try_ask(stranger, kind, json!({"child": child})).is_err(), "{kind} of a stranger");
     }
     for kind in ["stop", "restart"] {
         assert!(try_ask(own, kind, json!({"child": grandchild})).is_err(), "{kind} of a child's child");
-        assert!(try_ask(stranger, kind, json!({"child": child})).is_err(), "{kind} of somebody's");
+        assert!(try_ask(stranger, kind, json!({"child": child})).is_err(), "{kind} of a stranger");
     }
     let report = ask(own, "ask", json!({"child": child, "message": {"type": "report"}}));
-    assert_eq!(report["children"], json!([grandchild]), "nobody was stopped");
+    assert_eq!(report["children"], json!([grandchild]), "no actor was stopped");
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn a_parent_that_is_being_stopped_is_told_nothing() {
     let told = events
         .iter()
         .filter(|event| event["actor"] == *child && event["function"].to_string().contains("handle-child"));
-    assert_eq!(told.count(), 0, "it was on its way out itself");
+    assert_eq!(told.count(), 0, "it was being stopped itself");
     assert!(events.iter().any(|event| event["function"].to_string().contains("handle-child-external-stop")));
 }
 
@@ -390,14 +390,14 @@ fn a_parent_that_is_being_stopped_is_told_nothing() {
 fn a_wait_that_closes_a_cycle_is_err_at_once_and_prints_the_cycle() {
     let scratch = Scratch::new();
     let (_running, [own, other], [first, child, _]) = family(&scratch);
-    // The child asks its parent, which waits for it.
+    // The child sends a request to its parent, which is waiting for the child.
     let back = json!({"type": "ask", "payload": {"child": first, "message": {"type": "report"}}});
     let error = try_ask(own, "ask", json!({"child": child, "message": back})).unwrap_err();
-    // From one of them over the other back to itself.
+    // The printed cycle names one actor twice and the other once.
     let named = |error: &str, id: &str| error.matches(&id[..8]).count();
     let cycle = |error: &str| error.contains("would never end") && named(error, &first) + named(error, &child) == 3;
     assert!(cycle(&error), "{error}");
-    // The child, asked by another, asks its parent to stop or restart it.
+    // The child, in a call from another actor, asks its parent to stop or restart the child.
     for kind in ["stop", "restart"] {
         let order = json!({"type": kind, "payload": {"child": child}});
         let order = json!({"type": "ask", "payload": {"child": first, "message": order}});
@@ -413,7 +413,7 @@ fn the_state_of_a_child_that_is_in_a_call_is_its_last_and_comes_at_once() {
     let (_running, at) = tree(&scratch, "");
     let child = &grow(at, 1)[0];
     assert_eq!(worker(at, child)["handled"], 1);
-    // Longer than a request waits: an answer behind it would be none.
+    // Longer than the timeout of a request: an answer after this call would be too late.
     order(at, child, "sleep", json!({"ms": 600_000}));
     let state = ask(at, "state", json!({"child": child}))["state"].to_string();
     assert!(state.contains("handled\\\":1"), "{state}");

@@ -1,4 +1,4 @@
-//! Actors and the network: requests they send, TLS on both sides, components from elsewhere.
+//! Actors and the network: outgoing requests, TLS on both sides, components from URLs.
 
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use theater_certificates::Authority;
 use theater_tests::talk::{TALK, ask, start, try_ask};
 use theater_tests::{Running, Scratch, chain, component, manifest, texts, wait_until};
 
-/// The file of an authority of the test's own, with a certificate of it for localhost beside it.
+/// Creates a certificate authority and a certificate for localhost next to it, and returns the authority's file.
 fn certificates(scratch: &Scratch) -> PathBuf {
     let authority = Authority::new(scratch.path());
     let _ = authority.sign("localhost", false);
     authority.file()
 }
 
-/// The program with an actor that serves a folder over HTTPS; its port.
+/// Starts an actor that serves a folder over HTTPS, and returns the program and the port.
 fn secure_files(scratch: &Scratch, folder: &str) -> (Running, u16) {
     let handlers = format!(
         "[[handlers]]\ntype = \"http-server\"\nconfig = {{ tls = {{ cert_path = \"localhost.pem\", key_path = \"localhost-key.pem\" }}, \
@@ -88,7 +88,7 @@ fn a_component_comes_over_https_once_its_digest_is_in_the_manifest() {
     assert!(!well && said.contains("[C0013]"), "{said}");
     let (well, said) = run(&url.replace("counter.wasm", "missing.wasm"), "", &ca);
     assert!(!well && said.contains("status 404"), "{said}");
-    // Whom the system does not trust is not trusted.
+    // An authority that the system does not trust is rejected.
     let stranger = Scratch::new();
     let other = certificates(&stranger);
     let (well, said) = run(&url, &format!("sha256 = {line}\n"), &other.display().to_string());
@@ -107,7 +107,7 @@ fn websockets_are_served_and_what_was_said_stands_in_the_chain() {
     let url = line.split_whitespace().last().unwrap().to_owned();
     let address = url.strip_prefix("ws://").unwrap().split('/').next().unwrap().to_owned();
     let open = || tungstenite::client(url.as_str(), TcpStream::connect(&address).unwrap()).unwrap().0;
-    // One behind the other: of two at once, either may be told of first.
+    // One after the other, because the order of two simultaneous connections is undefined.
     let mut one = open();
     assert_eq!(one.read().unwrap().to_string(), "you are client 1, one of 1");
     let mut other = open();

@@ -1,14 +1,14 @@
-//! The reader of a plugin's file: the library, the section, its JSON, and the WIT in it.
+//! Fuzzes the reader of plugin files: the library, the section, its JSON, and the WIT in the JSON.
 
 use serde_json::json;
 use theater_plugin_api::descriptor::{HEADER, SECTION, parse_section, section};
-use theater_runtime::plugins::read;
+use theater_runtime::plugin::plugins::read;
 use theater_tests::Scratch;
 
 use super::edit::{edit, seed};
 use super::elf::library;
 
-/// A good descriptor.
+/// A valid descriptor.
 pub struct Target {
     json: Vec<u8>,
     scratch: Scratch,
@@ -40,7 +40,7 @@ const WORDS: &[&[u8]] = &[
     b"%",
 ];
 
-/// A section with this JSON.
+/// Builds a section with this JSON.
 fn with(json: &[u8]) -> Vec<u8> {
     let mut bytes = section::<{ HEADER + 2 }>(b"{}", false)[..HEADER].to_vec();
     bytes[20..24].copy_from_slice(&(json.len() as u32).to_le_bytes());
@@ -74,7 +74,7 @@ impl Target {
         if seed % 4 == 0 {
             edit(&mut section, script, WORDS);
         }
-        // Its error is a sentence.
+        // Formatting the error must not panic either.
         drop(parse_section(&section).map_err(|error| error.to_string()));
         let mut library = library(SECTION, &section);
         if seed % 8 == 1 {

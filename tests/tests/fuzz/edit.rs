@@ -1,4 +1,4 @@
-//! From a fuzzer's input to changes of something that is right, so that the deeper checks are reached.
+//! Turns a fuzzer's input into edits of valid data, so that inputs get past the first checks.
 
 /// Splits the seed off an input.
 pub fn seed(input: &[u8]) -> (u64, &[u8]) {
@@ -8,7 +8,7 @@ pub fn seed(input: &[u8]) -> (u64, &[u8]) {
     (u64::from_le_bytes(bytes), rest)
 }
 
-/// Changes `bytes` as `script` says, five bytes for each change: what, where (2), with what (2).
+/// Applies the edits of `script` to `bytes`. An edit is five bytes: the kind, the position (2) and a parameter (2).
 pub fn edit(bytes: &mut Vec<u8>, script: &[u8], words: &[&[u8]]) {
     for step in script.chunks_exact(5) {
         let (place, with) = (u16::from_le_bytes([step[1], step[2]]), u16::from_le_bytes([step[3], step[4]]));
@@ -20,7 +20,7 @@ pub fn edit(bytes: &mut Vec<u8>, script: &[u8], words: &[&[u8]]) {
             4 if at < bytes.len() => drop(bytes.remove(at)),
             5 if step[0] > 200 => bytes.truncate(at),
             6 => {
-                // A piece of itself.
+                // Insert a copy of a part.
                 let end = (at + usize::from(with % 64)).min(bytes.len());
                 let piece = bytes[at..end].to_vec();
                 let to = usize::from(with) * (bytes.len() + 1) / 0x1_0000;

@@ -1,9 +1,9 @@
-//! The smallest shared library that has a section: what a plugin's file looks like before any of its code is read.
+//! Builds minimal shared libraries with one section, enough for the descriptor reader.
 
 const HEADER: usize = 64;
 const SECTION_HEADER: usize = 64;
 
-/// A library of this machine with `content` in the section `name`.
+/// Builds a library for this machine with `content` in the section `name`.
 pub fn library(name: &str, content: &[u8]) -> Vec<u8> {
     let names = [b"\0", name.as_bytes(), b"\0.shstrtab\0"].concat();
     let names_at = HEADER + content.len();

@@ -1,4 +1,4 @@
-//! The journal reader over changed journals, with their checksums left wrong or made right again.
+//! Fuzzes the journal reader with edited journals, with and without corrected checksums.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use theater_tests::Scratch;
 
 use super::edit::{edit, seed};
 
-/// A good journal.
+/// A valid journal.
 pub struct Target {
     good: Vec<u8>,
     hashes: Vec<Hash>,
@@ -56,7 +56,7 @@ impl Target {
         self.scratch.write("journal/00000001.log", bytes)
     }
 
-    /// The hashes of all events that have their commit.
+    /// Reads a journal and returns the hashes of all committed events.
     fn read(&self, bytes: &[u8]) -> Result<Vec<Hash>, String> {
         let mut hashes = Vec::new();
         let path = self.write(bytes);
@@ -74,7 +74,7 @@ impl Target {
         }
         walk(&bytes);
         match self.read(&bytes) {
-            // Without right checksums no change passes: what is read is the beginning of what was written.
+            // Without corrected checksums no edit is accepted: only a prefix of the original events can be read.
             Ok(hashes) if !sealed => assert!(self.hashes.starts_with(&hashes)),
             _ => {}
         }
@@ -89,7 +89,7 @@ impl Target {
     }
 }
 
-/// Reads frame by frame to the end or to the damage.
+/// Reads frame by frame up to the end or the first damaged frame.
 fn walk(bytes: &[u8]) {
     let Ok(mut frames) = Frames::new(bytes) else { return };
     let mut count = 0;
@@ -99,7 +99,7 @@ fn walk(bytes: &[u8]) {
     }
 }
 
-/// Makes every checksum right that can be found by walking the lengths.
+/// Corrects every checksum that can be located by following the frame lengths.
 fn seal_again(bytes: &mut [u8]) {
     if bytes.len() < SEGMENT_HEADER {
         return;
@@ -127,7 +127,7 @@ fn seal_again(bytes: &mut [u8]) {
     }
 }
 
-/// The frames of the good journal are those that were written.
+/// Checks the test data itself: the valid journal still has all its commits after [`seal_again`].
 #[test]
 fn the_good_journal_is_one() {
     let target = Target::new();

@@ -1,4 +1,4 @@
-//! The manifest parser, with its `${}`, over changed manifests.
+//! Fuzzes the manifest parser and its `${}` substitution with edited manifests.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use theater_tests::repository;
 
 use super::edit::{edit, seed};
 
-/// Good manifests, the repository's and one with every key.
+/// Valid manifests: those of the repository, and one with every key.
 pub struct Target {
     good: Vec<String>,
     values: Values,

@@ -1,4 +1,4 @@
-//! The decoder by shape, the decoder of generated types and the printer, over changed values of every type of the WIT.
+//! Fuzzes the decoder by shape, the decoder of generated types and the printer with edited values of every WIT type.
 
 use theater_chain::value_type::Shape;
 use theater_chain::wave;
@@ -7,7 +7,7 @@ use super::edit::{edit, seed};
 use super::generated::{Generated, all, check_decoders, random_bytes, shapes};
 use super::random::Random;
 
-/// The types.
+/// Every generated type with its shape.
 pub struct Target(Vec<(&'static Generated, Shape)>);
 
 const WORDS: &[&[u8]] =

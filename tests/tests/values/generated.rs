@@ -1,4 +1,5 @@
-//! What `bindings!` makes of every type of `wit/`, of the greeter's WIT and of `values/wit`, beside the shape the core reads.
+//! The types that `bindings!` generates for `wit/`, the greeter's WIT and `values/wit`, and the shapes that the core
+//! reads.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -38,13 +39,14 @@ impl Handler for Nothing {}
 
 type Both = fn(&[u8]) -> (Vec<u8>, Vec<u8>);
 
-/// A named type of the WIT with what its generated type does.
+/// A named WIT type with functions of its generated Rust type.
 pub struct Generated {
     /// `package/interface/name`, without versions.
     pub name: &'static str,
-    /// Reads bytes strictly and writes them again.
+    /// Decodes bytes strictly and encodes the value again.
     pub again: fn(&[u8]) -> Result<Vec<u8>, EncodingError>,
-    /// Reads bytes strictly and writes them as postcard does; reads those as postcard does and writes them strictly.
+    /// Decodes bytes strictly and encodes the value with postcard, then decodes that with postcard and encodes it
+    /// strictly.
     pub postcard: Both,
 }
 
@@ -71,7 +73,7 @@ macro_rules! generated {
     };
 }
 
-/// All of them.
+/// All generated types.
 pub fn all() -> impl Iterator<Item = &'static Generated> {
     GROUPS.iter().copied().flatten()
 }
@@ -112,7 +114,7 @@ generated! {
     }
 }
 
-/// The named types of the WIT by `package/interface/name` with their shapes; those that only `use` another are left out.
+/// The shapes of all named WIT types, by `package/interface/name`. Aliases from `use` are left out.
 pub fn shapes() -> Vec<(String, Shape)> {
     let mut resolve = Resolve::default();
     resolve.push_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/values/wit")).unwrap();
@@ -132,9 +134,9 @@ pub fn shapes() -> Vec<(String, Shape)> {
     shapes
 }
 
-/// The encoding of a random value of a shape.
+/// Writes the encoding of a random value of a shape.
 pub fn random_bytes(random: &mut Random, shape: &Shape, out: &mut Vec<u8>) {
-    // Beyond some kilobytes no list has elements.
+    // From 4 KiB on, all lists are empty.
     let full = out.len() > 4096;
     let count = |random: &mut Random, shape: &Shape| match shape {
         _ if full => 0,
@@ -197,7 +199,7 @@ pub fn random_bytes(random: &mut Random, shape: &Shape, out: &mut Vec<u8>) {
     }
 }
 
-/// Changes a byte, or takes one out, or puts one in.
+/// Changes, removes or inserts a byte.
 pub fn change(random: &mut Random, bytes: &mut Vec<u8>) {
     let at = random.below(bytes.len().max(1));
     match random.below(5) {
@@ -210,7 +212,8 @@ pub fn change(random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Both decoders of the encoding, the core's and that of generated types, agree about bytes.
+/// Checks that both decoders, the core's and that of the generated type, agree on bytes. Returns whether they are
+/// valid.
 pub fn check_decoders(generated: &Generated, shape: &Shape, bytes: &[u8]) -> bool {
     let mut reader = Reader::new(bytes);
     let valid = shape.validate(&mut reader).and_then(|()| reader.finish());

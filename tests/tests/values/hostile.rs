@@ -1,11 +1,12 @@
-//! Guests that lie: every wrong pointer, length, discriminant, char or text is an error of the call, as it is through `Val`.
+//! Guests that pass invalid values: every wrong pointer, length, discriminant, char or text fails the call, as with
+//! `Val`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_std::task::block_on;
 use theater_chain::value_type::Shape;
-use theater_runtime::values;
+use theater_runtime::wasm::values;
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store};
 
@@ -13,17 +14,17 @@ use super::pairs::{Host, define, engine};
 use super::text::{LIBC, Types};
 use super::{oracle, types};
 
-/// Memory of [`LIBC`]: 4 pages.
+/// The end of the memory of [`LIBC`], which has 4 pages.
 const END: u32 = 4 * 65_536;
-/// Bytes that lists and strings of one call may be.
+/// The limit on the bytes of all lists and strings of one call.
 const FUEL: usize = 1 << 20;
 
-/// A guest whose export `run` does `body`, which may call the import `$f`.
+/// A guest whose export `run` executes `body`, which may call the import `$f`.
 struct Guest {
     params: Vec<Shape>,
     result: Option<Shape>,
     encoding: &'static str,
-    /// What `realloc` gives, if not memory.
+    /// An instruction for the pointer that `realloc` returns in place of allocated memory.
     realloc: Option<&'static str>,
     body: String,
 }
@@ -82,7 +83,7 @@ impl Guest {
         )
     }
 
-    /// Runs it with the import that answers `answer`: the bytes it was called with.
+    /// Runs the guest with an import that returns `answer`. Returns the arguments of the import as bytes.
     fn run(&self, engine: &Engine, answer: &[u8], through_val: bool) -> wasmtime::Result<Vec<u8>> {
         let text = self.text();
         let component = Component::new(engine, &text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
@@ -113,7 +114,7 @@ impl Guest {
     }
 }
 
-/// The core function `$liar`: `realloc` itself, or one that gives `what`.
+/// Defines the core function `$liar`: the real `realloc`, or one that returns `what`.
 fn realloc(what: Option<&str>) -> String {
     match what {
         None => "(alias core export $libc \"realloc\" (core func $liar))".to_owned(),
@@ -124,7 +125,7 @@ fn realloc(what: Option<&str>) -> String {
     }
 }
 
-/// The guest's call fails with these words, and through `Val` it fails too.
+/// Checks that the guest's call fails with this message, and that it fails through `Val` too.
 #[track_caller]
 fn fails(guest: Guest, answer: &[u8], words: &str) {
     let engine = engine();
@@ -134,7 +135,7 @@ fn fails(guest: Guest, answer: &[u8], words: &str) {
     assert!(guest.run(&engine, answer, true).is_err(), "through Val it does not fail: {words}");
 }
 
-/// The guest's call passes these bytes, and through `Val` the same.
+/// Checks that the guest's call passes these bytes, and that it passes the same ones through `Val`.
 #[track_caller]
 fn passes(guest: Guest, bytes: &[u8]) {
     let engine = engine();
@@ -176,7 +177,7 @@ fn a_list_or_text_outside_memory_or_not_aligned_is_an_error() {
     fails(calling([Shape::Bytes], pointer_and_length(u32::MAX, 1)), &[], out);
     fails(calling([Shape::String], pointer_and_length(END - 1, 2)), &[], out);
     fails(calling([list(list(Shape::U8))], pointer_and_length(END - 4, 1)), &[], out);
-    // The pointers of an inner list.
+    // An inner list with an invalid pointer.
     let inner = format!(
         "(i32.store (i32.const 64) (i32.const {END})) (i32.store (i32.const 68) (i32.const 1)) (call $f (i32.const 64) (i32.const 1))"
     );
@@ -218,7 +219,7 @@ fn a_length_that_overflows_is_an_error() {
     }
     fails(calling([Shape::Bytes], pointer_and_length(0, u32::MAX)), &[], fuel);
     fails(calling([Shape::String], pointer_and_length(0, u32::MAX)), &[], fuel);
-    // In UTF-16 a length counts units of two bytes; `latin1+utf16` marks those with the highest bit.
+    // In UTF-16 a length counts units of two bytes. `latin1+utf16` marks UTF-16 lengths with the highest bit.
     for length in [u32::MAX, 0x8000_0000, 0x7fff_ffff, END / 2] {
         fails(calling([Shape::String], pointer_and_length(64, length)).encoded("utf16"), &[], "out of bounds");
     }
@@ -290,7 +291,7 @@ fn bits_that_the_canonical_abi_ignores_are_ignored() {
     passes(calling([flags(32)], direct(u32::MAX)), &[0xff, 0xff, 0xff, 0xff, 0x0f]);
     passes(calling([list(flags(9))], one_element("i32.store16", 0xffff)), &[1, 0xff, 0x03]);
     passes(calling([Shape::F32], "(call $f (f32.reinterpret_i32 (i32.const 0xffa00001)))"), &[0, 0, 0xc0, 0x7f]);
-    // An f32 in the place of an i64: the upper half does not count.
+    // An f32 passed as an i64: the upper half is ignored.
     let joined = Shape::Variant([("a".to_owned(), Some(Shape::F32)), ("b".to_owned(), Some(Shape::U64))].into());
     passes(calling([joined], "(call $f (i32.const 0) (i64.const 0x123456783f800000))"), &[0, 0, 0, 0x80, 0x3f]);
 }
@@ -347,7 +348,7 @@ fn a_realloc_that_lies_is_an_error() {
         for pointer in [END.to_string(), (END - 1).to_string(), "-4".to_owned(), "0x7ffffffc".to_owned()] {
             let body: &'static str = format!("(i32.const {pointer})").leak();
             let guest = answered(result.clone(), Some(body), call);
-            // One byte fits before the end.
+            // A result of one byte fits before the end.
             if pointer == (END - 1).to_string()
                 && (answer.len() == 2 && !matches!(result, Shape::List(ref item) if **item != Shape::Bool))
             {
@@ -400,7 +401,7 @@ fn lists_that_share_their_elements_are_bounded() {
     assert!(start.elapsed() < Duration::from_secs(10));
 }
 
-/// A handler export whose core function returns the pointer 1,024, where `block` and `more` are.
+/// A component with a handler export whose core function returns `returned`. `block` is stored at 1,024.
 fn export(params: &Shape, block: &[u32], returned: u32, liar: Option<&str>) -> String {
     let mut types = Types::default();
     let shape = types.write(params);

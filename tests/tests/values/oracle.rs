@@ -1,4 +1,4 @@
-//! The oracle: values as wasmtime's `Val`, to and from the one encoding in the plainest way, and random ones.
+//! The oracle: a simple encoder and decoder for wasmtime's `Val`, and random `Val`s.
 
 use wasmtime::component::{Type, Val};
 
@@ -28,7 +28,7 @@ fn payload(value: &Option<Box<Val>>, ty: Option<Type>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a value of a type.
+/// Encodes a value of a type.
 pub fn encode(value: &Val, ty: &Type, out: &mut Vec<u8>) {
     match (value, ty) {
         (Val::Bool(value), _) => out.push((*value).into()),
@@ -87,7 +87,7 @@ pub fn encode(value: &Val, ty: &Type, out: &mut Vec<u8>) {
     }
 }
 
-/// The encoding of values in a row.
+/// Encodes several values one after the other.
 pub fn encoded<'a>(values: impl IntoIterator<Item = (&'a Val, &'a Type)>) -> Vec<u8> {
     let mut out = Vec::new();
     values.into_iter().for_each(|(value, ty)| encode(value, ty, &mut out));
@@ -132,7 +132,7 @@ fn read_payload(bytes: &mut &[u8], ty: Option<Type>) -> Option<Box<Val>> {
     ty.map(|ty| Box::new(decode(bytes, &ty)))
 }
 
-/// Reads a value of a type from bytes that are one; not strict, that is what is tested.
+/// Decodes a value of a type from bytes that are known to be valid. It is not strict, unlike the decoder under test.
 pub fn decode(bytes: &mut &[u8], ty: &Type) -> Val {
     match ty {
         Type::Bool => Val::Bool(byte(bytes) == 1),
@@ -203,7 +203,7 @@ fn random_char(random: &mut Random) -> char {
 
 fn random_text(random: &mut Random) -> String {
     let count = random.pick(&[0, 0, 1, 2, 5, 9, 17, 40]);
-    // Text within Latin-1 only now and then, so that `latin1+utf16` takes both of its ways.
+    // Often text in Latin-1 only, so that both forms of `latin1+utf16` are used.
     let latin = random.chance(40);
     (0..count).map(|_| if latin { char::from(random.next() as u8) } else { random_char(random) }).collect()
 }
@@ -212,7 +212,7 @@ fn random_payload(random: &mut Random, ty: Option<Type>, budget: &mut usize) -> 
     ty.map(|ty| Box::new(value(random, &ty, budget)))
 }
 
-/// A random value of a type; lists are empty once `budget` values are made.
+/// A random value of a type. Lists are empty once `budget` values have been created.
 pub fn value(random: &mut Random, ty: &Type, budget: &mut usize) -> Val {
     *budget = budget.saturating_sub(1);
     match ty {
@@ -269,7 +269,7 @@ pub fn value(random: &mut Random, ty: &Type, budget: &mut usize) -> Val {
         }),
         Type::Variant(variant) => {
             let cases: Vec<_> = variant.cases().map(|case| (case.name.to_owned(), case.ty)).collect();
-            // The few cases with a payload among 300 as often as the others.
+            // Half of the values have a payload, even if only a few of 300 cases have one.
             let with: Vec<_> = cases.iter().filter(|(_, ty)| ty.is_some()).cloned().collect();
             let (name, ty) =
                 if random.chance(50) && !with.is_empty() { random.pick(&with) } else { random.pick(&cases) };

@@ -1,15 +1,16 @@
-//! Random types and values through wasmtime twice: as encoded bytes (`theater_runtime::values`) and as `Val`.
+//! Passes random values of random types through wasmtime twice: as encoded bytes (`theater_runtime::wasm::values`) and as
+//! `Val`.
 //!
-//! For each component of [`text::component`], and for each function with each random value:
-//! the host calls the guest with a `Val`, the guest calls the import, whose answer goes back. The bytes the fast import saw
-//! are the oracle's encoding of the `Val`; the `Val` that came back encodes to the bytes the fast import answered. Handler
-//! exports are called with bytes (`values::call_export`) besides, with a fast import and with one that sees `Val`s.
+//! For each function of a component from [`text::component`] and each random value, the host calls the guest with a
+//! `Val`, and the guest calls the import and returns its answer. The bytes that the fast import receives have to equal
+//! the oracle's encoding of the `Val`, and the returned `Val` has to encode to the bytes that the fast import answered.
+//! Handler exports are also called with bytes (`values::call_export`), with a fast import and with one over `Val`s.
 
 use async_std::task::block_on;
 use theater_chain::value_type::{Number, Shape, Signature};
 use theater_chain::wave;
 use theater_plugin_api::encoding::Reader;
-use theater_runtime::values::{self, Args, Exchange, MAX_FLAT, Readable, Ret, Returned};
+use theater_runtime::wasm::values::{self, Args, Exchange, MAX_FLAT, Readable, Ret, Returned};
 use wasmtime::component::{Component, Func, Instance, Linker, Type, Val};
 use wasmtime::{Config, Engine, Store};
 
@@ -17,16 +18,16 @@ use super::random::Random;
 use super::types::{self, Function};
 use super::{oracle, text};
 
-/// Functions of a component.
+/// Number of functions per component.
 const FUNCTIONS: usize = 24;
-/// Every how many functions one is a handler export.
+/// One in this many functions is a handler export.
 const HANDLERS: usize = 3;
-/// Random values for each function.
+/// Number of random values per function.
 const VALUES: usize = 8;
-/// Parts of a value after which its lists are empty.
+/// Number of parts of a value after which its lists are empty.
 const PARTS: usize = 60;
 
-/// What the imports of a store saw and what they answer.
+/// The arguments that the imports of a store received, and the answers that they return.
 #[derive(Default)]
 pub struct Host {
     pub seen: Vec<u8>,
@@ -35,16 +36,16 @@ pub struct Host {
     pub answer_value: Option<Val>,
 }
 
-/// The engine, configured as the core's where it matters to values.
+/// An engine with the settings of the core that affect values.
 pub fn engine() -> Engine {
     let mut config = Config::new();
     config.wasm_component_model(true).concurrency_support(false).cranelift_nan_canonicalization(true);
-    // Memory that moves whenever it grows.
+    // Memory moves whenever it grows.
     config.memory_reservation(0).memory_reservation_for_growth(0).memory_guard_size(0);
     Engine::new(&config).unwrap()
 }
 
-/// Answers as a call of the core's does: in the room while it fits, and a number is read at once.
+/// Answers the way the core does: in the result buffer if the answer fits, and a number directly.
 fn answer(exchange: &mut Exchange, bytes: &[u8], number: Option<Number>) -> wasmtime::Result<()> {
     match exchange.ask().1.get_mut(..bytes.len()) {
         Some(room) => {
@@ -62,7 +63,7 @@ fn answer(exchange: &mut Exchange, bytes: &[u8], number: Option<Number>) -> wasm
     Ok(())
 }
 
-/// Defines an import over encoded bytes, with the count of core values the linker of the core chooses.
+/// Defines an import over encoded bytes, with the number of core values that the core's linker would choose.
 pub fn define(linker: &mut Linker<Host>, name: &str, params: usize, result: Option<&Shape>) {
     fn one<const N: usize, const R: usize>(linker: &mut Linker<Host>, name: &str, number: Option<Number>) {
         let import = move |mut store: wasmtime::StoreContextMut<'_, Host>, args: Args<N>| {
@@ -90,7 +91,7 @@ pub fn define(linker: &mut Linker<Host>, name: &str, params: usize, result: Opti
     }
 }
 
-/// Defines an import over values.
+/// Defines an import over `Val`s.
 fn define_values(linker: &mut Linker<Host>, name: &str) {
     let mut root = linker.root();
     let import = |mut store: wasmtime::StoreContextMut<'_, Host>, _, params: &[Val], results: &mut [Val]| {
@@ -104,22 +105,22 @@ fn define_values(linker: &mut Linker<Host>, name: &str) {
     root.func_new(name, import).unwrap();
 }
 
-/// How many pairs were compared.
+/// The number of comparisons so far.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Count {
-    /// Types: functions made.
+    /// Functions, each of which has its own types.
     pub functions: u64,
-    /// Values through imports.
+    /// Values passed through imports.
     pub imports: u64,
-    /// Values through handler exports.
+    /// Values passed through handler exports.
     pub exports: u64,
-    /// Changed bytes that were refused, and that were another value.
+    /// Changed encodings that were refused, and those that were accepted as another value.
     pub refused: u64,
     pub accepted: u64,
 }
 
 impl Count {
-    /// All (type, value) pairs.
+    /// The number of (type, value) pairs.
     pub fn pairs(&self) -> u64 {
         self.imports + self.exports
     }
@@ -152,7 +153,7 @@ impl Side {
     }
 }
 
-/// Makes the component number `number` of `seed` and compares everything about it.
+/// Generates component `number` of `seed` and runs all comparisons on it.
 pub fn check_component(engine: &Engine, seed: u64, number: u64, count: &mut Count) {
     let random = &mut Random::new(seed ^ number.wrapping_mul(0x2545_f491_4f6c_dd1d));
     let functions: Vec<_> = (0..FUNCTIONS)
@@ -179,7 +180,7 @@ pub fn check_component(engine: &Engine, seed: u64, number: u64, count: &mut Coun
     }
 }
 
-/// The core reads the type that was written.
+/// Checks that the core reads the type that was written.
 fn check_signature(side: &mut Side, n: usize, function: &Function) -> Signature {
     let signature = theater_runtime::wasm::types::signature_of(&side.func(n).ty(&side.store)).unwrap();
     assert_eq!(signature.params, function.params);
@@ -220,7 +221,7 @@ fn check_import(
     let func = slow.func(n);
     slow.store.data_mut().answer_value.clone_from(&answer);
     block_on(func.call_async(&mut slow.store, &params, &mut results)).unwrap();
-    // The types of an instance belong to its own component's handle; the shapes are the same.
+    // The types of an instance belong to its own component handle, so that only the encodings are compared.
     assert_eq!(oracle::encoded(slow.store.data().seen_values.iter().zip(&param_types)), args);
     assert_eq!(oracle::encoded(results.iter().zip(&result_type)), result);
     count.imports += 1;
@@ -252,7 +253,7 @@ fn check_export(side: &mut Side, n: usize, signature: &Signature, fast: bool, ra
     count.exports += 1;
 }
 
-/// `option<list<u8>>`.
+/// The bytes of a `Val` of type `option<list<u8>>`.
 fn bytes_of(state: &Val) -> Option<Vec<u8>> {
     let Val::Option(Some(list)) = state else { return None };
     let Val::List(items) = &**list else { panic!("{list:?} is no list") };
@@ -278,7 +279,8 @@ fn expected(answer: &Val, ty: &Type) -> Returned {
     }
 }
 
-/// The bytes are a value of the shape, less of them are none, and changed ones are none or the only bytes of another value.
+/// Checks that the bytes are valid, that a prefix or an extension is not, and that changed bytes are either invalid or
+/// the only encoding of another value.
 fn check_bytes(shape: &Shape, ty: &Type, bytes: &[u8], random: &mut Random, count: &mut Count) {
     let valid = |bytes: &[u8]| {
         let mut reader = Reader::new(bytes);

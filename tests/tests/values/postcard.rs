@@ -1,4 +1,4 @@
-//! Every generated type has the bytes the core's encoding by shape has, and those of the `postcard` crate.
+//! Every generated type encodes to the same bytes as the core's encoding by shape and the `postcard` crate.
 
 use super::generated::{all, change, check_decoders, random_bytes, shapes};
 use super::random::Random;

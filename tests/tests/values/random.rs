@@ -1,6 +1,6 @@
-//! A random stream that a seed makes again: SplitMix64.
+//! A reproducible random stream: SplitMix64.
 
-/// The stream.
+/// The state of the stream.
 pub struct Random(u64);
 
 impl Random {
@@ -16,17 +16,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// A number below `end`, which must not be 0.
     pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    /// A number from `first` to `last`.
+    /// A number from `first` to `last`, inclusive.
     pub fn between(&mut self, first: usize, last: usize) -> usize {
         first + self.below(last - first + 1)
     }
 
-    /// True in `percent` of a hundred.
+    /// True with a probability of `percent` / 100.
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
@@ -35,7 +35,7 @@ impl Random {
         from[self.below(from.len())].clone()
     }
 
-    /// A number whose length in bits is random too: small ones, large ones and the ends.
+    /// A number of random bit length, with extra weight on 0, the maximum and powers of two.
     pub fn number(&mut self) -> u64 {
         match self.below(8) {
             0 => 0,

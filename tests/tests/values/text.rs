@@ -1,4 +1,4 @@
-//! A component as text whose export `g<n>` calls its import `f<n>` with what it was given and returns what that returned.
+//! Component text where each export `g<n>` passes its arguments to the import `f<n>` and returns the import's result.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use theater_chain::value_type::Shape;
 
 use super::types::{Function, flatten};
 
-/// Memory, a bump allocator that can move what it gave out, and its reset.
+/// A module with memory, a bump allocator whose `realloc` may move allocations, and `reset`.
 pub const LIBC: &str = r#"
   (core module $libc
     (memory (export "memory") 4)
@@ -34,7 +34,7 @@ pub const LIBC: &str = r#"
 /// The string encodings of the Canonical ABI.
 pub const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
 
-/// Writes types of components; records, variants, enums and flags get a name, as what is exported must have.
+/// Writes component types. Records, variants, enums and flags get a name, as exported types must have one.
 #[derive(Default)]
 pub struct Types {
     text: String,
@@ -58,7 +58,7 @@ impl Types {
         &self.text
     }
 
-    /// How a type is written where it is used.
+    /// Returns the text that refers to a type, and defines the type if it needs a name.
     pub fn write(&mut self, shape: &Shape) -> String {
         let quoted = |names: &[String]| names.iter().map(|name| format!(" {name:?}")).collect::<String>();
         match shape {
@@ -96,7 +96,7 @@ impl Types {
     }
 }
 
-/// The component for functions, each with the string encoding beside it.
+/// The component with these functions, each with its string encoding.
 pub fn component(functions: &[(Function, &str)]) -> String {
     let mut types = Types::default();
     let (mut imports, mut core, mut lowered, mut lifted) = (String::new(), String::new(), String::new(), String::new());
@@ -121,10 +121,10 @@ pub fn component(functions: &[(Function, &str)]) -> String {
         core_function(&mut core, n, function);
     }
     let Types { text: types, .. } = types;
-    // A heap that begins at the end of a small memory: it grows, and moves, while values are lowered.
+    // The heap begins near the end of a small memory, so that memory grows and moves while values are lowered.
     let libc = LIBC.replace("\"memory\") 4", "\"memory\") 1").replace("i32.const 64)", "i32.const 65400)");
     assert!(libc.contains("\"memory\") 1") && libc.contains("65400"));
-    // Imports of a core module stand before its functions.
+    // In a core module, imports have to precede functions.
     let (core_imports, core_functions): (Vec<_>, Vec<_>) = core.lines().partition(|line| line.contains("(import "));
     format!(
         "(component\n{types}{imports}{libc}{lowered}  (core module $m\n    (import \"libc\" \"memory\" (memory 0))\n    \
@@ -146,7 +146,7 @@ fn core_function(core: &mut String, n: usize, function: &Function) {
     let (import, export, body) = match result.as_slice() {
         [] => (format!("(param {params})"), String::new(), format!("(call $f{n}{gets})")),
         [one] => (format!("(param {params}) (result {one})"), format!("(result {one})"), format!("(call $f{n}{gets})")),
-        // No type is larger than 16 bytes for each of its core values.
+        // No type needs more than 16 bytes per core value.
         many => (
             format!("(param {params} i32)"),
             "(result i32) (local $at i32)".to_owned(),

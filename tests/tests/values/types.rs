@@ -1,4 +1,4 @@
-//! Random types, and how many core values they are: written from the Canonical ABI, not from `Shape`.
+//! Random types, and their flattening into core values, implemented from the Canonical ABI and not from `Shape`.
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ const SCALARS: [Shape; 13] = [
     Shape::String,
 ];
 
-/// A function of a component: the types of its parameters and its result.
+/// A function type: its parameters and its result.
 pub struct Function {
     pub params: Vec<(String, Shape)>,
     pub result: Option<Shape>,
-    /// Whether it follows the calling convention of handler exports.
+    /// Whether it has the signature of a handler export.
     pub handler: bool,
 }
 
@@ -34,7 +34,7 @@ fn names(letter: char, count: usize) -> impl Iterator<Item = String> {
     (0..count).map(move |number| format!("{letter}{number}"))
 }
 
-/// A leaf: a scalar, text, bytes, an enum or flags. A component has at most 32 flags (wasmparser refuses 0 and 33).
+/// A leaf: a scalar, text, bytes, an enum or flags. A component has 1 to 32 flags (wasmparser refuses 0 and 33).
 fn leaf(random: &mut Random) -> Shape {
     match random.below(20) {
         0..=12 => random.pick(&SCALARS),
@@ -50,7 +50,7 @@ fn leaf(random: &mut Random) -> Shape {
     }
 }
 
-/// A type nested at most `depth` deep, with about `budget` leaves at most.
+/// A random type with a nesting depth of at most `depth` and about `budget` leaves.
 pub fn shape(random: &mut Random, depth: usize, budget: &mut usize) -> Shape {
     *budget = budget.saturating_sub(1);
     if depth == 0 || *budget == 0 || random.chance(20) {
@@ -100,7 +100,7 @@ fn row(random: &mut Random) -> Vec<Shape> {
     }
 }
 
-/// A function of any types.
+/// A function with random types.
 pub fn plain(random: &mut Random) -> Function {
     let params = if random.chance(3) { Vec::new() } else { row(random) };
     let result = match random.below(10) {
@@ -111,7 +111,7 @@ pub fn plain(random: &mut Random) -> Function {
     Function { params: names('p', params.len()).zip(params).collect(), result, handler: false }
 }
 
-/// A handler export of any types.
+/// A handler export with random types.
 pub fn handler(random: &mut Random) -> Function {
     let state = Shape::Option(Arc::new(Shape::Bytes));
     let params = Shape::Tuple(row(random).into());
@@ -122,7 +122,7 @@ pub fn handler(random: &mut Random) -> Function {
     Function { params, result: Some(result), handler: true }
 }
 
-/// The core types of a value that is passed as core values (Canonical ABI, `flatten_type`).
+/// The core types that a value is flattened into (Canonical ABI, `flatten_type`).
 pub fn flatten(shape: &Shape) -> Vec<&'static str> {
     match shape {
         Shape::U64 | Shape::S64 => vec!["i64"],

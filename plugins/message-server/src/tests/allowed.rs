@@ -1,4 +1,4 @@
-//! Whom an actor may reach, and who may reach it.
+//! Tests of allow lists: which actors an actor may reach, and which may reach it.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn three(configs: [Value; 3]) -> (Program, [Actor; 3]) {
     (program, actors)
 }
 
-/// What `from` gets of each way to reach `to`.
+/// Tries each way for `from` to reach `to`.
 fn reached(from: &Actor, to: &str) -> [Result<(), String>; 3] {
     [from.send(to, b""), from.request(to, b"").map(drop), from.open(to, b"").map(drop)]
 }
@@ -37,7 +37,7 @@ fn an_actor_reaches_only_those_on_its_list() {
             assert!(sentence.contains(&format!("add {to:?} to allow_to")), "{sentence}");
         }
     }
-    assert_eq!(reached(&b, "a"), [Ok(()), Ok(()), Ok(())], "it bounds whom it reaches, not who reaches it");
+    assert_eq!(reached(&b, "a"), [Ok(()), Ok(()), Ok(())], "the list limits whom it reaches, not who reaches it");
     assert!(c.is_idle());
 }
 
@@ -52,7 +52,7 @@ fn an_actor_is_reached_only_by_those_on_its_list() {
             assert!(sentence.contains(&format!("add {name:?} to allow_from")), "{sentence}");
         }
     }
-    assert_eq!(reached(&a, "b"), [Ok(()), Ok(()), Ok(())], "it bounds who reaches it, not whom it reaches");
+    assert_eq!(reached(&a, "b"), [Ok(()), Ok(()), Ok(())], "the list limits who reaches it, not whom it reaches");
     assert!(c.is_idle());
 }
 

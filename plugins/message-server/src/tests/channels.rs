@@ -1,4 +1,4 @@
-//! Channels: how they open, what goes over them, and every way they end.
+//! Tests of channels: how they open, their messages, and every way they end.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ fn pair(program: &Program) -> [Actor; 2] {
     program.actors([("initiator", json!({})), ("acceptor", json!({}))])
 }
 
-/// Two actors with an open channel between them, and its id.
+/// Opens a channel between two actors; returns them and its id.
 fn opened(program: &Program) -> ([Actor; 2], String) {
     let [initiator, acceptor] = pair(program);
     let channel = initiator.open("acceptor", b"").unwrap();
@@ -25,7 +25,7 @@ fn opened(program: &Program) -> ([Actor; 2], String) {
     ([initiator, acceptor], channel)
 }
 
-/// How much there is that keeps an actor's endpoint: its handler, the directory, and its channels.
+/// Counts the references to an actor's endpoint: from its handler, the directory, and its channels.
 fn kept(program: &Program, actor: &Actor) -> usize {
     match program.plugin.directory.find(&program.own.host(), &actor.id()) {
         Ok(Found::Here(endpoint)) => Arc::strong_count(&endpoint),
@@ -33,13 +33,13 @@ fn kept(program: &Program, actor: &Actor) -> usize {
     }
 }
 
-/// The channel whose end a call tells.
+/// Returns the channel whose close a call reports.
 fn closed(called: &Called) -> String {
     assert_eq!(called.export, CLOSE);
     encoding::decode::<(String,)>(&called.params).unwrap().0
 }
 
-/// The message on a channel that a call brings, as text.
+/// Returns the channel message of a call, as text.
 fn said(called: &Called) -> String {
     assert_eq!(called.export, MESSAGE);
     String::from_utf8(with_id(&called.params).1.into_vec()).unwrap()
@@ -57,7 +57,7 @@ fn an_actor_is_part_of_so_many_channels_and_no_more() {
         assert!(refused.contains("2 channels, as many as max_channels"), "{refused}");
         initiator.close(&first).unwrap();
         let again = std::iter::repeat_with(open).take(1_000).find_map(Result::ok);
-        assert!(again.is_some(), "one that was closed, and whose end was told, counts no more");
+        assert!(again.is_some(), "a closed channel no longer counts once the actors are notified");
     }
 }
 
@@ -76,7 +76,7 @@ fn an_acceptor_is_asked_with_the_id_and_the_message() {
         assert_eq!(called.cause, "channel with \"initiator\" (00000000)");
         assert_eq!(initiator.host.metric("channels"), Some(f64::from(number)));
     }
-    assert!(initiator.is_idle(), "an acceptance without a message is told by the result alone");
+    assert!(initiator.is_idle(), "an acceptance without a message shows only in the result");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn the_acceptances_message_is_the_first_that_the_initiator_gets() {
     let program = Program::new();
     let [initiator, acceptor] = pair(&program);
     acceptor.host.set_exports(&ALL, deciding(true, Some("first")));
-    // What waits in a full mailbox comes after it.
+    // A message that waits for room in a full mailbox comes after it.
     initiator.host.fill();
     let channel = initiator.open("acceptor", b"").unwrap();
     let second = begun(acceptor.says(&channel, b"second"));
@@ -149,7 +149,7 @@ fn an_acceptances_message_that_the_initiator_cannot_take_is_no_acceptance() {
     acceptor.host.set_exports(&ALL, deciding(true, Some("1")));
     let deaf = initiator.open("acceptor", b"").unwrap_err();
     assert!(deaf.contains("does not export handle-channel-message"), "{deaf}");
-    // The acceptor believed that it has a channel.
+    // The acceptor believed that the channel was open.
     for number in [1, 2] {
         let (channel, _) = with_id(&acceptor.next().params);
         assert_eq!(closed(&acceptor.next()), channel);
@@ -250,7 +250,7 @@ fn after_a_close_by_either_both_are_told_once_and_nothing_passes() {
             assert_eq!(closed(&end.next()), first);
         }
         assert_eq!(initiator.host.metric("channels"), Some(0.0));
-        // What would come a second time comes before the next close.
+        // A duplicate notification would arrive before the next close.
         let second = initiator.open("acceptor", b"").unwrap();
         assert_eq!(acceptor.next().export, OPEN);
         assert_eq!(peer.close(&second), Ok(()));
@@ -275,7 +275,7 @@ fn nothing_is_kept_of_a_channel_that_is_closed_or_was_not_opened() {
     assert!(initiator.open("acceptor", b"").is_err(), "it is late");
     acceptor.host.make_room();
     let before = Instant::now();
-    // What tells them of the end is still at it.
+    // The tasks that notify them may still be running.
     while [kept(&program, &initiator), kept(&program, &acceptor)] != none {
         assert!(before.elapsed() < PATIENCE, "something is left");
         std::thread::yield_now();
@@ -289,7 +289,7 @@ fn the_peer_is_told_of_a_close_by_the_closers_own_call() {
     let ([initiator, acceptor], channel) = opened(&program);
     assert_eq!(acceptor.close(&channel), Ok(()));
     let (at_peer, at_closer) = (initiator.next(), acceptor.next());
-    // If the closer has ended by then the close is ok all the same.
+    // If the peer has ended by then, the close is still ok.
     assert_eq!(at_peer.way, Way::Staged(encoding::encode(&Ok::<(), String>(())).unwrap()));
     assert_eq!((at_peer.from, &*at_peer.cause), (Some(acceptor.id()), "channel with \"acceptor\" (00000000)"));
     assert_eq!((at_closer.way, at_closer.from), (Way::Post, None));
@@ -357,7 +357,7 @@ fn the_death_of_either_closes_all_its_channels() {
             assert!(left.say(channel, b"").unwrap_err().contains("its other end has ended"));
             assert!(left.close(channel).is_err());
         }
-        // The second time there is nobody left to tell.
+        // A second stop notifies no one.
         block_on(theater_plugin_api::Handler::stopped(&*dead.server));
         assert_eq!(left.send(&left.id(), b"the next"), Ok(()));
         assert_eq!(left.next().export, SEND);
@@ -410,7 +410,7 @@ fn a_channel_does_not_open_when_either_ends_before_the_decision() {
     program.acquaint(&[&acceptor.host, &another.host]);
     let opening = begun(another.opens("acceptor", b""));
     acceptor.end();
-    // The end of its call, or that of its endpoint, whichever is seen first.
+    // The error is of the call or of the endpoint, whichever ends first.
     let ended = block_on(opening).unwrap_err();
     assert!(ended.starts_with("actor \"acceptor\" (00000000) ") && ended.ends_with("has ended"), "{ended}");
     assert!(another.is_idle());
@@ -453,7 +453,7 @@ fn a_later_call_of_the_acceptor_waits_until_the_decision_is_known() {
     assert_eq!(block_on(opening), Ok(channel.clone()));
     assert_eq!(block_on(saying), Ok(()));
     assert_eq!(said(&initiator.next()), "at once");
-    // A decision that does not come is not waited for without end.
+    // The wait for a decision that never comes is limited.
     acceptor.host.fill();
     let opening = begun(initiator.opens("acceptor", b""));
     let undecided = format!("{}/2", initiator.id());
@@ -467,7 +467,7 @@ fn messages_beside_a_channel_are_not_its_own() {
     let program = Program::new();
     let ([initiator, acceptor], channel) = opened(&program);
     assert_eq!(initiator.say(&channel, b"on it"), Ok(()));
-    assert_eq!(initiator.send("acceptor", b"beside it"), Ok(()));
+    assert_eq!(initiator.send("acceptor", b"next to it"), Ok(()));
     assert_eq!(said(&acceptor.next()), "on it");
-    assert_eq!(sent(&acceptor.next()).as_ref(), b"beside it");
+    assert_eq!(sent(&acceptor.next()).as_ref(), b"next to it");
 }

@@ -1,4 +1,4 @@
-//! The config: its defaults, what a ceiling leaves of it, and what it is refused for.
+//! Tests of the config: its defaults, its narrowing, and invalid configs.
 
 use serde_json::{Value, json};
 use theater_plugin_api::testing::FakeHost;
@@ -88,5 +88,5 @@ fn a_config_that_is_none_ends_the_start_and_says_what_about_it() {
         "host": "::1", "port": 0, "bind_hosts": ["::1"], "bind_ports": [0, "1-2"],
     });
     assert!(checked.is_valid(&full) && program.attached(&FakeHost::new(), full).is_ok());
-    assert!(!checked.is_valid(&json!({"allowed_from": []})), "a key that is none of ours");
+    assert!(!checked.is_valid(&json!({"allowed_from": []})), "an unknown key");
 }

@@ -1,4 +1,4 @@
-//! The numbers in ids: each means one thing, over restarts and resumes too.
+//! Tests of the numbers in ids: no number is reused, even after a restart or a resume.
 
 use serde_json::json;
 use theater_plugin_api::encoding::{decode, encode};
@@ -8,7 +8,7 @@ use theater_plugin_api::{Bytes, Handler};
 use super::{ALL, Actor, CLOSE, OPEN, Program, REQUEST, begun, no_answer, with_id};
 use crate::MessageServer;
 
-/// An actor, another to talk with, and the handler that the first was not started with yet.
+/// Starts an actor as in a resume, and another to talk to; `tell` recovers the handler before the start.
 fn resumed(program: &Program, tell: impl FnOnce(&FakeHost, &Actor)) -> [Actor; 2] {
     let host = FakeHost::new();
     host.set_name("resumed");
@@ -21,7 +21,7 @@ fn resumed(program: &Program, tell: impl FnOnce(&FakeHost, &Actor)) -> [Actor; 2
     [actor, other]
 }
 
-/// The channels that the actor is told to be closed, as many as there should be.
+/// Returns the channels whose close the actor is notified of; there must be `count`.
 fn closed(actor: &Actor, count: usize) -> Vec<String> {
     let closed = (0..count).map(|_| {
         let called = actor.next();
@@ -33,7 +33,7 @@ fn closed(actor: &Actor, count: usize) -> Vec<String> {
     closed
 }
 
-/// The number of the next request to the actor and of the next channel it opens.
+/// Returns the number of the next request to the actor, and of the next channel that it opens.
 fn next_numbers([actor, other]: &[Actor; 2]) -> [u64; 2] {
     let asking = begun(other.requests("resumed", b""));
     let called = actor.next();
@@ -54,7 +54,7 @@ fn an_actor_counts_its_requests_and_its_channels_from_1() {
     assert_eq!([next_numbers(&actors), next_numbers(&actors)], [[1, 1], [2, 2]]);
     let [another] = program.actors([("another", json!({}))]);
     program.acquaint(&[&actors[0].host, &actors[1].host, &another.host]);
-    assert!(another.open("other", b"").unwrap().ends_with("/1"), "each actor has numbers of its own");
+    assert!(another.open("other", b"").unwrap().ends_with("/1"), "each actor has its own numbers");
 }
 
 #[test]
@@ -72,13 +72,13 @@ fn an_exported_state_is_where_another_life_goes_on() {
     let state = actors[0].server.export_state().unwrap();
     let actors = resumed(&Program::new(), |_, actor| {
         assert_eq!(actor.server.import_state(&state), Ok(()));
-        // What is there already is never taken back.
+        // An import never lowers a number.
         let import = |request: u64| encode(&(request, 0_u64, Vec::<String>::new())).unwrap();
         assert_eq!(actor.server.import_state(&import(9)), Ok(()));
         assert_eq!(actor.server.import_state(&import(0)), Ok(()));
         assert!(actor.server.import_state(&[255; 3]).is_err());
     });
-    assert_eq!(closed(&actors[0], 2), [whole(1), whole(2)], "a channel does not outlive the program");
+    assert_eq!(closed(&actors[0], 2), [whole(1), whole(2)], "a channel does not survive the end of the program");
     assert_eq!(next_numbers(&actors), [9, 3]);
 }
 
@@ -116,7 +116,7 @@ fn calls_of_the_actor_show_requests_and_channels_too() {
         told("handle-channel-open", "a/5", Some(Ok((true, None))));
         host.recover(&actor.server, "handle-channel-close", &("a/5",), &Some(Ok::<(), ()>(()))).unwrap();
     });
-    assert_eq!(closed(&actors[0], 2), ["a/1", "a/4"], "accepted, or still to be asked for");
+    assert_eq!(closed(&actors[0], 2), ["a/1", "a/4"], "accepted, or still queued");
     assert_eq!(next_numbers(&actors), [15, 1]);
 }
 
@@ -131,7 +131,7 @@ fn a_request_that_was_answered_or_cancelled_had_its_number() {
             };
             settled("20", Ok(()));
             settled("3", Ok(()));
-            settled("90", Err("it is nobody's".to_owned()));
+            settled("90", Err("it is not yours".to_owned()));
         });
         assert_eq!(next_numbers(&actors), [21, 1]);
     }
@@ -163,9 +163,9 @@ fn numbers_go_on_over_a_supervised_restart() {
     block_on(again.started(false)).unwrap();
     let actors = [Actor { host: actor.host, server: again }, other];
     let told = actors[1].next();
-    assert_eq!(told.export, CLOSE, "the channel of the life before");
+    assert_eq!(told.export, CLOSE, "the channel of the previous run");
     assert_eq!(next_numbers(&actors), [2, 2]);
-    // Made while the other is still there.
+    // Attached while the first one is still present.
     let second = program.attached(&actors[0].host, json!({})).unwrap();
     block_on(actors[0].server.stopped());
     block_on(second.started(false)).unwrap();

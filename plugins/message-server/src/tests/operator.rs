@@ -1,4 +1,4 @@
-//! The commands `send` and `request` of an operator.
+//! Tests of the operator's commands `send` and `request`.
 
 use serde_json::{Value, json};
 use theater_plugin_api::abi::{Answer, encoded};
@@ -24,7 +24,7 @@ fn alone(config: Value) -> (Program, Actor) {
 #[test]
 // [msg-50]
 fn a_value_is_sent_as_json_in_the_operators_name() {
-    // The operator is on no list and needs none.
+    // Allow lists do not apply to the operator.
     let (program, actor) = alone(json!({"allow_from": []}));
     for name in ["actor", &actor.id()] {
         assert_eq!(command(&program, "send", to(name, json!({"a": [1, "ä"]}))), Ok(json!({"sent": true})));

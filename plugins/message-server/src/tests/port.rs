@@ -1,4 +1,4 @@
-//! The port, over real sockets. The rules of HTTP are tested in `theater-http-listener`.
+//! Tests of the port over real sockets. `theater-http-listener` tests the rules of HTTP.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,14 +13,14 @@ use theater_plugin_api::testing::{FakeHost, PATIENCE, Way, block_on};
 use super::{ALL, ANY_BYTES, Actor, Program, REQUEST, SEND, no_answer, sent, usual, with_id};
 use crate::port::is_own;
 
-/// An actor with a port, and where that is.
+/// An actor with an open port, and its address.
 struct Open {
     _program: Program,
     actor: Actor,
     address: SocketAddr,
 }
 
-/// What a client got.
+/// A response that a client received.
 struct Response {
     status: u16,
     head: String,
@@ -43,7 +43,7 @@ fn open(config: Value) -> Open {
     open_at("127.0.0.1", config)
 }
 
-/// Sends bytes and reads to the end.
+/// Sends bytes and reads the response to the end of the stream.
 fn exchange(address: SocketAddr, bytes: &[u8]) -> Response {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -56,7 +56,7 @@ fn exchange(address: SocketAddr, bytes: &[u8]) -> Response {
 }
 
 impl Open {
-    /// A request whose head, but for its length and its end, is given.
+    /// Sends a request with the given head, to which `connection: close` and the length are added.
     fn raw(&self, head: &str, body: &[u8]) -> Response {
         let head = format!("{head}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
         exchange(self.address, &[head.as_bytes(), body].concat())
@@ -70,7 +70,7 @@ impl Open {
         self.ask("POST", target, body)
     }
 
-    /// A request that somebody else waits for.
+    /// Sends a request from another thread, which waits for the response.
     fn posting(&self, target: &'static str) -> JoinHandle<Response> {
         let head = format!("POST {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address);
         let address = self.address;
@@ -189,7 +189,7 @@ fn as_many_outstanding_requests_as_there_may_be_are_503_for_the_next() {
     let response = port.post("/request", b"");
     assert_eq!(response.status, 503);
     assert!(response.head.contains("retry-after: 1") && response.text().contains("outstanding"));
-    assert_eq!(port.post("/send", b"").status, 202, "a message needs no place among them");
+    assert_eq!(port.post("/send", b"").status, 202, "a message does not count as an outstanding request");
     assert_eq!((port.actor.respond("1", b""), port.actor.cancel("2")), (Ok(()), Ok(())));
     let mut statuses = waiting.map(|waiting| waiting.join().unwrap().status);
     statuses.sort_unstable();
@@ -226,7 +226,7 @@ fn a_request_that_names_another_host_is_403() {
         assert_eq!(with(std::slice::from_ref(&foreign)), 403, "{foreign}");
     }
     let old = exchange(port.address, b"POST /send HTTP/1.0\r\ncontent-length: 0\r\n\r\n");
-    assert_eq!(old.status, 403, "a request that names none");
+    assert_eq!(old.status, 403, "a request without a host");
     assert!(port.actor.is_idle());
 }
 
@@ -252,7 +252,7 @@ fn a_page_of_another_site_is_403() {
     ];
     for origin in foreign {
         assert_eq!(with(std::slice::from_ref(&origin)), 403, "{origin:?}");
-        assert_eq!(with(&[own.clone(), origin]), 403, "one of two is enough");
+        assert_eq!(with(&[own.clone(), origin]), 403, "a single foreign origin is enough");
     }
     assert!(port.actor.is_idle());
 }
@@ -310,7 +310,7 @@ fn what_the_actor_does_not_export_is_501() {
     port.actor.host.set_exports(&[SEND], usual);
     let response = port.post("/request", b"");
     assert_eq!((response.status, response.text().contains("handle-request")), (501, true));
-    // The core has the last word.
+    // The core's answer decides.
     port.actor.host.set_exports(&ALL, |_, _| Answer::with(ABSENT, "it is not there"));
     let response = port.post("/request", b"");
     assert_eq!((response.status, response.text().contains("handle-request")), (501, true));
@@ -338,11 +338,11 @@ fn an_actor_that_is_ending_is_503_and_closes_the_connection() {
     port.actor.host.set_exports(&ALL, |_, _| Answer::with(GONE, "it is ending"));
     for target in ["/send", "/request"] {
         let head = format!("POST {target} HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n\r\n", port.address);
-        // It reads to the end without having asked for one.
+        // The server closes the connection, although the client did not ask for it.
         let response = exchange(port.address, head.as_bytes());
         assert_eq!((response.status, response.head.contains("connection: close")), (503, true));
     }
-    assert_eq!(port.actor.host.metric("received"), Some(1.0), "of the request, which it was asked");
+    assert_eq!(port.actor.host.metric("received"), Some(1.0), "only the request was counted as received");
 }
 
 #[test]
@@ -354,7 +354,7 @@ fn a_stop_answers_who_waits_and_frees_the_port() {
     assert_eq!(port.actor.next().export, REQUEST);
     let before = Instant::now();
     block_on(port.actor.server.stopped());
-    assert!(before.elapsed() < Duration::from_secs(4), "the grace is for those that go on");
+    assert!(before.elapsed() < Duration::from_secs(4), "the stop does not wait for the whole grace period");
     let response = posting.join().unwrap();
     assert_eq!(response.status, 503);
     TcpListener::bind(port.address).unwrap();
@@ -368,14 +368,14 @@ fn a_port_is_opened_where_it_is_asked_for_and_reported() {
         assert!(port.address.to_string().starts_with(start), "{}", port.address);
         assert_ne!(port.address.port(), 0);
         assert_eq!(port.post("/send", b"").status, 202);
-        // One that is taken is refused before the actor starts.
+        // A port that is in use is refused before the actor starts.
         let config = json!({"host": host, "port": port.address.port()});
         let refused = Program::new().attached(&FakeHost::new(), config).err().unwrap();
         assert!(refused.contains("in use"), "{refused}");
     }
     let program = Program::new();
     let without = program.attached(&FakeHost::new(), json!({})).unwrap();
-    assert_eq!(block_on(without.started(false)), Ok(Vec::new()), "no port, nothing is opened");
+    assert_eq!(block_on(without.started(false)), Ok(Vec::new()), "without a port, nothing is opened");
 }
 
 #[test]

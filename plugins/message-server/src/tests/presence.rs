@@ -1,4 +1,4 @@
-//! Who can be reached: from the start of an actor to its end, and over restarts.
+//! Tests of which actors can be reached: from start to end, and across restarts.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use theater_plugin_api::testing::{FakeHost, block_on};
 
 use super::{ALL, Actor, MessageServer, OPEN, Program, REQUEST, SEND, begun, sent};
 
-/// Two actors of which the second has stopped, and lives: it is being restarted.
+/// Two actors, the second of which is being restarted: its handler has stopped, and the actor is still alive.
 fn restarting(program: &Program, limit: u64) -> [Actor; 2] {
     let limits = json!({"send_timeout_ms": limit, "request_timeout_ms": limit});
     let [sender, receiver] = program.actors([("sender", limits), ("receiver", json!({}))]);
@@ -106,7 +106,7 @@ fn a_handler_that_is_dropped_without_a_stop_is_gone_too() {
     let asking = begun(sender.requests("receiver", b""));
     let id = receiver.id();
     let Actor { host, server } = receiver;
-    // What waits has the endpoint, not the handler.
+    // The waiting requester holds the endpoint, not the handler.
     drop(server);
     assert_eq!(block_on(asking), Err("actor \"receiver\" (00000000) has ended".to_owned()));
     program.acquaint(&[&sender.host]);
@@ -114,7 +114,7 @@ fn a_handler_that_is_dropped_without_a_stop_is_gone_too() {
     drop(host);
 }
 
-/// Many actors that were there, and one that asks for them; it finds all, whatever the program does.
+/// Many actors, and a sender that finds all of them alive, whatever the plugin's own host says.
 struct Crowd {
     hosts: Vec<FakeHost>,
     servers: Vec<Arc<MessageServer>>,

@@ -1,4 +1,4 @@
-//! `request`, and what the receiver does with it: at once, later, in the same call, or not at all.
+//! Tests of `request`: the receiver answers at once, later, within the same call, or not at all.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -74,12 +74,12 @@ fn a_request_that_is_left_is_answered_later() {
     let mut asking = begun(requester.requests("receiver", b"question"));
     assert_eq!(receiver.next().export, REQUEST);
     assert_eq!(receiver.outstanding(), ["1"]);
-    assert_eq!(requester.host.waits(), [receiver.id()], "an outstanding one is waited for");
+    assert_eq!(requester.host.waits(), [receiver.id()], "an outstanding request is an edge");
     assert_eq!(receiver.host.metric("outstanding"), Some(1.0));
     for bytes in ANY_BYTES {
         let id = receiver.outstanding().remove(0);
         assert_eq!(receiver.respond(&id, bytes), Ok(()));
-        assert!(receiver.outstanding().is_empty(), "it works at once");
+        assert!(receiver.outstanding().is_empty(), "the answer takes effect at once");
         assert_eq!(block_on(asking).unwrap().as_ref(), bytes);
         assert!(requester.host.waits().is_empty());
         asking = begun(requester.requests("receiver", b"question"));
@@ -106,7 +106,7 @@ fn outstanding_requests_are_listed_oldest_first_the_one_being_handled_included()
     assert_eq!(block_on(asking.remove(1)).unwrap().as_ref(), b"second");
     assert_eq!(receiver.outstanding(), [ids(1..=1), ids(3..=12)].concat());
     drop(asking);
-    assert!(receiver.outstanding().is_empty(), "nobody waits any more");
+    assert!(receiver.outstanding().is_empty(), "no one waits any more");
     assert_eq!(receiver.host.metric("outstanding"), Some(0.0));
 }
 
@@ -121,7 +121,7 @@ fn the_requester_of_a_cancelled_one_is_told_by_whom() {
     assert_eq!(block_on(asking), Err(format!("cancelled by {}", receiver.id())));
 }
 
-/// What the requester gets when the receiver does one thing within `handle-request` and returns another.
+/// Lets the receiver respond or cancel within `handle-request` and then return something else; returns both results.
 fn within_the_call(responds: bool, returned: fn() -> Answer) -> (super::Nothing, super::Reply) {
     let program = Program::new();
     let [requester, receiver] = pair(&program);

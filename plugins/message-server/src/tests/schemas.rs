@@ -1,4 +1,4 @@
-//! Schemas: what does not fit is the sender's `err`, and what is no schema ends the start.
+//! Tests of schemas: a message that does not match is an `err` for the sender; an invalid schema fails the start.
 
 use serde_json::{Value, json};
 use theater_plugin_api::testing::FakeHost;
@@ -6,7 +6,7 @@ use theater_plugin_api::testing::FakeHost;
 use super::{OPEN, Program, message};
 use crate::config::narrow;
 
-/// The start of the `err` of a message to the actor "receiver".
+/// Returns the start of the `err` for a message to the actor "receiver".
 fn unfit(function: &str) -> String {
     format!("the message does not fit the schema of actor \"receiver\" (00000000) for {function}: ")
 }
@@ -40,7 +40,7 @@ fn each_function_has_its_own_schema_and_what_does_not_fit_is_err_to_the_sender()
         for _ in 0..3 {
             let _ = receiver.next();
         }
-        assert!(receiver.is_idle() && receiver.outstanding().is_empty(), "it has not arrived");
+        assert!(receiver.is_idle() && receiver.outstanding().is_empty(), "the message has not arrived");
         assert_eq!(ways(b" {\"n\": 1} "), [const { Ok(()) }; 4]);
     }
 }
@@ -56,7 +56,7 @@ fn what_is_no_json_fits_no_schema() {
         assert!(refused.starts_with(&format!("{}it is not JSON: ", unfit("handle-request"))), "{refused}");
         assert_eq!(sender.send("receiver", bytes), Ok(()), "handle-send has no schema");
     }
-    assert_eq!(sender.request("receiver", b"[1]").unwrap().as_ref(), b"[1]", "as it was, not as it was read");
+    assert_eq!(sender.request("receiver", b"[1]").unwrap().as_ref(), b"[1]", "the bytes, not the parsed value");
     assert_eq!(receiver.host.metric("received"), Some(7.0));
 }
 
@@ -72,8 +72,8 @@ fn of_several_schemas_all_count_and_the_message_says_where() {
     assert_eq!(ask(b"1").unwrap_err(), format!("{}1 is not of type \"object\"", unfit("handle-request")));
     let at = ask(b"{\"list\": [1, 10]}").unwrap_err();
     assert_eq!(at, format!("{}at /list/1: 10 is greater than the maximum of 9", unfit("handle-request")));
-    assert!(sender.send("receiver", b"{}").is_err(), "nothing fits false");
-    assert!(sender.open("receiver", b"no JSON").is_ok(), "an empty list asks for nothing");
+    assert!(sender.send("receiver", b"{}").is_err(), "nothing matches false");
+    assert!(sender.open("receiver", b"no JSON").is_ok(), "an empty list requires nothing");
     drop(receiver);
 }
 
@@ -114,7 +114,7 @@ fn a_childs_schemas_add_to_its_parents() {
     };
     let one = |schema: &Value| json!({ "handle-send": schema });
     assert_eq!(schemas(one(&above), one(&below)), json!({"handle-send": [above, below]}));
-    assert_eq!(schemas(one(&above), one(&above)), one(&above), "the same once");
+    assert_eq!(schemas(one(&above), one(&above)), one(&above), "a schema of both appears once");
     let two = json!([above, below]);
     assert_eq!(schemas(one(&above), one(&two)), one(&two));
     assert_eq!(schemas(one(&two), one(&below)), one(&two));

@@ -1,4 +1,4 @@
-//! `send`: what arrives, and what keeps it from arriving.
+//! Tests of `send`: what arrives, and what prevents it.
 
 use std::time::{Duration, Instant};
 
@@ -186,7 +186,7 @@ fn a_wait_that_the_core_refuses_is_err_at_once_and_brings_nothing() {
     assert_eq!(refused, [const { "no actor has the id " }; 3].map(|sentence| Err(format!("{sentence}{id}"))));
     receiver.host.make_room();
     assert!(receiver.is_idle() && receiver.outstanding().is_empty());
-    assert_eq!(sender.send(&id, b""), Ok(()), "what needs no wait needs no edge");
+    assert_eq!(sender.send(&id, b""), Ok(()), "without a wait there is no edge");
 }
 
 #[test]

@@ -111,9 +111,7 @@ impl Reading<'_> {
                 waiting.iter().skip(seen).position(|byte| !matches!(byte, b' '..=b'~' | b'\t')).map(|at| at + seen);
             seen = odd.unwrap_or(waiting.len());
             if seen > most {
-                return Err(
-                    Refusal::bad("a line of a chunked body is too long, or a chunk is longer than its size").into()
-                );
+                return Err(Refusal::bad("a line of a chunked body is too long, or a chunk exceeds its size").into());
             }
             match odd.map(|at| (waiting.get(at), waiting.get(at + 1))) {
                 Some((Some(b'\r'), Some(b'\n'))) => return Ok(seen),

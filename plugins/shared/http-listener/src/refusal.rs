@@ -11,7 +11,7 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) const HOST: Self = Self {
         status: 421,
-        sentence: "this server does not serve the host that the request names; allowed_hosts lists the hosts it serves",
+        sentence: "this server does not serve the host that the request names; allowed_hosts lists those it serves",
     };
     pub(crate) const TIMEOUT: Self = Self { status: 408, sentence: "the request did not arrive in time" };
     pub(crate) const BODY: Self = Self { status: 413, sentence: "the body is larger than this server accepts" };

@@ -18,7 +18,7 @@ use crate::watch::{Ended, Place};
 pub(crate) enum Cut {
     /// Send this answer, then close.
     Refused(Refusal),
-    /// Close without an answer: the client is gone, silent or idle.
+    /// Close without an answer: no one waits for one.
     Gone,
 }
 

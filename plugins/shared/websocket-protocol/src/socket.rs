@@ -312,8 +312,8 @@ impl Socket {
         }
     }
 
-    /// Closes the connection with the code of the error, if there was one, else with `code`. `None` sends no close
-    /// frame: the client has closed already.
+    /// Closes the connection with the code of the error, if there was one, else with `code`. Without a code, no close
+    /// frame is sent: the client has closed already.
     pub async fn close(self, code: Option<Code>) {
         let Self { mut stream, host, fault, .. } = self;
         if let Some(code) = fault.or(code) {

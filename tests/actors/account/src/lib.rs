@@ -1,12 +1,12 @@
-//! An account. Its state is `{"balance": N, "applied": {transfer: amount}}`, and starts from what it was given.
+//! A bank account. Its state is `{"balance": N, "applied": {transfer: amount}}`; the initial one comes from its start.
 //!
-//! As a request, answered with `{"balance": N}`:
+//! Requests, all answered with `{"balance": N}`:
 //!
 //! - `{"type": "deposit", "payload": {"transfer": id, "amount": N}}`
-//! - `{"type": "withdraw", "payload": {"transfer": id, "amount": N}}`: the status is `error` when there is too little
+//! - `{"type": "withdraw", "payload": {"transfer": id, "amount": N}}`: the status is `error` if the balance is too low
 //! - `{"type": "balance"}`
 //!
-//! A transfer that was applied is not applied again; its answer is the same success.
+//! A transfer is applied only once. Repeating it succeeds without a change.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Takes memory without end when asked to: the host has to stop it at the limit of its manifest.
+//! Allocates memory without end on request. The host has to stop it at the limit of its manifest.
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -43,7 +43,7 @@ fn take_all() -> ! {
     let mut kept = Vec::new();
     loop {
         kept.push(vec![1_u8; 1 << 20]);
-        // Without a use of it the compiler may leave the memory out.
+        // Without a use, the compiler may optimize the allocation away.
         std::hint::black_box(&mut kept);
     }
 }

@@ -1,5 +1,5 @@
-//! Keeps a state of any size: `/set/<bytes>` makes it, `/touch` changes one byte of it, and `/read` looks
-//! at it and leaves it as it is.
+//! Has a state of any size: `/set/<bytes>` creates it, `/touch` changes one byte of it, and `/read` reads it
+//! without changing it.
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -40,7 +40,7 @@ impl http_server::Guest for BigState {
             }
             Ok(state.as_ref().map_or(0, Vec::len).to_string())
         });
-        // `None` keeps the old state and saves the host from reading it.
+        // `None` keeps the old state and saves the host from reading a new one.
         Ok((state.filter(|_| changed), (response,)))
     }
 }

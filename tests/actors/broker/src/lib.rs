@@ -1,10 +1,10 @@
-//! Passes on what is published to who subscribed. Its state is `{"topics": {topic: [channels]}}`.
+//! Forwards publications to subscribers. Its state is `{"topics": {topic: [channels]}}`.
 //!
 //! - A channel that opens with `{"type": "subscribe", "payload": {"topic": ..}}` is accepted with
-//!   `{"type": "subscribed", "payload": {"topic": ..}}`, and gets each publication as
-//!   `{"type": "event", "payload": {"topic": .., "data": ..}}` until it is closed. Anything else is refused.
-//! - `{"type": "publish", "payload": {"topic": .., "data": any JSON}}` may be sent, requested (answered with
-//!   `{"delivered": N}`) or come on a channel, which on its own topic gets it back, too.
+//!   `{"type": "subscribed", "payload": {"topic": ..}}`, and receives each publication as
+//!   `{"type": "event", "payload": {"topic": .., "data": ..}}` until it is closed. Other channels are refused.
+//! - `{"type": "publish", "payload": {"topic": .., "data": any JSON}}` is accepted as a send, as a request (answered
+//!   with `{"delivered": N}`) and on a channel, which also receives it if it is subscribed to the topic.
 //! - On a channel, `{"type": "subscribe", ..}` adds another topic.
 //! - request `{"type": "topics"}`: answers `{topic: number of channels}`
 
@@ -35,7 +35,7 @@ struct Event {
 
 #[actor::export]
 impl actor::Actor for Broker {
-    /// No channel lives on from before.
+    /// Ignores an earlier state: channels do not survive a restart.
     fn init(_state: State, (_id,): (String,)) -> Result<(State,), String> {
         Ok((message::keep(&Self::default())?,))
     }
@@ -109,7 +109,7 @@ impl Broker {
         Ok(answer)
     }
 
-    /// How many channels took it. One that did not is closed, of which `handle-channel-close` tells.
+    /// Returns how many channels accepted the event. A channel that did not is closed; `handle-channel-close` follows.
     fn publish(&self, event: &Event) -> usize {
         let message = message::write("event", "", json!(event));
         let channels = self.topics.get(&event.topic).into_iter().flatten();

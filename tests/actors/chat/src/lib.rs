@@ -1,7 +1,7 @@
-//! A chat: the page is at `/`, and its websocket at `/chat?name=ann`. A name that is empty, too long or taken is refused.
+//! A chat with a page at `/` and a websocket at `/chat?name=ann`. An invalid name or one that is taken is refused.
 //!
-//! What a client says goes to all as `{"from": "ann", "text": ".."}`; who comes and goes as `{"joined": "ann"}` and
-//! `{"left": "ann"}`. The first state is `{"port": 8088}`.
+//! All clients receive each message as `{"from": "ann", "text": ".."}`, and `{"joined": "ann"}` and `{"left": "ann"}`
+//! when clients connect and disconnect. The initial state is `{"port": 8088}`.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use theater_sdk::{State, actor, http_framework, http_handlers};
 struct Chat {
     port: u16,
     server: u64,
-    /// Who is here, by connection.
+    /// The names of connected clients, by connection.
     members: BTreeMap<u64, String>,
 }
 
@@ -53,7 +53,7 @@ impl http_handlers::HttpHandlers for Chat {
     ) -> Result<(State,), String> {
         let mut chat: Self = message::state(state)?;
         let name = query.as_deref().and_then(|query| query.strip_prefix("name=")).unwrap_or_default();
-        // The page sends letters, digits, - and _, so that nothing has to be decoded.
+        // The page only sends letters, digits, - and _, so that no decoding is needed.
         if name.is_empty()
             || name.len() > MOST
             || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
@@ -89,7 +89,7 @@ impl http_handlers::HttpHandlers for Chat {
 }
 
 impl Chat {
-    /// Tells all; one that is on its way out does not hear it.
+    /// Sends to all clients. Errors are ignored, because a client may be disconnecting.
     fn tell(&self, what: &Value) {
         let message = WebsocketMessage { ty: MessageType::Text, data: None, text: Some(what.to_string()) };
         for number in self.members.keys() {

@@ -1,5 +1,5 @@
-//! The state of a chatter and its messages, as bytes that are changed in place. Numbers are u64 in little-endian
-//! order, ids are the 36 characters of a UUID.
+//! The state of a chatter and its messages, as bytes that are modified in place. Numbers are u64 in little-endian
+//! order, and ids are the 36 characters of a UUID.
 //!
 //! - state: own id, sent, refused, out of order; then for each pair: the other's id, accepted, received, last number
 //! - message: own id, number
@@ -10,11 +10,11 @@ pub type Id = [u8; 36];
 const NUMBER: usize = size_of::<u64>();
 const ID: usize = size_of::<Id>();
 
-/// Attempts to send.
+/// Offset of the number of attempts to send.
 pub const SENT: usize = ID;
-/// Attempts that were `err`.
+/// Offset of the number of attempts that returned `err`.
 pub const REFUSED: usize = SENT + NUMBER;
-/// Messages whose number was not the next one of their sender.
+/// Offset of the number of messages that were not the next one of their sender.
 pub const OUT_OF_ORDER: usize = REFUSED + NUMBER;
 const PAIRS: usize = OUT_OF_ORDER + NUMBER;
 
@@ -23,16 +23,16 @@ const RECEIVED: usize = ACCEPTED + NUMBER;
 const LAST: usize = RECEIVED + NUMBER;
 const PAIR: usize = LAST + NUMBER;
 
-/// A state, while a call has it.
+/// The state during a call.
 pub struct Ledger(Vec<u8>);
 
-/// What there was between this actor and another.
+/// The counts for this actor and one other actor.
 pub struct Pair {
-    /// The other.
+    /// The id of the other actor.
     pub id: Id,
-    /// Messages it took.
+    /// Messages that it accepted.
     pub accepted: u64,
-    /// Messages that came from it.
+    /// Messages received from it.
     pub received: u64,
 }
 
@@ -71,7 +71,7 @@ impl Ledger {
         self.set(at, self.count(at) + 1);
     }
 
-    /// Where the pair with `other` stands, which is made when there was none.
+    /// The offset of the pair with `other`, which is added if there is none.
     fn pair(&mut self, other: &Id) -> usize {
         let index = self.0[PAIRS..].chunks_exact(PAIR).position(|pair| pair.starts_with(other));
         index.map_or_else(|| self.add_pair(other), |index| PAIRS + index * PAIR)
@@ -115,7 +115,7 @@ impl Ledger {
     }
 }
 
-/// `N` bytes of what is known to have them.
+/// `N` bytes at an offset. The caller guarantees that they exist.
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(&bytes[at..at + N]);
@@ -134,7 +134,7 @@ pub fn chat(own: &Id, number: u64) -> Vec<u8> {
     [own.as_slice(), &number.to_le_bytes()].concat()
 }
 
-/// Sender and number, when it is no JSON but a message of another chatter.
+/// Sender and number, if this is a message of another chatter and not JSON.
 pub fn read_chat(bytes: &[u8]) -> Option<(Id, u64)> {
     let is_chat = bytes.len() == ID + NUMBER && bytes[0] != b'{';
     is_chat.then(|| (array(bytes, 0), u64::from_le_bytes(array(bytes, ID))))

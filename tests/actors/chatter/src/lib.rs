@@ -1,13 +1,13 @@
-//! Sends numbered messages to many actors of its kind, and checks the numbers of those it gets.
+//! Sends numbered messages to other chatters, and checks the numbers of the messages that it receives.
 //!
 //! - send `{"type": "go", "payload": {"to": [ids], "count": N, "seed": S, "batch": B}}`: sends N messages, each to
-//!   one of the list by chance. After B (64) of them it puts the rest at the end of its own mailbox, so that it
-//!   receives in between.
+//!   a random actor of the list. After B (64) of them it queues the rest of the order in its own mailbox, so that
+//!   it receives messages in between.
 //! - request `{"type": "report"}`: answers `{"sent": N, "refused": N, "accepted": {id: N}, "received": {id: N},
-//!   "out_of_order": N}`. `sent` counts all attempts and `refused` those that were `err`; `accepted` is by target,
-//!   `received` by sender.
+//!   "out_of_order": N}`. `sent` counts all attempts and `refused` those that returned `err`. `accepted` is by
+//!   target, `received` by sender.
 //!
-//! The numbers of a pair of sender and target begin with 1, and a refused message does not use one up.
+//! The numbers of a pair of sender and target begin with 1. A refused message does not use up a number.
 
 mod ledger;
 
@@ -81,7 +81,7 @@ fn go(ledger: &mut Ledger, bytes: &[u8]) -> Result<(), String> {
             chat(ledger, &targets[chance(&mut go.seed, targets.len())])?;
         }
         go.count -= now;
-        // With a full mailbox of its own it goes on at once.
+        // If its own mailbox is full, it continues right away.
         if go.count > 0 && later(ledger, &go).is_ok() {
             break;
         }
@@ -101,7 +101,7 @@ fn later(ledger: &Ledger, go: &Go) -> Result<(), String> {
     message_server_host::send(ledger::text(&ledger.own_id())?, &rest)
 }
 
-/// A linear congruential generator (Knuth, MMIX); its upper bits choose.
+/// A linear congruential generator (Knuth, MMIX), of which the upper bits are used.
 fn chance(seed: &mut u64, below: usize) -> usize {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     ((*seed >> 33) % below as u64) as usize

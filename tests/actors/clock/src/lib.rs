@@ -1,4 +1,4 @@
-//! Answers with the time, and waits. While it waits, only this actor stands still.
+//! Answers with the time, and sleeps. While it sleeps, other actors keep running.
 
 wit_bindgen::generate!({
     path: "../../../wit",

@@ -1,4 +1,4 @@
-//! Counts what messages tell it to: the first actor of the SDK. Its state is `{"count": N}`.
+//! A counter, the introductory example of the SDK. Its state is `{"count": N}`.
 //!
 //! - send `{"type": "increment", "action": "add", "payload": {"by": 2}, "metadata": {}}`
 //! - request `{"type": "get"}`, answered with `{"count": N}`
@@ -51,7 +51,7 @@ fn written(count: i64) -> Vec<u8> {
     json!({ "count": count }).to_string().into_bytes()
 }
 
-/// How much to add: 1 unless the message says.
+/// The amount to add: 1 unless the message has another one.
 fn by(message: &Message) -> Result<i64, String> {
     let payload: Value = message.payload()?;
     match &payload["by"] {

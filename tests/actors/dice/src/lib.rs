@@ -1,4 +1,4 @@
-//! Answers with random numbers. With a `seed` in its manifest it answers the same ones at every start.
+//! Answers with random numbers. With a `seed` in its manifest it answers with the same ones after every start.
 
 wit_bindgen::generate!({
     path: "../../../wit",

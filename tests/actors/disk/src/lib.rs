@@ -1,6 +1,6 @@
-//! Uses every function of the filesystem interface, and starts programs whose output it does not want to know.
+//! Uses every function of the filesystem interface, and starts programs without a handler for their output.
 //!
-//! As a request: `{"type": "<function>", "payload": {"path": .., ..}}` with the function's parameters by name, as in
+//! A request is `{"type": "<function>", "payload": {"path": .., ..}}` with the function's parameters by name, such as
 //! `{"type": "write-file", "payload": {"path": "a", "content": "b"}}`. The answer's payload has the result as `ok`.
 
 use message::Message;

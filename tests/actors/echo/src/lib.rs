@@ -1,8 +1,8 @@
-//! Answers messages with themselves, and does as little else as possible: benchmarks measure the host with
-//! it. It imports nothing.
+//! Answers each request with its own bytes and does as little else as possible, for measurements of the host.
+//! It has no imports.
 //!
-//! Its state begins with the number of requests it counted, 8 bytes in little-endian order. What was sent
-//! to it comes after that.
+//! Its state begins with the number of counted requests, 8 bytes in little-endian order, followed by the bytes
+//! that were sent to it.
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -34,8 +34,8 @@ impl message_server_client::Guest for Echo {
         Ok((Some(append(state, &message)),))
     }
 
-    /// The first byte of a message says what happens to the state: 0 nothing, 1 one byte changes, 2 the rest
-    /// of the message replaces it. With any other the request is counted.
+    /// The first byte of a message selects the change to the state: 0 none, 1 changes one byte, 2 replaces the
+    /// state by the rest of the message. Any other byte counts the request.
     fn handle_request(
         state: State,
         (_request_id, message): (String, Vec<u8>),
@@ -90,7 +90,7 @@ fn append(state: State, message: &[u8]) -> Vec<u8> {
     state
 }
 
-/// The state with room for the count at its beginning.
+/// Extends the state so that it has at least the bytes of the count.
 fn with_count(state: State) -> Vec<u8> {
     let mut state = state.unwrap_or_default();
     state.resize(state.len().max(size_of::<u64>()), 0);

@@ -1,4 +1,4 @@
-//! Answers with environment variables: those that its manifest allows, and no others.
+//! Answers with the environment variables that its manifest allows.
 
 wit_bindgen::generate!({
     path: "../../../wit",

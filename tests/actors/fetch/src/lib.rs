@@ -1,7 +1,7 @@
 //! Sends the HTTP requests that messages ask for.
 //!
-//! As a request: `{"type": "send", "payload": {"method": "GET", "uri": .., "headers": [[name, value]], "body": text}}`,
-//! where the method is `GET` and the rest nothing unless given; answers `{"status": .., "headers": [..], "body": ..}`.
+//! A request is `{"type": "send", "payload": {"method": "GET", "uri": .., "headers": [[name, value]], "body": text}}`.
+//! The default method is `GET`; headers and body are optional. Answers `{"status": .., "headers": [..], "body": ..}`.
 
 use message::Message;
 use serde::Deserialize;

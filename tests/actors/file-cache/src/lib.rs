@@ -1,7 +1,7 @@
-//! Keeps contents in a store under labels. Its state is `{"store": id}`: a store that the manifest grants, or else
-//! one of its own, which it makes at the start.
+//! Stores contents under labels. Its state is `{"store": id}`: a store that the manifest grants, or otherwise
+//! a new one that it creates at the start.
 //!
-//! As a request or a send:
+//! Requests and sends:
 //!
 //! - `{"type": "put", "payload": {"label": .., "content": text}}`: answers `{"hash": ..}`
 //! - `{"type": "get", "payload": {"label": ..}}`: answers `{"hash": .., "content": text}`

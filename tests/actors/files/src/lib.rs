@@ -1,5 +1,5 @@
-//! Serves the files of the folder that its manifest gives it: `/a/b.html` is the file `a/b.html`, and a folder is its
-//! `index.html`. What may be read is the handler's rule, not this code's: a path that leads out is an error of `read-file`.
+//! Serves the files of the folder in its manifest: `/a/b.html` is the file `a/b.html`, and `/a/` is `a/index.html`.
+//! The handler enforces what may be read, not this code: `read-file` returns an error for a path outside the folder.
 
 use http::text;
 use theater_sdk::http_server::{HttpRequest, HttpResponse};
@@ -40,7 +40,7 @@ fn answer(request: &HttpRequest) -> HttpResponse {
                 headers: vec![("content-type".into(), kind(&path).into())],
                 body: Some(bytes),
             },
-            // A folder without the slash that makes it one.
+            // A folder, requested without the trailing slash.
             Err(_) => plain(404, "no such file"),
         },
     }
@@ -51,7 +51,7 @@ fn plain(status: u16, body: &str) -> HttpResponse {
     HttpResponse { status, headers, body }
 }
 
-/// The media type by the name's end.
+/// The media type for a file name extension.
 fn kind(path: &str) -> &'static str {
     match path.rsplit_once('.').map(|(_, end)| end) {
         Some("html") => "text/html; charset=utf-8",

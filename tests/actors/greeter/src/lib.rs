@@ -1,5 +1,5 @@
-//! Uses every function of a third party's interface, `acme:greeter/hello`, and is called back through
-//! `visitor`. Its state counts the ticks and visits, in decimal digits with a blank between.
+//! Uses every function of a third-party interface, `acme:greeter/hello`, and is called back through
+//! `visitor`. Its state is the numbers of ticks and visits, in decimal digits separated by a space.
 
 wit_bindgen::generate!({
     path: ["../../../wit", "../../acme-greeter/wit/greeter.wit"],
@@ -59,7 +59,7 @@ impl visitor::Guest for Greeter {
     }
 }
 
-/// A path for each function of `hello`.
+/// Maps a path to a call of each function of `hello`.
 fn answer(path: &[&str]) -> Result<String, String> {
     match path {
         ["greet", name, occasion @ ..] => hello::greet(&person(name), &read_occasion(occasion)?),
@@ -97,7 +97,7 @@ fn read_occasion(path: &[&str]) -> Result<Occasion, String> {
     }
 }
 
-/// Somebody of that name; the rest is made up.
+/// A person with this name and arbitrary other fields.
 fn person(name: &str) -> Person {
     Person {
         name: name.into(),
@@ -116,7 +116,7 @@ fn average(values: &[&str]) -> Result<String, String> {
     Ok(hello::average(&values?).to_string())
 }
 
-/// The far end of what each kind of number can hold, and a few plain ones.
+/// Calls `mix` with the extreme value of each integer type, and a few ordinary values.
 fn mix() -> String {
     hello::mix(
         true,

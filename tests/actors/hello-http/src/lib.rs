@@ -1,5 +1,5 @@
-//! Greets every visitor of a web server and counts them: the smallest useful actor, with nothing but
-//! generated bindings. The count is its state, so it survives whatever happens to the instance.
+//! Greets and counts the visitors of a web server: the smallest useful actor, with only generated bindings.
+//! The count is its state, so that it survives the loss of the instance.
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -18,7 +18,7 @@ use exports::theater::simple::{actor, http_server};
 use theater::simple::http_types::{HttpRequest, HttpResponse};
 use theater::simple::runtime;
 
-/// What the host keeps for this actor between calls: the count in decimal digits.
+/// The state that the host keeps between calls: the count in decimal digits.
 type State = Option<Vec<u8>>;
 
 struct HelloHttp;
@@ -49,7 +49,7 @@ fn greeting(count: u64) -> HttpResponse {
     }
 }
 
-/// Reads the count from the state; no state is no visitor yet.
+/// Reads the count from the state. `None` means that there was no visitor yet.
 fn count(state: State) -> Result<u64, String> {
     let Some(bytes) = state else { return Ok(0) };
     let digits = String::from_utf8(bytes).map_err(|error| error.to_string())?;

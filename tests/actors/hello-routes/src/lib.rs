@@ -1,5 +1,5 @@
-//! As `hello-http`, with a server that it makes itself: the smallest actor over `http-framework`. `GET /` counts, and nothing
-//! else is there. The first state is `{"port": 8091}`.
+//! Like `hello-http`, with a server that it creates itself: the smallest actor with `http-framework`. `GET /` is its
+//! only route. The initial state is `{"port": 8091}`.
 
 use serde::{Deserialize, Serialize};
 use theater_sdk::http_handlers::{HandlerId, HttpRequest, HttpResponse};

@@ -1,5 +1,5 @@
-//! Keeps its count where it must not: in a static. The host takes a new instance right after `init`, so this
-//! actor fails at its first call, and says why. `hello-http` does it right.
+//! Keeps its count in a static, which an actor must not do. The host may use a new instance after `init`, and
+//! then the first call fails and says why. `hello-http` does it right.
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -22,7 +22,7 @@ use http::types::{HttpRequest, HttpResponse};
 
 type State = Option<Vec<u8>>;
 
-/// Set by `init`, and gone with the instance that ran it.
+/// Set by `init`, and lost with the instance that ran it.
 static COUNT: OnceLock<AtomicU64> = OnceLock::new();
 
 struct HiddenGlobal;

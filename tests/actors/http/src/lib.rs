@@ -1,5 +1,5 @@
-//! Paths and texts for actors that are web servers. An actor takes its HTTP types from here (`with` in its
-//! `generate!`) and answers with [`answer`]. `hello-http` shows how to do without.
+//! Helpers for actors that are web servers. An actor uses the HTTP types of this crate (`with` in its
+//! `generate!`) and answers with [`answer`]. `hello-http` shows how to do it without this crate.
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -16,9 +16,9 @@ wit_bindgen::generate!({
 pub use theater::simple::http_types as types;
 use types::{HttpRequest, HttpResponse};
 
-/// Answers a request with the text that `handle` makes of its path: status 200, or 400 for an error.
+/// Answers a request with the text that `handle` returns for its path: status 200, or 400 for an error.
 ///
-/// The path arrives in segments without percent-encoding, `/sleep/20?x` as `["sleep", "20"]`.
+/// `handle` receives the percent-decoded segments of the path: `["sleep", "20"]` for `/sleep/20?x`.
 pub fn answer(request: &HttpRequest, handle: impl FnOnce(&[&str]) -> Result<String, String>) -> HttpResponse {
     let segments = segments(&request.uri);
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -28,7 +28,7 @@ pub fn answer(request: &HttpRequest, handle: impl FnOnce(&[&str]) -> Result<Stri
     }
 }
 
-/// A plain text response whose body ends with a newline.
+/// Creates a plain text response whose body ends with a newline.
 pub fn text(status: u16, body: &str) -> HttpResponse {
     HttpResponse {
         status,
@@ -37,23 +37,23 @@ pub fn text(status: u16, body: &str) -> HttpResponse {
     }
 }
 
-/// Reads one segment of a path as a number.
+/// Parses one segment of a path as a number.
 pub fn number<T: std::str::FromStr>(segment: &str) -> Result<T, String> {
     segment.parse().map_err(|_| format!("\"{segment}\" is no number that fits here"))
 }
 
-/// The error for a path that an actor does not have; `known` lists those it has.
+/// The error for an unknown path. `known` lists the paths that exist.
 pub fn unknown<T>(known: &str) -> Result<T, String> {
     Err(format!("no such path; there are {known}"))
 }
 
-/// The path of a target, in segments without percent-encoding.
+/// The percent-decoded segments of a target's path.
 pub fn segments(uri: &str) -> Vec<String> {
     let path = uri.split('?').next().unwrap_or_default();
     path.split('/').skip(1).map(decode).collect()
 }
 
-/// Replaces `%20` and the like by what they stand for (RFC 3986, section 2.1).
+/// Decodes percent-encoding such as `%20` (RFC 3986, section 2.1).
 fn decode(segment: &str) -> String {
     let mut parts = segment.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();

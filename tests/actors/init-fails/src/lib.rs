@@ -1,4 +1,4 @@
-//! Refuses to start: the `err` of `init` is the end of its chain, and its web server never answers.
+//! Fails to start: its chain ends with the `err` of `init`, and its web server never answers.
 
 wit_bindgen::generate!({
     path: "../../../wit",

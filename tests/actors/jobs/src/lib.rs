@@ -1,7 +1,7 @@
-//! Runs programs for websocket clients and streams what they write. A client of `/jobs` sends
-//! `{"program": "make", "args": ["-n"]}`, as often as it likes, and hears `{"started": 1}`, `{"job": 1, "out": "a line"}`,
-//! `{"job": 1, "err": "a line"}`, `{"job": 1, "exit": 0}` or `{"error": ".."}`. Its programs end with it. Which programs
-//! there are is the rule of the handler `process`. The first state is `{"port": 8089}`.
+//! Runs programs for websocket clients and streams their output. A client of `/jobs` sends any number of `{"program":
+//! "make", "args": ["-n"]}`, and receives `{"started": 1}`, `{"job": 1, "out": "a line"}`, `{"job": 1, "err": "a
+//! line"}`, `{"job": 1, "exit": 0}` or `{"error": ".."}`. Its programs are ended when it disconnects. The handler
+//! `process` decides which programs are allowed. The initial state is `{"port": 8089}`.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use theater_sdk::{State, actor, http_framework, http_handlers, process_handlers}
 struct Jobs {
     port: u16,
     server: u64,
-    /// The client of each program that runs.
+    /// The client of each running program.
     clients: BTreeMap<u64, u64>,
 }
 
@@ -102,7 +102,7 @@ fn start(text: &str) -> Result<u64, String> {
     })
 }
 
-/// Tells the client of a program; one that is gone hears nothing, and its programs are on their way out.
+/// Notifies the client of a program. Errors are ignored: if the client is gone, its programs are being ended too.
 fn tell(state: State, job: u64, what: &str, value: Value) -> Result<(State,), String> {
     let jobs: Jobs = message::state(state.clone())?;
     if let Some(client) = jobs.clients.get(&job) {

@@ -1,4 +1,4 @@
-//! Loops forever when asked to: the host has to end the call and go on with the next.
+//! Loops forever on request. The host has to interrupt the call and continue with the next one.
 
 wit_bindgen::generate!({
     path: "../../../wit",

@@ -1,21 +1,21 @@
-//! The envelope of the messages that these actors send each other. It is a custom of theirs: the host takes any
+//! The JSON envelope of the messages between these actors. It is their own convention: the host accepts any
 //! bytes.
 //!
-//! A message is `{"type": .., "action": .., "payload": {..}, "metadata": {..}}`, where all but the type may be
-//! missing. An answer is `{"type": "response", "status": .., "payload": .., "metadata": ..}` with the status
-//! `success`, or `error` and the reason in `payload.message`; its metadata is that of the message.
+//! A message is `{"type": .., "action": .., "payload": {..}, "metadata": {..}}`, where everything except the type is
+//! optional. An answer is `{"type": "response", "status": .., "payload": .., "metadata": ..}` with the status
+//! `success`, or `error` and the reason in `payload.message`. Its metadata is that of the message.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// A message, read.
+/// A parsed message.
 #[derive(Deserialize)]
 pub struct Message {
-    /// What kind of message it is.
+    /// The type of the message.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What to do, where the type leaves that open.
+    /// The action, for types that have more than one.
     #[serde(default)]
     pub action: String,
     #[serde(default)]
@@ -25,14 +25,14 @@ pub struct Message {
 }
 
 impl Message {
-    /// Reads a message.
+    /// Parses a message.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(bytes).map_err(|error| format!("no message of ours: {error}"))
     }
 
-    /// The payload as what this type of message should carry.
+    /// Parses the payload as the type that this kind of message carries.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, String> {
-        // A message without payload carries nothing, which is an empty object to a type that needs nothing.
+        // A missing payload counts as an empty object, which parses as a type without required fields.
         let payload = match &self.payload {
             Value::Null => &json!({}),
             payload => payload,
@@ -40,7 +40,7 @@ impl Message {
         T::deserialize(payload).map_err(|error| format!("payload of \"{}\": {error}", self.kind))
     }
 
-    /// The answer with a payload, or with the reason why there is none.
+    /// Writes the answer to this message, with the payload or the reason of the error.
     pub fn answer(&self, result: Result<Value, String>) -> Vec<u8> {
         let (status, payload) = match result {
             Ok(payload) => ("success", payload),
@@ -55,7 +55,7 @@ impl Message {
         answer.to_string().into_bytes()
     }
 
-    /// The reason not to know this message; `known` lists the types that are known.
+    /// The error for an unknown message. `known` lists the known types.
     pub fn unknown<T>(&self, known: &str) -> Result<T, String> {
         Err(format!("no type \"{}\" with action \"{}\"; there are {known}", self.kind, self.action))
     }
@@ -72,7 +72,7 @@ pub fn write(kind: &str, action: &str, payload: Value) -> Vec<u8> {
     message.to_string().into_bytes()
 }
 
-/// The payload of an answer, or the reason it gives.
+/// Parses an answer into its payload or its reason.
 pub fn read_answer(bytes: &[u8]) -> Result<Value, String> {
     let mut answer: Value = serde_json::from_slice(bytes).map_err(|error| format!("no answer of ours: {error}"))?;
     let payload = answer["payload"].take();
@@ -83,7 +83,7 @@ pub fn read_answer(bytes: &[u8]) -> Result<Value, String> {
     }
 }
 
-/// A state in JSON; the default for none.
+/// Parses a state from JSON. Returns the default if there is none.
 pub fn state<T: DeserializeOwned + Default>(state: Option<Vec<u8>>) -> Result<T, String> {
     let Some(state) = state else {
         return Ok(T::default());
@@ -91,15 +91,15 @@ pub fn state<T: DeserializeOwned + Default>(state: Option<Vec<u8>>) -> Result<T,
     serde_json::from_slice(&state).map_err(|error| format!("the state: {error}"))
 }
 
-/// A state, written.
+/// Writes a state as JSON.
 pub fn keep(state: &impl Serialize) -> Result<Option<Vec<u8>>, String> {
     serde_json::to_vec(state).map(Some).map_err(|error| error.to_string())
 }
 
-/// What an actor does with a message: changes its state and has a payload for the answer.
+/// A message handler: changes the state and returns the payload of the answer.
 pub type Act<S> = fn(&mut S, &Message) -> Result<Value, String>;
 
-/// `handle_send` of an actor with a state in JSON: acts, and answers nobody.
+/// `handle_send` for an actor with a JSON state. There is no answer.
 pub fn handle_send<S>(old: Option<Vec<u8>>, bytes: &[u8], act: Act<S>) -> Result<(Option<Vec<u8>>,), String>
 where
     S: DeserializeOwned + Serialize + Default,
@@ -109,7 +109,7 @@ where
     Ok((keep(&new)?,))
 }
 
-/// `handle_request` of an actor with a state in JSON: acts and answers. After an error the old state stays.
+/// `handle_request` for an actor with a JSON state. An error leaves the state unchanged.
 pub fn handle_request<S>(
     old: Option<Vec<u8>>,
     bytes: &[u8],

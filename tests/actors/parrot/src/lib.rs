@@ -1,4 +1,4 @@
-//! Says what its websocket clients say. Its state is the number of clients that are here, as text.
+//! Echoes the messages of its websocket clients. Its state is the number of connected clients, as text.
 
 use theater_sdk::websocket_server::{MessageType, WebsocketMessage, WebsocketResponse};
 use theater_sdk::{State, actor, websocket_server};

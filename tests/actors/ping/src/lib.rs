@@ -1,9 +1,9 @@
-//! Plays rounds with a pong.
+//! Exchanges messages with `pong` in rounds.
 //!
-//! - send `{"type": "start", "action": "request" or "send", "payload": {"to": id, "count": N}}`: plays N rounds. By
-//!   request (unless told otherwise) all of them in this one call; by send the next begins with the answer.
+//! - send `{"type": "start", "action": "request" or "send", "payload": {"to": id, "count": N}}`: plays N rounds. With
+//!   `request`, the default, all rounds are in this one call. With `send`, each answer starts the next round.
 //! - request `{"type": "report"}`: answers `{"rounds": N, "right": N, "wrong": N, "done": true or false}`, where
-//!   `rounds` were played to the end and `right` of them got the answer that belongs to them.
+//!   `rounds` were completed and `right` of them got the correct answer.
 
 use message::Message;
 use serde::{Deserialize, Serialize};

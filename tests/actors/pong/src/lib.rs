@@ -1,6 +1,6 @@
 //! Answers every ping: a request `{"type": "ping", "payload": {"round": N}}` with `{"round": N}`, and a send
 //! `{"type": "ping", "payload": {"round": N, "from": id}}` with a send `{"type": "pong", "payload": {"round": N}}` to
-//! that id. It has no state.
+//! this id. It has no state.
 
 use message::Message;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Calls `bad:plugin/probe`, the one interface that the broken plugins of `tests/bad-plugins` share.
+//! Calls `bad:plugin/probe`, the interface that the broken plugins of `tests/bad-plugins` share.
 
 wit_bindgen::generate!({
     path: ["../../../wit", "../../bad-plugins/wit"],

@@ -1,6 +1,6 @@
-//! A reverse proxy: every request goes on to one other server, and its response back. The first state is
-//! `{"port": 8087, "upstream": "http://127.0.0.1:8080"}`; which servers that may be is the rule of the handler
-//! `http-client`, not this code's.
+//! A reverse proxy: forwards every request to one upstream server, and returns its response. The initial state is
+//! `{"port": 8087, "upstream": "http://127.0.0.1:8080"}`. The handler `http-client` enforces which servers are
+//! allowed, not this code.
 
 use serde::{Deserialize, Serialize};
 use theater_sdk::http_client::send_http;
@@ -41,7 +41,7 @@ impl http_handlers::HttpHandlers for Proxy {
         }
         request.uri = format!("{}{}", proxy.upstream.trim_end_matches('/'), request.uri);
         pass(&mut request.headers);
-        // What only a proxy says is not taken from whoever asks it.
+        // Headers that only a proxy may set are not accepted from clients.
         let said = |name: &str| name == "forwarded" || name.starts_with("x-forwarded-") || name == "x-real-ip";
         request.headers.retain(|(name, _)| name != "host" && name != "x-route-param-rest" && !said(name));
         let response = match send_http(&request) {
@@ -58,7 +58,7 @@ impl http_handlers::HttpHandlers for Proxy {
     }
 }
 
-/// Leaves out what concerns one connection only (RFC 9110, section 7.6.1), and says who passed it on.
+/// Removes headers that only concern one connection (RFC 9110, section 7.6.1), and adds `via`.
 fn pass(headers: &mut Vec<(String, String)>) {
     const THEIRS: [&str; 8] =
         ["connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];

@@ -1,12 +1,12 @@
-//! Starts programs and keeps what they say in its state: `{"told": [..]}`, each as `[id, "out" or "err", text]` or
+//! Starts programs and collects their output in its state: `{"told": [..]}` with `[id, "out" or "err", text]` and
 //! `[id, "exit", code]`.
 //!
-//! As a request:
+//! Requests:
 //!
-//! - `{"type": "start", "payload": {"program": .., "args": [..], "mode": "json"}}`: answers `{"id": N}`; the mode is
-//!   `lines` unless it says `raw`, `json` or `chunked` (of 4 bytes); with `"count": true` of the output of this and the
-//!   programs after it only `{"count": {"bytes": N, "digest": ..}}` is kept, the digest as FNV-1a of 64 bits
-//! - `{"type": "write", "payload": {"id": N, "text": ..}}`; an empty text closes the input
+//! - `{"type": "start", "payload": {"program": .., "args": [..], "mode": "json"}}`: answers `{"id": N}`. The mode is
+//!   `lines` by default, or `raw`, `json` or `chunked` (4 bytes). With `"count": true`, only `{"count": {"bytes": N,
+//!   "digest": ..}}` is kept of the output of this and later programs, where the digest is 64-bit FNV-1a
+//! - `{"type": "write", "payload": {"id": N, "text": ..}}`: an empty text closes the input
 //! - `{"type": "status" | "kill" | "signal", "payload": {"id": N, "signal": 15}}`
 //! - `{"type": "told"}`: answers the state
 
@@ -23,7 +23,7 @@ struct Runner {
     count: Option<Count>,
 }
 
-/// What a program wrote to its output, in so far as it is counted only.
+/// Length and digest of the output, in place of the output itself.
 #[derive(Serialize, Deserialize)]
 struct Count {
     bytes: u64,

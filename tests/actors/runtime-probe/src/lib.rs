@@ -1,4 +1,4 @@
-//! Uses every function of the runtime interface, which is there for each actor that imports it.
+//! Uses every function of the runtime interface, which every actor may import.
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -24,7 +24,7 @@ type State = Option<Vec<u8>>;
 struct RuntimeProbe;
 
 impl actor::Guest for RuntimeProbe {
-    /// With the first state `shutdown` it asks to be stopped before it has started.
+    /// With the initial state `shutdown`, it requests its own shutdown in `init`.
     fn init(state: State, (_id,): (String,)) -> Result<(State,), String> {
         if state.as_deref() == Some(b"shutdown") {
             runtime::log(&shutdown("in init"));
@@ -57,14 +57,14 @@ fn answer(path: &[&str]) -> Result<String, String> {
     }
 }
 
-/// One event as hash, parent, type and length of its data. The first event's parent is `-`.
+/// An event as hash, parent, type and data length. The parent of the first event is `-`.
 fn line(MetaEvent { hash, event }: &MetaEvent) -> String {
     let parent = event.parent.map_or("-".into(), |parent| format!("{parent:016x}"));
     let length = event.data.len();
     format!("{hash:016x} {parent} {} {length}\n", event.event_type)
 }
 
-/// Asks the host to stop this actor with `text` as its last word. This call still comes to its end.
+/// Asks the host to stop this actor with `text` as its final data. The current call still completes.
 fn shutdown(text: &str) -> String {
     match runtime::shutdown(Some(text.as_bytes())) {
         Ok(()) => "ok".into(),

@@ -1,8 +1,8 @@
-//! Takes steps that can be cut off in the middle. Its state is `{"sleep": N, "steps": [[note, number], ..]}`; with a first
-//! state `{"sleep": N}` its `init` waits for so many milliseconds.
+//! Executes steps that can be interrupted. Its state is `{"sleep": N, "steps": [[note, number], ..]}`. With an initial
+//! state `{"sleep": N}`, its `init` sleeps for N milliseconds.
 //!
-//! - send or request `{"type": "step", "payload": {"note": .., "sleep": N, "turns": T}}`: draws a number, waits for N
-//!   milliseconds, computes for T turns, and keeps the note with the number
+//! - send or request `{"type": "step", "payload": {"note": .., "sleep": N, "turns": T}}`: draws a number, sleeps for N
+//!   milliseconds, computes for T turns, and appends the note with the number to its state
 //! - request `{"type": "report"}`: answers the state
 
 use std::hint::black_box;

@@ -1,12 +1,12 @@
-//! Collects what a broker publishes.
+//! Collects the publications of a broker.
 //!
-//! As a request or a send:
+//! Requests and sends:
 //!
 //! - `{"type": "subscribe", "payload": {"broker": id, "topic": ..}}`: opens a channel; answers `{"channel": id}`
 //! - `{"type": "publish", "payload": {"topic": .., "data": ..}}`: publishes on the channel of that topic
 //! - `{"type": "unsubscribe", "payload": {"topic": ..}}`: closes the channel of that topic
 //! - `{"type": "report"}`: answers the state, `{"channels": {channel: topic}, "confirmed": [topics],
-//!   "events": [{"topic": .., "data": ..}], "closed": [topics]}`, all in the order they came
+//!   "events": [{"topic": .., "data": ..}], "closed": [topics]}`, with all lists in order of arrival
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ struct Topic {
 
 #[actor::export]
 impl actor::Actor for Subscriber {
-    /// No channel lives on from before.
+    /// Ignores an earlier state: channels do not survive a restart.
     fn init(_state: State, (_id,): (String,)) -> Result<(State,), String> {
         Ok((message::keep(&Self::default())?,))
     }

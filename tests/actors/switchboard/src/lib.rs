@@ -1,13 +1,13 @@
-//! Changes its servers while they run, keeps contents under labels, and lets requests wait: one function of the host for each
-//! request that names it.
+//! Changes its servers while they run, stores contents under labels, and defers requests: each request makes it call
+//! the host function that the request names.
 //!
 //! A request is `{"type": "<function>", "payload": {..}}`, with a function of `http-framework` or `store`, or one of
-//! `list-outstanding-requests`, `respond-to-request` and `cancel-request`. Its parameters have the names of [`Asked`], as in
-//! `{"type": "stop-server", "payload": {"server": 1}}`; the answer's payload has the result as `ok`. The request
-//! `{"type": "wait"}` is left open.
+//! `list-outstanding-requests`, `respond-to-request` and `cancel-request`. The parameters are the fields of [`Asked`],
+//! as in `{"type": "stop-server", "payload": {"server": 1}}`. The payload of the answer has the result as `ok`. The
+//! request `{"type": "wait"}` is left unanswered.
 //!
-//! Its servers answer every request with the handler's id and every websocket message with the connection's. Its middleware
-//! lets nothing through.
+//! Its servers answer every request with the handler's id and every websocket message with the connection's id. Its
+//! middleware rejects every request.
 
 use message::Message;
 use serde::Deserialize;
@@ -97,7 +97,7 @@ fn nothing((): ()) -> Value {
     Value::Null
 }
 
-/// A function of `http-framework`; none when it has no such function.
+/// Calls a function of `http-framework`. Returns `None` if there is no such function.
 fn serve(kind: &str, asked: &Asked) -> Option<Result<Value, String>> {
     let Asked { server, handler, route, middleware, connection, name, path, method, content, .. } = asked;
     let (server, handler) = (*server, *handler);
@@ -126,7 +126,7 @@ fn serve(kind: &str, asked: &Asked) -> Option<Result<Value, String>> {
     })
 }
 
-/// A function of `store`; none when it has no such function.
+/// Calls a function of `store`. Returns `None` if there is no such function.
 fn keep(kind: &str, asked: &Asked) -> Option<Result<Value, String>> {
     let Asked { store: id, label, hash, content, .. } = asked;
     let (content, reference) = (content.as_bytes(), ContentRef { hash: hash.clone() });

@@ -1,16 +1,16 @@
-//! Supervises accounts and the transfers between them. It spawns its accounts at the start, from its state
-//! `{"open": {name: balance}, "account": manifest, "transfer": manifest}`; a manifest is a path or TOML.
+//! Supervises accounts and the transfers between them. At the start it spawns its accounts from its state
+//! `{"open": {name: balance}, "account": manifest, "transfer": manifest}`, where a manifest is a path or TOML.
 //!
-//! As a request:
+//! Requests:
 //!
 //! - `{"type": "balances"}`: answers `{name: balance}`
 //! - `{"type": "transfer", "payload": {"from": name, "to": name, "amount": N, "crash": false}}`: starts a worker and
-//!   answers `{"transfer": id}` before it is done. With `crash` the worker traps between withdraw and deposit.
+//!   answers `{"transfer": id}` without waiting for it. With `crash` the worker traps between withdraw and deposit.
 //! - `{"type": "transfers"}`: answers `{id: {"status": "running", "done" or "refused", "crashes": N, "reason": null
 //!   or text}}`
 //!
-//! The configuration restarts a worker that crashed; told of the crash, the teller has it run again. Where the
-//! worker is gone for good, another one gets the same order.
+//! The supervisor config restarts a crashed worker. The teller is notified of the crash and tells it to run again. If
+//! the worker is not restarted, another one gets the same order.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ struct Teller {
     open: BTreeMap<String, i64>,
     account: String,
     transfer: String,
-    /// The accounts' actors by name.
+    /// The actor ids of the accounts, by name.
     accounts: BTreeMap<String, String>,
     transfers: BTreeMap<String, Transfer>,
 }
@@ -59,7 +59,7 @@ struct Order {
     crash: bool,
 }
 
-/// The last word of a worker.
+/// The final data of a worker.
 #[derive(Deserialize)]
 struct End {
     transfer: String,

@@ -1,11 +1,11 @@
-//! A to-do list as a JSON API, kept in a store, behind middleware that asks for a token.
+//! A to-do list with a JSON API, stored in a store and protected by middleware that requires a token.
 //!
 //! - `GET /todos`: `[{"id": 1, "text": "..", "done": false}, ..]`
 //! - `POST /todos` with `{"text": ".."}`: 201 and the item
-//! - `GET`, `PATCH` (`{"text": .., "done": ..}`, either) or `DELETE` of `/todos/1`
+//! - `GET`, `PATCH` (with `{"text": .., "done": ..}`, both optional) or `DELETE` of `/todos/1`
 //!
-//! Requests carry `Authorization: Bearer TOKEN`, where the token is the environment variable `TODO_TOKEN`; without that
-//! variable all are refused. The first state is `{"port": 8086, "store": "todo"}`.
+//! Requests need the header `Authorization: Bearer TOKEN`, with the token in the environment variable `TODO_TOKEN`.
+//! Without this variable all requests are refused. The initial state is `{"port": 8086, "store": "todo"}`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ struct Todo {
     item: HandlerId,
 }
 
-/// What the store has under [`LABEL`].
+/// The content that is stored under [`LABEL`].
 #[derive(Serialize, Deserialize, Default)]
 struct Items {
     newest: u64,
@@ -152,7 +152,7 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
     named.map(|(_, value)| value.as_str()).unwrap_or_default()
 }
 
-/// Compares in a time that does not depend on where the two differ.
+/// Compares two texts in a time that does not depend on where they differ.
 fn is_same(one: &str, other: &str) -> bool {
     let differing = one.bytes().zip(other.bytes()).fold(0, |differing, (one, other)| differing | (one ^ other));
     one.len() == other.len() && differing == 0

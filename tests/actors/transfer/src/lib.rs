@@ -1,9 +1,9 @@
 //! Moves money between two accounts. Its state is the order, `{"transfer": id, "from": actor, "to": actor,
-//! "amount": N}`, and stays as it was given.
+//! "amount": N}`, and never changes.
 //!
 //! Send `{"type": "run", "payload": {"crash": false}}`: withdraws, deposits, and shuts itself down with
-//! `{"transfer": id, "error": null or text}`. With `crash` it traps between the two. Both accounts know the
-//! transfer by its id, so another run finishes what the first one began.
+//! `{"transfer": id, "error": null or text}`. With `crash` it traps between the two. Both accounts deduplicate the
+//! transfer by its id, so that another run completes what the first one began.
 
 use message::Message;
 use serde::{Deserialize, Serialize};

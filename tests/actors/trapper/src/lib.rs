@@ -1,4 +1,4 @@
-//! Fails in the way it is asked to. Whatever it does, its state stays and the next call works.
+//! Fails in the requested way. After any failure its state is unchanged and the next call works.
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -39,8 +39,8 @@ impl http_server::Guest for Trapper {
     }
 }
 
-/// Calls itself until the stack is full. What is done after the call keeps the compiler from making a loop
-/// of it.
+/// Calls itself until the stack overflows. The computation after the call keeps the compiler from turning it
+/// into a loop.
 fn deeper(depth: u64) -> u64 {
     match depth {
         0 => 0,

@@ -1,24 +1,24 @@
-//! Supervises as many children as it is told to have, and counts their deaths.
+//! Supervises the children that it is told to spawn, and counts how they end.
 //!
-//! As a request or a send; `child` is an id:
+//! Requests and sends, where `child` is an id:
 //!
-//! - `{"type": "grow", "payload": {"children": N, "depth": D}}`: spawns N children, which are workers with
-//!   depth 1 (the default) and else trees that grow N children of depth D - 1 in their `init`; answers
+//! - `{"type": "grow", "payload": {"children": N, "depth": D}}`: spawns N children. With depth 1, the default,
+//!   they are workers; otherwise they are trees that spawn N children of depth D - 1 in their `init`. Answers
 //!   `{"children": [ids]}`
-//! - `{"type": "report"}`: answers `{"children": [living], "spawned": N, "errors": N, "exits": N,
-//!   "external_stops": N, "last": {"kind": .., "child": .., "data": ..}}`, the last death being `null` at first
-//! - `{"type": "tell", "payload": {"child": .., "message": {..}}}`: sends the message to the child, or without
-//!   `child` to all; answers `{"told": N}`
-//! - `{"type": "ask", "payload": {"child": .., "message": {..}}}`: requests, and answers the child's answer
+//! - `{"type": "report"}`: answers `{"children": [running], "spawned": N, "errors": N, "exits": N,
+//!   "external_stops": N, "last": {"kind": .., "child": .., "data": ..}}`, with `null` before the first end
+//! - `{"type": "tell", "payload": {"child": .., "message": {..}}}`: sends the message to the child, or to all
+//!   without `child`; answers `{"told": N}`
+//! - `{"type": "ask", "payload": {"child": .., "message": {..}}}`: sends a request and returns the child's answer
 //! - `{"type": "stop" | "restart", "payload": {"child": ..}}`
 //! - `{"type": "state", "payload": {"child": ..}}`: answers `{"state": text or null}`
 //! - `{"type": "events", "payload": {"child": ..}}`: answers `{"types": [event types]}`
 //! - `{"type": "resume", "payload": {"manifest": .., "state": text or null}}`: answers `{"child": ..}`
 //!
-//! - `{"type": "shutdown"}`: ends the tree
+//! - `{"type": "shutdown"}`: shuts the tree down
 //!
-//! `grow` may name manifests for its children, `worker` and `tree`, as paths or as TOML; else they are those of
-//! the state, and in the end `worker.toml` and `tree.toml`.
+//! `grow` may have manifests for its children, `worker` and `tree`, as paths or as TOML. The defaults are those
+//! of the state, or else `worker.toml` and `tree.toml`.
 
 use message::Message;
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ use theater_sdk::{State, actor, message_server, message_server_host, runtime, su
 struct Tree {
     worker: String,
     tree: String,
-    /// What to grow at the start.
+    /// The children to spawn at the start.
     grow: Option<Grow>,
     spawned: u64,
     errors: u64,

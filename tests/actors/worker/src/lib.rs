@@ -1,14 +1,14 @@
-//! Does what tests of supervision need a child to do. Its state is `{"id": .., "starts": N, "handled": N}`; a
-//! restart begins with the first state again, so that `starts` tells a restart from a resume.
+//! A child for tests of supervision. Its state is `{"id": .., "starts": N, "handled": N}`. A restart
+//! begins with the initial state again, so that `starts` distinguishes a restart from a resume.
 //!
-//! As a request or a send:
+//! Requests and sends:
 //!
 //! - `{"type": "echo", "payload": ..}`: answers the payload
 //! - `{"type": "report"}`: answers the state
 //! - `{"type": "busy", "payload": {"ms": N}}`: computes for N milliseconds
-//! - `{"type": "sleep", "payload": {"ms": N}}`: waits for N milliseconds
-//! - `{"type": "exit", "payload": {"data": ".."}}`: shuts itself down with that text as last word, if any
-//! - `{"type": "fail"}`: the call is `err`
+//! - `{"type": "sleep", "payload": {"ms": N}}`: sleeps for N milliseconds
+//! - `{"type": "exit", "payload": {"data": ".."}}`: shuts itself down with this text, if any, as its final data
+//! - `{"type": "fail"}`: the call returns `err`
 //! - `{"type": "crash"}`: the call traps
 
 use std::hint::black_box;
@@ -72,7 +72,7 @@ fn act(worker: &mut Worker, message: &Message) -> Result<Value, String> {
     }
 }
 
-/// An `err` of the call itself, not an answer with the status `error`.
+/// Returns an `err` from the call itself, unlike an answer with the status `error`.
 fn fail_if_told(bytes: &[u8]) -> Result<(), String> {
     match Message::read(bytes)?.kind.as_str() {
         "fail" => Err("told to fail".to_owned()),
@@ -80,7 +80,7 @@ fn fail_if_told(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Looks at the clock seldom, since every look becomes an event of the chain.
+/// Reads the clock rarely, because each reading is recorded as an event.
 fn busy(ms: u64) -> Result<Value, String> {
     let end = timing::now() + ms;
     let mut rounds: u64 = 0;

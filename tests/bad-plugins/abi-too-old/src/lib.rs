@@ -1,4 +1,4 @@
-//! Broken: the section says that it was built for ABI 0.9.
+//! Broken: the section claims ABI 0.9.
 
 probe::section!(probe::descriptor!("bad-abi-too-old", "bad:abi-too-old"), section => (section[12], section[14]) = (0, 9));
 probe::root!();

@@ -1,4 +1,4 @@
-//! Broken: the section says that its layout is number 9.
+//! Broken: the section claims layout version 9.
 
 probe::section!(probe::descriptor!("bad-bad-layout-version", "bad:bad-layout-version"), section => section[8] = 9);
 probe::root!();

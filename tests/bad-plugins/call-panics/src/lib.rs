@@ -1,4 +1,4 @@
-//! Broken: every function panics, but for the text "ok".
+//! Broken: every function panics. `run` and `run-later` do not panic for the text "ok".
 
 #![forbid(unsafe_code)]
 

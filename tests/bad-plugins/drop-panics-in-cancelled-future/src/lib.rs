@@ -1,4 +1,4 @@
-//! Broken: `run-later` never ends, and dropping its future panics.
+//! Broken: `run-later` never completes, and dropping its future panics.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Broken: has the handler type of `handler-twice-b`.
+//! Broken: has the same handler type as `handler-twice-b`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Broken: has the handler type of `handler-twice-a`.
+//! Broken: has the same handler type as `handler-twice-a`.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Broken: built against a plugin API one function of whose host table takes another type.
-//! As it stands it is healthy; `../build` builds it against a copy of the repository with `other-api.patch` applied.
+//! Broken: built against a plugin API in which one function of the host table takes another type.
+//! This source itself is healthy. `../build` builds it in a copy of the repository with `other-api.patch` applied.
 
 #![forbid(unsafe_code)]
 

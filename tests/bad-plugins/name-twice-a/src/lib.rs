@@ -1,4 +1,4 @@
-//! Broken: has the plugin name of `name-twice-b`.
+//! Broken: has the same plugin name as `name-twice-b`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Broken: has the plugin name of `name-twice-a`.
+//! Broken: has the same plugin name as `name-twice-a`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Broken: `run-later` never ends.
+//! Broken: `run-later` never completes.
 
 #![forbid(unsafe_code)]
 

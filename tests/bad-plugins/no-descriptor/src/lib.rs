@@ -1,6 +1,6 @@
 //! Broken: an ordinary shared library, without a descriptor section.
 
-/// Something to export.
+/// An arbitrary export.
 #[unsafe(no_mangle)]
 pub extern "C" fn seven() -> u32 {
     7

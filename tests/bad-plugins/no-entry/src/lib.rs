@@ -1,3 +1,3 @@
-//! Broken: a descriptor, but no root module.
+//! Broken: has a descriptor but no root module.
 
 probe::section!(probe::descriptor!("bad-no-entry", "bad:no-entry"));

@@ -1,5 +1,5 @@
 //! Healthy: built against a plugin API that does not know the service `theater.lifecycle`.
-//! As it stands it is healthy; `../build` builds it against a copy of the repository with `other-api.patch` applied.
+//! `../build` builds it in a copy of the repository with `other-api.patch` applied.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Healthy: brings an allocator of its own, which ends the program when it is given memory that is not its own.
+//! Healthy: has its own global allocator, which aborts the process when it gets memory that it did not allocate.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
@@ -13,7 +13,7 @@ impl Fixture for Healthy {
     fn attach(host: Host) -> Result<Self, String> {
         Ok(Self(host))
     }
-    // Memory crosses both ways: the text, the JSON of `about`, a task and its future.
+    // Memory crosses the boundary in both directions: the text, the JSON of `about`, a task and its future.
     fn run(&self, text: String) -> Result<String, String> {
         let about = self.0.whose();
         let task = self.0.spawn(async move { drop(about) });
@@ -29,12 +29,12 @@ impl Fixture for Healthy {
 #[global_allocator]
 static MARKED: Marked = Marked;
 
-/// The system's allocator with a mark before each block.
+/// The system allocator with a mark before each block.
 struct Marked;
 
 const MARK: u64 = 0x7468_6561_7465_7221;
 
-/// Bytes before a block: room for the mark that keeps the block aligned.
+/// Number of bytes before a block. It has room for the mark and keeps the block aligned.
 fn room(layout: Layout) -> usize {
     layout.align().max(16)
 }
@@ -43,11 +43,11 @@ fn marked(layout: Layout) -> Option<Layout> {
     Layout::from_size_align(layout.size().checked_add(room(layout))?, room(layout)).ok()
 }
 
-// SAFETY: blocks are the system's, shifted by `room`, which is a multiple of the alignment asked for.
+// SAFETY: blocks are the system's, shifted by `room`, which is a multiple of the requested alignment.
 unsafe impl GlobalAlloc for Marked {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(whole) = marked(layout) else { return std::ptr::null_mut() };
-        // SAFETY: the size is not zero; the mark lies within the block.
+        // SAFETY: the size is not zero, and the mark is within the block.
         unsafe {
             let block = System.alloc(whole);
             if block.is_null() {
@@ -59,7 +59,7 @@ unsafe impl GlobalAlloc for Marked {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: a block of ours has `room` bytes before it; another one has at least the system's own header there.
+        // SAFETY: our blocks have `room` bytes before them. Others have at least the system's own header there.
         unsafe {
             let start = block.sub(room(layout));
             if start.cast::<u64>().read_unaligned() != MARK {

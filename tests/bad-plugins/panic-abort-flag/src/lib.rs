@@ -1,4 +1,4 @@
-//! Broken: built with panic = "abort"; `../build` sees to that.
+//! Broken: `../build` builds it with `panic = "abort"`.
 
 #![forbid(unsafe_code)]
 

@@ -1,11 +1,11 @@
-//! A healthy plugin without `bindings!`: the two exported statics in two macros, so that a fixture can change or leave
-//! out one of them.
+//! A healthy plugin without `bindings!`. A separate macro exports each of its two statics, so that a fixture can change
+//! or omit one of them.
 
 use theater_plugin_api::abi::Answer;
 use theater_plugin_api::encoding::Reader;
 use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, Place, Plugin};
 
-/// The plugin, and its handler.
+/// The plugin, which is also its handler.
 pub struct Healthy;
 
 impl Plugin for Healthy {
@@ -76,7 +76,7 @@ macro_rules! descriptor {
     };
 }
 
-/// Exports a section with that JSON, and on demand with bytes of it changed: `section!(json, bytes => bytes[0] = b'X')`.
+/// Exports a section with this JSON, optionally with changed bytes: `section!(json, bytes => bytes[0] = b'X')`.
 #[macro_export]
 macro_rules! section {
     ($json:expr) => {

@@ -1,7 +1,7 @@
-//! What the fixtures have in common: a healthy plugin, of which each fixture overrides the one thing it breaks.
+//! The healthy plugin that all fixtures share. Each fixture overrides the one thing that it breaks.
 //!
-//! [`plugin!`] makes a fixture through `bindings!`, as any author would. [`by_hand`] is for what `bindings!` does not let
-//! anybody break.
+//! [`plugin!`] defines a fixture through `bindings!`, as an author would. [`by_hand`] is for parts that cannot be
+//! broken through `bindings!`.
 
 pub mod by_hand;
 
@@ -9,24 +9,24 @@ use std::future::Future;
 
 use theater_plugin_api::Host;
 
-/// A handler that does what `wit/probe.wit` says, until a method is overridden.
+/// A handler that implements `wit/probe.wit` correctly, except for overridden methods.
 pub trait Fixture: Send + Sync + Sized + 'static {
     /// The plugin's `init`.
     ///
     /// # Errors
-    /// When that is what is broken.
+    /// If the fixture breaks this.
     fn init() -> Result<(), String> {
         Ok(())
     }
     /// The plugin's `attach`.
     ///
     /// # Errors
-    /// When that is what is broken.
+    /// If the fixture breaks this.
     fn attach(host: Host) -> Result<Self, String>;
     /// `probe/run`.
     ///
     /// # Errors
-    /// When that is what is broken.
+    /// If the fixture breaks this.
     fn run(&self, text: String) -> Result<String, String> {
         Ok(text)
     }
@@ -40,8 +40,8 @@ pub trait Fixture: Send + Sync + Sized + 'static {
     }
 }
 
-/// Makes a plugin of the [`Fixture`] with that name: `plugin!(Fixture, "name", "handler:type")`, and behind it the
-/// services it needs as `bindings!` wants them.
+/// Defines a plugin with a [`Fixture`] as its handler: `plugin!(Fixture, "name", "handler:type")`. An optional last
+/// argument has the required services, in the syntax of `bindings!`.
 #[macro_export]
 macro_rules! plugin {
     ($fixture:ident, $name:literal, $handler:literal) => {

@@ -1,4 +1,4 @@
-//! Broken: needs a service of the core that no core has.
+//! Broken: requires a service that the core does not have.
 
 #![forbid(unsafe_code)]
 

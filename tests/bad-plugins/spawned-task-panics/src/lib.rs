@@ -1,4 +1,4 @@
-//! Broken: what `run` spawns panics.
+//! Broken: `run` spawns a task that panics.
 
 #![forbid(unsafe_code)]
 

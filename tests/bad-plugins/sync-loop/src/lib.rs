@@ -1,4 +1,4 @@
-//! Broken: `run` with the text "loop" holds its thread for ever.
+//! Broken: `run` with the text "loop" blocks its thread forever.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Broken: `run` and `run-later` answer as many bytes as the number in their text says.
+//! Broken: `run` and `run-later` return as many bytes as the number in their text.
 
 #![forbid(unsafe_code)]
 

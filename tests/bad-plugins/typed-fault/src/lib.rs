@@ -1,5 +1,5 @@
-//! Broken: `read` panics, and the error of its functions is a variant. `save` is idempotent, and does not return the first
-//! time.
+//! Broken: `read` panics, and its functions return a variant as their error. `save` is idempotent, and its first call
+//! does not return.
 
 #![forbid(unsafe_code)]
 
@@ -49,7 +49,7 @@ impl FilesFunctions for Broken {
     }
 }
 
-/// Adds a line; whether it is the file's first.
+/// Appends a line to a file and returns whether it is the first one.
 fn add(path: &str, line: &str) -> std::io::Result<bool> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     let is_first = file.metadata()?.len() == 0;

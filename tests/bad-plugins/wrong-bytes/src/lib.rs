@@ -1,4 +1,4 @@
-//! Broken: answers with bytes that are not the encoding of the function's result, in the core's room and in its own.
+//! Broken: answers with bytes that do not encode the function's result, in the core's buffer and in its own.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +15,7 @@ theater_plugin_api::bindings! {
     provides: { "bad:plugin/probe@1.0.0": { "run": read, "run-later": async read, "bare": read } },
 }
 
-/// What `bindings!` is given, and what is never made: the plugin's handler is [`Untyped`].
+/// The handler type for `bindings!`, which is never constructed: the plugin's actual handler is [`Untyped`].
 enum Typed {}
 
 impl Handler for Typed {}
@@ -61,7 +61,7 @@ impl Dispatch for Untyped {
     }
 }
 
-/// A case that a result does not have; a byte behind a result; a number that ends early.
+/// A case that a result does not have, an extra byte after a result, or a truncated number.
 fn bytes(function: u32) -> Vec<u8> {
     match function {
         0 => vec![7],

@@ -9,8 +9,8 @@ use theater_chain::event::Id;
 use theater_chain::record::{Created, FunctionRecord, Kind, Outcome, Renewed, Return};
 use theater_chain::verify::{self, End, Event};
 use theater_plugin_api::encoding::decode;
-use theater_runtime::error::Error;
 use theater_runtime::replay::{Options, Report, replay};
+use theater_runtime::support::error::Error;
 use theater_tests::repository;
 
 use crate::stage::EVENTS;

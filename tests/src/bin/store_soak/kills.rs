@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use theater_plugin_api::testing::Seeded;
 use theater_runtime::core::{Core, Options};
-use theater_runtime::executor::block_on;
+use theater_runtime::support::executor::block_on;
 use theater_tests::talk::{Line, TALK};
 use theater_tests::{Running, Scratch, build_folder, component};
 
@@ -275,7 +275,7 @@ impl Findings {
                 self.wrong.push(format!("{hash} of {bytes} bytes was answered and is {:?}", stored.get(hash)));
             }
         }
-        core.journal.close();
+        core.services.journal.close();
         stored
     }
 }

@@ -1,0 +1,33 @@
+//! The limit of open files of this process.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::support::error::Error;
+
+/// Open files that the program itself needs: plugins, the journal, a few sockets.
+const OPEN_FILES: u64 = 256;
+
+/// The number of open files that this process may have now; none = any.
+#[must_use]
+pub fn limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Raises the number of open files to what the system allows.
+///
+/// # Errors
+/// `S0004`, when that is too few.
+pub fn raise() -> Result<(), Error> {
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX);
+    if most < OPEN_FILES {
+        return Err(Error::OpenFiles { have: most, need: OPEN_FILES });
+    }
+    let raised = Rlimit { current: Some(most.min(1_048_576)), maximum: limit.maximum };
+    if limit.current.is_some_and(|current| current < most)
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::debug!("the number of open files stays as it is: {error}");
+    }
+    Ok(())
+}
