@@ -7,7 +7,7 @@
 //! `attach` on it a [`HandlerObject`] per actor; the plugin gets a [`HostObject`] at each of the two.
 //!
 //! Every object is an opaque pointer and a table of `extern "C"` functions. Bytes go in as [`Slice`] (borrowed for the
-//! call) and come out as [`Buffer`] (owned, released by whoever holds it), a short result of a function in [`Room`] that the
+//! call) and come out as [`Buffer`] (owned, released by whoever holds it), a short result of a function in [`OutBuffer`] that the
 //! core gives for it. So a program in C can fill the same tables.
 //!
 //! # Versions
@@ -45,13 +45,13 @@ use async_ffi::{FfiFuture, FutureExt};
 use crate::Bytes;
 use crate::children::ChildEnd;
 use crate::encoding::Reader;
-use crate::guard::{self, Guarded};
 use crate::host::{About, ChainEvent};
-use crate::place::Place;
+use crate::panic_guard::{self, Guarded};
 use crate::plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered};
+use crate::result_buffer::ResultBuffer;
 use crate::service::{
-    ChainService, ChildrenService, ForgetService, LifecycleService, MessagesService, NotesService, SERVICE_CHAIN,
-    SERVICE_CHILDREN, SERVICE_FORGET, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_NOTES,
+    ChainService, ChildrenService, LifecycleService, MessagesService, RecordService, RemovedService, SERVICE_CHAIN,
+    SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_RECORD, SERVICE_REMOVED,
 };
 
 pub use theater_plugin_abi::*;
@@ -59,7 +59,7 @@ pub use theater_plugin_abi::*;
 /// Encodes a result.
 #[must_use]
 pub fn encoded<T: serde::Serialize + ?Sized>(value: &T) -> Answer {
-    let mut place = Place::new(&mut []);
+    let mut place = ResultBuffer::new(&mut []);
     place.give(value);
     place.into_answer()
 }
@@ -86,7 +86,7 @@ where
         command: plugin_command::<P>,
         service: plugin_service::<P>,
     });
-    const FORGET: &'static ForgetService = &ForgetService { forget: plugin_forget::<P> };
+    const FORGET: &'static RemovedService = &RemovedService { forget: plugin_forget::<P> };
     const HANDLER: &'static WithMetadata<HandlerTable> = &WithMetadata::new(HandlerTable {
         call_sync: handler_call_sync::<P::Handler>,
         call: handler_call::<P::Handler>,
@@ -132,10 +132,10 @@ unsafe extern "C" fn init<P: Plugin>(host: HostObject, out: *mut PluginObject) -
 where
     P::Handler: Dispatch,
 {
-    guard::install_hook();
+    panic_guard::install_hook();
     let host = Host(host);
-    guard::tell(host.clone());
-    let made = guard::catch(|| P::init(host));
+    panic_guard::tell(host.clone());
+    let made = panic_guard::catch(|| P::init(host));
     match made {
         Ok(Ok(plugin)) => {
             let data = Arc::into_raw(Arc::new(plugin)).cast();
@@ -174,7 +174,7 @@ fn guarded<F: Future<Output = Answer> + Send + 'static>(future: F) -> FfiFuture<
 }
 
 fn caught(body: impl FnOnce() -> Answer) -> Answer {
-    guard::catch(body).unwrap_or_else(panicked)
+    panic_guard::catch(body).unwrap_or_else(panicked)
 }
 
 fn json(bytes: &[u8]) -> Result<serde_json::Value, String> {
@@ -267,7 +267,7 @@ where
 {
     // SAFETY: as in plugin_attach.
     let id = unsafe { id.text() };
-    if P::FORGETS && minimum_minor == 0 && id == SERVICE_FORGET {
+    if P::FORGETS && minimum_minor == 0 && id == SERVICE_REMOVED {
         return std::ptr::from_ref(Tables::<P>::FORGET).cast();
     }
     std::ptr::null()
@@ -283,7 +283,7 @@ unsafe extern "C" fn handler_call_sync<H: Dispatch>(
     this: *const (),
     context: *const CallContext,
     function: u32,
-    ask: *const Ask,
+    ask: *const CallArgs,
     answer: *mut Answer,
 ) -> u32 {
     // SAFETY: the core calls with the object's own data and with a context and an ask that live for this call; a Call is a
@@ -291,8 +291,8 @@ unsafe extern "C" fn handler_call_sync<H: Dispatch>(
     let (handler, call, ask) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), &*ask) };
     // SAFETY: as above.
     let (arguments, room) = unsafe { (Reader::with_tail(ask.arguments.get(), ask.tail.get()), ask.room.get()) };
-    let mut place = Place::new(room);
-    if let Err(message) = guard::catch(|| handler.dispatch_sync(call, function, arguments, &mut place)) {
+    let mut place = ResultBuffer::new(room);
+    if let Err(message) = panic_guard::catch(|| handler.dispatch_sync(call, function, arguments, &mut place)) {
         place.answer(panicked(message));
     }
     // SAFETY: the core gave a place for one answer.
@@ -303,7 +303,7 @@ unsafe extern "C" fn handler_call<H: Dispatch>(
     this: *const (),
     context: *const CallContext,
     function: u32,
-    ask: *const Ask,
+    ask: *const CallArgs,
     answer: *mut Answer,
     future: *mut FfiFuture<Answer>,
 ) -> u32 {
@@ -312,9 +312,9 @@ unsafe extern "C" fn handler_call<H: Dispatch>(
     let (handler, call, ask) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), &*ask) };
     // SAFETY: as above.
     let (arguments, room) = unsafe { (Reader::with_tail(ask.arguments.get(), ask.tail.get()), ask.room.get()) };
-    let mut place = Place::new(room);
+    let mut place = ResultBuffer::new(room);
     // Most functions never wait: those need no future of the ABI, no waker, and one guard for all of it.
-    match guard::catch(|| handler.dispatch(call, function, arguments, &mut place)) {
+    match panic_guard::catch(|| handler.dispatch(call, function, arguments, &mut place)) {
         Ok(None) => {}
         Ok(Some(pending)) => {
             // SAFETY: the core gave a place for one future.
@@ -376,7 +376,7 @@ unsafe extern "C" fn handler_recover<H: Dispatch>(
 unsafe extern "C" fn handler_release<H: Handler>(this: *const ()) -> Answer {
     // SAFETY: the core calls this once, last: when no future of a call lives. Those of started and stopped hold shares.
     let handler = unsafe { Arc::from_raw(this.cast::<H>()) };
-    guard::catch(AssertUnwindSafe(|| drop(handler)))
+    panic_guard::catch(AssertUnwindSafe(|| drop(handler)))
         .map_or_else(|message| Answer::with(PANIC, message), |()| Answer::ok(Vec::new()))
 }
 
@@ -572,7 +572,7 @@ impl Host {
         self.child_table().map(|table| unsafe { (table.next_end)(self.0.data) })
     }
     pub(crate) fn raw_note(&self, what: &str, data: &[u8]) -> Result<Answer, Answer> {
-        let table: &NotesService = self.table(SERVICE_NOTES)?;
+        let table: &RecordService = self.table(SERVICE_RECORD)?;
         // SAFETY: as above.
         Ok(unsafe { (table.note)(self.0.data, what.into(), data.into()) })
     }
@@ -672,7 +672,7 @@ pub trait HostSide: Send + Sync + 'static {
     fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static;
     /// See [`ChildrenService::fail`].
     fn fail(&self, reason: String);
-    /// See [`NotesService::note`].
+    /// See [`RecordService::note`].
     ///
     /// # Errors
     /// A sentence: the chain takes nothing more.
@@ -694,16 +694,16 @@ pub struct Message<'a> {
     pub from: Option<&'a CallContext>,
 }
 
-/// Tells a plugin that offers [`ForgetService`] of an actor that has ended for good.
+/// Tells a plugin that offers [`RemovedService`] of an actor that has ended for good.
 #[must_use]
 pub fn forget(plugin: PluginObject, actor: &str) -> Option<FfiFuture<Answer>> {
     // SAFETY: data is the table's own; the slice lives for the call.
-    let table = unsafe { plugin.table.service()(plugin.data, SERVICE_FORGET.into(), 0) };
+    let table = unsafe { plugin.table.service()(plugin.data, SERVICE_REMOVED.into(), 0) };
     if table.is_null() {
         return None;
     }
-    // SAFETY: a plugin answers this id with a pointer to a ForgetService that lives as long as the process.
-    let forget = unsafe { (*table.cast::<ForgetService>()).forget };
+    // SAFETY: a plugin answers this id with a pointer to a RemovedService that lives as long as the process.
+    let forget = unsafe { (*table.cast::<RemovedService>()).forget };
     // SAFETY: as above.
     Some(unsafe { forget(plugin.data, actor.into()) })
 }
@@ -730,7 +730,7 @@ impl<S: HostSide> HostTables<S> {
     });
     const CHAIN: &'static ChainService = &ChainService { newest: host_chain_newest::<S> };
     const LIFECYCLE: &'static LifecycleService = &LifecycleService { shutdown: host_shutdown::<S> };
-    const NOTES: &'static NotesService = &NotesService { note: host_note::<S> };
+    const NOTES: &'static RecordService = &RecordService { note: host_note::<S> };
     const MESSAGES: &'static MessagesService = &MessagesService {
         find: host_find::<S>,
         call: host_call_from::<S>,
@@ -803,7 +803,7 @@ fn core_panicked(message: &str) -> String {
 /// Runs the core's side of a call from a plugin. A panic in it is logged and answered: below a plugin's call it would
 /// abort the process.
 fn core_guarded<T: OfPanic>(body: impl FnOnce() -> T) -> T {
-    guard::catch(body).unwrap_or_else(|message| {
+    panic_guard::catch(body).unwrap_or_else(|message| {
         let sentence = core_panicked(&message);
         report_core_panic(&sentence);
         T::of_panic(sentence)
@@ -824,7 +824,7 @@ static REPORT: OnceLock<fn(&str)> = OnceLock::new();
 
 /// Says where panics of the core below a plugin's call are logged; the first function stays.
 pub fn report_core_panics_to(report: fn(&str)) {
-    guard::install_hook();
+    panic_guard::install_hook();
     REPORT.get_or_init(|| report);
 }
 
@@ -954,7 +954,7 @@ unsafe extern "C" fn host_service<S: HostSide>(this: *const (), id: Slice, minim
             SERVICE_CHAIN => std::ptr::from_ref(HostTables::<S>::CHAIN).cast(),
             SERVICE_LIFECYCLE => std::ptr::from_ref(HostTables::<S>::LIFECYCLE).cast(),
             SERVICE_MESSAGES => std::ptr::from_ref(HostTables::<S>::MESSAGES).cast(),
-            SERVICE_NOTES => std::ptr::from_ref(HostTables::<S>::NOTES).cast(),
+            SERVICE_RECORD => std::ptr::from_ref(HostTables::<S>::NOTES).cast(),
             SERVICE_CHILDREN => std::ptr::from_ref(HostTables::<S>::CHILDREN).cast(),
             _ => std::ptr::null(),
         }
@@ -1132,14 +1132,14 @@ unsafe extern "C" fn host_fail<S: HostSide>(this: *const (), reason: Slice) {
 /// A handler the core holds: released once, when it and the futures of its calls are gone.
 pub struct OwnedHandler {
     object: HandlerObject,
-    life: Arc<Life>,
+    life: Arc<HandlerLifetime>,
 }
 
-struct Life(HandlerObject);
+struct HandlerLifetime(HandlerObject);
 
-impl Drop for Life {
+impl Drop for HandlerLifetime {
     fn drop(&mut self) {
-        // SAFETY: the one call of release; OwnedHandler::release forgets the Life that it takes.
+        // SAFETY: the one call of release; OwnedHandler::release forgets the HandlerLifetime that it takes.
         drop(unsafe { self.0.table.release()(self.0.data) });
     }
 }
@@ -1148,7 +1148,7 @@ impl OwnedHandler {
     /// Takes over a handler that `attach` gave.
     #[must_use]
     pub fn new(handler: HandlerObject) -> Self {
-        Self { object: handler, life: Arc::new(Life(handler)) }
+        Self { object: handler, life: Arc::new(HandlerLifetime(handler)) }
     }
 
     /// The handler, to call.
@@ -1171,7 +1171,7 @@ impl OwnedHandler {
         // SAFETY: what waits holds the handler, and the context, which does not change while it is held.
         let called = unsafe { self.object.call(context.0.0.get(), function, arguments, room, answer) };
         match called {
-            Called::Room(length) => Called::Room(length),
+            Called::OutBuffer(length) => Called::OutBuffer(length),
             Called::Elsewhere => Called::Elsewhere,
             Called::Waits(future) => {
                 Called::Waits(Waits { future, _context: Arc::clone(&context.0), _life: Arc::clone(&self.life) })
@@ -1185,8 +1185,8 @@ impl OwnedHandler {
     pub fn release(self) -> Answer {
         match Arc::try_unwrap(self.life) {
             Ok(life) => {
-                let Life(handler) = *std::mem::ManuallyDrop::new(life);
-                // SAFETY: the one call of release; Life is not dropped.
+                let HandlerLifetime(handler) = *std::mem::ManuallyDrop::new(life);
+                // SAFETY: the one call of release; HandlerLifetime is not dropped.
                 unsafe { handler.table.release()(handler.data) }
             }
             Err(_) => Answer::ok(Vec::new()),
@@ -1199,7 +1199,7 @@ pub struct Waits {
     // Dropped before what it looks at.
     future: FfiFuture<Answer>,
     _context: Arc<Fixed>,
-    _life: Arc<Life>,
+    _life: Arc<HandlerLifetime>,
 }
 
 impl Future for Waits {
@@ -1407,7 +1407,7 @@ mod tests {
     impl Handler for Once {}
 
     impl Dispatch for Once {
-        fn dispatch_sync(&self, call: &Call, _: u32, _: Reader<'_>, place: &mut Place<'_>) {
+        fn dispatch_sync(&self, call: &Call, _: u32, _: Reader<'_>, place: &mut ResultBuffer<'_>) {
             place.give(&call.context().host_call);
         }
         /// Waits once, then tells what the context says.
@@ -1416,7 +1416,7 @@ mod tests {
             call: &'a Call,
             _: u32,
             _: Reader<'_>,
-            place: &mut Place<'_>,
+            place: &mut ResultBuffer<'_>,
         ) -> Option<crate::Pending<'a>> {
             let mut waited = false;
             let later = std::future::poll_fn(move |_| {
@@ -1427,7 +1427,7 @@ mod tests {
                     Poll::Pending
                 }
             });
-            crate::place::begin(later, place, |value, place| place.give(&value))
+            crate::result_buffer::begin(later, place, |value, place| place.give(&value))
         }
         fn function_name(_: u32) -> &'static str {
             "a:b/c/later"

@@ -54,7 +54,7 @@ pub enum FailureKind {
 }
 
 /// What the core answered, or a sentence.
-type Told = Result<Answer, Answer>;
+type ServiceAnswer = Result<Answer, Answer>;
 
 impl Host {
     /// Starts a child of this actor and returns its id once it is ready. `manifest` is TOML when it has a newline or `=`, a
@@ -151,18 +151,18 @@ impl Host {
     }
 }
 
-async fn awaited(future: Result<impl Future<Output = Answer>, Answer>) -> Told {
+async fn awaited(future: Result<impl Future<Output = Answer>, Answer>) -> ServiceAnswer {
     Ok(future?.await)
 }
 
-fn text(told: Told) -> Result<String, String> {
+fn text(told: ServiceAnswer) -> Result<String, String> {
     match told {
         Ok(answer) if answer.status == OK => Ok(answer.sentence()),
         Ok(refused) | Err(refused) => Err(refused.sentence()),
     }
 }
 
-fn decoded<T: DeserializeOwned>(told: Told) -> Result<T, String> {
+fn decoded<T: DeserializeOwned>(told: ServiceAnswer) -> Result<T, String> {
     match told {
         Ok(answer) if answer.status == OK => encoding::decode(&answer.bytes).map_err(|error| error.to_string()),
         Ok(refused) | Err(refused) => Err(refused.sentence()),

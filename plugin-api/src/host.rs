@@ -95,12 +95,12 @@ pub struct ChainEvent {
 
 /// Ends a wait when dropped.
 #[must_use = "the wait ends when this is dropped"]
-pub struct Waiting {
+pub struct WaitGuard {
     host: Host,
     edge: u64,
 }
 
-impl Drop for Waiting {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         self.host.raw_wait_end(self.edge);
     }
@@ -166,9 +166,9 @@ impl Host {
     ///
     /// # Errors
     /// A sentence with the cycle that this wait would close (waiting for oneself is one), or that nobody has that id.
-    pub fn wait_for(&self, other: &str, why: &str) -> Result<Waiting, String> {
+    pub fn wait_for(&self, other: &str, why: &str) -> Result<WaitGuard, String> {
         let edge = self.raw_wait_for(other, why).map_err(|answer| answer.sentence())?;
-        Ok(Waiting { host: self.clone(), edge })
+        Ok(WaitGuard { host: self.clone(), edge })
     }
 
     /// Logs a line, tagged with the plugin and the actor.
@@ -215,7 +215,7 @@ impl Host {
     }
 
     /// Records `data`, which came from outside and which no export of the actor takes, as an event of the actor's chain
-    /// (service `theater.notes`). `what` says in a few words what it is.
+    /// (service `theater.record`). `what` says in a few words what it is.
     ///
     /// # Errors
     /// A sentence: the chain takes nothing more, or the core does not offer the service.

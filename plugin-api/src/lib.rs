@@ -45,12 +45,12 @@ compile_error!("Theater runs on Linux on x86-64 and arm64");
 pub mod abi;
 mod children;
 pub mod descriptor;
-pub mod guard;
 pub mod host;
 mod messages;
 pub mod narrow;
-mod place;
+pub mod panic_guard;
 mod plugin;
+mod result_buffer;
 pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -58,8 +58,8 @@ pub mod testing;
 pub use children::{ChildEnd, Ending, FailureKind};
 pub use host::{CallError, Host, Level};
 pub use messages::Invocation;
-pub use place::Place;
 pub use plugin::{Attachment, Call, Dispatch, Handler, Pending, Plugin, Recovered};
+pub use result_buffer::ResultBuffer;
 pub use theater_encoding as encoding;
 pub use theater_encoding::{Bytes, uuid_text};
 /// Reads WIT and makes a plugin of it.
@@ -113,7 +113,7 @@ pub mod __private {
     pub use crate::descriptor::{HEADER, section};
     pub use crate::encoding::{Reader, deserialize_flags, encode_into, serialize_flags};
     pub use crate::messages::{invocation, values};
-    pub use crate::place::{Place, begin};
     pub use crate::plugin::{Pending, bad_arguments, no_such_function};
+    pub use crate::result_buffer::{ResultBuffer, begin};
     pub use serde;
 }

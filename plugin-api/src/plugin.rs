@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::abi::{Answer, CallContext, Host};
 use crate::encoding::{Reader, uuid_text};
-use crate::place::Place;
+use crate::result_buffer::ResultBuffer;
 
 /// A plugin: one value per process, made at start.
 ///
@@ -211,7 +211,7 @@ pub type Pending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 /// From function numbers to the author's methods: `bindings!` implements it.
 pub trait Dispatch: Handler {
     /// Calls a function that is not async.
-    fn dispatch_sync(&self, call: &Call, function: u32, arguments: Reader<'_>, place: &mut Place<'_>);
+    fn dispatch_sync(&self, call: &Call, function: u32, arguments: Reader<'_>, place: &mut ResultBuffer<'_>);
     /// Starts an async function and polls it once; `None` when it has ended. What is left of it may look at the handler
     /// and at the call, which the core keeps as they are until it has dropped that.
     fn dispatch<'a>(
@@ -219,7 +219,7 @@ pub trait Dispatch: Handler {
         call: &'a Call,
         function: u32,
         arguments: Reader<'_>,
-        place: &mut Place<'_>,
+        place: &mut ResultBuffer<'_>,
     ) -> Option<Pending<'a>>;
     /// `package:name/interface/function` of a number.
     fn function_name(function: u32) -> &'static str;

@@ -9,8 +9,8 @@
 //! | `theater.lifecycle` | 1.0 | core, on an actor's host | [`LifecycleService`] |
 //! | `theater.messages` | 1.0 | core, on an actor's host; on a plugin's own, `find` only | [`MessagesService`] |
 //! | `theater.children` | 1.0 | core, on an actor's host | [`ChildrenService`] |
-//! | `theater.notes` | 1.0 | core, on an actor's host | [`NotesService`] |
-//! | `theater.forget` | 1.0 | plugins | [`ForgetService`] |
+//! | `theater.record` | 1.0 | core, on an actor's host | [`RecordService`] |
+//! | `theater.removed` | 1.0 | plugins | [`RemovedService`] |
 
 use async_ffi::FfiFuture;
 
@@ -26,23 +26,23 @@ pub const SERVICE_MESSAGES: &str = "theater.messages";
 /// Id of [`ChildrenService`].
 pub const SERVICE_CHILDREN: &str = "theater.children";
 
-/// Id of [`ForgetService`].
-pub const SERVICE_FORGET: &str = "theater.forget";
+/// Id of [`RemovedService`].
+pub const SERVICE_REMOVED: &str = "theater.removed";
 
 /// What a plugin offers that wants to know of actors that have ended for good.
 #[repr(C)]
-pub struct ForgetService {
+pub struct RemovedService {
     /// The actor with this id has ended for good, as [`Plugin::forget`](crate::Plugin::forget) says. `this` is
     /// `PluginObject::data`.
     pub forget: unsafe extern "C" fn(this: *const (), actor: Slice) -> FfiFuture<Answer>,
 }
 
-/// Id of [`NotesService`].
-pub const SERVICE_NOTES: &str = "theater.notes";
+/// Id of [`RecordService`].
+pub const SERVICE_RECORD: &str = "theater.record";
 
 /// Records what came from outside for the actor and no export of it takes.
 #[repr(C)]
-pub struct NotesService {
+pub struct RecordService {
     /// Records `data` as an event of the actor's chain; `what` says in a few words what it is.
     pub note: unsafe extern "C" fn(this: *const (), what: Slice, data: Slice) -> Answer,
 }

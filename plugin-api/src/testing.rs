@@ -81,11 +81,11 @@ pub use self::seeded::Seeded;
 pub use crate::abi::Answer;
 use crate::abi::{ABSENT, CallContext, GONE, HostObject, HostSide, Message, OK, PANIC, host_object};
 use crate::children::ChildEnd;
-use crate::guard::{self, Guarded};
 use crate::host::{About, ChainEvent, Host, Level};
-use crate::place::Place;
+use crate::panic_guard::{self, Guarded};
 use crate::plugin::{Attachment, Call, Dispatch, Plugin, Recovered, no_such_function};
-use crate::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_NOTES};
+use crate::result_buffer::ResultBuffer;
+use crate::service::{SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_RECORD};
 use crate::{Bytes, Handler, encoding, uuid_text};
 
 /// How long [`FakeHost::next_call`] and [`FakeHost::next_line`] wait before they say that nothing came.
@@ -302,7 +302,7 @@ impl FakeHost {
     #[must_use]
     pub fn new() -> Self {
         static ACTORS: AtomicU64 = AtomicU64::new(1);
-        guard::install_hook();
+        panic_guard::install_hook();
         // A version 4 UUID (RFC 9562, section 5.4) whose last 8 bytes are a running number.
         let id = 0x4000_8000_0000_0000_0000_u128 | u128::from(ACTORS.fetch_add(1, Ordering::Relaxed));
         let side = Side {
@@ -460,14 +460,14 @@ impl FakeHost {
         let arguments = encoding::Reader::new(arguments);
         // Short results in the room and long ones elsewhere, as in the core.
         let mut room = [0; 64];
-        let mut place = Place::new(&mut room);
-        let ended = guard::catch(|| handler.dispatch_sync(&call, function, arguments, &mut place));
+        let mut place = ResultBuffer::new(&mut room);
+        let ended = panic_guard::catch(|| handler.dispatch_sync(&call, function, arguments, &mut place));
         let answer = ended.map_or_else(panicked, |()| place.into_answer());
         if answer.status == OK || answer.sentence() != no_such_function(function).sentence() {
             return answer;
         }
-        let mut place = Place::new(&mut room);
-        let begun = guard::catch(|| handler.dispatch(&call, function, arguments, &mut place));
+        let mut place = ResultBuffer::new(&mut room);
+        let begun = panic_guard::catch(|| handler.dispatch(&call, function, arguments, &mut place));
         let answer = begun.map(|pending| pending.ok_or_else(|| place.into_answer()));
         match answer {
             Ok(Ok(pending)) => Guarded::new(pending, panicked).await,
@@ -782,7 +782,7 @@ impl HostSide for Side {
     }
 
     fn offers(&self, id: &str, minimum_minor: u32) -> bool {
-        let offered = [SERVICE_CHAIN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_CHILDREN, SERVICE_NOTES];
+        let offered = [SERVICE_CHAIN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_CHILDREN, SERVICE_RECORD];
         minimum_minor == 0 && offered.contains(&id)
     }
 }

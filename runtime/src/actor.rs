@@ -19,10 +19,13 @@ pub mod remainder;
 mod services;
 pub mod wait_graph;
 
-pub(crate) use dedup::Repeat;
+pub(crate) use dedup::PendingReply;
 pub use end::{BY_ITSELF, BY_PARENT, BY_PROGRAM, End, TO_RESTART};
 pub(crate) use end::{NOT_BEGUN, START};
 pub(crate) use events::event_type;
 pub(crate) use handle::lock;
-pub use handle::{Beginning, Call, CallOutcome, Export, Incoming, Interface, Origin, Settings, Shared, Staged, Wake};
+pub use handle::{
+    ActorHandle, ActorSignal, ActorSpec, CallOutcome, Export, IncomingCall, Interface, QueuedCall, Settings,
+    StagedSend, StartMode,
+};
 pub use services::{Lifecycle, PROGRAM_GRACE, Services};

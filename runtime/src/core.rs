@@ -15,19 +15,21 @@ use serde_json::Value as Json;
 use theater_plugin_api::abi::{OK, OwnedHandler, forget, host_object, report_core_panics_to};
 use theater_plugin_api::{FailureKind, uuid_text};
 
-use crate::actor::child_table::NotBorn;
-use crate::actor::name_table::Names;
+use crate::actor::child_table::ChildRefused;
+use crate::actor::name_table::NameTable;
 use crate::actor::registry::Registry;
 use crate::actor::wait_graph::WaitGraph;
-use crate::actor::{BY_PROGRAM, Beginning, End, Lifecycle, Origin, PROGRAM_GRACE, START, Services, Settings, Shared};
-use crate::core::task::{Actor, detach};
+use crate::actor::{
+    ActorHandle, ActorSpec, BY_PROGRAM, End, Lifecycle, PROGRAM_GRACE, START, Services, Settings, StartMode,
+};
+use crate::core::task::{ActorTask, detach};
 use crate::manifest::{Ceilings, InitState, Limits, Manifest, Permissions, Under};
 use crate::plugin::host::{ActorHost, CoreFuture, CoreServices, PluginHost};
 use crate::plugin::plugins::{Found, Plugin, Plugins};
-use crate::plugin::watchdog::{Stuck, Watch, is_inside};
+use crate::plugin::watchdog::{Stuck, Watchdog, is_inside};
 use crate::support::budget::{Account, available_memory, resident_memory};
 use crate::support::error::{ActorProblem, Error, HandlerProblem, ManifestProblem, chain_of};
-use crate::support::executor::{self, Signal};
+use crate::support::executor::{self, Latch};
 use crate::support::files;
 use crate::support::timer;
 use crate::wasm::component::Components;
@@ -128,19 +130,19 @@ pub struct Core {
     /// Turns of compilations for actors.
     compilations: Arc<Turns>,
     /// The watchdog.
-    pub watch: Arc<Watch>,
+    pub watch: Arc<Watchdog>,
     plugins: Plugins,
     components: Arc<Components>,
     links: Links,
     known: Known,
     objects: Objects,
-    names: Names,
+    names: NameTable,
     metrics: Mutex<BTreeMap<(String, String), f64>>,
 }
 
 /// What the core prepared for an actor.
 #[must_use]
-pub fn prepared_of(origin: &Origin) -> Arc<Prepared> {
+pub fn prepared_of(origin: &ActorSpec) -> Arc<Prepared> {
     match Arc::clone(&origin.prepared).downcast() {
         Ok(prepared) => prepared,
         Err(_) => unreachable!("only the core makes origins, and always with a Prepared"),
@@ -182,7 +184,7 @@ impl Core {
         report_core_panics_to(|sentence| tracing::error!(code = "P0113", "{sentence}"));
         let memory = options.memory.unwrap_or_else(|| available_memory() / 4 * 3);
         let engines = Engines::new(memory)?;
-        let watch = Arc::new(Watch::default());
+        let watch = Arc::new(Watchdog::default());
         let (top, top_limits) = match &options.permissions {
             None => (Ceilings::Everything, Limits::unbounded()),
             Some(Permissions { handlers, limits }) => (Ceilings::Only(Arc::new(handlers.clone())), *limits),
@@ -202,7 +204,7 @@ impl Core {
                 journal,
                 registry: Registry::default(),
                 waits: WaitGraph::default(),
-                stopped: Signal::default(),
+                stopped: Latch::default(),
                 sealer: options.seal.clone(),
                 log_calls: options.log_calls,
             }),
@@ -212,7 +214,7 @@ impl Core {
             links: Links::default(),
             known: Known::default(),
             objects: Objects::new(&options.data),
-            names: Names::default(),
+            names: NameTable::default(),
             metrics: Mutex::default(),
             data,
             options,
@@ -235,7 +237,7 @@ impl Core {
                 budget.observe_resident(resident);
             }
         };
-        Watch::start(&watch, report, measure, look)
+        Watchdog::start(&watch, report, measure, look)
             .map_err(|error| Error::Engine(format!("no thread for the watchdog: {error}")))?;
         timer::start().map_err(|error| Error::Engine(format!("no thread for timers: {error}")))?;
         Ok(core)
@@ -285,7 +287,7 @@ impl Core {
     }
 
     /// A life of an actor is over; a held one is started again or let go later.
-    fn actor_ended(&self, actor: &Shared, end: &End, held: bool) {
+    fn actor_ended(&self, actor: &ActorHandle, end: &End, held: bool) {
         self.services.waits.forget(actor.id());
         if !held {
             Lifecycle::let_go(self, actor);
@@ -299,7 +301,7 @@ impl Core {
     }
 
     /// An actor has ended for good.
-    fn actor_let_go(&self, actor: &Shared) {
+    fn actor_let_go(&self, actor: &ActorHandle) {
         self.services.registry.remove(actor);
         self.names_of(actor.parent()).give_back(actor.name());
         // What a parent knows of a child it may still ask for.
@@ -309,7 +311,7 @@ impl Core {
     }
 
     /// Tells the plugins of an actor that nobody will start again; a program that ends may be started again itself.
-    pub(crate) async fn forget_actor(&self, actor: &Shared) {
+    pub(crate) async fn forget_actor(&self, actor: &ActorHandle) {
         for plugin in self.plugins.all().filter_map(|found| found.loaded()) {
             let Some(forgetting) = forget(plugin.object, actor.id_text()) else { continue };
             if self.services.stopped.is_set() {
@@ -327,7 +329,7 @@ impl Core {
     }
 
     /// The names of an actor's children, or of the top-level actors.
-    fn names_of<'a>(&'a self, parent: Option<&'a Arc<Shared>>) -> &'a Names {
+    fn names_of<'a>(&'a self, parent: Option<&'a Arc<ActorHandle>>) -> &'a NameTable {
         parent.map_or(&self.names, |parent| &parent.family().names)
     }
 
@@ -370,7 +372,7 @@ impl Core {
                 }
             );
         }
-        let over = |actor: &Arc<Shared>| {
+        let over = |actor: &Arc<ActorHandle>| {
             // What holds the thread may be of a life before.
             stuck.since <= actor.begun().elapsed()
                 && (stuck.since >= Duration::from_millis(limit) || actor.is_interrupted())
@@ -409,7 +411,7 @@ impl Core {
     ///
     /// # Errors
     /// Everything that can be wrong with a manifest, its component and its handlers, and a failed `init`.
-    pub async fn start(self: &Arc<Self>, manifest: &Manifest) -> Result<Arc<Shared>, Error> {
+    pub async fn start(self: &Arc<Self>, manifest: &Manifest) -> Result<Arc<ActorHandle>, Error> {
         let origin = self.origin(manifest, self.top(), None).await?;
         self.begin(None, origin).await
     }
@@ -431,7 +433,7 @@ impl Core {
         manifest: &Manifest,
         under: Under<'_>,
         state: Option<Vec<u8>>,
-    ) -> Result<Origin, Error> {
+    ) -> Result<ActorSpec, Error> {
         let (manifest, prepared) = self.ready(manifest, under).await?;
         let state = match state {
             Some(state) => Some(state),
@@ -481,12 +483,12 @@ impl Core {
     /// Starts a new actor.
     pub(crate) async fn begin(
         self: &Arc<Self>,
-        parent: Option<&Arc<Shared>>,
-        origin: Origin,
-    ) -> Result<Arc<Shared>, Error> {
+        parent: Option<&Arc<ActorHandle>>,
+        origin: ActorSpec,
+    ) -> Result<Arc<ActorHandle>, Error> {
         let id = *uuid::Uuid::new_v4().as_bytes();
         let name = self.names_of(parent).take(&origin.manifest.name);
-        let shared = Shared::new(self.as_seen(), Settings::new(id, name, parent, &origin), origin, Beginning::New);
+        let shared = ActorHandle::new(self.as_seen(), Settings::new(id, name, parent, &origin), origin, StartMode::New);
         if let Err(error) = self.adopt(&shared) {
             self.names_of(parent).give_back(shared.name());
             return Err(error);
@@ -502,14 +504,14 @@ impl Core {
     /// Starts an actor that has ended again, with the same id and chain.
     pub(crate) async fn begin_again(
         self: &Arc<Self>,
-        before: &Arc<Shared>,
+        before: &Arc<ActorHandle>,
         name: String,
-        origin: Origin,
+        origin: ActorSpec,
         quiet: bool,
     ) -> Result<(), Error> {
         let charges = before.take_charges();
         let settings = Settings::new(before.id(), name, before.parent(), &origin);
-        let shared = Shared::new(self.as_seen(), settings, origin, Beginning::Again(before));
+        let shared = ActorHandle::new(self.as_seen(), settings, origin, StartMode::Again(before));
         let adopted = self.adopt(&shared);
         if let Err(error) = adopted {
             // It stays ended, for good: nobody else would answer what waits for it.
@@ -533,7 +535,7 @@ impl Core {
     }
 
     /// Starts a top-level actor again that has ended, as its restart policy has it: from its last state.
-    fn restart_top_level(self: &Arc<Self>, before: &Shared) {
+    fn restart_top_level(self: &Arc<Self>, before: &ActorHandle) {
         let (core, id) = (Arc::clone(self), before.id());
         let again = async move {
             let Some(before) = core.services.registry.get(id) else { return };
@@ -561,7 +563,7 @@ impl Core {
     }
 
     /// Records a start; an actor whose start cannot be recorded has ended.
-    fn record_or_end(&self, shared: &Arc<Shared>, kind: Kind, quiet: bool) -> Result<(), Error> {
+    fn record_or_end(&self, shared: &Arc<ActorHandle>, kind: Kind, quiet: bool) -> Result<(), Error> {
         self.record_start(shared, kind).inspect_err(|error| {
             let function = START.to_owned();
             shared.finish(End::Failed { function, kind: FailureKind::Internal, reason: error.to_string() }, quiet);
@@ -569,27 +571,27 @@ impl Core {
     }
 
     /// The parent knows its child from now on, and the child's memory counts.
-    fn adopt(&self, shared: &Arc<Shared>) -> Result<(), Error> {
+    fn adopt(&self, shared: &Arc<ActorHandle>) -> Result<(), Error> {
         let refused = |what| Error::Actor { name: shared.name().to_owned(), what };
         shared.charge_start().map_err(|exceeded| refused(ActorProblem::OverBudget(exceeded.to_string())))?;
         let Some(parent) = shared.parent() else { return Ok(()) };
         parent.family().live(shared).map_err(|not_born| {
             refused(match not_born {
-                NotBorn::ParentEnding => ActorProblem::ParentEnding(parent.name().to_owned()),
-                NotBorn::TooMany { key, limit, whose } => ActorProblem::TooMany { key, limit, whose },
+                ChildRefused::ParentEnding => ActorProblem::ParentEnding(parent.name().to_owned()),
+                ChildRefused::TooMany { key, limit, whose } => ActorProblem::TooMany { key, limit, whose },
             })
         })
     }
 
     /// Brings a recorded actor up; without `quiet` the parent is told of a failure as of a death.
-    async fn run(self: &Arc<Self>, shared: &Arc<Shared>, quiet: bool) -> Result<(), Error> {
+    async fn run(self: &Arc<Self>, shared: &Arc<ActorHandle>, quiet: bool) -> Result<(), Error> {
         self.services.registry.insert(shared);
         // On a task of its own: the start is finished or undone even when whoever asked for it goes away.
         let (core, actor) = (Arc::clone(self), Arc::clone(shared));
         executor::spawn(async move { core.bring_up_or_undo(&actor, quiet).await }).await
     }
 
-    async fn bring_up_or_undo(self: &Arc<Self>, shared: &Arc<Shared>, quiet: bool) -> Result<(), Error> {
+    async fn bring_up_or_undo(self: &Arc<Self>, shared: &Arc<ActorHandle>, quiet: bool) -> Result<(), Error> {
         match self.bring_up(shared).await {
             Ok(()) => Ok(()),
             Err(failed) => self.undo(shared, failed, quiet).await,
@@ -597,7 +599,7 @@ impl Core {
     }
 
     /// Ends what a start has made.
-    async fn undo(self: &Arc<Self>, shared: &Arc<Shared>, failed: StartFailure, quiet: bool) -> Result<(), Error> {
+    async fn undo(self: &Arc<Self>, shared: &Arc<ActorHandle>, failed: StartFailure, quiet: bool) -> Result<(), Error> {
         let StartFailure { error, kind, handlers } = failed;
         shared.cancelled().set();
         shared.end_family().await;
@@ -607,9 +609,9 @@ impl Core {
         Err(error)
     }
 
-    async fn bring_up(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<(), StartFailure> {
+    async fn bring_up(self: &Arc<Self>, shared: &Arc<ActorHandle>) -> Result<(), StartFailure> {
         let handlers = Arc::new(self.attach_all(shared).await?);
-        let mut actor = Actor::new(Arc::clone(self), Arc::clone(shared), Arc::clone(&handlers));
+        let mut actor = ActorTask::new(Arc::clone(self), Arc::clone(shared), Arc::clone(&handlers));
         if let Err((what, kind)) = actor.init().await {
             drop(actor);
             return Err(StartFailure { error: Error::Actor { name: shared.name().to_owned(), what }, kind, handlers });
@@ -623,7 +625,7 @@ impl Core {
         Ok(())
     }
 
-    async fn attach_all(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<Vec<Attached>, StartFailure> {
+    async fn attach_all(self: &Arc<Self>, shared: &Arc<ActorHandle>) -> Result<Vec<Attached>, StartFailure> {
         let mut attached = Vec::new();
         let prepared = prepared_of(shared.origin());
         for (slot, handler) in prepared.handlers.iter().enumerate() {
@@ -638,7 +640,7 @@ impl Core {
         Ok(attached)
     }
 
-    async fn tell_started(shared: &Shared, actor: &Actor, resumed: bool) -> Result<(), Error> {
+    async fn tell_started(shared: &ActorHandle, actor: &ActorTask, resumed: bool) -> Result<(), Error> {
         actor.started(resumed).await.map_err(|(handler, sentence)| {
             let prepared = prepared_of(shared.origin());
             let known = prepared.handlers.iter().find(|known| known.handler_type == handler);
@@ -649,7 +651,7 @@ impl Core {
 
     async fn attach(
         self: &Arc<Self>,
-        shared: &Arc<Shared>,
+        shared: &Arc<ActorHandle>,
         handler: &PreparedHandler,
         calls: Option<&Vec<Option<u32>>>,
     ) -> Result<Attached, HandlerProblem> {
@@ -664,7 +666,7 @@ impl Core {
         let [config, ceiling] = &handler.texts;
         let attach = plugin.object.attach(host_object(Arc::clone(&host)), &handler.handler_type, config, ceiling);
         let attach = self.watch.polls(shared.id(), plugin, Box::pin(attach));
-        match Actor::bounded(shared, attach, 0).await {
+        match ActorTask::bounded(shared, attach, 0).await {
             Ok(Ok(object)) => Ok(Attached {
                 plugin: Arc::clone(plugin),
                 handler: OwnedHandler::new(object),
@@ -688,14 +690,14 @@ impl Core {
     }
 
     /// The data of `created`, `restarted` and `swapped`.
-    fn created_data(&self, shared: &Shared) -> Result<Vec<u8>, Error> {
+    fn created_data(&self, shared: &ActorHandle) -> Result<Vec<u8>, Error> {
         let parent = shared.parent().map(|parent| parent.id_text());
         self.start_data(shared.name(), parent, shared.origin())
     }
 
     /// The data of the start of an actor of that name and parent, with all that it names kept in `objects/`.
-    fn start_data(&self, name: &str, parent: Option<&str>, origin: &Origin) -> Result<Vec<u8>, Error> {
-        let Origin { manifest, state, .. } = origin;
+    fn start_data(&self, name: &str, parent: Option<&str>, origin: &ActorSpec) -> Result<Vec<u8>, Error> {
+        let ActorSpec { manifest, state, .. } = origin;
         let prepared = prepared_of(origin);
         let init_state = state.as_deref().map(|state| self.keep(state)).transpose()?;
         let engine = format!("theater {}, {}", env!("CARGO_PKG_VERSION"), crate::wasm::engine::VERSION);
@@ -704,7 +706,7 @@ impl Core {
     }
 
     /// Records `created` or `restarted`.
-    fn record_start(&self, shared: &Shared, kind: Kind) -> Result<(), Error> {
+    fn record_start(&self, shared: &ActorHandle, kind: Kind) -> Result<(), Error> {
         let data = self.created_data(shared)?;
         match kind {
             Kind::Restarted => shared.record_restarted(&data)?,
@@ -782,19 +784,19 @@ impl Core {
 }
 
 impl Lifecycle for Core {
-    fn ended(&self, actor: &Shared, end: &End, held: bool) {
+    fn ended(&self, actor: &ActorHandle, end: &End, held: bool) {
         self.actor_ended(actor, end, held);
     }
 
-    fn restart_top(self: Arc<Self>, before: &Shared) {
+    fn restart_top(self: Arc<Self>, before: &ActorHandle) {
         self.restart_top_level(before);
     }
 
-    fn let_go(&self, actor: &Shared) {
+    fn let_go(&self, actor: &ActorHandle) {
         self.actor_let_go(actor);
     }
 
-    fn forget<'a>(&'a self, actor: &'a Shared) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    fn forget<'a>(&'a self, actor: &'a ActorHandle) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(self.forget_actor(actor))
     }
 }
@@ -820,7 +822,7 @@ impl CoreServices for Core {
 
     fn spawn_child(
         self: Arc<Self>,
-        parent: Arc<Shared>,
+        parent: Arc<ActorHandle>,
         config: Json,
         manifest: String,
         state: Option<Vec<u8>>,
@@ -830,7 +832,7 @@ impl CoreServices for Core {
 
     fn resume_child(
         self: Arc<Self>,
-        parent: Arc<Shared>,
+        parent: Arc<ActorHandle>,
         config: Json,
         manifest: String,
         state: Option<Vec<u8>>,
@@ -840,7 +842,7 @@ impl CoreServices for Core {
 
     fn restart_child(
         self: Arc<Self>,
-        parent: Arc<Shared>,
+        parent: Arc<ActorHandle>,
         child: String,
         only_held: bool,
     ) -> CoreFuture<Result<(), String>> {

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::support::error::{Error, ManifestProblem, Place, suggest};
+use crate::support::error::{Error, ManifestProblem, SourceLocation, suggest};
 use crate::support::files::{MAX_MANIFEST, read_text};
 use theater_chain::journal::Sync;
 
@@ -178,7 +178,7 @@ const ZERO_IS_NONE: [&str; 2] = ["call_timeout_ms", "tree_bytes"];
 const ZERO_IS_NOTHING: [&str; 4] = ["stop_grace_ms", "children", "descendants", "depth"];
 
 impl Limits {
-    /// Names and values, as the chain records them.
+    /// NameTable and values, as the chain records them.
     #[must_use]
     pub fn list(&self) -> Vec<(String, u64)> {
         let mut copy = *self;
@@ -354,7 +354,7 @@ impl Manifest {
     /// As [`Manifest::read`].
     pub fn parse(path: &Path, folder: &Path, text: &str, values: &Values) -> Result<Self, Error> {
         let text = substitute::substitute(text, values).map_err(|(line, what)| Error::Manifest {
-            place: Place { path: path.to_owned(), line: Some(line) },
+            place: SourceLocation { path: path.to_owned(), line: Some(line) },
             what: ManifestProblem::Substitution(what),
         })?;
         Self::substituted(path, folder, &text)
@@ -372,8 +372,8 @@ impl Manifest {
 
     /// The place of one of the manifest's keys.
     #[must_use]
-    pub fn place(&self, key: &str) -> Place {
-        Place { path: self.path.clone(), line: self.lines.get(key).copied() }
+    pub fn place(&self, key: &str) -> SourceLocation {
+        SourceLocation { path: self.path.clone(), line: self.lines.get(key).copied() }
     }
 
     /// The component's path on disk, when it is one.
@@ -446,7 +446,7 @@ impl<'t> Text<'t> {
 
     fn error(&self, offset: Option<usize>, what: ManifestProblem) -> Error {
         let line = offset.map(|offset| self.line(offset));
-        Error::Manifest { place: Place { path: self.path.to_owned(), line }, what }
+        Error::Manifest { place: SourceLocation { path: self.path.to_owned(), line }, what }
     }
 
     fn wrong(&self, key: &str, value: &Value<'_>, expected: &'static str) -> Error {
@@ -779,7 +779,7 @@ impl<'t> Text<'t> {
     }
 }
 
-/// Names appear in files, logs and commands.
+/// NameTable appear in files, logs and commands.
 fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     // A name is written where options and paths are: it begins neither with '-' nor with '.'.

@@ -28,7 +28,7 @@ use crate::wasm::component::{Component, Components};
 use crate::wasm::engine::Engines;
 use crate::wasm::linker::OutOfTime;
 use theater_chain::event::{EventRef, Hash, Header, Id, sha3};
-use theater_chain::event_text::{Described, Describer};
+use theater_chain::event_text::{EventFormatter, EventText};
 use theater_chain::interface_name::meets;
 use theater_chain::journal::index::is_of_calls;
 use theater_chain::objects::Objects;
@@ -45,9 +45,9 @@ mod plugin_host;
 mod reread;
 mod tail;
 
-use crate::actor::remainder::{Intent, LeftCall, Recorded, Unfinished};
+use crate::actor::remainder::{Intent, RecordedHostCall, Remainder, UnfinishedCall};
 use guest::{Answers, Guest, HostDifference, Life, Ran, link};
-pub(crate) use past::{Left, Made, MadeCall, Past, PastCall, Queue, Slot};
+pub(crate) use past::{HandlerSlot, QueuedEvent, RecordedCall, RecordedEvent, Reexecuted, ReexecutedCall, ResumePoint};
 use reread::{part_of, tellings};
 pub(crate) use tail::is_for_good;
 pub use tail::{StateAt, state};
@@ -95,11 +95,11 @@ pub struct Difference {
     /// Calls before it that ended as recorded.
     pub before: u64,
     /// Sequence of the call that it belongs to, and the call.
-    pub call: (u64, Described),
+    pub call: (u64, EventText),
     /// What the chain has; none where it has nothing.
-    pub recorded: Option<Described>,
+    pub recorded: Option<EventText>,
     /// What came now; none where nothing did.
-    pub replayed: Option<Described>,
+    pub replayed: Option<EventText>,
 }
 
 /// Replays the chain of an actor, from a data folder or an exported file.
@@ -162,22 +162,22 @@ impl Parts {
 pub(crate) fn resume(
     path: &Path,
     parts: &Parts,
-    setup: &Past,
+    setup: &RecordedEvent,
     base: Option<&Snapshot>,
-    queued: &[Queue],
-    past: &[Past],
+    queued: &[QueuedEvent],
+    past: &[RecordedEvent],
     wants_made: bool,
-) -> Result<Result<Left, Box<Difference>>, Error> {
+) -> Result<Result<ResumePoint, Box<Difference>>, Error> {
     let options = Options::default();
     let mut replay = Replay::new(path, parts, &options);
-    replay.describer = Describer::mute();
+    replay.describer = EventFormatter::mute();
     replay.begin(&setup.event())?;
     if let (Some(life), Some(snapshot)) = (&mut replay.life, base) {
         life.state = State::new(snapshot.state.as_ref().map(|state| Arc::new(state.to_vec())));
     }
     replay.calls = Some(Vec::new());
-    replay.made = wants_made.then(Made::default);
-    for Queue { event, function } in queued {
+    replay.made = wants_made.then(Reexecuted::default);
+    for QueuedEvent { event, function } in queued {
         replay.queue(&event.event(), function.clone())?;
     }
     for event in past {
@@ -193,30 +193,30 @@ struct Replay<'a> {
     path: &'a Path,
     parts: &'a Parts,
     options: &'a Options,
-    describer: Describer,
+    describer: EventFormatter,
     life: Option<Life>,
     /// Calls that were queued and have not ended, by their sequence.
-    waiting: HashMap<u64, Waiting>,
+    waiting: HashMap<u64, WaitingCall>,
     /// Host calls of the call that runs.
-    hosts: VecDeque<Recorded>,
+    hosts: VecDeque<RecordedHostCall>,
     /// What it was about to do, if it did not come to that.
     intent: Option<Intent>,
     report: Report,
     /// Every call, when they are wanted.
-    calls: Option<Vec<PastCall>>,
+    calls: Option<Vec<RecordedCall>>,
     /// Those that a kept instance has in its memory, when they are wanted.
-    made: Option<Made>,
+    made: Option<Reexecuted>,
     /// An event whose data was dropped, until a snapshot stands for it.
     dropped: Option<u64>,
 }
 
-struct Waiting {
+struct WaitingCall {
     queued: EventRef,
     cause: Option<EventRef>,
     interface: String,
     function: String,
     params: Bytes,
-    event: Past,
+    event: RecordedEvent,
     /// Where it stands among the calls, when they are wanted.
     place: usize,
 }
@@ -227,7 +227,7 @@ impl<'a> Replay<'a> {
             path,
             parts,
             options,
-            describer: Describer::new(Some(parts.objects.again())),
+            describer: EventFormatter::new(Some(parts.objects.again())),
             life: None,
             waiting: HashMap::new(),
             hosts: VecDeque::new(),
@@ -257,7 +257,7 @@ impl<'a> Replay<'a> {
             life.instance = None;
         }
         if let Some(made) = &mut self.made {
-            *made = Made::default();
+            *made = Reexecuted::default();
         }
     }
 
@@ -299,11 +299,11 @@ impl<'a> Replay<'a> {
                 let call: HostCall = data_of(event)?;
                 let FunctionRecord { interface, function, handler } = self.function(event)?;
                 let handlers = self.life.as_ref().map(|life| life.handlers.as_slice()).unwrap_or_default();
-                let handler = handler.and_then(|index| Slot::of(handlers, index as usize));
+                let handler = handler.and_then(|index| HandlerSlot::of(handlers, index as usize));
                 if let (Some(calls), HostResult::Value(result)) = (&mut self.calls, &call.result) {
                     let (interface, function) = (interface.clone(), function.clone());
                     let (arguments, result) = (call.arguments.clone(), result.clone());
-                    calls.push(PastCall { handler, interface, function, arguments, result });
+                    calls.push(RecordedCall { handler, interface, function, arguments, result });
                 }
                 if let Some(intent) = self.intent.take_if(|intent| intent.header.call == header.call)
                     && (intent.function != function
@@ -312,7 +312,7 @@ impl<'a> Replay<'a> {
                 {
                     self.intended_otherwise(event, &intent)?;
                 }
-                self.hosts.push_back(Recorded { header: header.clone(), interface, function, call });
+                self.hosts.push_back(RecordedHostCall { header: header.clone(), interface, function, call });
             }
             Some(Kind::Return) => self.call(event)?,
             _ => {}
@@ -365,13 +365,13 @@ impl<'a> Replay<'a> {
         if let Some(calls) = &mut self.calls {
             let (interface, function) = (interface.clone(), function.clone());
             let (arguments, result) = (queued.params.clone(), Bytes::from(NOT_ENDED));
-            calls.push(PastCall { handler: None, interface, function, arguments, result });
+            calls.push(RecordedCall { handler: None, interface, function, arguments, result });
         }
         let (cause, params) = (header.cause, queued.params);
         let queued = EventRef { actor: header.actor, sequence: header.sequence, hash: event.hash };
         let data = event.data.unwrap_or_default().to_vec();
-        let event = Past { header: header.clone(), hash: event.hash, data };
-        self.waiting.insert(header.sequence, Waiting { queued, cause, interface, function, params, event, place });
+        let event = RecordedEvent { header: header.clone(), hash: event.hash, data };
+        self.waiting.insert(header.sequence, WaitingCall { queued, cause, interface, function, params, event, place });
         Ok(())
     }
 
@@ -471,12 +471,12 @@ impl<'a> Replay<'a> {
     }
 
     /// What is left to do where the chain breaks off.
-    fn left(mut self) -> Result<Left, Error> {
+    fn left(mut self) -> Result<ResumePoint, Error> {
         let mut hosts = std::mem::take(&mut self.hosts);
         for host in &mut hosts {
             self.read_again(host)?;
         }
-        let mut begun: HashMap<u64, Unfinished> = HashMap::new();
+        let mut begun: HashMap<u64, Remainder> = HashMap::new();
         for host in hosts {
             let call = host.header.call.unwrap_or(u64::MAX);
             begun.entry(call).or_default().hosts.push_back(host);
@@ -488,13 +488,13 @@ impl<'a> Replay<'a> {
         let mut waiting: Vec<_> = self.waiting.into_values().collect();
         waiting.sort_by_key(|waiting| waiting.queued.sequence);
         let waiting = waiting.into_iter().map(|waiting| {
-            let Waiting { queued, cause, interface, function, params, .. } = waiting;
+            let WaitingCall { queued, cause, interface, function, params, .. } = waiting;
             let begun = begun.remove(&queued.sequence);
-            LeftCall { queued, cause, interface, function, params, begun }
+            UnfinishedCall { queued, cause, interface, function, params, begun }
         });
         let waiting = waiting.collect();
         let state = self.life.map(|life| life.state).unwrap_or_default();
-        Ok(Left { state, waiting, calls: self.calls.unwrap_or_default(), made: self.made.unwrap_or_default() })
+        Ok(ResumePoint { state, waiting, calls: self.calls.unwrap_or_default(), made: self.made.unwrap_or_default() })
     }
 
     /// A call has ended: once more, and the same?
@@ -581,19 +581,19 @@ impl<'a> Replay<'a> {
     }
 
     /// A call that a kept instance will have in its memory, if those are wanted.
-    fn remembered(&mut self, waiting: &Waiting, returned: &Return) -> Result<Option<MadeCall>, Error> {
+    fn remembered(&mut self, waiting: &WaitingCall, returned: &Return) -> Result<Option<ReexecutedCall>, Error> {
         if self.made.is_none() || !self.life.as_ref().is_some_and(|life| life.is_kept) {
             return Ok(None);
         }
-        let Waiting { queued, cause, interface, function, params, .. } = waiting;
+        let WaitingCall { queued, cause, interface, function, params, .. } = waiting;
         let mut hosts = std::mem::take(&mut self.hosts);
         for host in &mut hosts {
             self.read_again(host)?;
         }
         self.hosts = hosts;
         let of_it = self.hosts.iter().filter(|host| host.header.call == Some(queued.sequence));
-        let begun = Unfinished { hosts: of_it.cloned().collect(), intent: None, has_ended: true };
-        let call = LeftCall {
+        let begun = Remainder { hosts: of_it.cloned().collect(), intent: None, has_ended: true };
+        let call = UnfinishedCall {
             queued: *queued,
             cause: *cause,
             interface: interface.clone(),
@@ -601,11 +601,11 @@ impl<'a> Replay<'a> {
             params: params.clone(),
             begun: Some(begun),
         };
-        Ok(Some(MadeCall { call, returned: returned.clone() }))
+        Ok(Some(ReexecutedCall { call, returned: returned.clone() }))
     }
 
     /// An event as text, and the same one with the data that it has now.
-    fn both(&mut self, event: &Event<'_>, now: &impl Serialize) -> [Described; 2] {
+    fn both(&mut self, event: &Event<'_>, now: &impl Serialize) -> [EventText; 2] {
         let data = encode(now).unwrap_or_default();
         let now = Event { data: Some(&data), header: event.header.clone(), ..*event };
         [self.describer.describe(event), self.describer.describe(&now)]
@@ -630,7 +630,7 @@ impl<'a> Replay<'a> {
     }
 
     /// Runs a call with what was recorded of it.
-    fn run(&mut self, sequence: u64, call: u64, waiting: &Waiting, interrupted: bool) -> Result<Ran, Error> {
+    fn run(&mut self, sequence: u64, call: u64, waiting: &WaitingCall, interrupted: bool) -> Result<Ran, Error> {
         // Those of a call that waits to be resumed stay.
         let (mut hosts, others): (VecDeque<_>, _) =
             std::mem::take(&mut self.hosts).into_iter().partition(|host| host.header.call == Some(call));
@@ -679,7 +679,7 @@ impl<'a> Replay<'a> {
     fn host_difference(
         &mut self,
         at: &Header,
-        (call, waiting): (u64, &Waiting),
+        (call, waiting): (u64, &WaitingCall),
         differs: HostDifference,
     ) -> Difference {
         let HostDifference { what, recorded, made } = differs;
@@ -694,7 +694,7 @@ impl<'a> Replay<'a> {
             let index =
                 functions.iter().position(|known| known.function == function && meets(&known.interface, &interface));
             let made = described(at, index.map(|index| index as u32), Kind::Intent, &arguments);
-            Described { kind: Kind::Host.to_string(), function: Some(format!("{interface}/{function}")), ..made }
+            EventText { kind: Kind::Host.to_string(), function: Some(format!("{interface}/{function}")), ..made }
         });
         let recorded = recorded.map(|recorded| {
             let data = encode(&recorded.call).unwrap_or_default();
@@ -704,7 +704,7 @@ impl<'a> Replay<'a> {
     }
 
     /// What a host call read of a chain is not recorded twice: here it is read once more.
-    fn read_again(&self, host: &mut Recorded) -> Result<(), Error> {
+    fn read_again(&self, host: &mut RecordedHostCall) -> Result<(), Error> {
         let HostResult::Chain { from, to, head, digest } = &host.call.result else { return Ok(()) };
         let (from, to) = (*from, *to);
         let newest: Hash = head.as_ref().try_into().unwrap_or_default();

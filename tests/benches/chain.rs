@@ -15,7 +15,7 @@ use theater_chain::record::Kind;
 use theater_chain::verify;
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
-use theater_runtime::actor::{CallOutcome, Incoming};
+use theater_runtime::actor::{CallOutcome, IncomingCall};
 use theater_runtime::core::{Core, Options};
 use theater_runtime::manifest::{Manifest, Values};
 use theater_runtime::replay::{self, replay};
@@ -182,7 +182,7 @@ fn replayed(only: &Only) -> Option<Row> {
         let params = encode(&(Bytes::from(message),)).expect("bytes encode");
         let live = time(COUNT, || {
             for _ in 0..COUNT {
-                let incoming = Incoming { export, params: params.clone(), source: "bench".to_owned(), cause: None };
+                let incoming = IncomingCall { export, params: params.clone(), source: "bench".to_owned(), cause: None };
                 assert!(matches!(block_on(actor.call(incoming)), CallOutcome::Ok(_)));
             }
         });

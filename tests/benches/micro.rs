@@ -11,7 +11,7 @@ use std::sync::Arc;
 use theater_chain::event::{Chain, NewEvent, data_digest, event_hash};
 use theater_chain::journal::{Journal, Sync};
 use theater_chain::record::Kind;
-use theater_runtime::actor::{CallOutcome, Incoming, Shared};
+use theater_runtime::actor::{ActorHandle, CallOutcome, IncomingCall};
 use theater_runtime::core::{Core, Options, Sink};
 use theater_runtime::manifest::{Manifest, Values};
 use theater_runtime::support::executor::block_on;
@@ -57,7 +57,7 @@ fn guest() -> std::path::PathBuf {
 }
 
 /// Starts an actor with the bench's guest, either without a chain or with one that is hashed and dropped.
-fn actor(scratch: &Scratch, plugins: &std::path::Path, sink: Sink) -> (Arc<Core>, Arc<Shared>) {
+fn actor(scratch: &Scratch, plugins: &std::path::Path, sink: Sink) -> (Arc<Core>, Arc<ActorHandle>) {
     let manifest = format!(
         "name = \"bench\"\ncomponent_path = {:?}\ninstance = \"kept\"\n[limits]\nrun_timeout_ms = 60000\n[[handlers]]\ntype = \"bench:calls\"\n",
         guest().display().to_string()
@@ -71,9 +71,9 @@ fn actor(scratch: &Scratch, plugins: &std::path::Path, sink: Sink) -> (Arc<Core>
     (core, actor)
 }
 
-fn call(actor: &Arc<Shared>, export: u32, params: &[u8]) {
+fn call(actor: &Arc<ActorHandle>, export: u32, params: &[u8]) {
     let outcome =
-        block_on(actor.call(Incoming { export, params: params.to_vec(), source: "bench".to_owned(), cause: None }));
+        block_on(actor.call(IncomingCall { export, params: params.to_vec(), source: "bench".to_owned(), cause: None }));
     assert!(matches!(outcome, CallOutcome::Ok(_)), "{outcome:?}");
 }
 
@@ -197,7 +197,7 @@ fn states(only: &Only, scratch: &Scratch, plugins: &std::path::Path) -> Vec<Row>
 }
 
 /// Starts an actor whose initial state has this many bytes.
-fn with_state(scratch: &Scratch, plugins: &std::path::Path, size: usize) -> (Arc<Core>, Arc<Shared>) {
+fn with_state(scratch: &Scratch, plugins: &std::path::Path, size: usize) -> (Arc<Core>, Arc<ActorHandle>) {
     let state = scratch.write(&format!("state-{size}"), vec![1u8; size]);
     let manifest = format!(
         "name = \"bench\"\ncomponent_path = {:?}\ninit_state = {:?}\ninstance = \"kept\"\n[[handlers]]\ntype = \"bench:calls\"\n",

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// If there is no such process or figure.
 #[must_use]
 pub fn of(process: &str, figure: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).expect("the system tells");
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).expect("it is readable");
     let line = text.lines().find(|line| line.starts_with(figure)).expect("the figure is there");
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }

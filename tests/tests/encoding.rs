@@ -9,7 +9,7 @@ use std::fmt::Debug;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use theater_chain::value_type::Shape;
+use theater_chain::value_type::ValueType;
 use theater_chain::wave;
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::{self, EncodingError, Reader, decode, deserialize_flags, encode, serialize_flags};
@@ -49,15 +49,15 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 /// Parses the WIT text of a type into its shape.
-fn shape(types: &[String], wit: &str) -> Shape {
+fn shape(types: &[String], wit: &str) -> ValueType {
     let text = format!("package t:t;\ninterface i {{\n{}\ntype subject = {wit};\n}}\n", types.join("\n"));
     let mut resolve = Resolve::default();
     resolve.push_str("t.wit", &text).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
     let (_, interface) = resolve.interfaces.iter().next().unwrap();
-    Shape::of_wit(&resolve, &wit_parser::Type::Id(interface.types["subject"])).unwrap()
+    ValueType::of_wit(&resolve, &wit_parser::Type::Id(interface.types["subject"])).unwrap()
 }
 
-fn validate(shape: &Shape, bytes: &[u8]) -> Result<(), EncodingError> {
+fn validate(shape: &ValueType, bytes: &[u8]) -> Result<(), EncodingError> {
     let mut reader = Reader::new(bytes);
     shape.validate(&mut reader)?;
     reader.finish()

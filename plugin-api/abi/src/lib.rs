@@ -5,7 +5,7 @@
 //! calls what: `theater_plugin_api::abi`.
 //!
 //! Every object is an opaque pointer and a table of `extern "C"` functions. Bytes go in as [`Slice`] (borrowed for the
-//! call) and come out as [`Buffer`] (owned, released by whoever holds it), a short result of a function in [`Room`] that its
+//! call) and come out as [`Buffer`] (owned, released by whoever holds it), a short result of a function in [`OutBuffer`] that its
 //! caller gives. A program in C can fill the same tables.
 
 use std::mem::MaybeUninit;
@@ -83,19 +83,19 @@ impl Slice {
 /// Memory that the caller of a function gives for its result, valid for the duration of the call.
 #[repr(C)]
 #[derive(StableAbi)]
-pub struct Room {
+pub struct OutBuffer {
     ptr: *mut u8,
     len: usize,
 }
 
-impl From<&mut [u8]> for Room {
+impl From<&mut [u8]> for OutBuffer {
     #[inline]
     fn from(bytes: &mut [u8]) -> Self {
         Self { ptr: bytes.as_mut_ptr(), len: bytes.len() }
     }
 }
 
-impl Room {
+impl OutBuffer {
     /// The memory.
     ///
     /// # Safety
@@ -116,16 +116,16 @@ impl Room {
 // CPU's store buffer does not forward.
 #[repr(C)]
 #[derive(StableAbi)]
-pub struct Ask {
+pub struct CallArgs {
     /// The encoded arguments.
     pub arguments: Slice,
     /// What follows them: empty, or the whole content of the `list<u8>` or string that they end with.
     pub tail: Slice,
-    /// Room for a result.
-    pub room: Room,
+    /// OutBuffer for a result.
+    pub room: OutBuffer,
 }
 
-impl Ask {
+impl CallArgs {
     /// Asks with arguments in two parts, and room for a result.
     #[inline]
     #[must_use]
@@ -388,7 +388,7 @@ pub struct HandlerTable {
         this: *const (),
         context: *const CallContext,
         function: u32,
-        ask: *const Ask,
+        ask: *const CallArgs,
         answer: *mut Answer,
     ) -> u32,
     /// Starts function number `function`, one that is `async`, and polls it once; as `call_sync` when it has ended. Else
@@ -399,7 +399,7 @@ pub struct HandlerTable {
         this: *const (),
         context: *const CallContext,
         function: u32,
-        ask: *const Ask,
+        ask: *const CallArgs,
         answer: *mut Answer,
         future: *mut FfiFuture<Answer>,
     ) -> u32,
@@ -523,7 +523,7 @@ impl PluginObject {
 /// What a call of a handler's function left.
 pub enum Called<F = std::convert::Infallible> {
     /// A result: so many bytes of the room.
-    Room(usize),
+    OutBuffer(usize),
     /// An answer, in the place given for it.
     Elsewhere,
     /// It waits.
@@ -551,13 +551,13 @@ impl HandlerObject {
         answer: &mut Option<Answer>,
     ) -> Called {
         let mut elsewhere = MaybeUninit::uninit();
-        let (most, ask) = (room.len(), Ask::new(arguments, room));
+        let (most, ask) = (room.len(), CallArgs::new(arguments, room));
         // SAFETY: data is the table's own until release; context and ask live for the call (all below alike), and elsewhere
         // is a place for an answer.
         let left =
             unsafe { self.table.call_sync()(self.data, context, function, &raw const ask, elsewhere.as_mut_ptr()) };
         if left as usize <= most {
-            return Called::Room(left as usize);
+            return Called::OutBuffer(left as usize);
         }
         *answer = Some(match left {
             // SAFETY: filled by the contract of the function.
@@ -581,14 +581,14 @@ impl HandlerObject {
         answer: &mut Option<Answer>,
     ) -> Called<FfiFuture<Answer>> {
         let (mut elsewhere, mut future) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-        let (most, ask) = (room.len(), Ask::new(arguments, room));
+        let (most, ask) = (room.len(), CallArgs::new(arguments, room));
         // SAFETY: as above, and by the contract of this function.
         let left = unsafe {
             let (answer, future) = (elsewhere.as_mut_ptr(), future.as_mut_ptr());
             self.table.call()(self.data, context, function, &raw const ask, answer, future)
         };
         if left as usize <= most {
-            return Called::Room(left as usize);
+            return Called::OutBuffer(left as usize);
         }
         *answer = Some(match left {
             // SAFETY: as above.

@@ -272,9 +272,9 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>], called:
                 call: &::theater_plugin_api::Call,
                 function: u32,
                 mut arguments: ::theater_plugin_api::__private::Reader<'_>,
-                place: &mut ::theater_plugin_api::__private::Place<'_>,
+                place: &mut ::theater_plugin_api::__private::ResultBuffer<'_>,
             ) {
-                let answer = ::theater_plugin_api::__private::Place::answer;
+                let answer = ::theater_plugin_api::__private::ResultBuffer::answer;
                 match function {
                     #sync_arms
                     other => answer(place, ::theater_plugin_api::__private::no_such_function(other)),
@@ -285,9 +285,9 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>], called:
                 call: &'a ::theater_plugin_api::Call,
                 function: u32,
                 mut arguments: ::theater_plugin_api::__private::Reader<'_>,
-                place: &mut ::theater_plugin_api::__private::Place<'_>,
+                place: &mut ::theater_plugin_api::__private::ResultBuffer<'_>,
             ) -> ::std::option::Option<::theater_plugin_api::__private::Pending<'a>> {
-                let answer = |place: &mut ::theater_plugin_api::__private::Place<'_>, answer| {
+                let answer = |place: &mut ::theater_plugin_api::__private::ResultBuffer<'_>, answer| {
                     place.answer(answer);
                     None
                 };

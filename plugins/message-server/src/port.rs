@@ -103,9 +103,7 @@ impl Door {
             None
         };
         match or(posted, late).await {
-            None => {
-                busy("the actor's mailbox is full; or its disk is slow, and then the message was accepted all the same")
-            }
+            None => busy("the actor's mailbox is full; or its disk is slow, and then the message was still accepted"),
             Some(Ok(())) => {
                 receiver.host.count("received", 1.0);
                 Reply::new(202, Vec::new(), None)

@@ -49,7 +49,7 @@ impl Schema {
     fn new(function: &str, text: Option<&Value>) -> Result<Self, String> {
         let compiled = listed(text).into_iter().map(|schema| {
             jsonschema::validator_for(schema)
-                .map_err(|error| format!("schemas.{function} is no JSON schema: {}", shortened(&error.to_string())))
+                .map_err(|error| format!("schemas.{function} is not a JSON schema: {}", shortened(&error.to_string())))
         });
         Ok(Self(compiled.collect::<Result<_, _>>()?))
     }

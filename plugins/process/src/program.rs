@@ -255,7 +255,7 @@ impl Stream<'_> {
             Piece::Give(bytes) => bytes,
             Piece::Keep(line) => {
                 self.host.count("not_json", 1.0);
-                self.host.log(Level::Warn, &format!("a line of the {name} is no JSON: {}", shown(&line)));
+                self.host.log(Level::Warn, &format!("a line of the {name} is not JSON: {}", shown(&line)));
                 note(self.host, &format!("{name}, no JSON"), &line);
                 return true;
             }

@@ -1,4 +1,4 @@
-//! What is written to the index: each method is one change, refused before its first write or made in full.
+//! Writes to the index. Each method is one change: it fails before its first write, or it is applied in full.
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
@@ -9,19 +9,19 @@ use crate::references::References;
 use crate::rights::Rights;
 use crate::view::{GREATEST, LEAST, Row, value};
 
-/// Where a label's reference goes.
+/// Which label, if any, references a content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// To no label.
+    /// No label.
     Unlabelled,
-    /// To this label, as its newest.
+    /// This label, as its newest reference.
     Newest(String),
-    /// To this label, as its only one.
+    /// This label, as its only reference.
     Only(String),
 }
 
 impl Place {
-    /// The label.
+    /// The label, if there is one.
     pub fn label(&self) -> Option<&str> {
         match self {
             Self::Unlabelled => None,
@@ -34,7 +34,7 @@ type Order<'t> = Table<'t, (&'static str, &'static str, u64), &'static [u8; 32]>
 type Places<'t> = Table<'t, (&'static str, &'static str, &'static [u8; 32]), u64>;
 type Counts<'t> = Table<'t, &'static str, u64>;
 
-/// The tables of a transaction.
+/// The tables of a write transaction.
 pub struct Changes<'t> {
     stores: Table<'t, &'static str, (&'static str, u64, u64)>,
     owners: Table<'t, &'static str, u64>,
@@ -46,7 +46,7 @@ pub struct Changes<'t> {
 }
 
 impl<'t> Changes<'t> {
-    /// The tables of `transaction`, made where they are missing.
+    /// Opens the tables of `transaction` and creates those that are missing.
     pub fn of(transaction: &'t WriteTransaction) -> Result<Self, Error> {
         Ok(Self {
             stores: transaction.open_table(STORES).map_err(Error::index)?,
@@ -59,7 +59,7 @@ impl<'t> Changes<'t> {
         })
     }
 
-    /// Makes an empty store, the actor's own or for an operator a shared one.
+    /// Creates an empty store, owned by the calling actor. For an operator the store is shared.
     pub fn make(&mut self, rights: &Rights, store: &str) -> Changed {
         if self.row(store)?.is_some() {
             return Err(Error::Exists(store.to_owned()));
@@ -74,7 +74,7 @@ impl<'t> Changes<'t> {
         Ok(Vec::new())
     }
 
-    /// Gives a content, whose file is on disk, to a store and a label of it.
+    /// Adds a content whose file is already on disk to a store, and to one of its labels.
     pub fn hold(&mut self, rights: &Rights, store: &str, hash: &Hash, size: u64, place: &Place) -> Changed {
         let mut row = rights.seen(store, self.row(store)?)?;
         self.references().may_add(rights, store, hash, place)?;
@@ -90,7 +90,7 @@ impl<'t> Changes<'t> {
         self.put(store, hash, place)
     }
 
-    /// Gives a content of the store to a label.
+    /// Adds a content that the store already has to a label.
     pub fn point(&mut self, rights: &Rights, store: &str, hash: &Hash, place: &Place) -> Changed {
         rights.seen(store, self.row(store)?)?;
         if value(self.held.get((store, hash.bytes())))?.is_none() {
@@ -120,24 +120,24 @@ impl<'t> Changes<'t> {
         Ok(Vec::new())
     }
 
-    /// Removes a label; nothing when there is none.
+    /// Removes a label. Does nothing if there is none.
     pub fn remove_label(&mut self, rights: &Rights, store: &str, label: &str) -> Changed {
         rights.seen(store, self.row(store)?)?;
         self.clear(store, label)?;
         Ok(Vec::new())
     }
 
-    /// Removes a content from a label; nothing when it is not there.
+    /// Removes a content from a label. Does nothing if the label does not hold it.
     pub fn remove_reference(&mut self, rights: &Rights, store: &str, label: &str, hash: &Hash) -> Changed {
         rights.seen(store, self.row(store)?)?;
         self.take(store, label, hash)?;
         Ok(Vec::new())
     }
 
-    /// Removes contents from a store.
+    /// Removes contents from a store. `hashes` must be sorted.
     ///
     /// # Errors
-    /// A label points to one of them; then none is removed.
+    /// If a label points to one of them ([`Error::Labelled`]); nothing is removed then.
     pub fn drop_contents(&mut self, rights: &Rights, store: &str, hashes: &[Hash]) -> Changed {
         let mut row = rights.seen(store, self.row(store)?)?;
         self.refuse_labelled(store, hashes)?;
@@ -153,7 +153,7 @@ impl<'t> Changes<'t> {
         Ok(freed)
     }
 
-    /// Removes a store with all it has.
+    /// Removes a store with its labels and contents.
     pub fn drop_store(&mut self, rights: &Rights, store: &str) -> Changed {
         let row = rights.seen(store, self.row(store)?)?;
         let held = self.held.range((store, LEAST)..=(store, GREATEST)).map_err(Error::index)?;
@@ -180,7 +180,7 @@ impl<'t> Changes<'t> {
         Ok(())
     }
 
-    /// The number for the newest of a label.
+    /// The number for a label's next reference: greater than all numbers the label has.
     fn next(&self, store: &str, label: &str) -> Result<u64, Error> {
         let mut range = self.order.range((store, label, 0)..=(store, label, u64::MAX)).map_err(Error::index)?;
         let last = range.next_back().transpose().map_err(Error::index)?;
@@ -190,7 +190,7 @@ impl<'t> Changes<'t> {
     fn take(&mut self, store: &str, label: &str, hash: &Hash) -> Result<(), Error> {
         let place = self.places.remove((store, label, hash.bytes())).map_err(Error::index)?.map(|place| place.value());
         if let Some(number) = place {
-            // As many as there were before this one went.
+            // Counted before the row is removed: `count` may have to scan `order`.
             let references = self.references().count(store)?;
             self.order.remove((store, label, number)).map_err(Error::index)?;
             self.references.insert(store, references.saturating_sub(1)).map_err(Error::index)?;
@@ -214,7 +214,7 @@ impl<'t> Changes<'t> {
         References { order: &self.order, places: &self.places, counts: &self.references }
     }
 
-    /// One holder less: the content, when that was the last.
+    /// Removes one holder of a content. Returns the content if that was the last holder.
     fn release(&mut self, hash: &Hash) -> Result<Option<Hash>, Error> {
         match value(self.contents.get(hash.bytes()))?.unwrap_or_default() {
             0 | 1 => {

@@ -1,7 +1,8 @@
-//! `theater store ...`: an operator's words on the command line, answered with JSON.
+//! `theater store ...`: runs an operator's command and returns JSON.
 //!
-//! An operator may use every store, an actor's own included, by id, and no quota holds there. `-` is standard input and
-//! output of the process that runs the plugin, and relative files are relative to its folder.
+//! An operator may use every store by its id, including those that actors own, and without quotas. `-` means standard
+//! input or output of the process that runs the plugin. Relative paths are resolved against that process's working
+//! directory.
 
 use std::fs;
 use std::io::Read;
@@ -20,21 +21,21 @@ use crate::rights::Rights;
 use crate::view::Row;
 
 const USAGE: [(&str, &str); 9] = [
-    ("new [NAME]", "makes a shared store; without a name it has an id of its own"),
-    ("ls", "lists the stores, and the actor that made each; a shared one has none"),
+    ("new [NAME]", "creates a shared store; without NAME, its id is generated"),
+    ("ls", "lists all stores, each with the actor that owns it; a shared store has no owner"),
     (
         "ls STORE",
-        "lists the contents with the labels whose newest they are, and those that have them behind a newer one",
+        "lists the contents, each with the labels that hold it as their newest reference or as an older reference",
     ),
     (
         "put STORE FILE [--label LABEL]",
-        "stores a file (- is standard input); a shared STORE is made when it is missing",
+        "stores a file (- is standard input); a shared STORE is created if it is missing",
     ),
     ("get STORE HASH|LABEL FILE", "writes a content to a file (- is standard output)"),
-    ("label STORE LABEL HASH", "adds a content to a label as its newest"),
-    ("rm STORE [LABEL|HASH]", "removes a store, or a label, or a content that no label of the store has"),
-    ("gc [--unlabelled STORE]", "removes what crashes left behind, or the contents of STORE that no label of it has"),
-    ("help", "says this"),
+    ("label STORE LABEL HASH", "adds a content to a label as its newest reference"),
+    ("rm STORE [LABEL|HASH]", "removes a store, a label, or a content that no label of the store holds"),
+    ("gc [--unlabelled STORE]", "removes what crashes left behind, or the contents of STORE that no label of it holds"),
+    ("help", "prints this list"),
 ];
 
 #[derive(Deserialize)]
@@ -43,13 +44,13 @@ struct Arguments {
     args: Vec<String>,
 }
 
-/// Does what `{"args": [...]}`, the words behind `theater store`, say.
+/// Runs the command given as `{"args": [...]}`: the arguments after `theater store`.
 ///
 /// # Errors
-/// A sentence for the operator.
+/// An error message for the operator.
 pub fn run(depot: &Depot, arguments: &Value) -> Result<Value, String> {
     let Arguments { args } = Arguments::deserialize(arguments).map_err(|error| {
-        format!("the command store takes {{\"args\": [...]}}, the words behind `theater store`: {error}")
+        format!("the command store takes {{\"args\": [...]}}, the arguments after `theater store`: {error}")
     })?;
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let answer = match *words.as_slice() {
@@ -86,9 +87,9 @@ fn wrong(words: &[&str]) -> String {
     }
     let usage = usage.iter().map(|form| format!("`theater store {form}`")).collect::<Vec<_>>().join(", ");
     match word {
-        "" => format!("a word is missing; usage: {usage}"),
-        _ if known => format!("{word} does not take these words; usage: {usage}"),
-        _ => format!("there is no {word:?}; usage: {usage}"),
+        "" => format!("a command is missing; usage: {usage}"),
+        _ if known => format!("{word} does not take these arguments; usage: {usage}"),
+        _ => format!("there is no command {word:?}; usage: {usage}"),
     }
 }
 
@@ -122,7 +123,7 @@ fn put(depot: &Depot, store: &str, file: &str, label: Option<&str>) -> Result<Va
     label.map_or(Ok(()), check_label)?;
     let content = read(file)?;
     let place = label.map_or(Place::Unlabelled, |label| Place::Newest(label.to_owned()));
-    // A name is a shared store, made at its first use here too; an id is one that was made.
+    // A name means a shared store, which is created on first use here too. An id must be that of an existing store.
     if Uuid::try_parse(store).is_err() {
         match depot.make(&operator(), Some(store)) {
             Ok(_) | Err(Error::Exists(_)) => (),
@@ -146,7 +147,7 @@ fn get(depot: &Depot, store: &str, target: &str, file: &str) -> Result<Value, Er
     let content = depot.named(&Rights::Operator, store, &Target::of_word(target)?)?;
     let to = Path::new(if file == "-" { "/dev/stdout" } else { file });
     fs::write(to, &content).map_err(Error::file("write", to))?;
-    // Behind the content itself, standard output gets nothing.
+    // When the content itself goes to standard output, nothing else is printed there.
     let answer =
         json!({ "store": store, "hash": Hash::of(&content).to_string(), "bytes": content.len(), "file": file });
     Ok(if file == "-" { Value::Null } else { answer })

@@ -1,7 +1,7 @@
-//! The contents: a file for each, named by its hash, in 256 folders.
+//! Content files: one per content, named by its hash, in 256 folders.
 //!
-//! A file is written aside, synced, renamed and its folder synced, so that a name stands for a whole content or for
-//! nothing. What is read is checked against its name.
+//! A write creates a file in the folder `aside`, syncs it, renames it, and syncs the target folder. A content's name
+//! therefore refers to the complete content or to nothing. Reads verify the content against its name.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -13,12 +13,12 @@ use rustix::fs::{Advice, fadvise};
 use crate::error::Error;
 use crate::names::{Hash, Hashed};
 
-/// The bytes compared at a time.
+/// Number of bytes compared at a time.
 const PIECE: usize = 64 << 10;
-/// The bytes read and hashed at a time.
+/// Number of bytes read and hashed at a time.
 const READ: u64 = 32 << 10;
 
-/// The folders of contents. One process has them open at a time, the one that has the index.
+/// The content folders. Only the process that has the index open may use them.
 pub struct Contents {
     folder: PathBuf,
     aside: PathBuf,
@@ -26,7 +26,7 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// The contents below `folder`, made where they are missing. Drops what a crash left half written.
+    /// Opens the content folders below `folder`, or creates them. Removes files that a crash left partially written.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -34,7 +34,7 @@ impl Contents {
         let contents =
             Self { folder: folder.join("contents"), aside: folder.join("aside"), written: AtomicU64::default() };
         make(&contents.aside)?;
-        // All of them now, so that no write has to sync the folder above its own.
+        // Created up front, so that no write has to sync the parent of its folder.
         (0..=u8::MAX).try_for_each(|first| make(&contents.shard(first)))?;
         sync(&contents.folder)?;
         sync(folder)?;
@@ -46,17 +46,17 @@ impl Contents {
         self.folder.join(format!("{first:02x}"))
     }
 
-    /// Where a content is.
+    /// The path of a content's file.
     pub fn path(&self, hash: &Hash) -> PathBuf {
         self.shard(hash.first()).join(hash.to_string())
     }
 
-    /// Whether a content is there, and undamaged.
+    /// Whether the content's file exists and holds exactly these bytes.
     pub fn has(&self, hash: &Hash, content: &[u8]) -> bool {
         File::open(self.path(hash)).is_ok_and(|mut file| reads(&mut file, content).unwrap_or(false))
     }
 
-    /// Puts a content there; it is on disk when this returns.
+    /// Writes a content to its file. It is on disk when this returns.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -64,35 +64,35 @@ impl Contents {
         let aside = self.aside.join(self.written.fetch_add(1, Ordering::Relaxed).to_string());
         let written = self.write_aside(&aside, hash, content);
         if written.is_err() {
-            // The next start does it otherwise.
+            // If this fails, the next start removes the file.
             fs::remove_file(&aside).ok();
         }
         written
     }
 
     fn write_aside(&self, aside: &Path, hash: &Hash, content: &[u8]) -> Result<(), Error> {
-        let mut file = File::create_new(aside).map_err(Error::file("make", aside))?;
+        let mut file = File::create_new(aside).map_err(Error::file("create", aside))?;
         file.write_all(content).map_err(Error::file("write", aside))?;
         file.sync_all().map_err(Error::file("sync", aside))?;
         let path = self.path(hash);
-        fs::rename(aside, &path).map_err(Error::file("make", &path))?;
+        fs::rename(aside, &path).map_err(Error::file("create", &path))?;
         sync(&self.shard(hash.first()))
     }
 
-    /// A content of so many bytes.
+    /// Reads a content of `size` bytes and verifies its hash.
     ///
     /// # Errors
-    /// [`Error::Lost`], [`Error::Damaged`], [`Error::File`].
+    /// [`Error::Lost`] if the file is missing, [`Error::Damaged`] if the hash differs, else [`Error::File`].
     pub fn read(&self, hash: &Hash, size: u64) -> Result<Vec<u8>, Error> {
         let path = self.path(hash);
         let file = match File::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::Lost { hash: *hash, path }),
             opened => opened.map_err(Error::file("open", &path))?,
         };
-        // All of it is on its way from the disk while the first pieces are hashed. A hint: what reads tell is what counts.
+        // Lets the kernel read ahead while the first pieces are hashed. Only a hint, so a failure does not matter.
         fadvise(&file, 0, None, Advice::WillNeed).unwrap_or_default();
         let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-        // One byte more would be damage, and more than one need not be read to see it.
+        // A file that is too long is damaged: one byte beyond `size` is enough to detect that.
         let mut file = file.take(size.saturating_add(1));
         let mut hashed = Hashed::default();
         loop {
@@ -106,7 +106,7 @@ impl Contents {
         if hashed.hash() == *hash { Ok(content) } else { Err(Error::Damaged { hash: *hash, path }) }
     }
 
-    /// Removes a content; nothing when it is not there.
+    /// Removes a content's file. Does nothing if it is missing.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -114,7 +114,7 @@ impl Contents {
         remove(&self.path(hash))
     }
 
-    /// The contents in one of the 256 folders, with their sizes. Files of other names are left alone.
+    /// The contents in one of the 256 folders, with their sizes in bytes. Files with other names are skipped.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -122,14 +122,14 @@ impl Contents {
         let mut list = Vec::new();
         for entry in entries(&self.shard(first))? {
             if let Some(hash) = entry.file_name().to_str().and_then(|name| Hash::parse(name).ok()) {
-                let size = entry.metadata().map_err(Error::file("look at", &entry.path()))?.len();
+                let size = entry.metadata().map_err(Error::file("inspect", &entry.path()))?.len();
                 list.push((hash, size));
             }
         }
         Ok(list)
     }
 
-    /// Removes what is half written; answers how many files. No write may be under way.
+    /// Removes partially written files and returns their number. No write may be in progress.
     ///
     /// # Errors
     /// [`Error::File`].
@@ -143,7 +143,7 @@ impl Contents {
     }
 }
 
-/// Whether `source` gives exactly these bytes.
+/// Whether `source` yields exactly these bytes.
 fn reads(source: &mut impl Read, mut bytes: &[u8]) -> std::io::Result<bool> {
     let mut buffer = vec![0; PIECE];
     loop {
@@ -159,7 +159,7 @@ fn reads(source: &mut impl Read, mut bytes: &[u8]) -> std::io::Result<bool> {
 }
 
 fn make(folder: &Path) -> Result<(), Error> {
-    fs::create_dir_all(folder).map_err(Error::file("make", folder))
+    fs::create_dir_all(folder).map_err(Error::file("create", folder))
 }
 
 fn sync(folder: &Path) -> Result<(), Error> {

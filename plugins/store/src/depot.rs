@@ -1,8 +1,9 @@
-//! Index and contents together: what the functions of actors and the commands of operators do. Everything here blocks.
+//! Combines index and contents: the operations behind actors' functions and operators' commands. Everything here
+//! blocks.
 //!
-//! **Invariant:** a content's file is on disk before the index names it and goes after the index has let go of it. A put
-//! holds `sweeping` from before it looks for the file until the index names it, and whoever removes files holds it
-//! alone; so no file goes that a put counts on.
+//! **Invariant:** a content's file is on disk before the index refers to it, and is removed only after the index no longer
+//! does. A put holds `sweeping` for reading from before it checks for the file until the index refers to it; removing
+//! files requires `sweeping` for writing. So no file that a put relies on is removed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,13 +19,13 @@ use crate::names::{Hash, Target, check_label, check_store};
 use crate::rights::Rights;
 use crate::view::{Listed, Row, View};
 
-/// All stores of a data folder; opened at the first call that needs them.
+/// All stores in a data folder, opened by the first call that needs them.
 pub struct Depot {
     host: Host,
     open: Mutex<Option<Arc<Open>>>,
 }
 
-/// The depot once it is open.
+/// An open depot.
 struct Open {
     index: Index,
     contents: Contents,
@@ -34,22 +35,22 @@ struct Open {
 /// What [`Depot::sweep`] removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Contents no store holds.
+    /// Number of contents that no store held.
     pub contents: u64,
-    /// Their bytes.
+    /// Total bytes of those contents.
     pub bytes: u64,
-    /// Files that were half written.
+    /// Number of partially written files.
     pub half_written: u64,
 }
 
 impl Depot {
-    /// The depot in the data folder of `host`, which is not touched yet.
+    /// Creates the depot for the data folder of `host`, without touching the folder yet.
     pub fn new(host: Host) -> Self {
         Self { host, open: Mutex::default() }
     }
 
-    /// Works on the open depot. An index that failed is opened again by the next call, as an index needs after its disk
-    /// was full.
+    /// Runs `work` on the open depot. If the index fails, it is closed and the next call reopens it: after an I/O
+    /// error, such as a full disk, redb fails every operation until the database is reopened.
     fn with<T>(&self, work: impl FnOnce(&Open) -> Result<T, Error>) -> Result<T, Error> {
         let open = self.opened()?;
         let result = work(&open);
@@ -69,7 +70,7 @@ impl Depot {
             return Ok(Arc::clone(open));
         }
         let folder = self.host.data_folder().map_err(Error::Folder)?;
-        // The index first: having it open is what makes this the one process that writes contents.
+        // The index first: only one process can have it open, and only that process writes contents.
         let index = Index::open(&folder.join("index.redb"))?;
         let contents = Contents::open(&folder)?;
         Ok(Arc::clone(open.insert(Arc::new(Open { index, contents, sweeping: RwLock::default() }))))
@@ -80,7 +81,7 @@ impl Depot {
         open.take_if(|open| Arc::ptr_eq(open, failed));
     }
 
-    /// Reads a store that the caller sees.
+    /// Reads a store that the caller can see.
     fn read<T>(
         &self,
         rights: &Rights,
@@ -95,7 +96,7 @@ impl Depot {
         })
     }
 
-    /// Changes the index alone.
+    /// Changes only the index.
     fn change(
         &self,
         store: &str,
@@ -105,7 +106,7 @@ impl Depot {
         self.with(|open| open.index.change(change).map(drop))
     }
 
-    /// Changes the index, and removes the files of the contents that no store holds any more.
+    /// Changes the index, then removes the files of contents that no store holds any more. Returns their number.
     fn remove(
         &self,
         store: &str,
@@ -120,7 +121,7 @@ impl Depot {
         })
     }
 
-    /// Makes a store of this name, or one with an id of its own; answers the id.
+    /// Creates a store with this name, or with a generated id if `name` is `None`. Returns the id.
     pub fn make(&self, rights: &Arc<Rights>, name: Option<&str>) -> Result<String, Error> {
         let id = name.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
         let (rights, store) = (Arc::clone(rights), id.clone());
@@ -128,7 +129,7 @@ impl Depot {
         Ok(id)
     }
 
-    /// Keeps a content in a store and at a label.
+    /// Adds a content to a store and to the label that `place` names.
     pub fn put(&self, rights: &Arc<Rights>, store: &str, content: &[u8], place: Place) -> Result<Hash, Error> {
         check_store(store)?;
         place.label().map_or(Ok(()), check_label)?;
@@ -139,12 +140,12 @@ impl Depot {
             let _no_sweep = open.no_sweep();
             let view = open.index.view()?;
             let row = rights.seen(store, view.row(store)?)?;
-            // The change below asks again; asked here, a content without room writes no file.
+            // The change below checks again. Checking here too avoids writing a file for a content that is refused.
             view.may_refer(rights, store, &hash, &place)?;
             if view.size(store, &hash)?.is_none() {
                 rights.may_add(store, row.bytes, size)?;
             }
-            // A damaged file is repaired by whoever has the right bytes.
+            // A missing or damaged file is written again: the right bytes are available here.
             if !(view.held(&hash)? && open.contents.has(&hash, content)) {
                 open.contents.write(&hash, content)?;
             }
@@ -154,14 +155,14 @@ impl Depot {
         })
     }
 
-    /// Gives a content of a store to a label.
+    /// Adds a content of a store to a label.
     pub fn point(&self, rights: &Arc<Rights>, store: &str, place: Place, hash: Hash) -> Result<(), Error> {
         place.label().map_or(Ok(()), check_label)?;
         let (rights, of) = (Arc::clone(rights), store.to_owned());
         self.change(store, move |changes| changes.point(&rights, &of, &hash, &place))
     }
 
-    /// The bytes of a content.
+    /// Reads the bytes of a content.
     pub fn get(&self, rights: &Rights, store: &str, hash: &Hash) -> Result<Vec<u8>, Error> {
         check_store(store)?;
         self.with(|open| {
@@ -174,7 +175,7 @@ impl Depot {
         })
     }
 
-    /// The bytes that an operator or a URL names.
+    /// Reads the content that an operator or a URL names.
     pub fn named(&self, rights: &Rights, store: &str, target: &Target) -> Result<Vec<u8>, Error> {
         let hash = match target {
             Target::Hash(hash) => *hash,
@@ -215,12 +216,12 @@ impl Depot {
         self.read(rights, store, |view, _| view.labels(store))
     }
 
-    /// A store's contents, sorted by hash, each made into what the caller wants of it.
+    /// A store's contents, sorted by hash, each converted by `make`.
     pub fn contents<T>(&self, rights: &Rights, store: &str, make: impl Fn(Hash) -> T) -> Result<Vec<T>, Error> {
         self.read(rights, store, |view, _| view.contents(store, |hash, _| make(hash)))
     }
 
-    /// The bytes of a store's contents, each counted once.
+    /// The total size of a store's contents in bytes, each counted once.
     pub fn bytes(&self, rights: &Rights, store: &str) -> Result<u64, Error> {
         self.read(rights, store, |_, row| Ok(row.bytes))
     }
@@ -235,20 +236,20 @@ impl Depot {
         self.read(&Rights::Operator, store, |view, _| view.listed(store))
     }
 
-    /// Removes a store with all it has; answers how many contents no store holds any more.
+    /// Removes a store with its labels and contents. Returns how many contents no store holds any more.
     pub fn drop_store(&self, store: &str) -> Result<u64, Error> {
         let of = store.to_owned();
         self.remove(store, move |changes| changes.drop_store(&Rights::Operator, &of))
     }
 
-    /// Removes contents from a store; answers how many no store holds any more.
+    /// Removes contents from a store. Returns how many of them no store holds any more.
     pub fn drop_contents(&self, store: &str, mut hashes: Vec<Hash>) -> Result<u64, Error> {
         hashes.sort_unstable();
         let of = store.to_owned();
         self.remove(store, move |changes| changes.drop_contents(&Rights::Operator, &of, &hashes))
     }
 
-    /// Removes the files that no store holds and that are half written, as crashes leave them.
+    /// Removes what crashes leave behind: partially written files, and contents that no store holds.
     pub fn sweep(&self) -> Result<Swept, Error> {
         self.with(|open| {
             let mut swept = Swept { half_written: open.sweep_aside()?, ..Swept::default() };
@@ -272,7 +273,7 @@ impl Open {
         self.contents.clear_aside()
     }
 
-    /// One folder at a time, so that no call waits long.
+    /// Sweeps one folder. Locking folder by folder keeps other calls from waiting long.
     fn sweep(&self, first: u8, swept: &mut Swept) -> Result<(), Error> {
         let _alone = self.alone();
         let view = self.index.view()?;
@@ -293,7 +294,7 @@ mod tests {
 
     use super::*;
 
-    /// [store-14] An index that failed is let go, so that the next call opens it anew; any other error leaves it open.
+    /// [store-14] After an index error the index is closed and the next call reopens it. Other errors leave it open.
     #[test]
     fn an_index_that_failed_is_closed_and_opened_again_by_the_next_call() {
         let core = FakeHost::new();

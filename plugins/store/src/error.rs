@@ -1,47 +1,47 @@
-//! What can go wrong, in words for the actor and the operator.
+//! Errors, with messages for actors and operators.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::names::Hash;
 
-/// Why a call gave no result.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Text that cannot be a store's id.
+    /// Not a valid store id.
     #[error(
-        "{0} is no store id: it is what new answered, or a name of 1 to 64 of the characters a-z, A-Z, 0-9, '.', '_' and \
-         '-', the first a letter or digit"
+        "{0} is not a store id: use the id that new returned, or a name of 1 to 64 of the characters a-z, A-Z, 0-9, \
+         '.', '_' and '-' that starts with a letter or digit"
     )]
     BadStore(String),
-    /// Text that cannot be a hash.
-    #[error("{0} is no hash: a content's hash is its SHA-256 as 64 hexadecimal digits in lower case")]
+    /// Not a valid hash.
+    #[error("{0} is not a hash: the hash of a content is its SHA-256 as 64 hexadecimal digits in lower case")]
     BadHash(String),
-    /// Text that cannot be a label.
-    #[error("{0} is no label: a label has 1 to 512 bytes of printable UTF-8")]
+    /// Not a valid label.
+    #[error("{0} is not a label: a label has 1 to 512 bytes of printable UTF-8")]
     BadLabel(String),
-    /// A store the caller does not see, whether there is one or not.
+    /// A store that the caller cannot see, whether it exists or not.
     #[error(
         "this actor has no store {0}: new makes one, and in the handler store, config = {{ stores = [\"{0}\"] }} grants a \
          shared one, as far as the parent's config does"
     )]
     NotSeen(String),
-    /// A store that an operator asks for.
+    /// An operator named a store that does not exist.
     #[error("there is no store {0}: `theater store ls` lists them, `theater store new {0}` makes it")]
     NoStore(String),
-    /// A name an operator wants to make a store of.
-    #[error("there is a store {0} already")]
+    /// The store to be created exists already.
+    #[error("the store {0} exists already")]
     Exists(String),
-    /// A content the store does not have.
+    /// A content that the store does not have.
     #[error("the store {store} has no content {hash}: store it there first")]
     NoContent {
         /// The store's id.
         store: String,
-        /// The content's.
+        /// The content's hash.
         hash: Hash,
     },
-    /// A label that an operator or a URL asks for.
+    /// An operator or a URL named a label that does not exist.
     #[error("the store {store} has no label {label:?}: `theater store ls {store}` lists what it has")]
     NoLabel {
         /// The store's id.
@@ -49,14 +49,14 @@ pub enum Error {
         /// The label.
         label: String,
     },
-    /// A content that labels point to.
+    /// A content cannot be removed because a label points to it.
     #[error("the label {label:?} of {store} points to {hash}: remove the label first")]
     Labelled {
         /// The store's id.
         store: String,
-        /// The content's.
+        /// The content's hash.
         hash: Hash,
-        /// The first of the labels.
+        /// The first such label.
         label: String,
     },
     /// A content over `max_content_bytes`.
@@ -65,9 +65,9 @@ pub enum Error {
          {size} }} allows it, as far as the parent's config does"
     )]
     TooBig {
-        /// The content's bytes.
+        /// The content's size in bytes.
         size: u64,
-        /// The config's.
+        /// The limit from the config.
         max: u64,
     },
     /// A store over `max_bytes`.
@@ -78,43 +78,43 @@ pub enum Error {
     Full {
         /// The store's id.
         store: String,
-        /// What it has.
+        /// Its current size in bytes.
         bytes: u64,
-        /// The content's bytes.
+        /// The content's size in bytes.
         size: u64,
-        /// The config's.
+        /// The limit from the config.
         max: u64,
     },
     /// More stores than `max_stores`.
     #[error(
-        "this actor made {made} stores, as many as it may; in the handler store, config = {{ max_stores = {} }} allows one \
+        "this actor has {made} stores, its maximum; in the handler store, config = {{ max_stores = {} }} allows one \
          more, as far as the parent's config does", made.saturating_add(1)
     )]
     TooMany {
-        /// How many it made.
+        /// Number of stores it has created.
         made: u64,
     },
     /// More references than `max_references`.
     #[error(
-        "the labels of store {store} have {references} references, as many as they may; `remove-label` and \
+        "the labels of store {store} have {references} references, the maximum; `remove-label` and \
          `remove-from-label` free some, and in the handler store, config = {{ max_references = {} }} allows one more, as far \
          as the parent's config does", references.saturating_add(1)
     )]
     TooManyReferences {
         /// The store's id.
         store: String,
-        /// How many there are.
+        /// Current number of references.
         references: u64,
     },
-    /// A content the index names and the disk does not have.
+    /// A content that is in the index but not on disk.
     #[error("the content {hash} is lost: {} is missing; storing the same bytes again repairs it", path.display())]
     Lost {
         /// The content.
         hash: Hash,
-        /// Where it should be.
+        /// The path of the missing file.
         path: PathBuf,
     },
-    /// A content whose bytes have another hash.
+    /// A content whose bytes do not match its hash.
     #[error("the content {hash} is damaged: {} is not what was stored; storing the same bytes again repairs it", path.display())]
     Damaged {
         /// The content.
@@ -125,23 +125,23 @@ pub enum Error {
     /// A file that could not be read or written.
     #[error("could not {step} {}: {source}", path.display())]
     File {
-        /// What was tried.
+        /// The step that failed.
         step: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The index is open in another process.
     #[error("{} is in use by another process: let that one do it, or stop it first", .0.display())]
     InUse(PathBuf),
-    /// The index failed; nothing of the change was made.
+    /// The index failed. The change was not applied.
     #[error("the store's index failed: {0}")]
     Index(Box<redb::Error>),
-    /// The data folder could not be had.
+    /// The data folder is not available.
     #[error("{0}")]
     Folder(String),
-    /// The thread that commits this change failed.
+    /// The thread that was to commit this change failed.
     #[error("a change made together with others failed: try again")]
     Together,
 }
@@ -153,12 +153,12 @@ impl From<Error> for String {
 }
 
 impl Error {
-    /// The index's own error.
+    /// Wraps an error of the index.
     pub fn index(error: impl Into<redb::Error>) -> Self {
         Self::Index(Box::new(error.into()))
     }
 
-    /// For `map_err`: what was tried with which file.
+    /// For `map_err`: adds the step and the file to an I/O error.
     pub fn file(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::File { step, path: path.to_owned(), source }
     }

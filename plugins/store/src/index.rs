@@ -1,10 +1,10 @@
-//! The index: which stores there are, what each holds and what its labels point to.
+//! The index: which stores exist, what each holds, and what its labels point to.
 //!
-//! Reads see one state of it ([`Index::view`]). Changes ([`Changes`]) that wait at the same time go into one
-//! transaction and share its fsync; each is whole or not there.
+//! A read sees one consistent state ([`Index::view`]). Writes use group commit: [`Changes`] that wait at the same time
+//! are applied in one transaction and share its fsync. Each change is applied in full or not at all.
 //!
-//! **Invariant:** a change refuses before it writes, so that a refused one leaves nothing in a transaction it shares.
-//! Next: [`crate::view`] and [`crate::changes`], what is read and written.
+//! **Invariant:** a change fails before its first write, so a failed change leaves nothing behind in the transaction it
+//! shares with others. Reads are in [`crate::view`], writes in [`crate::changes`].
 
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -17,30 +17,31 @@ use crate::error::Error;
 use crate::names::Hash;
 use crate::view::View;
 
-/// A store to its owner (empty: shared), how many contents it has and their bytes.
+/// Store to (owner, number of contents, total bytes of the contents). The owner of a shared store is empty.
 pub const STORES: TableDefinition<'static, &str, (&str, u64, u64)> = TableDefinition::new("stores");
-/// An actor to how many stores it made.
+/// Actor to the number of existing stores that it owns.
 pub const OWNERS: TableDefinition<'static, &str, u64> = TableDefinition::new("owners");
-/// A store's content to its size.
+/// (store, content) to the size of the content in bytes.
 pub const HELD: TableDefinition<'static, (&str, &[u8; 32]), u64> = TableDefinition::new("held");
-/// A content to how many stores hold it.
+/// Content to the number of stores that hold it.
 pub const CONTENTS: TableDefinition<'static, &[u8; 32], u64> = TableDefinition::new("contents");
-/// A store's label and a number, larger for newer, to the content.
+/// (store, label, number) to the content. Newer references have larger numbers.
 pub const ORDER: TableDefinition<'static, (&str, &str, u64), &[u8; 32]> = TableDefinition::new("order");
-/// A store's label and a content to its number in [`ORDER`].
+/// (store, label, content) to its number in [`ORDER`].
 pub const PLACES: TableDefinition<'static, (&str, &str, &[u8; 32]), u64> = TableDefinition::new("places");
 
-/// A store to how many references its labels have: the rows of [`PLACES`]. None where a build before this wrote the store.
+/// Store to the number of references its labels hold: its rows in [`PLACES`]. Stores written by releases without this
+/// table have no entry until the next change.
 pub const REFERENCES: TableDefinition<'static, &str, u64> = TableDefinition::new("references");
 
-/// The bytes of the index kept in memory: the disk's cache has the rest.
+/// Cache size of the index in bytes. The page cache covers the rest.
 const CACHE: usize = 8 << 20;
 
-/// What a change answers: the contents that no store holds any more.
+/// The result of a change: the contents that no store holds any more.
 pub type Changed = Result<Vec<Hash>, Error>;
 type Change = Box<dyn FnOnce(&mut Changes<'_>) -> Changed + Send>;
 
-/// The open index; no other process can have it open.
+/// The open index. Only one process can have it open at a time.
 pub struct Index {
     database: Database,
     waiting: Mutex<Vec<(Change, SyncSender<Changed>)>>,
@@ -48,22 +49,22 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens the index at `path` or makes it.
+    /// Opens the index at `path`, or creates it.
     ///
     /// # Errors
-    /// [`Error::InUse`], [`Error::Index`].
+    /// [`Error::InUse`] if another process has it open, else [`Error::Index`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let database = Builder::new().set_cache_size(CACHE).create(path).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => Error::InUse(path.to_owned()),
             error => Error::index(error),
         })?;
         let index = Self { database, waiting: Mutex::default(), turn: Mutex::default() };
-        // The tables are made here, so that every view finds them.
+        // An empty commit creates the tables, so that every view finds them.
         index.commit(Vec::new())?;
         Ok(index)
     }
 
-    /// The index as it is now.
+    /// Returns a view of the current state.
     ///
     /// # Errors
     /// [`Error::Index`].
@@ -71,15 +72,16 @@ impl Index {
         View::of(&self.database.begin_read().map_err(Error::index)?)
     }
 
-    /// Makes a change, together with those that wait at the same time; it is on disk when this returns. Blocks.
+    /// Applies a change, in one transaction with the changes that wait at the same time. Blocks until it is on disk.
     ///
     /// # Errors
-    /// What the change refused with, or [`Error::Index`]: then it was not made.
+    /// The error of the change itself, [`Error::Index`], or [`Error::Together`] if another thread tried to commit it
+    /// and failed. In all cases the change was not applied.
     pub fn change(&self, change: impl FnOnce(&mut Changes<'_>) -> Changed + Send + 'static) -> Changed {
         let (done, answer) = sync_channel(1);
         locked(&self.waiting).push((Box::new(change), done));
         let turn = locked(&self.turn);
-        // Whoever had the turn before may have taken this change along; else it is still waiting.
+        // The previous holder of the turn may have committed this change with its own. Otherwise it is still queued.
         if let Ok(changed) = answer.try_recv() {
             return changed;
         }
@@ -89,7 +91,8 @@ impl Index {
         answer.try_recv().unwrap_or_else(|_| Err(failed.unwrap_or(Error::Together)))
     }
 
-    /// Commits all changes of a batch in one transaction, then answers each. Dropping `done` answers [`Error::Together`].
+    /// Commits all changes of a batch in one transaction, then sends each its result. The caller of a change whose
+    /// `done` is dropped returns [`Error::Together`].
     fn commit(&self, batch: Vec<(Change, SyncSender<Changed>)>) -> Result<(), Error> {
         let mut answers = Vec::with_capacity(batch.len());
         let transaction = self.database.begin_write().map_err(Error::index)?;
@@ -103,7 +106,8 @@ impl Index {
         drop(changes);
         transaction.commit().map_err(Error::index)?;
         for (changed, done) in answers {
-            // Its receiver waits for the turn, which this thread has.
+            // The channel has room for this one result, and its receiver is alive: it waits for the turn or is this
+            // thread.
             done.try_send(changed).ok();
         }
         Ok(())

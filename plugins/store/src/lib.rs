@@ -1,22 +1,24 @@
-//! The plugin `store`: contents on disk under the hash of their bytes, and labels that point to them.
+//! The `store` plugin: content-addressed storage on disk, with labels that point to content.
 //!
 //! | file | what |
 //! |---|---|
-//! | [`names`] | store ids, hashes, labels and `store:` URLs, checked |
-//! | [`rights`] | the config, which stores a caller sees, quotas |
-//! | [`depot`] | what the functions and commands do, of the two below |
-//! | [`index`], [`view`], [`changes`] | stores, labels and sizes in one redb file, and its group commit |
-//! | [`contents`] | the bytes, a file for each content |
+//! | [`names`] | validation of store ids, hashes, labels and `store:` URLs |
+//! | [`rights`] | the config: which stores a caller can see, and quotas |
+//! | [`depot`] | the operations behind functions and commands, on top of the next two rows |
+//! | [`index`], [`view`], [`changes`], [`references`] | stores, labels and sizes in one redb file, with group commit |
+//! | [`contents`] | the bytes: one file per content |
 //! | [`command`] | `theater store ...` |
 //!
-//! Contents are files, not values of the index: of 100 MB, storing took 0.5 s for 0.7 s, reading 0.2 s for 0.4 s and the
-//! peak was 198 MB for 363 MB (a new 1 KiB content in turn takes three fsyncs for one, 13 ms for 4).
+//! Content is kept in files, not as values in the index. Measured with 100 MB: storing takes 0.5 s instead of 0.7 s,
+//! reading 0.2 s instead of 0.4 s, and peak memory is 198 MB instead of 363 MB. The price is paid by small content:
+//! storing a new 1 KiB content takes three fsyncs instead of one (13 ms instead of 4 ms).
 //!
-//! A store belongs to the actor that made it, by id: it outlives the actor, and a restart or a resume finds it again. The
-//! same content in several stores is one file; each store's size counts it. Operators may use every store.
+//! A store is owned by the actor that created it, identified by the actor's id. It outlives the actor, so a restarted
+//! or resumed actor finds it again. Content that several stores share is one file, but counts towards the size of each
+//! store. Operators may use every store.
 //!
-//! Functions that change the disk are `effect`s, although a repeated one changes nothing more (but for `new`): whoever
-//! replays a chain has to know what was done outside.
+//! Functions that change the disk are declared `effect`, although repeating one (except `new`) changes nothing more: a
+//! replay has to know which changes were made outside the chain.
 
 #![forbid(unsafe_code)]
 
@@ -60,10 +62,10 @@ theater_plugin_api::bindings! {
     } },
     config: "config.schema.json",
     schemes: ["store"],
-    commands: { "store": "Makes, fills, lists and clears stores: new, put, get, ls, label, rm, gc, help" },
+    commands: { "store": "Creates, fills, lists and clears stores: new, put, get, ls, label, rm, gc, help" },
 }
 
-/// The plugin: all stores of the data folder.
+/// The plugin: owns all stores in the data folder.
 pub struct Stores {
     depot: Arc<Depot>,
 }
@@ -77,7 +79,7 @@ impl Plugin for Stores {
 
     async fn attach(&self, host: Host, attachment: Attachment) -> Result<Shelf, String> {
         let rights = Rights::of_actor(host.whose()?.actor, attachment.config()?).map_err(|error| {
-            format!("in the handler store, config = {{ stores = [...] }} has a wrong name: {error}")
+            format!("in the handler store, config = {{ stores = [...] }} has an invalid name: {error}")
         })?;
         Ok(Shelf { depot: Arc::clone(&self.depot), rights: Arc::new(rights) })
     }
@@ -109,14 +111,14 @@ pub struct Shelf {
 }
 
 impl Handler for Shelf {
-    /// Nothing is rebuilt: the disk is the truth, and keeps for every store that a recorded `new` made whose it is.
+    /// Rebuilds nothing: the index on disk has every store that a recorded `new` created, with its owner.
     fn recover(&self, _: Recovered<'_>) -> Result<(), String> {
         Ok(())
     }
 }
 
 impl Shelf {
-    /// Works on the depot, on a thread that may block.
+    /// Runs `work` on the depot, on a thread that may block.
     async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Depot, &Arc<Rights>) -> Result<T, Error> + Send + 'static,

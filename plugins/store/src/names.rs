@@ -1,6 +1,6 @@
-//! What is said to name something: store ids, hashes, labels and `store:` URLs.
+//! Validated names: store ids, hashes, labels and `store:` URLs.
 //!
-//! Everything from outside passes through here. A checked name is only ever a key of the index; the one thing that
+//! Every name from outside is validated here. A validated name is only used as a key of the index. The only value that
 //! becomes part of a path is a [`Hash`], which is 32 bytes.
 
 use std::fmt;
@@ -10,22 +10,22 @@ use sha2::{Digest, Sha256};
 use crate::error::Error;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
-/// The most bytes of a label.
+/// Maximum length of a label in bytes.
 const LABEL: usize = 512;
-/// The most bytes of a store's name.
+/// Maximum length of a store's name in bytes.
 const NAME: usize = 64;
 
-/// The part of a content that was hashed.
+/// A SHA-256 computation over the pieces of a content.
 #[derive(Default)]
 pub struct Hashed(Sha256);
 
 impl Hashed {
-    /// The next bytes.
+    /// Adds the next bytes.
     pub fn add(&mut self, piece: &[u8]) {
         self.0.update(piece);
     }
 
-    /// The hash of all of them.
+    /// Returns the hash of all bytes added.
     pub fn hash(self) -> Hash {
         Hash(self.0.finalize().into())
     }
@@ -43,7 +43,7 @@ impl Hash {
         hashed.hash()
     }
 
-    /// The hash that `text` writes: 64 hexadecimal digits in lower case.
+    /// Parses a hash: 64 hexadecimal digits in lower case.
     ///
     /// # Errors
     /// [`Error::BadHash`].
@@ -58,12 +58,12 @@ impl Hash {
         if rest.is_empty() { Ok(Self(bytes)) } else { Err(bad()) }
     }
 
-    /// The bytes, the index's key.
+    /// The 32 bytes, which are the key in the index.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The hash's number among 256 folders.
+    /// The first byte, which selects one of the 256 content folders.
     pub fn first(&self) -> u8 {
         let [first, ..] = self.0;
         first
@@ -95,7 +95,7 @@ fn digit(byte: u8) -> Option<u8> {
     }
 }
 
-/// Refuses what is neither a store's name nor the id of a made one (whose form a name includes).
+/// Checks that `id` has the form of a store's name. Generated ids have that form too.
 ///
 /// # Errors
 /// [`Error::BadStore`].
@@ -105,8 +105,9 @@ pub fn check_store(id: &str) -> Result<(), Error> {
     if begins && id.len() <= NAME && id.bytes().all(allowed) { Ok(()) } else { Err(Error::BadStore(shown(id))) }
 }
 
-/// Refuses what is not a label: printable is what Rust writes without an escape, quotes and the backslash included; so
-/// no control characters, no line breaks, no spaces but the plain one, and nothing that shows nothing.
+/// Checks that `label` is printable and not too long. Printable characters are those that [`str::escape_debug`] leaves
+/// unescaped, plus quotes and the backslash: no control characters, line breaks, invisible characters, or spaces other
+/// than U+0020.
 ///
 /// # Errors
 /// [`Error::BadLabel`].
@@ -116,7 +117,7 @@ pub fn check_label(label: &str) -> Result<(), Error> {
     if (1..=LABEL).contains(&label.len()) && printable { Ok(()) } else { Err(Error::BadLabel(shown(label))) }
 }
 
-/// Text from outside for a message: quoted, escaped and not long.
+/// Formats untrusted text for an error message: quoted, escaped and truncated.
 fn shown(text: &str) -> String {
     const MOST: usize = 80;
     match text.char_indices().nth(MOST) {
@@ -125,17 +126,17 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// A content of a store, as an operator and a URL name it.
+/// A content of a store, as operators and URLs refer to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// By its hash.
     Hash(Hash),
-    /// The newest of a label.
+    /// The newest content of a label.
     Label(String),
 }
 
 impl Target {
-    /// An operator's word: what is written as a hash is one, everything else is a label.
+    /// Parses an operator's argument: a hash if it has that form, else a label.
     ///
     /// # Errors
     /// [`Error::BadLabel`].
@@ -147,12 +148,12 @@ impl Target {
         Ok(Self::Label(word.to_owned()))
     }
 
-    /// The store and the target of `store://s/<label>` and `store://s/hash/<h>`. A label is percent-encoded (RFC 3986,
-    /// section 2.1) except for what a path may have as it is, `/` included; one that begins with `hash/` is written
-    /// `hash%2F`.
+    /// Parses `store://s/<label>` and `store://s/hash/<h>` into the store and the target. A label is percent-encoded
+    /// (RFC 3986, section 2.1), except for characters that a path may contain, including `/`. A label that starts with
+    /// `hash/` has to be written with `hash%2F`.
     ///
     /// # Errors
-    /// A sentence with the URL in it.
+    /// An error message that contains the URL.
     pub fn of_url(url: &str) -> Result<(String, Self), String> {
         let refused =
             |why: &str| format!("{url}: {why}; a URL of a store is store://STORE/LABEL or store://STORE/hash/HASH");
@@ -175,9 +176,9 @@ fn percent_decoded(path: &str) -> Result<String, String> {
     let mut rest = path.bytes();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
-            b'%' => hex_pair(rest.next(), rest.next()).ok_or("behind a % stand two hexadecimal digits")?,
+            b'%' => hex_pair(rest.next(), rest.next()).ok_or("a % must be followed by two hexadecimal digits")?,
             _ if in_path(byte) => byte,
-            _ => return Err(format!("{:?} is written %{byte:02X} there", byte.escape_ascii().to_string())),
+            _ => return Err(format!("{:?} must be written as %{byte:02X}", byte.escape_ascii().to_string())),
         });
     }
     String::from_utf8(bytes).map_err(|_| "its label is not UTF-8".to_owned())
@@ -188,7 +189,7 @@ fn hex_pair(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     Some(value(high)? << 4 | value(low)?)
 }
 
-/// What a path has as it is: `pchar` of RFC 3986, section 3.3, and `/`.
+/// Whether a path may contain the byte unescaped: `pchar` of RFC 3986, section 3.3, and `/`.
 fn in_path(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
 }
@@ -199,7 +200,7 @@ mod tests {
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-    /// [store-1] The hash of nothing is the one everybody has.
+    /// [store-1] The hash of empty content is the standard one.
     #[test]
     fn a_hash_is_sha_256_in_lower_case_hex() {
         assert_eq!(Hash::of(b"").to_string(), EMPTY);
@@ -223,7 +224,7 @@ mod tests {
             assert!(check_store(good).is_ok(), "{good:?}");
         }
         for bad in ["", ".", "..", "../x", "a/b", "-a", "_a", "a b", "a\0", "é", "a\n", &"x".repeat(65)] {
-            assert!(check_store(bad).unwrap_err().to_string().contains("no store id"), "{bad:?}");
+            assert!(check_store(bad).unwrap_err().to_string().contains("not a store id"), "{bad:?}");
         }
     }
 
@@ -237,7 +238,7 @@ mod tests {
         }
         let hostile = ["", "a\n", "\t", "\0", "\u{1b}[2J", "\u{7f}", "\u{85}", "\u{202e}abc", "\u{2028}", "\u{200b}"];
         for bad in hostile.into_iter().chain([&*"x".repeat(513), &"é".repeat(257)]) {
-            assert!(check_label(bad).unwrap_err().to_string().contains("no label"), "{bad:?}");
+            assert!(check_label(bad).unwrap_err().to_string().contains("not a label"), "{bad:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! How many references the labels of a store have, and whether there may be one more.
+//! Counts the references held by a store's labels and enforces their limit.
 
 use redb::ReadableTable;
 
@@ -8,14 +8,14 @@ use crate::names::Hash;
 use crate::rights::Rights;
 use crate::view::value;
 
-/// The tables of a view or of a change that say it: `order` and `places` are those of the index, `counts` is
+/// The tables needed for counting, opened by a view or by a change. `counts` is the index's table
 /// [`REFERENCES`](crate::index::REFERENCES).
 pub struct References<'a, O, P, C> {
-    /// A store's label and a number to the content.
+    /// (store, label, number) to the content.
     pub order: &'a O,
-    /// A store's label and a content to its number.
+    /// (store, label, content) to its number.
     pub places: &'a P,
-    /// A store to the number of its references.
+    /// Store to the number of its references.
     pub counts: &'a C,
 }
 
@@ -25,7 +25,7 @@ where
     P: ReadableTable<(&'static str, &'static str, &'static [u8; 32]), u64>,
     C: ReadableTable<&'static str, u64>,
 {
-    /// Refuses the reference that a content's way to `place` adds, where the store has as many as it may.
+    /// Fails if putting the content at `place` would add a reference to a store that already has the maximum.
     ///
     /// # Errors
     /// [`Error::TooManyReferences`], [`Error::Index`].
@@ -42,7 +42,7 @@ where
         if adds { rights.may_refer(store, self.count(store)?) } else { Ok(()) }
     }
 
-    /// How many the store has; counted from `order` where no change has written the number yet.
+    /// Returns the number of references in a store. Scans `order` if no change has written the number yet.
     ///
     /// # Errors
     /// [`Error::Index`].

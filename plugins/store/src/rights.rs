@@ -1,4 +1,4 @@
-//! Which stores a caller sees and how much it may put there, and what of that a child of it may.
+//! Which stores a caller can see, how much it may store there, and how that is narrowed for child actors.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -36,12 +36,12 @@ impl Default for Config {
     }
 }
 
-/// Who asks.
+/// A caller, with its rights.
 #[derive(Debug)]
 pub enum Rights {
     /// An actor: its id and its config.
     Actor(String, Config),
-    /// An operator, who may all there is.
+    /// An operator, who has no restrictions.
     Operator,
 }
 
@@ -49,16 +49,16 @@ impl Rights {
     /// The rights of the actor with this id.
     ///
     /// # Errors
-    /// [`Error::BadStore`] for a name in `stores` that cannot be one.
+    /// [`Error::BadStore`] for an invalid name in `stores`.
     pub fn of_actor(id: String, config: Config) -> Result<Self, Error> {
         config.stores.iter().try_for_each(|name| check_store(name))?;
         Ok(Self::Actor(id, config))
     }
 
-    /// The rights of whoever may what `ceiling` says; null is everything.
+    /// The rights that `ceiling` grants; null grants everything.
     ///
     /// # Errors
-    /// A sentence for a ceiling that is no config.
+    /// An error message if `ceiling` is not a valid config.
     pub fn under(actor: &str, ceiling: &Value) -> Result<Self, String> {
         if ceiling.is_null() {
             return Ok(Self::Operator);
@@ -67,7 +67,7 @@ impl Rights {
         Self::of_actor(actor.to_owned(), config).map_err(String::from)
     }
 
-    /// The owner of a store this caller makes; empty: it is shared.
+    /// The owner of a store that this caller creates; empty for a shared store.
     pub fn owner(&self) -> &str {
         match self {
             Self::Actor(id, _) => id,
@@ -75,10 +75,11 @@ impl Rights {
         }
     }
 
-    /// The row of a store as the caller sees it: a shared store that was not made yet is empty.
+    /// The row of a store as the caller sees it. A granted shared store that does not exist yet appears as empty.
     ///
     /// # Errors
-    /// [`Error::NotSeen`], the same for a store of another actor and for none.
+    /// For an actor [`Error::NotSeen`], both for another actor's store and for one that does not exist; for an operator
+    /// [`Error::NoStore`].
     pub fn seen(&self, store: &str, row: Option<Row>) -> Result<Row, Error> {
         match (self, row) {
             (Self::Actor(_, config), row) if config.stores.iter().any(|name| name == store) => {
@@ -90,7 +91,7 @@ impl Rights {
         }
     }
 
-    /// Refuses one store more than the caller may make.
+    /// Fails if the caller already has as many stores as it may create.
     pub fn may_make(&self, made: u64) -> Result<(), Error> {
         match self {
             Self::Actor(_, config) if made >= config.max_stores => Err(Error::TooMany { made }),
@@ -98,7 +99,7 @@ impl Rights {
         }
     }
 
-    /// Refuses a content that is too big by itself.
+    /// Fails if a content is larger than `max_content_bytes`.
     pub fn may_store(&self, size: u64) -> Result<(), Error> {
         match self {
             Self::Actor(_, Config { max_content_bytes: max, .. }) if size > *max => {
@@ -108,7 +109,7 @@ impl Rights {
         }
     }
 
-    /// Refuses a reference more in the labels of a store that have so many.
+    /// Fails if the labels of a store already hold as many references as they may.
     pub fn may_refer(&self, store: &str, references: u64) -> Result<(), Error> {
         match self {
             Self::Actor(_, Config { max_references: max, .. }) if references >= *max => {
@@ -118,7 +119,7 @@ impl Rights {
         }
     }
 
-    /// Refuses a content that a store of so many bytes has no room for.
+    /// Fails if a content of `size` bytes does not fit in a store that holds `bytes` bytes.
     pub fn may_add(&self, store: &str, bytes: u64, size: u64) -> Result<(), Error> {
         match self {
             Self::Actor(_, Config { max_bytes: max, .. }) if bytes.saturating_add(size) > *max => {
@@ -132,7 +133,7 @@ impl Rights {
 /// The part of `requested` that `ceiling` allows.
 ///
 /// # Errors
-/// A sentence on a value of the wrong type.
+/// An error message if a value has the wrong type.
 pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     let rules = [
         ("stores", Rule::Powers),

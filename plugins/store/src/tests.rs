@@ -1,4 +1,4 @@
-//! What an actor and an operator see: each test says which sentences of `tests/marks/store.md` it shows.
+//! Behaviour as actors and operators see it. Each test names the marks of `tests/marks/store.md` that it covers.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -37,7 +37,7 @@ impl World {
         Self { plugin: Stores::init(core.host()).unwrap(), core }
     }
 
-    /// Another run of the program with the same data folder.
+    /// A new run of the program with the same data folder.
     fn again(self) -> Self {
         let Self { core, plugin } = self;
         drop(plugin);
@@ -48,7 +48,7 @@ impl World {
         self.core.host().data_folder().unwrap()
     }
 
-    /// The file of a content.
+    /// The path of a content's file.
     fn file(&self, content: &[u8]) -> PathBuf {
         let hash = Hash::of(content).to_string();
         self.folder().join("contents").join(&hash[..2]).join(hash)
@@ -63,7 +63,7 @@ impl World {
         Actor { host, shelf }
     }
 
-    /// An actor and a store it made.
+    /// An actor and a store that it created.
     fn owner(&self, config: Value) -> (Actor, String) {
         let actor = self.actor(config);
         let store = actor.ask("new", &()).unwrap();
@@ -97,7 +97,7 @@ impl Actor {
         bytes.map(|bytes| String::from_utf8(bytes.into_vec()).unwrap())
     }
 
-    /// The content of a label's newest.
+    /// The content of a label's newest reference.
     fn newest(&self, store: &str, label: &str) -> Option<String> {
         let newest: Option<ContentRef> = self.ask("get-by-label", &(store, label)).unwrap();
         newest.map(|content| self.get(store, &content).unwrap())
@@ -197,28 +197,28 @@ fn a_hostile_id_label_or_hash_is_err_everywhere_and_leaves_no_file() {
     let content = actor.store(&store, "abc").unwrap();
     for id in ["", "..", "../x", "/etc", "a/b", "a\0", "\u{202e}", &"x".repeat(65)] {
         let error = actor.store(id, "x").unwrap_err();
-        assert!(error.contains("no store id"), "{error}");
-        assert!(actor.ask::<u64>("calculate-total-size", &(id,)).unwrap_err().contains("no store id"));
-        assert!(actor.ask::<()>("label", &(id, "a", &content)).unwrap_err().contains("no store id"));
+        assert!(error.contains("not a store id"), "{error}");
+        assert!(actor.ask::<u64>("calculate-total-size", &(id,)).unwrap_err().contains("not a store id"));
+        assert!(actor.ask::<()>("label", &(id, "a", &content)).unwrap_err().contains("not a store id"));
     }
     for label in ["", "a\nb", "\0", "\u{1b}[2J", &"x".repeat(513)] {
         for function in ["label", "replace-at-label", "remove-from-label"] {
             let error = actor.ask::<()>(function, &(&store, label, &content)).unwrap_err();
-            assert!(error.contains("no label"), "{function}: {error}");
+            assert!(error.contains("not a label"), "{function}: {error}");
         }
         for function in ["store-at-label", "replace-content-at-label"] {
             let error = actor.ask::<ContentRef>(function, &(&store, label, Bytes::from("new"))).unwrap_err();
-            assert!(error.contains("no label"), "{function}: {error}");
+            assert!(error.contains("not a label"), "{function}: {error}");
         }
-        assert!(actor.ask::<()>("remove-label", &(&store, label)).unwrap_err().contains("no label"));
-        assert!(actor.ask::<Option<ContentRef>>("get-by-label", &(&store, label)).unwrap_err().contains("no label"));
+        assert!(actor.ask::<()>("remove-label", &(&store, label)).unwrap_err().contains("not a label"));
+        assert!(actor.ask::<Option<ContentRef>>("get-by-label", &(&store, label)).unwrap_err().contains("not a label"));
     }
     for hash in ["", "../x", "abc", &content.hash.to_uppercase(), &format!("{}0", content.hash)] {
         let bad = ContentRef { hash: hash.to_owned() };
-        assert!(actor.get(&store, &bad).unwrap_err().contains("no hash"));
-        assert!(actor.ask::<bool>("exists", &(&store, &bad)).unwrap_err().contains("no hash"));
+        assert!(actor.get(&store, &bad).unwrap_err().contains("not a hash"));
+        assert!(actor.ask::<bool>("exists", &(&store, &bad)).unwrap_err().contains("not a hash"));
         for function in ["label", "replace-at-label", "remove-from-label"] {
-            assert!(actor.ask::<()>(function, &(&store, "a", &bad)).unwrap_err().contains("no hash"), "{function}");
+            assert!(actor.ask::<()>(function, &(&store, "a", &bad)).unwrap_err().contains("not a hash"), "{function}");
         }
     }
     actor.at_label(&store, "../../x", "climb");
@@ -245,12 +245,12 @@ fn a_flipped_byte_is_reported_and_storing_the_same_bytes_repairs_it() {
     fs::remove_file(world.file(b"abc")).unwrap();
     let error = actor.get(&store, &content).unwrap_err();
     assert!(error.contains("is lost"), "{error}");
-    assert_eq!(world.core.lines().len(), 5, "an operator reads of it too");
+    assert_eq!(world.core.lines().len(), 5, "each failure is logged for the operator");
     actor.store(&store, "abc").unwrap();
     assert_eq!(actor.get(&store, &content), Ok("abc".to_owned()));
 }
 
-/// [store-2] A content that is there whole is compared, however long, and not written again.
+/// [store-2] A content whose file is intact is compared, whatever its length, and not written again.
 #[test]
 fn storing_what_is_there_leaves_its_file_alone() {
     let world = World::new();
@@ -264,14 +264,14 @@ fn storing_what_is_there_leaves_its_file_alone() {
     }
 }
 
-/// [store-6] What the disk refuses is neither lost nor gone, and is said with the file.
+/// [store-6] An I/O error is reported as such, with the path of the file.
 #[test]
 fn a_file_that_cannot_be_opened_or_removed_is_err_with_its_path() {
     let world = World::new();
     let (actor, store) = world.owner(json!({}));
     let content = actor.store(&store, "abc").unwrap();
     let (file, aside) = (world.file(b"abc"), world.folder().join("aside/7"));
-    // Not even root opens a link that leads to itself, or removes a folder as if it were a file.
+    // Even root cannot open a symbolic link to itself, or remove a directory as a file.
     fs::remove_file(&file).unwrap();
     std::os::unix::fs::symlink(&file, &file).unwrap();
     let error = actor.get(&store, &content).unwrap_err();
@@ -292,7 +292,8 @@ fn a_lost_content_is_removed_like_any_other() {
     assert_eq!(actor.size(&store), 0);
 }
 
-/// [store-7] [store-9] [store-11] What is newest after each removal says what the label held, in which order.
+/// [store-7] [store-9] [store-11] The newest reference after each removal shows what the label held, and in which
+/// order.
 #[test]
 fn a_label_holds_each_reference_once_and_the_newest_last() {
     let world = World::new();
@@ -349,7 +350,7 @@ fn replacing_leaves_one_reference() {
     assert_eq!(actor.newest(&store, "fresh").as_deref(), Some("d"));
 }
 
-/// [store-10] A reader beside a replacement sees the old or the new, never none.
+/// [store-10] A concurrent reader sees the old content or the new one, never none.
 #[test]
 fn replacing_is_atomic() {
     let world = World::new();
@@ -407,7 +408,7 @@ fn lists_are_sorted_by_bytes_and_of_one_store() {
     assert!(contents.contains(&reference("unlabelled")) && !contents.contains(&reference("elsewhere")));
 }
 
-/// [store-13] [store-19] Whatever the order of their ids, one store's labels and contents are not the next one's.
+/// [store-13] [store-19] Stores with adjacent ids keep their labels and contents apart.
 #[test]
 fn stores_beside_one_another_keep_their_labels_and_contents_apart() {
     let world = World::new();
@@ -424,7 +425,7 @@ fn stores_beside_one_another_keep_their_labels_and_contents_apart() {
         assert_eq!(contents.len(), 2);
         assert_eq!(world.command(&["ls", store]).unwrap().as_array().unwrap().len(), 2);
     }
-    // A label of the content in another store keeps no store from dropping it.
+    // A label in another store does not keep this store from dropping the content.
     actor.ask::<()>("label", &("c", "loose", reference("loose"))).unwrap();
     assert_eq!(world.command(&["rm", "b", &reference("loose").hash]).unwrap()["contents_freed"], 0);
     assert_eq!(world.command(&["rm", "b"]).unwrap()["contents_freed"], 1);
@@ -432,7 +433,7 @@ fn stores_beside_one_another_keep_their_labels_and_contents_apart() {
     assert_eq!(actor.get("c", &reference("loose")), Ok("loose".to_owned()));
 }
 
-/// [store-14] After a kill: `crash`.
+/// [store-14] For the behaviour after a kill see `crash`.
 #[test]
 fn an_actor_that_starts_again_finds_its_stores() {
     let world = World::new();
@@ -497,7 +498,7 @@ fn the_references_of_a_stores_labels_are_bounded() {
     let full = put("b", "3").unwrap_err();
     assert!(full.contains("3 references") && full.contains("max_references = 4"), "{full}");
     assert!(!world.file(b"3").exists());
-    // A label is replaced in full: two are free.
+    // Replacing a label frees both of its references and adds one.
     actor.ask::<ContentRef>("replace-content-at-label", &(&store, "a", Bytes::from("4"))).unwrap();
     put("c", "3").unwrap();
     assert!(put("d", "3").is_err());
@@ -506,7 +507,7 @@ fn the_references_of_a_stores_labels_are_bounded() {
     assert!(put("e", "3").is_err());
 }
 
-/// [store-16] The schema's defaults are the program's.
+/// [store-16] The defaults in the schema match the code.
 #[test]
 fn the_defaults_are_those_the_schema_says() {
     let schema: Value = serde_json::from_str(include_str!("../config.schema.json")).unwrap();
@@ -516,7 +517,7 @@ fn the_defaults_are_those_the_schema_says() {
     }
 }
 
-/// [store-3] A child has no store its parent has not.
+/// [store-3] A child gets no store that its parent does not have.
 #[test]
 fn narrowing_takes_the_common_stores_and_the_smaller_numbers() {
     let ceiling = json!({ "stores": ["a", "b"], "max_bytes": 5 });
@@ -537,7 +538,7 @@ fn a_wrong_name_in_stores_fails_the_start() {
     assert!(error.contains("stores = [...]") && error.contains("\"../x\"") && error.contains("a-z"), "{error}");
 }
 
-/// [store-18] What a URL may look like: `names`.
+/// [store-18] For the form of a URL see `names`.
 #[test]
 fn a_url_answers_the_newest_of_a_label_or_a_content() {
     let world = World::new();
@@ -590,7 +591,7 @@ fn an_operator_fills_lists_and_reads_a_store() {
     let hash = reference("abc").hash;
     assert_eq!(world.command(&["new", "assets"]), Ok(json!({ "store": "assets" })));
     assert!(world.command(&["new", "assets"]).unwrap_err().contains("already"));
-    assert!(world.command(&["new", "../x"]).unwrap_err().contains("no store id"));
+    assert!(world.command(&["new", "../x"]).unwrap_err().contains("not a store id"));
     let put = world.command(&["put", "assets", file, "--label", "app"]);
     assert_eq!(put, Ok(json!({ "store": "assets", "hash": hash, "bytes": 3, "label": "app" })));
     assert_eq!(world.command(&["label", "assets", "other", &hash]).unwrap()["label"], "other");
@@ -653,19 +654,19 @@ fn a_wrong_word_is_answered_with_the_usage() {
     let world = World::new();
     for words in [&["put", "a"][..], &["put", "a", "b", "--label"], &["put", "a", "b", "--lable", "c"]] {
         let usage = world.command(words).unwrap_err();
-        let expected = "put does not take these words; usage: `theater store put STORE FILE [--label LABEL]`";
+        let expected = "put does not take these arguments; usage: `theater store put STORE FILE [--label LABEL]`";
         assert_eq!(usage, expected);
     }
     let usage = world.command(&["lst"]).unwrap_err();
     assert!(usage.contains("\"lst\"") && usage.contains("`theater store ls`"), "{usage}");
     let usage = world.command(&[]).unwrap_err();
-    assert!(usage.starts_with("a word is missing") && usage.contains("`theater store new [NAME]`"), "{usage}");
+    assert!(usage.starts_with("a command is missing") && usage.contains("`theater store new [NAME]`"), "{usage}");
     assert_eq!(world.command(&["help"]).unwrap().as_array().unwrap().len(), 9);
     assert!(block_on(world.plugin.command("store", json!(["ls"]))).unwrap_err().contains("\"args\""));
     assert!(block_on(world.plugin.command("shop", json!({ "args": [] }))).unwrap_err().contains("shop"));
 }
 
-/// [store-16] Changes that share a transaction are each refused or made by themselves.
+/// [store-16] Changes that share a transaction succeed or fail independently.
 #[test]
 fn writers_at_the_same_time_stay_within_the_quota() {
     let world = World::new();
@@ -699,7 +700,7 @@ fn removing_beside_writers_takes_no_file_they_count_on() {
             (0..3).map(|_| world.actor(config.clone())).map(|a| scope.spawn(move || write(&a))).collect();
         let other = world.actor(config.clone());
         while !writers.iter().all(|writer| writer.is_finished()) {
-            // The same contents of another store come and go.
+            // Another store adds and drops the same content.
             let store: String = other.ask("new", &()).unwrap();
             other.store(&store, "1").unwrap();
             world.command(&["rm", &store]).unwrap();

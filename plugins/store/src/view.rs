@@ -1,4 +1,4 @@
-//! What is read of the index.
+//! Reads from the index.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -12,41 +12,41 @@ use crate::names::Hash;
 use crate::references::References;
 use crate::rights::Rights;
 
-/// The least and the greatest key a content can have.
+/// The smallest key a content can have.
 pub const LEAST: &[u8; 32] = &[0; 32];
-/// See [`LEAST`].
+/// The largest key a content can have.
 pub const GREATEST: &[u8; 32] = &[u8::MAX; 32];
 
-/// What the index says of a store.
+/// A store's row in the index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
-    /// The actor that made it; empty for a shared one.
+    /// The actor that owns it; empty for a shared store.
     pub owner: String,
-    /// How many contents it has.
+    /// Number of contents.
     pub contents: u64,
-    /// Their bytes.
+    /// Total bytes of the contents.
     pub bytes: u64,
 }
 
 impl Row {
-    /// The row of a value of the table of stores.
+    /// Converts a value of the table of stores.
     pub fn of((owner, contents, bytes): (&str, u64, u64)) -> Self {
         Self { owner: owner.to_owned(), contents, bytes }
     }
 }
 
-/// A content of a store as an operator sees it.
+/// A content of a store, as listed for operators.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// Its bytes.
+    /// Size in bytes.
     pub bytes: u64,
-    /// The labels whose newest it is.
+    /// The labels that have it as their newest reference.
     pub labels: Vec<String>,
-    /// The labels that hold it behind a newer one.
+    /// The labels that have it as an older reference.
     pub older_of: Vec<String>,
 }
 
-/// One state of the index.
+/// One consistent state of the index.
 pub struct View {
     stores: ReadOnlyTable<&'static str, (&'static str, u64, u64)>,
     held: ReadOnlyTable<(&'static str, &'static [u8; 32]), u64>,
@@ -57,7 +57,7 @@ pub struct View {
 }
 
 impl View {
-    /// The state that `transaction` reads.
+    /// Opens the tables that `transaction` reads.
     pub fn of(transaction: &ReadTransaction) -> Result<Self, Error> {
         Ok(Self {
             stores: transaction.open_table(STORES).map_err(Error::index)?,
@@ -83,7 +83,7 @@ impl View {
         Ok(self.stores.get(store).map_err(Error::index)?.map(|row| Row::of(row.value())))
     }
 
-    /// The size of a store's content; none when it does not have it.
+    /// The size of a content in bytes, or `None` if the store does not have it.
     pub fn size(&self, store: &str, hash: &Hash) -> Result<Option<u64>, Error> {
         value(self.held.get((store, hash.bytes())))
     }
@@ -99,7 +99,7 @@ impl View {
         Ok(value(self.contents.get(hash.bytes()))?.is_some())
     }
 
-    /// A store's contents, sorted by hash, each made into what the caller wants of it.
+    /// A store's contents, sorted by hash, each converted by `make`.
     pub fn contents<T>(&self, store: &str, make: impl Fn(Hash, u64) -> T) -> Result<Vec<T>, Error> {
         let range = self.held.range((store, LEAST)..=(store, GREATEST)).map_err(Error::index)?;
         let made = range.map(|entry| entry.map(|(key, size)| make(Hash::from(key.value().1), size.value())));
@@ -113,7 +113,8 @@ impl View {
         Ok(newest.map(|(_, hash)| Hash::from(hash.value())))
     }
 
-    /// A store's labels, sorted by bytes: one step from each label to the next, however much it holds.
+    /// A store's labels, sorted by bytes. Seeks from each label to the next, whatever number of references a label
+    /// holds.
     pub fn labels(&self, store: &str) -> Result<Vec<String>, Error> {
         let mut labels: Vec<String> = Vec::new();
         loop {
@@ -145,7 +146,7 @@ impl View {
     }
 }
 
-/// The plain value of what a table found.
+/// Extracts the value that a table lookup found.
 pub fn value<T>(found: Result<Option<redb::AccessGuard<'_, T>>, redb::StorageError>) -> Result<Option<T>, Error>
 where
     T: for<'a> Value<SelfType<'a> = T> + 'static,

@@ -1,12 +1,13 @@
-//! The plugin `supervisor`: an actor that starts other actors and looks after them.
+//! The `supervisor` plugin: lets an actor start and supervise other actors.
 //!
-//! The core does the work (service `theater.children`): it starts and stops, keeps who is whose child, ends subtrees
-//! deepest first, refuses waits that would close a cycle, and keeps what waits for a child over its restart. In here is
-//! what a death means: `watch` tells the parent and does what `strategy` decides, by the child's name (`pattern`).
+//! The core does the work (service `theater.children`): it starts and stops actors, tracks parents and children, stops
+//! subtrees deepest first, rejects waits that would close a cycle, and keeps the calls queued for a child across its
+//! restart. This plugin handles deaths: `watch` notifies the parent and carries out what `strategy` decides from the
+//! child's name (`pattern`).
 //!
-//! No function is an `effect`. Starting and stopping actors changes the runtime itself, not the outside, and stands in the
-//! child's own chain; an intent, durable before each, would tell nothing that is not there. They are `read`: the answer
-//! depends on more than the arguments, is recorded, and a replay takes it from the chain.
+//! No function is declared `effect`. Starting and stopping actors changes the runtime, not the outside world, and is
+//! recorded in the child's own chain, so a durable intent before each call would add no information. The functions are
+//! `read`: the result depends on more than the arguments, is recorded, and a replay takes it from the chain.
 
 #![forbid(unsafe_code)]
 
@@ -21,7 +22,7 @@ mod watch;
 use futures_lite::future::or;
 use serde::Deserialize;
 use serde_json::Value;
-use theater_plugin_api::host::Waiting;
+use theater_plugin_api::host::WaitGuard;
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, host};
 
 use strategy::{Config, Strategy};
@@ -42,7 +43,7 @@ theater_plugin_api::bindings! {
     config: "config.schema.json",
 }
 
-/// The plugin: it keeps nothing.
+/// The plugin. It has no state.
 pub struct Supervisor;
 
 impl Plugin for Supervisor {
@@ -65,16 +66,16 @@ impl Plugin for Supervisor {
     }
 }
 
-/// One actor as a parent.
+/// The handler of one actor, in its role as a parent.
 pub struct Parent {
     host: Host,
     config: Config,
-    /// What the actor's own parent may; none is everything.
+    /// The config of the actor's own parent, which bounds `config`; `None` is unbounded.
     ceiling: Option<Config>,
 }
 
-/// It has no state to export, import or recover: the core knows the children of an actor that resumes, and the counts of
-/// restarts begin at none, as with a supervisor that is itself started again.
+/// Has no state to export, import or recover: the core knows the children of a resumed actor, and the restart counts
+/// start at zero, as they do for a supervisor that is restarted itself.
 impl Handler for Parent {
     async fn started(&self, _resumed: bool) -> Result<Vec<String>, String> {
         let watch = Watch::new(self.host.clone(), Strategy::new(&self.config, self.ceiling.as_ref()));
@@ -84,16 +85,17 @@ impl Handler for Parent {
 }
 
 impl Parent {
-    /// This actor waits for a living child until the result is dropped; the core adds the edge of a start itself.
+    /// Registers that this actor waits for a living child, until the result is dropped. Not needed for starts, for
+    /// which the core registers the wait.
     ///
     /// # Errors
-    /// The cycle that the wait would close.
-    fn waits_for(&self, child: &str, why: &str) -> Result<Option<Waiting>, String> {
+    /// If the wait would close a cycle; the message shows the cycle.
+    fn waits_for(&self, child: &str, why: &str) -> Result<Option<WaitGuard>, String> {
         let living = self.host.find(child).ok().filter(|id| self.host.children().is_ok_and(|all| all.contains(id)));
         living.map(|id| self.host.wait_for(&id, why)).transpose()
     }
 
-    /// What `work` gives, or an error when this actor is being stopped before it ends.
+    /// Runs `work`, or returns an error if this actor is being stopped before `work` completes.
     async fn unless_stopped<T>(
         &self,
         call: &Call,
@@ -130,7 +132,7 @@ impl theater::simple::supervisor::Supervisor for Parent {
             Ok(children) => children,
             #[allow(
                 clippy::panic,
-                reason = "the function has no result: only a fault, which traps the call, can say it"
+                reason = "the function has no result: only a fault, which traps the call, can report it"
             )]
             Err(sentence) => panic!("the children could not be listed: {sentence}"),
         }
@@ -162,7 +164,7 @@ fn there_is(manifest: &str) -> Result<(), String> {
     if !manifest.trim().is_empty() {
         return Ok(());
     }
-    Err("the manifest is empty; it has to be TOML (then it has a newline or =), a URL (with a scheme) or else the path of \
+    Err("the manifest is empty; it has to be TOML (which contains a newline or =), a URL (with a scheme), or the path of \
          a file"
         .to_owned())
 }

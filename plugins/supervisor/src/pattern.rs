@@ -1,27 +1,28 @@
-//! Patterns over children's names: the keys of `children` in the config.
+//! Patterns for the names of children: the keys of `children` in the config.
 //!
-//! `*` stands for any run of characters, also none; everything else for itself. The core tells children of the same name
-//! apart by a number (`worker`, `worker#2`, `worker#3`): a pattern matches such a child by its whole name or by the name
-//! without the number. Which of several patterns that match counts: the one of the lowest [`Pattern::rank`].
+//! `*` matches any sequence of characters, including none; every other character matches itself. The core appends a
+//! number to the names of children that share one (`worker`, `worker#2`, `worker#3`). A pattern matches such a child by
+//! its whole name or by the name without the number. If several patterns match, the one with the lowest
+//! [`Pattern::rank`] applies.
 
 use std::cmp::Reverse;
 
-/// A pattern.
+/// A pattern for names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(String);
 
 impl Pattern {
-    /// The pattern of this text: every text is one.
+    /// Creates a pattern. Every text is a valid pattern.
     pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// Whether a child of this name is meant.
+    /// Whether the pattern matches a child with this name.
     pub fn matches(&self, name: &str) -> bool {
         self.covers(name) || unnumbered(name).is_some_and(|base| self.covers(base))
     }
 
-    /// Lower is closer: more characters that stand for themselves, then fewer `*`, then earlier in the order of bytes.
+    /// Sort key for specificity, lowest first: more literal characters, then fewer `*`, then byte order.
     pub fn rank(&self) -> (Reverse<usize>, usize, &str) {
         let stars = self.0.matches('*').count();
         (Reverse(self.0.chars().count() - stars), stars, &self.0)
@@ -32,7 +33,7 @@ impl Pattern {
         let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
         let Some(mut left) = name.strip_prefix(start).and_then(|name| name.strip_suffix(end)) else { return false };
         for part in middle.split('*') {
-            // The first place a part fits leaves the most to those behind it.
+            // Greedy: the first match of a part leaves the most text for the parts after it.
             let Some((_, behind)) = left.split_once(part) else { return false };
             left = behind;
         }
@@ -40,7 +41,7 @@ impl Pattern {
     }
 }
 
-/// `worker` of `worker#2`; the first of a name has no number.
+/// Returns `worker` for `worker#2`. Numbers start at 2: the first child with a name has none.
 fn unnumbered(name: &str) -> Option<&str> {
     let (base, number) = name.rsplit_once('#')?;
     let number: u64 = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number)?;

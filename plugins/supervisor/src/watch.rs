@@ -1,11 +1,11 @@
-//! One actor's watch over its children: each death is told first, then the strategy decides.
+//! Watches the children of one actor: notifies the actor of each death, then applies the strategy.
 //!
-//! Invariant: a death is recorded at the parent before anything else happens to the child. The core holds a child from its
-//! death on, until it is started again or let go here.
+//! Invariant: a death is recorded in the parent's chain before anything else happens to the child. The core holds a
+//! child from its death until this module restarts or releases it.
 //!
-//! Restarts of one child come one after the other by construction: the core tells the next death of a child only when the
-//! start before has ended, well or badly. Those of different children run side by side, so that a slow `init` delays
-//! nobody's news.
+//! Restarts of one child are sequential by construction: the core reports the next death of a child only after the
+//! previous start has succeeded or failed. Restarts of different children run concurrently, so a slow `init` does not
+//! delay other notifications.
 
 use std::time::{Duration, Instant};
 
@@ -18,22 +18,22 @@ use crate::theater::simple::supervisor_handlers::{
 };
 use crate::theater::simple::types::{WitActorError, WitErrorType};
 
-/// Before a death is told again that could not be recorded.
+/// Delay before retrying a notification that could not be recorded.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// An actor's watch.
+/// The watch over one actor's children.
 pub struct Watch {
     host: Host,
     strategy: Strategy,
 }
 
 impl Watch {
-    /// Of the actor of this host.
+    /// Creates the watch for the actor that `host` belongs to.
     pub fn new(host: Host, strategy: Strategy) -> Self {
         Self { host, strategy }
     }
 
-    /// Ends when the actor is ending: then the core ends the children, and nobody is told.
+    /// Runs until the actor ends. Then the core stops the children, without notifications.
     pub async fn run(mut self) {
         while let Ok(end) = self.host.next_child_end().await {
             if !self.told(&end).await {
@@ -43,13 +43,14 @@ impl Watch {
         }
     }
 
-    /// Tells the actor of a death; false when it is ending itself.
+    /// Notifies the actor of a death, retrying while it cannot be recorded. Returns false if the actor itself is
+    /// ending.
     async fn told(&self, end: &ChildEnd) -> bool {
         loop {
             match tell(&self.host, end).await {
-                // An actor without the export lives with what is recorded.
+                // An actor without the export is not notified. The death is recorded all the same.
                 Ok(()) | Err(CallError::Absent(_)) => return true,
-                // It is ending, or what it is told cannot be recorded at the moment.
+                // Either the actor is ending, or the notification cannot be recorded at the moment.
                 Err(CallError::Gone(_)) => {
                     let ending = async {
                         self.host.cancelled().await;
@@ -64,7 +65,7 @@ impl Watch {
                     }
                 }
                 Err(error) => {
-                    self.host.log(Level::Error, &format!("{}: could not be told: {error}", news(end)));
+                    self.host.log(Level::Error, &format!("{}: the actor could not be notified: {error}", news(end)));
                     return true;
                 }
             }
@@ -88,26 +89,27 @@ impl Watch {
         }
     }
 
-    /// A start that fails is a death of its own, which the core tells: nothing is left to do here but to log it.
+    /// Restarts the child in a task. A failed start is another death, which the core reports, so it is only logged
+    /// here.
     fn start_again(&self, end: ChildEnd) {
         self.host.count("restarts", 1.0);
         let host = self.host.clone();
         self.host.spawn(async move {
             match host.restart_held_child(&end.child).await {
-                Ok(()) => host.log(Level::Info, &format!("{}: it was started again", news(&end))),
-                Err(error) => host.log(Level::Info, &format!("{}: it was not started again: {error}", news(&end))),
+                Ok(()) => host.log(Level::Info, &format!("{}: restarted it", news(&end))),
+                Err(error) => host.log(Level::Info, &format!("{}: could not restart it: {error}", news(&end))),
             }
         });
     }
 
     fn fail(&self, sentence: &str) {
         if let Err(error) = self.host.fail(sentence) {
-            self.host.log(Level::Error, &format!("{sentence}; this actor should fail, but {error}"));
+            self.host.log(Level::Error, &format!("{sentence}; could not make this actor fail: {error}"));
         }
     }
 }
 
-/// Queues the call that tells the parent, before all that waits, and ends once it is recorded.
+/// Queues the notification call to the parent, ahead of all waiting calls, and returns once it is recorded.
 async fn tell(host: &Host, end: &ChildEnd) -> Result<(), CallError> {
     let (child, source) = (&end.child, news(end));
     let call = match &end.ending {
@@ -118,7 +120,7 @@ async fn tell(host: &Host, end: &ChildEnd) -> Result<(), CallError> {
     host.post(call, &source, None, true).await
 }
 
-/// A death in a few words.
+/// Describes a death in a few words, for the log and as the cause of the call.
 fn news(end: &ChildEnd) -> String {
     let what = match end.ending {
         Ending::Exit(_) => "ended",

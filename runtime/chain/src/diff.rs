@@ -27,7 +27,7 @@ use theater_encoding::{decode, encode};
 
 use crate::error::Error;
 use crate::event::{Hash, Header, Id};
-use crate::event_text::{Described, Describer};
+use crate::event_text::{EventFormatter, EventText};
 use crate::objects::Objects;
 use crate::record::{Created, FunctionRecord, HostCall, HostResult, Kind, Queued, Return, Sealed, Snapshot};
 use crate::verify::{self, Event, created};
@@ -67,19 +67,19 @@ pub struct Difference {
     /// In words.
     pub what: &'static str,
     /// The two events.
-    pub sides: [Shown; 2],
+    pub sides: [DiffEvent; 2],
 }
 
 /// An event as it is shown.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct DiffEvent {
     /// What it says.
-    pub described: Described,
+    pub described: EventText,
     header: Header,
     hash: Hash,
 }
 
-impl Shown {
+impl DiffEvent {
     /// The event, without its data.
     #[must_use]
     pub fn event(&self) -> Event<'_> {
@@ -107,19 +107,19 @@ pub fn diff(first: &Source, second: &Source, state_at: &StateAt<'_>) -> Result<C
 }
 
 /// An event that was read.
-struct Taken {
+struct OwnedEvent {
     header: Header,
     hash: Hash,
     data: Option<Vec<u8>>,
 }
 
 /// Sends the events of a chain as long as somebody takes them.
-fn read_ahead(source: &Source, sender: &SyncSender<Taken>) -> Result<(), Error> {
+fn read_ahead(source: &Source, sender: &SyncSender<OwnedEvent>) -> Result<(), Error> {
     let mut is_wanted = true;
     verify::read(&source.path, |event| {
         if is_wanted && event.header.actor == source.actor {
             let (header, data) = (event.header.clone(), event.data.map(<[u8]>::to_vec));
-            is_wanted = sender.send(Taken { header, hash: event.hash, data }).is_ok();
+            is_wanted = sender.send(OwnedEvent { header, hash: event.hash, data }).is_ok();
         }
     })?;
     Ok(())
@@ -128,7 +128,7 @@ fn read_ahead(source: &Source, sender: &SyncSender<Taken>) -> Result<(), Error> 
 /// Walks the second chain in step with what comes of the first; both are read to their ends, so that damage is found.
 fn compare(
     [first, second]: [&Source; 2],
-    receiver: Receiver<Taken>,
+    receiver: Receiver<OwnedEvent>,
     state_at: &StateAt<'_>,
 ) -> Result<Comparison, Error> {
     let mut walk = Walk { sides: [Side::new(first), Side::new(second)], comparison: Comparison::default(), state_at };
@@ -158,12 +158,12 @@ struct Walk<'a> {
 struct Side<'a> {
     source: &'a Source,
     functions: Vec<FunctionRecord>,
-    describer: Describer,
+    describer: EventFormatter,
 }
 
 impl Walk<'_> {
     /// Compares the next event of both.
-    fn pair(&mut self, taken: &Taken, event: &Event<'_>) {
+    fn pair(&mut self, taken: &OwnedEvent, event: &Event<'_>) {
         let taken = Event { header: taken.header.clone(), hash: taken.hash, data: taken.data.as_deref() };
         let [first, second] = &mut self.sides;
         first.see(&taken);
@@ -197,7 +197,7 @@ impl Walk<'_> {
 
 impl<'a> Side<'a> {
     fn new(source: &'a Source) -> Self {
-        Self { source, functions: Vec::new(), describer: Describer::new(Some(Objects::new(&source.objects))) }
+        Self { source, functions: Vec::new(), describer: EventFormatter::new(Some(Objects::new(&source.objects))) }
     }
 
     /// A start says which functions the events behind it are about.
@@ -233,8 +233,8 @@ impl<'a> Side<'a> {
         Some(state.map(|state| without_id(state, &self.source.actor)))
     }
 
-    fn shown(&mut self, event: &Event<'_>) -> Shown {
-        Shown { described: self.describer.describe(event), header: event.header.clone(), hash: event.hash }
+    fn shown(&mut self, event: &Event<'_>) -> DiffEvent {
+        DiffEvent { described: self.describer.describe(event), header: event.header.clone(), hash: event.hash }
     }
 }
 

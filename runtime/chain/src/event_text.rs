@@ -13,12 +13,12 @@ use crate::record::{
     Stopped,
 };
 use crate::value_type::resolve_wit;
-use crate::value_type::{Shape, Signature};
+use crate::value_type::{Signature, ValueType};
 use crate::verify::{Event, created};
 use crate::wave;
 
 /// Knows the types of the chains it has seen the beginning of.
-pub struct Describer {
+pub struct EventFormatter {
     objects: Option<Objects>,
     chains: HashMap<Id, Functions>,
     is_mute: bool,
@@ -32,7 +32,7 @@ struct Functions {
 
 /// An event as text.
 #[derive(Debug, Clone)]
-pub struct Described {
+pub struct EventText {
     /// Its type's name.
     pub kind: String,
     /// `interface/function`, if it is about one.
@@ -41,7 +41,7 @@ pub struct Described {
     pub text: String,
 }
 
-impl Described {
+impl EventText {
     /// The event as an object of `-o json`.
     #[must_use]
     pub fn json(self, event: &Event<'_>) -> Json {
@@ -63,7 +63,7 @@ impl Described {
     }
 }
 
-impl Describer {
+impl EventFormatter {
     /// A describer that finds WIT in these objects; without, values are shown as bytes.
     #[must_use]
     pub fn new(objects: Option<Objects>) -> Self {
@@ -77,9 +77,9 @@ impl Describer {
     }
 
     /// The event as text. Events of one chain must come in order, from `created` on.
-    pub fn describe(&mut self, event: &Event<'_>) -> Described {
+    pub fn describe(&mut self, event: &Event<'_>) -> EventText {
         if self.is_mute {
-            return Described { kind: String::new(), function: None, text: String::new() };
+            return EventText { kind: String::new(), function: None, text: String::new() };
         }
         if let Some(created) = created(event) {
             let functions = self.functions(&created);
@@ -98,7 +98,7 @@ impl Describer {
         if let (Some(Kind::Created), Some(origin)) = (kind, event.header.cause) {
             text.push_str(&format!(", forked from event {} of {}", origin.sequence, uuid_text(&origin.actor)));
         }
-        Described { kind: kind.map_or_else(|| event.header.kind.to_string(), |kind| kind.to_string()), function, text }
+        EventText { kind: kind.map_or_else(|| event.header.kind.to_string(), |kind| kind.to_string()), function, text }
     }
 
     /// `interface/function` that an event is about, if it is about one.
@@ -224,7 +224,7 @@ pub fn arguments(bytes: &[u8], signature: Option<&Signature>) -> String {
 pub fn result(result: &HostResult, signature: Option<&Signature>) -> String {
     match result {
         HostResult::Value(bytes) => {
-            let shape: Option<&Shape> = signature.and_then(|signature| signature.result.as_ref());
+            let shape: Option<&ValueType> = signature.and_then(|signature| signature.result.as_ref());
             let text = shape.and_then(|shape| wave::row([shape], bytes).ok());
             match (text, bytes.is_empty()) {
                 (Some(text), _) => text,

@@ -30,8 +30,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use self::queue::Queue;
 use self::writer::{Writer, keep_segments};
 use crate::event::{Chain, EventRef, INLINE, Id, NewEvent};
-use crate::journal::retention::Base;
-use crate::journal::segment::{FRAME, Place};
+use crate::journal::retention::RetainFrom;
+use crate::journal::segment::{FRAME, FramePosition};
 use crate::latch::{Latch, SetOnDrop};
 
 /// Longest time between a group's first event and the beginning of its write.
@@ -66,7 +66,7 @@ pub struct JournalError {
 
 /// Where events go.
 pub struct Journal {
-    shared: Arc<Shared>,
+    shared: Arc<JournalState>,
     // The writer, and who keeps the segments behind it.
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     // Whether a waiter may write on its own thread.
@@ -74,13 +74,13 @@ pub struct Journal {
 }
 
 /// An event that is in its chain and not in the journal yet.
-pub struct Made {
+pub struct EncodedEvent {
     actor: Id,
     frame: Vec<u8>,
     sync: Sync,
 }
 
-struct Shared {
+struct JournalState {
     queue: Mutex<Queue>,
     work: Condvar,
     // Locked before the queue by who takes a batch from it: batches are written in their order. None: at the end.
@@ -90,7 +90,7 @@ struct Shared {
     hashed: bool,
 }
 
-fn lock(shared: &Shared) -> MutexGuard<'_, Queue> {
+fn lock(shared: &JournalState) -> MutexGuard<'_, Queue> {
     // A panic while the lock is held leaves the queue as it was before the append or whole after it.
     shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -120,7 +120,7 @@ impl Journal {
         let (rotated, rotations) = mpsc::channel();
         let writer = Writer::open(folder.to_owned(), segment_size, rotated)?;
         let has_more_threads = thread::available_parallelism().is_ok_and(|threads| threads.get() > 1);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(JournalState {
             queue: Mutex::new(Queue::new(has_more_threads)),
             work: Condvar::new(),
             writer: Mutex::new(Some(writer)),
@@ -139,7 +139,7 @@ impl Journal {
     /// A journal that drops events, hashed or not: for benches that leave the disk or the chain out.
     #[must_use]
     pub fn discarding(hashed: bool) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(JournalState {
             queue: Mutex::default(),
             work: Condvar::new(),
             writer: Mutex::default(),
@@ -185,9 +185,9 @@ impl Journal {
 
     /// Makes a chain's next event, for [`Journal::append_made`]: hashed before the queue is locked, since that needs only the
     /// chain's own end.
-    pub fn make(&self, chain: &mut Chain, event: &NewEvent<'_>, sync: Sync) -> (EventRef, Made) {
+    pub fn make(&self, chain: &mut Chain, event: &NewEvent<'_>, sync: Sync) -> (EventRef, EncodedEvent) {
         if !self.shared.hashed {
-            return (chain.skip_event(), Made { actor: chain.actor(), frame: Vec::new(), sync });
+            return (chain.skip_event(), EncodedEvent { actor: chain.actor(), frame: Vec::new(), sync });
         }
         let mut frame = Vec::with_capacity(FRAME + 256 + event.data.len());
         frame.resize(FRAME, 0);
@@ -195,11 +195,11 @@ impl Journal {
         if event.data.len() > INLINE {
             frame.extend_from_slice(event.data);
         }
-        (made, Made { actor: chain.actor(), frame, sync })
+        (made, EncodedEvent { actor: chain.actor(), frame, sync })
     }
 
     /// Appends events in one group: after a crash all of them are there, or none.
-    pub fn append_made<const N: usize>(&self, made: [Made; N]) {
+    pub fn append_made<const N: usize>(&self, made: [EncodedEvent; N]) {
         if self.shared.folder.is_none() {
             return;
         }
@@ -213,7 +213,7 @@ impl Journal {
     }
 
     /// A snapshot stands for what was before it: the data of that may go, once the snapshot is safe.
-    pub fn may_drop(&self, actor: Id, base: Base) {
+    pub fn may_drop(&self, actor: Id, base: RetainFrom) {
         if self.shared.folder.is_none() {
             return;
         }
@@ -287,14 +287,14 @@ impl Journal {
     }
 
     /// An actor of a program before goes on: its next event follows the one at `newest`.
-    pub fn go_on(&self, actor: Id, newest: Place) {
+    pub fn go_on(&self, actor: Id, newest: FramePosition) {
         lock(&self.shared).places.insert(actor, newest.number());
     }
 
     /// Where an actor's newest written event is.
     #[must_use]
-    pub fn place(&self, actor: Id) -> Option<Place> {
-        lock(&self.shared).places.get(&actor).copied().and_then(Place::from_number)
+    pub fn place(&self, actor: Id) -> Option<FramePosition> {
+        lock(&self.shared).places.get(&actor).copied().and_then(FramePosition::from_number)
     }
 
     /// Writes what is left and ends the writer.
@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn however_often_snapshots_come_one_of_those_in_ended_segments_is_known() {
-        let base = |below| Base { below, waiting: Vec::new() };
+        let base = |below| RetainFrom { below, waiting: Vec::new() };
         let mut bases = Bases::default();
         // One snapshot a group: at each rotation the newest is in the group that is about to be written.
         let (mut written, mut rotated) = (0, 0);

@@ -28,12 +28,12 @@ pub const MAGIC: &[u8; 8] = b"THTRPRF1";
 #[derive(Debug, Serialize, Deserialize)]
 struct Proof {
     actor: Bytes,
-    steps: Vec<Step>,
+    steps: Vec<ProofStep>,
     data: Option<Bytes>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Step {
+struct ProofStep {
     sequence: u64,
     by_skip: bool,
     /// None: it is the one that links.
@@ -121,7 +121,7 @@ pub fn prove(journal: &Path, actor: Id, sequence: u64) -> Result<Vec<u8>, Error>
     })?;
     let mut before = None;
     let steps = headers.into_iter().map(|header| {
-        let step = Step::of(&header, before);
+        let step = ProofStep::of(&header, before);
         before = Some(header.sequence);
         step
     });
@@ -129,7 +129,7 @@ pub fn prove(journal: &Path, actor: Id, sequence: u64) -> Result<Vec<u8>, Error>
     Ok([MAGIC.as_slice(), &encode(&proof).unwrap_or_default()].concat())
 }
 
-impl Step {
+impl ProofStep {
     fn of(header: &Header, before: Option<u64>) -> Self {
         let by_skip = before.is_some_and(|before| before + 1 != header.sequence);
         // Where both name one event, one of them is enough.

@@ -1,6 +1,6 @@
 //! What values look like: the types of WIT without names of types, from a component or from WIT text.
 //!
-//! A [`Shape`] validates encoded bytes and compares what a plugin offers with what a component imports. Moving values in
+//! A [`ValueType`] validates encoded bytes and compares what a plugin offers with what a component imports. Moving values in
 //! and out of a component's memory is [`crate::values`]; values as text are [`crate::wave`].
 
 use std::fmt;
@@ -14,7 +14,7 @@ use wit_parser::{Function, FunctionKind, PackageId, Resolve, SourceMap, Type as 
 /// The structure of a value. Two types are equal when their shapes are: names of fields, cases and flags count, names of
 /// types do not, as in the component model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shape {
+pub enum ValueType {
     /// `bool`
     Bool,
     /// `u8`
@@ -44,17 +44,17 @@ pub enum Shape {
     /// `list<u8>`
     Bytes,
     /// `list<T>` of anything else
-    List(Arc<Shape>),
+    List(Arc<ValueType>),
     /// `option<T>`
-    Option(Arc<Shape>),
+    Option(Arc<ValueType>),
     /// `result<T, E>`
-    Result(Arc<(Option<Shape>, Option<Shape>)>),
+    Result(Arc<(Option<ValueType>, Option<ValueType>)>),
     /// `tuple<..>`
-    Tuple(Arc<[Shape]>),
+    Tuple(Arc<[ValueType]>),
     /// `record`
-    Record(Arc<[(String, Shape)]>),
+    Record(Arc<[(String, ValueType)]>),
     /// `variant`
-    Variant(Arc<[(String, Option<Shape>)]>),
+    Variant(Arc<[(String, Option<ValueType>)]>),
     /// `enum`
     Enum(Arc<[String]>),
     /// `flags`
@@ -83,7 +83,7 @@ impl Number {
     /// Reads one; the bits of its core value, which has 32 for all but the largest numbers.
     ///
     /// # Errors
-    /// As [`Shape::validate`].
+    /// As [`ValueType::validate`].
     #[inline]
     pub fn read(self, reader: &mut Reader<'_>) -> Result<u64, EncodingError> {
         let number = reader.varint(self.bits)?;
@@ -95,7 +95,7 @@ impl Number {
     }
 }
 
-impl Shape {
+impl ValueType {
     /// The shape of a type of WIT text.
     ///
     /// # Errors
@@ -222,12 +222,12 @@ impl Shape {
     /// How many core values the type is as parameters.
     #[must_use]
     pub fn flat_count(&self) -> usize {
-        let of = |shape: &Option<Shape>| shape.as_ref().map_or(0, Shape::flat_count);
+        let of = |shape: &Option<ValueType>| shape.as_ref().map_or(0, ValueType::flat_count);
         match self {
             Self::String | Self::Bytes | Self::List(_) => 2,
             Self::Option(some) => 1 + some.flat_count(),
             Self::Result(sides) => 1 + of(&sides.0).max(of(&sides.1)),
-            Self::Tuple(items) => items.iter().map(Shape::flat_count).sum(),
+            Self::Tuple(items) => items.iter().map(ValueType::flat_count).sum(),
             Self::Record(fields) => fields.iter().map(|(_, field)| field.flat_count()).sum(),
             Self::Variant(cases) => 1 + cases.iter().map(|(_, payload)| of(payload)).max().unwrap_or(0),
             Self::Flags(flags) => match flags.len() {
@@ -297,9 +297,9 @@ pub fn case(reader: &mut Reader<'_>, count: usize) -> Result<usize, EncodingErro
     }
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for ValueType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = |shape: &Option<Shape>| shape.as_ref().map_or("_".to_owned(), ToString::to_string);
+        let side = |shape: &Option<ValueType>| shape.as_ref().map_or("_".to_owned(), ToString::to_string);
         let row = |items: Vec<String>| items.join(", ");
         match self {
             Self::Bool => f.write_str("bool"),
@@ -345,9 +345,9 @@ impl fmt::Display for Shape {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     /// The shapes of the parameters with their names.
-    pub params: Vec<(String, Shape)>,
+    pub params: Vec<(String, ValueType)>,
     /// The result, if there is one.
-    pub result: Option<Shape>,
+    pub result: Option<ValueType>,
 }
 
 impl Signature {
@@ -362,9 +362,9 @@ impl Signature {
         let params = function
             .params
             .iter()
-            .map(|param| Ok((param.name.clone(), Shape::of_wit(resolve, &param.ty)?)))
+            .map(|param| Ok((param.name.clone(), ValueType::of_wit(resolve, &param.ty)?)))
             .collect::<Result<_, Unsupported>>()?;
-        let result = function.result.as_ref().map(|ty| Shape::of_wit(resolve, ty)).transpose()?;
+        let result = function.result.as_ref().map(|ty| ValueType::of_wit(resolve, ty)).transpose()?;
         Ok(Self { params, result })
     }
 
@@ -377,14 +377,16 @@ impl Signature {
     /// `f(state, params: tuple<..>) -> result<tuple<state[, tuple<..>]>, string>` as (params, values behind the state):
     /// the calling convention of handler exports.
     #[must_use]
-    pub fn handler(&self) -> Option<(&[Shape], &[Shape])> {
-        let state = Shape::Option(Arc::new(Shape::Bytes));
-        let ((_, first), (_, Shape::Tuple(params))) = (self.params.first()?, self.params.get(1)?) else { return None };
-        let Some(Shape::Result(sides)) = &self.result else { return None };
-        let (Some(Shape::Tuple(ok)), Some(Shape::String)) = (&sides.0, &sides.1) else { return None };
-        let values: &[Shape] = match &**ok {
+    pub fn handler(&self) -> Option<(&[ValueType], &[ValueType])> {
+        let state = ValueType::Option(Arc::new(ValueType::Bytes));
+        let ((_, first), (_, ValueType::Tuple(params))) = (self.params.first()?, self.params.get(1)?) else {
+            return None;
+        };
+        let Some(ValueType::Result(sides)) = &self.result else { return None };
+        let (Some(ValueType::Tuple(ok)), Some(ValueType::String)) = (&sides.0, &sides.1) else { return None };
+        let values: &[ValueType] = match &**ok {
             [back] if *back == state => &[],
-            [back, Shape::Tuple(values)] if *back == state => values,
+            [back, ValueType::Tuple(values)] if *back == state => values,
             _ => return None,
         };
         (*first == state && self.params.len() == 2).then_some((params, values))

@@ -1,4 +1,4 @@
-//! Reading and verifying journals and exported chains. Nothing here writes, and nothing but the files is needed.
+//! Verification and verifying journals and exported chains. Nothing here writes, and nothing but the files is needed.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -10,7 +10,7 @@ use theater_encoding::uuid_text;
 
 use crate::error::Error;
 use crate::event::{Chain, Hash, Header, INLINE, Id, data_digest, event_hash, hex};
-use crate::journal::segment::{self, Damage, Frame, Frames, Place};
+use crate::journal::segment::{self, Damage, Frame, FramePosition, Frames};
 use crate::record::{Created, Kind, Sealed};
 use crate::signature;
 
@@ -54,14 +54,14 @@ pub struct Event<'a> {
 #[derive(Debug, Default)]
 pub struct Contents {
     /// The end of each chain.
-    pub chains: BTreeMap<Id, End>,
+    pub chains: BTreeMap<Id, ChainEnd>,
     /// Where an unfinished group begins, if the last segment ends in one.
     pub torn: Option<(PathBuf, u64)>,
 }
 
 /// The end of a chain.
 #[derive(Debug, Clone)]
-pub struct End {
+pub struct ChainEnd {
     /// The actor's name.
     pub name: String,
     /// How many events there are, and what the next one links to.
@@ -71,11 +71,11 @@ pub struct End {
     /// The newest seal: the sequence of its event, and the public key.
     pub sealed: Option<(u64, Vec<u8>)>,
     /// Where the first one is.
-    pub first: Place,
+    pub first: FramePosition,
     /// Where the last one is.
-    pub newest: Place,
+    pub newest: FramePosition,
     /// Where its `created`, `restarted` and `swapped` are, oldest first.
-    pub setups: Vec<Place>,
+    pub setups: Vec<FramePosition>,
     /// Time of the first one, ms since the epoch.
     pub first_ms: u64,
     /// Time of the last one.
@@ -106,7 +106,7 @@ pub fn segments(path: &Path) -> Result<Vec<PathBuf>, Error> {
 /// `J0002`, and `J0004` with the first [`Finding`].
 pub fn read(path: &Path, mut each: impl FnMut(&Event<'_>)) -> Result<Contents, Error> {
     // A folder's first segment is number 1 and begins with group 1; a file may be any segment.
-    let mut reading = Reading { before: path.is_dir().then_some((0, 1)), ..Reading::default() };
+    let mut reading = Verification { before: path.is_dir().then_some((0, 1)), ..Verification::default() };
     let segments = segments(path)?;
     let last = segments.len();
     for (number, segment) in segments.iter().enumerate() {
@@ -141,13 +141,13 @@ impl<'a> Unhashed<'a> {
 }
 
 #[derive(Default)]
-struct Reading {
+struct Verification {
     contents: Contents,
     // Number and next group of the segment before.
     before: Option<(u32, u64)>,
 }
 
-impl Reading {
+impl Verification {
     fn segment(
         &mut self,
         path: &Path,
@@ -218,13 +218,19 @@ impl Reading {
             _ => events.par_drain(..).map(Unhashed::hash).collect(),
         };
         for (offset, event, is_data_whole) in hashed {
-            self.event(path, Place { segment, offset }, &event, is_data_whole)?;
+            self.event(path, FramePosition { segment, offset }, &event, is_data_whole)?;
             each(&event);
         }
         Ok(())
     }
 
-    fn event(&mut self, path: &Path, place: Place, event: &Event<'_>, is_data_whole: bool) -> Result<(), Finding> {
+    fn event(
+        &mut self,
+        path: &Path,
+        place: FramePosition,
+        event: &Event<'_>,
+        is_data_whole: bool,
+    ) -> Result<(), Finding> {
         let header = &event.header;
         let wrong = |what: &str| Finding {
             path: path.to_owned(),
@@ -232,7 +238,7 @@ impl Reading {
             event: Some((header.actor, header.sequence)),
             what: what.to_owned(),
         };
-        let end = self.contents.chains.entry(header.actor).or_insert_with(|| End {
+        let end = self.contents.chains.entry(header.actor).or_insert_with(|| ChainEnd {
             name: created(event).map(|created| created.name).unwrap_or_default(),
             chain: Chain::new(header.actor),
             last: header.kind,
@@ -333,7 +339,7 @@ pub fn created(event: &Event<'_>) -> Option<Created> {
 impl Contents {
     /// The chain with that id, name (the newest of several), or unique start of an id.
     #[must_use]
-    pub fn find(&self, wanted: &str) -> Option<(Id, &End)> {
+    pub fn find(&self, wanted: &str) -> Option<(Id, &ChainEnd)> {
         meant(&self.chains, wanted, |end| (&end.name, end.first_ms))
     }
 }
@@ -356,7 +362,7 @@ pub(crate) fn meant<'a, E>(
 
 /// The outcome of a verification, as sentences.
 #[must_use]
-pub fn sentence(id: &Id, end: &End) -> String {
+pub fn sentence(id: &Id, end: &ChainEnd) -> String {
     let mut text = format!(
         "{} {}: {} events, complete up to {}",
         uuid_text(id),
@@ -375,8 +381,8 @@ pub fn sentence(id: &Id, end: &End) -> String {
 ///
 /// # Errors
 /// `J0004`.
-pub fn require_head(path: &Path, chains: &[(Id, &End)], head: &str) -> Result<(), Error> {
-    let fits = |end: &End| head.len() >= 16 && hex(&end.chain.head()).starts_with(&head.to_ascii_lowercase());
+pub fn require_head(path: &Path, chains: &[(Id, &ChainEnd)], head: &str) -> Result<(), Error> {
+    let fits = |end: &ChainEnd| head.len() >= 16 && hex(&end.chain.head()).starts_with(&head.to_ascii_lowercase());
     if chains.iter().any(|(_, end)| fits(end)) {
         return Ok(());
     }
@@ -396,9 +402,9 @@ pub fn require_head(path: &Path, chains: &[(Id, &End)], head: &str) -> Result<()
 ///
 /// # Errors
 /// `J0004`.
-pub fn require_key(path: &Path, chains: &[(Id, &End)], key: &str) -> Result<(), Error> {
+pub fn require_key(path: &Path, chains: &[(Id, &ChainEnd)], key: &str) -> Result<(), Error> {
     let key = key.strip_prefix("ed25519:").unwrap_or(key).to_ascii_lowercase();
-    let by = |end: &End| end.sealed.as_ref().is_some_and(|(_, by)| hex(by) == key);
+    let by = |end: &ChainEnd| end.sealed.as_ref().is_some_and(|(_, by)| hex(by) == key);
     let what = match chains.iter().find(|(_, end)| !by(end)) {
         _ if key.len() != 64 => {
             "--key takes the 64 hex digits of a public key, as `theater chain key` prints them".to_owned()

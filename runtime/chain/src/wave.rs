@@ -8,7 +8,7 @@ use theater_encoding::{EncodingError, Reader};
 
 use crate::event::hex;
 use crate::text::is_active;
-use crate::value_type::{Shape, case};
+use crate::value_type::{ValueType, case};
 
 /// Longest bytes or text printed in full; what follows is counted.
 pub const LONGEST: usize = 4096;
@@ -17,67 +17,67 @@ pub const LONGEST: usize = 4096;
 ///
 /// # Errors
 /// Bytes that are not the encoding of such a value.
-pub fn value(shape: &Shape, reader: &mut Reader<'_>) -> Result<String, EncodingError> {
+pub fn value(shape: &ValueType, reader: &mut Reader<'_>) -> Result<String, EncodingError> {
     Ok(match shape {
-        Shape::Bool => reader.bool()?.to_string(),
-        Shape::U8 => reader.byte()?.to_string(),
-        Shape::S8 => (reader.byte()? as i8).to_string(),
-        Shape::U16 => reader.varint(16)?.to_string(),
-        Shape::U32 => reader.varint(32)?.to_string(),
-        Shape::U64 => reader.varint(64)?.to_string(),
-        Shape::S16 => reader.signed(16)?.to_string(),
-        Shape::S32 => reader.signed(32)?.to_string(),
-        Shape::S64 => reader.signed(64)?.to_string(),
-        Shape::F32 => {
+        ValueType::Bool => reader.bool()?.to_string(),
+        ValueType::U8 => reader.byte()?.to_string(),
+        ValueType::S8 => (reader.byte()? as i8).to_string(),
+        ValueType::U16 => reader.varint(16)?.to_string(),
+        ValueType::U32 => reader.varint(32)?.to_string(),
+        ValueType::U64 => reader.varint(64)?.to_string(),
+        ValueType::S16 => reader.signed(16)?.to_string(),
+        ValueType::S32 => reader.signed(32)?.to_string(),
+        ValueType::S64 => reader.signed(64)?.to_string(),
+        ValueType::F32 => {
             let number = reader.f32()?;
             float(f64::from(number), &number)
         }
-        Shape::F64 => {
+        ValueType::F64 => {
             let number = reader.f64()?;
             float(number, &number)
         }
-        Shape::Char => quoted(&reader.char()?.to_string(), '\''),
-        Shape::String => quoted(reader.string()?, '"'),
-        Shape::Bytes => bytes(reader.bytes()?),
-        Shape::List(item) => {
+        ValueType::Char => quoted(&reader.char()?.to_string(), '\''),
+        ValueType::String => quoted(reader.string()?, '"'),
+        ValueType::Bytes => bytes(reader.bytes()?),
+        ValueType::List(item) => {
             let length = reader.length()?;
             let items = (0..length).map(|_| value(item, reader)).collect::<Result<Vec<_>, _>>()?;
             format!("[{}]", items.join(", "))
         }
-        Shape::Option(some) => {
+        ValueType::Option(some) => {
             if reader.option()? {
                 format!("some({})", value(some, reader)?)
             } else {
                 "none".to_owned()
             }
         }
-        Shape::Result(sides) => {
+        ValueType::Result(sides) => {
             let (name, side) = if case(reader, 2)? == 0 { ("ok", &sides.0) } else { ("err", &sides.1) };
             payload(name, side.as_ref(), reader)?
         }
-        Shape::Tuple(items) => {
+        ValueType::Tuple(items) => {
             let items = items.iter().map(|item| value(item, reader)).collect::<Result<Vec<_>, _>>()?;
             format!("({})", items.join(", "))
         }
-        Shape::Record(fields) => {
+        ValueType::Record(fields) => {
             let fields = fields
                 .iter()
                 .map(|(name, field)| Ok(format!("{name}: {}", value(field, reader)?)))
                 .collect::<Result<Vec<_>, EncodingError>>()?;
             format!("{{{}}}", fields.join(", "))
         }
-        Shape::Variant(cases) => {
+        ValueType::Variant(cases) => {
             let number = case(reader, cases.len())?;
             match cases.get(number) {
                 Some((name, side)) => payload(name, side.as_ref(), reader)?,
                 None => number.to_string(),
             }
         }
-        Shape::Enum(cases) => {
+        ValueType::Enum(cases) => {
             let number = case(reader, cases.len())?;
             cases.get(number).cloned().unwrap_or_default()
         }
-        Shape::Flags(flags) => {
+        ValueType::Flags(flags) => {
             let bits = reader.flags(flags.len())?;
             let is_set = |number: &usize| bits.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1);
             let set: Vec<_> =
@@ -91,14 +91,14 @@ pub fn value(shape: &Shape, reader: &mut Reader<'_>) -> Result<String, EncodingE
 ///
 /// # Errors
 /// As [`value`], and bytes behind them.
-pub fn row<'a>(shapes: impl IntoIterator<Item = &'a Shape>, bytes: &[u8]) -> Result<String, EncodingError> {
+pub fn row<'a>(shapes: impl IntoIterator<Item = &'a ValueType>, bytes: &[u8]) -> Result<String, EncodingError> {
     let mut reader = Reader::new(bytes);
     let texts = shapes.into_iter().map(|shape| value(shape, &mut reader)).collect::<Result<Vec<_>, _>>()?;
     reader.finish()?;
     Ok(texts.join(", "))
 }
 
-fn payload(name: &str, side: Option<&Shape>, reader: &mut Reader<'_>) -> Result<String, EncodingError> {
+fn payload(name: &str, side: Option<&ValueType>, reader: &mut Reader<'_>) -> Result<String, EncodingError> {
     Ok(match side {
         Some(side) => format!("{name}({})", value(side, reader)?),
         None => name.to_owned(),
@@ -163,14 +163,14 @@ mod tests {
 
     #[test]
     fn values_print_as_wave() {
-        let shape = Shape::Tuple(
+        let shape = ValueType::Tuple(
             vec![
-                Shape::String,
-                Shape::Option(Arc::new(Shape::U16)),
-                Shape::Result(Arc::new((None, Some(Shape::String)))),
-                Shape::Bytes,
-                Shape::Flags(vec!["a".to_owned(), "b".to_owned()].into()),
-                Shape::Char,
+                ValueType::String,
+                ValueType::Option(Arc::new(ValueType::U16)),
+                ValueType::Result(Arc::new((None, Some(ValueType::String)))),
+                ValueType::Bytes,
+                ValueType::Flags(vec!["a".to_owned(), "b".to_owned()].into()),
+                ValueType::Char,
             ]
             .into(),
         );

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use theater_plugin_api::{ChildEnd, Ending};
 
-use crate::actor::Shared;
-use crate::actor::name_table::Names;
+use crate::actor::ActorHandle;
+use crate::actor::name_table::NameTable;
 use crate::support::executor;
 use theater_chain::event::{EventRef, Id};
 
@@ -20,7 +20,7 @@ pub const ENDED_KEPT: usize = 1_000;
 
 /// Where a child stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum ChildStatus {
     /// It runs, or starts.
     Living,
     /// It ended, and its parent has not said what becomes of it.
@@ -30,13 +30,13 @@ pub enum Standing {
 }
 
 /// An actor's children.
-pub struct Family {
+pub struct ChildTable {
     inner: Mutex<Inner>,
     // Held while a child is let go, whose chain, name and place in the registry end behind its standing.
     leaving: Mutex<()>,
     ends: (executor::Sender<Death>, executor::Receiver<Death>),
-    /// Names of living and held children.
-    pub names: Names,
+    /// NameTable of living and held children.
+    pub names: NameTable,
 }
 
 /// A child's death, for its parent's plugin.
@@ -52,7 +52,7 @@ pub struct Death {
 
 /// Why a child is not born.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotBorn {
+pub enum ChildRefused {
     /// The parent is ending.
     ParentEnding,
     /// A limit of the parent's, or of an actor above it.
@@ -72,24 +72,24 @@ struct Inner {
     // Children that live or are held.
     living: u64,
     numbers: HashMap<Id, u64>,
-    children: BTreeMap<u64, (Arc<Shared>, Standing)>,
+    children: BTreeMap<u64, (Arc<ActorHandle>, ChildStatus)>,
     ended: VecDeque<u64>,
     // Once the parent ends: no child is born, no death told.
     closed: bool,
 }
 
-impl Default for Family {
+impl Default for ChildTable {
     fn default() -> Self {
         Self {
             inner: Mutex::default(),
             leaving: Mutex::default(),
             ends: executor::unbounded(),
-            names: Names::default(),
+            names: NameTable::default(),
         }
     }
 }
 
-impl Family {
+impl ChildTable {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // The collections agree at every point a panic could happen.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -104,13 +104,13 @@ impl Family {
     ///
     /// # Errors
     /// The parent is ending, or has as many children, or an actor above it as many descendants, as its limits allow.
-    pub fn live(&self, child: &Arc<Shared>) -> Result<(), NotBorn> {
+    pub fn live(&self, child: &Arc<ActorHandle>) -> Result<(), ChildRefused> {
         let mut inner = self.lock();
         if inner.closed {
-            return Err(NotBorn::ParentEnding);
+            return Err(ChildRefused::ParentEnding);
         }
         let known = inner.numbers.get(&child.id()).and_then(|number| inner.children.get(number));
-        if known.is_none_or(|(_, standing)| *standing == Standing::Ended) {
+        if known.is_none_or(|(_, standing)| *standing == ChildStatus::Ended) {
             if let Some(parent) = child.parent() {
                 count_up(parent, inner.living)?;
             }
@@ -125,37 +125,37 @@ impl Family {
         };
         inner.ended.retain(|ended| *ended != number);
         inner.numbers.insert(child.id(), number);
-        inner.children.insert(number, (Arc::clone(child), Standing::Living));
+        inner.children.insert(number, (Arc::clone(child), ChildStatus::Living));
         Ok(())
     }
 
     /// A child and where it stands.
     #[must_use]
-    pub fn get(&self, id: Id) -> Option<(Arc<Shared>, Standing)> {
+    pub fn get(&self, id: Id) -> Option<(Arc<ActorHandle>, ChildStatus)> {
         let inner = self.lock();
         inner.numbers.get(&id).and_then(|number| inner.children.get(number)).cloned()
     }
 
     /// The children that live or are held, oldest first.
     #[must_use]
-    pub fn living(&self) -> Vec<Arc<Shared>> {
+    pub fn living(&self) -> Vec<Arc<ActorHandle>> {
         let inner = self.lock();
-        let living = inner.children.values().filter(|(_, standing)| *standing != Standing::Ended);
+        let living = inner.children.values().filter(|(_, standing)| *standing != ChildStatus::Ended);
         living.map(|(child, _)| Arc::clone(child)).collect()
     }
 
     /// All that are known.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<Shared>> {
+    pub fn all(&self) -> Vec<Arc<ActorHandle>> {
         self.lock().children.values().map(|(child, _)| Arc::clone(child)).collect()
     }
 
     /// The child of that manifest's name that ended last, if one has: one that is held, or one that was let go.
     #[must_use]
-    pub fn last_ended(&self, name: &str) -> Option<Arc<Shared>> {
+    pub fn last_ended(&self, name: &str) -> Option<Arc<ActorHandle>> {
         let inner = self.lock();
-        let is_it = |child: &Shared| child.manifest().name == name;
-        let held = inner.children.values().rev().find(|(child, of)| *of == Standing::Held && is_it(child));
+        let is_it = |child: &ActorHandle| child.manifest().name == name;
+        let held = inner.children.values().rev().find(|(child, of)| *of == ChildStatus::Held && is_it(child));
         let let_go = || {
             let mut newest = inner.ended.iter().rev().filter_map(|number| inner.children.get(number));
             newest.find(|(child, _)| is_it(child))
@@ -165,9 +165,9 @@ impl Family {
 
     /// The child of that manifest's name that is about to end, if one is.
     #[must_use]
-    pub fn ending(&self, name: &str) -> Option<Arc<Shared>> {
+    pub fn ending(&self, name: &str) -> Option<Arc<ActorHandle>> {
         let inner = self.lock();
-        let mut living = inner.children.values().filter(|(_, standing)| *standing == Standing::Living);
+        let mut living = inner.children.values().filter(|(_, standing)| *standing == ChildStatus::Living);
         let ending = living.find(|(child, _)| child.manifest().name == name && child.is_ending());
         ending.map(|(child, _)| Arc::clone(child))
     }
@@ -177,7 +177,7 @@ impl Family {
     #[must_use]
     pub fn ended(
         &self,
-        child: &Shared,
+        child: &ActorHandle,
         ending: Option<Ending>,
         hold: bool,
         (event, is_told): (Option<EventRef>, bool),
@@ -193,7 +193,7 @@ impl Family {
             drop(self.ends.0.try_send(Death { end, event, is_told }));
         }
         if held {
-            inner.stand(number, Standing::Held);
+            inner.stand(number, ChildStatus::Held);
         } else {
             inner.let_go(number);
         }
@@ -202,14 +202,14 @@ impl Family {
 
     /// Takes a held child to start it again: the child, when it was held.
     #[must_use]
-    pub fn claim(&self, id: Id) -> Option<Arc<Shared>> {
+    pub fn claim(&self, id: Id) -> Option<Arc<ActorHandle>> {
         let mut inner = self.lock();
         let number = inner.numbers.get(&id).copied()?;
         let (child, standing) = inner.children.get_mut(&number)?;
-        if *standing != Standing::Held {
+        if *standing != ChildStatus::Held {
             return None;
         }
-        *standing = Standing::Living;
+        *standing = ChildStatus::Living;
         Some(Arc::clone(child))
     }
 
@@ -218,7 +218,7 @@ impl Family {
     pub fn let_go_claimed(&self, id: Id) -> bool {
         let mut inner = self.lock();
         let Some(number) = inner.numbers.get(&id).copied() else { return false };
-        let is_claimed = inner.children.get(&number).is_some_and(|(_, standing)| *standing == Standing::Living);
+        let is_claimed = inner.children.get(&number).is_some_and(|(_, standing)| *standing == ChildStatus::Living);
         if is_claimed {
             inner.let_go(number);
         }
@@ -227,11 +227,11 @@ impl Family {
 
     /// Lets a held child go: the child, when it was held.
     #[must_use]
-    pub fn let_go(&self, id: Id) -> Option<Arc<Shared>> {
+    pub fn let_go(&self, id: Id) -> Option<Arc<ActorHandle>> {
         let mut inner = self.lock();
         let number = inner.numbers.get(&id).copied()?;
         let (child, standing) = inner.children.get(&number)?;
-        if *standing != Standing::Held {
+        if *standing != ChildStatus::Held {
             return None;
         }
         let child = Arc::clone(child);
@@ -241,7 +241,7 @@ impl Family {
 
     /// The parent is ending: everyone it had, and nothing is told any more.
     #[must_use]
-    pub fn close(&self) -> Vec<(Arc<Shared>, Standing)> {
+    pub fn close(&self) -> Vec<(Arc<ActorHandle>, ChildStatus)> {
         let mut inner = self.lock();
         inner.closed = true;
         self.ends.0.close();
@@ -252,7 +252,7 @@ impl Family {
     pub fn forget(&self) {
         let before = std::mem::replace(&mut *self.lock(), Inner { closed: true, ..Inner::default() });
         for (child, standing) in before.children.values() {
-            if *standing != Standing::Ended {
+            if *standing != ChildStatus::Ended {
                 count_down(child);
             }
         }
@@ -266,8 +266,9 @@ impl Family {
 }
 
 /// Counts a child more of `parent`, which has `living` of them, and a descendant more of everyone above.
-fn count_up(parent: &Arc<Shared>, living: u64) -> Result<(), NotBorn> {
-    let too_many = |key, limit, whose: &Shared| NotBorn::TooMany { key, limit, whose: whose.name().to_owned() };
+fn count_up(parent: &Arc<ActorHandle>, living: u64) -> Result<(), ChildRefused> {
+    let too_many =
+        |key, limit, whose: &ActorHandle| ChildRefused::TooMany { key, limit, whose: whose.name().to_owned() };
     let limits = parent.limits();
     if limits.depth == 0 {
         return Err(too_many("depth", limits.depth, parent));
@@ -275,7 +276,8 @@ fn count_up(parent: &Arc<Shared>, living: u64) -> Result<(), NotBorn> {
     if living >= limits.children {
         return Err(too_many("children", limits.children, parent));
     }
-    let above = |actor: &Arc<Shared>| std::iter::successors(Some(Arc::clone(actor)), |actor| actor.parent().cloned());
+    let above =
+        |actor: &Arc<ActorHandle>| std::iter::successors(Some(Arc::clone(actor)), |actor| actor.parent().cloned());
     for (number, actor) in above(parent).enumerate() {
         let before = actor.descendants().fetch_add(1, Ordering::Relaxed);
         let limit = actor.limits().descendants;
@@ -290,7 +292,7 @@ fn count_up(parent: &Arc<Shared>, living: u64) -> Result<(), NotBorn> {
 }
 
 /// The child neither lives nor is held any more.
-fn count_down(child: &Shared) {
+fn count_down(child: &ActorHandle) {
     let mut above = child.parent();
     while let Some(actor) = above {
         actor.descendants().fetch_sub(1, Ordering::Relaxed);
@@ -299,7 +301,7 @@ fn count_down(child: &Shared) {
 }
 
 impl Inner {
-    fn stand(&mut self, number: u64, standing: Standing) {
+    fn stand(&mut self, number: u64, standing: ChildStatus) {
         if let Some(child) = self.children.get_mut(&number) {
             child.1 = standing;
         }
@@ -307,12 +309,12 @@ impl Inner {
 
     fn let_go(&mut self, number: u64) {
         if let Some((child, standing)) = self.children.get(&number)
-            && *standing != Standing::Ended
+            && *standing != ChildStatus::Ended
         {
             count_down(child);
             self.living -= 1;
         }
-        self.stand(number, Standing::Ended);
+        self.stand(number, ChildStatus::Ended);
         self.ended.push_back(number);
         if self.ended.len() > ENDED_KEPT
             && let Some(oldest) = self.ended.pop_front()

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use theater_plugin_api::host::ChainEvent;
 
-use crate::actor::child_table::Standing;
-use crate::actor::{BY_PARENT, Shared};
+use crate::actor::child_table::ChildStatus;
+use crate::actor::{ActorHandle, BY_PARENT};
 use crate::support::error::chain_of;
 
 /// The child that an id, or the name of a living child, stands for.
-pub(crate) fn child(parent: &Arc<Shared>, wanted: &str) -> Result<(Arc<Shared>, Standing), String> {
+pub(crate) fn child(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(Arc<ActorHandle>, ChildStatus), String> {
     let family = parent.family();
     let by_id = uuid::Uuid::try_parse(wanted).ok().and_then(|id| family.get(id.into_bytes()));
     let by_name = || family.living().into_iter().find(|child| child.name() == wanted).and_then(|c| family.get(c.id()));
@@ -21,12 +21,12 @@ pub(crate) fn child(parent: &Arc<Shared>, wanted: &str) -> Result<(Arc<Shared>, 
 ///
 /// # Errors
 /// It is no child.
-pub async fn stop(parent: &Arc<Shared>, wanted: &str) -> Result<(), String> {
+pub async fn stop(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(), String> {
     let (child, standing) = child(parent, wanted)?;
     match standing {
-        Standing::Living => child.stop(BY_PARENT, Duration::from_millis(child.limits().stop_grace_ms)).await,
-        Standing::Held => release(parent, child.id_text())?,
-        Standing::Ended => {}
+        ChildStatus::Living => child.stop(BY_PARENT, Duration::from_millis(child.limits().stop_grace_ms)).await,
+        ChildStatus::Held => release(parent, child.id_text())?,
+        ChildStatus::Ended => {}
     }
     Ok(())
 }
@@ -35,7 +35,7 @@ pub async fn stop(parent: &Arc<Shared>, wanted: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// It is no child.
-pub fn release(parent: &Arc<Shared>, wanted: &str) -> Result<(), String> {
+pub fn release(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(), String> {
     let (child, _) = child(parent, wanted)?;
     let _whole = parent.family().nobody_leaves();
     if let Some(held) = parent.family().let_go(child.id()) {
@@ -48,7 +48,7 @@ pub fn release(parent: &Arc<Shared>, wanted: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// It is none.
-pub fn descendant(ancestor: &Arc<Shared>, wanted: &str) -> Result<Arc<Shared>, String> {
+pub fn descendant(ancestor: &Arc<ActorHandle>, wanted: &str) -> Result<Arc<ActorHandle>, String> {
     let mut open = ancestor.family().all();
     while let Some(actor) = open.pop() {
         if actor.id_text() == wanted || actor.name() == wanted {
@@ -63,7 +63,7 @@ pub fn descendant(ancestor: &Arc<Shared>, wanted: &str) -> Result<Arc<Shared>, S
 ///
 /// # Errors
 /// It is none, or its chain cannot be read.
-pub async fn events(ancestor: &Arc<Shared>, wanted: &str) -> Result<Vec<ChainEvent>, String> {
+pub async fn events(ancestor: &Arc<ActorHandle>, wanted: &str) -> Result<Vec<ChainEvent>, String> {
     let actor = descendant(ancestor, wanted)?;
     actor.events(u64::MAX, ancestor.limits().value_bytes).await.map_err(|error| chain_of(&error))
 }

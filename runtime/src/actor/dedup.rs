@@ -3,21 +3,21 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::actor::handle::{Call, CallOutcome, Shared, lock};
+use crate::actor::handle::{ActorHandle, CallOutcome, QueuedCall, lock};
 use crate::support::executor;
 use theater_chain::event::EventRef;
 
 /// Calls that other actors may ask for again, in whichever life of this one.
 #[derive(Default)]
-pub(crate) struct Repeats {
-    all: Mutex<Vec<Repeat>>,
+pub(crate) struct PendingReplies {
+    all: Mutex<Vec<PendingReply>>,
     // Whether there ever was one: nearly no actor has any.
     any: AtomicBool,
 }
 
 /// A call that a program before had queued for another actor's host call, which was cut off: that host call is made again,
 /// and what it asks for is this call, not another one.
-pub(crate) struct Repeat {
+pub(crate) struct PendingReply {
     /// The call of the other actor.
     pub(crate) cause: EventRef,
     /// The sequence of the `queued` event.
@@ -28,7 +28,7 @@ pub(crate) struct Repeat {
     pub(crate) reply: Option<executor::Sender<CallOutcome>>,
 }
 
-impl Repeats {
+impl PendingReplies {
     pub(crate) fn is_any(&self) -> bool {
         self.any.load(Ordering::Relaxed)
     }
@@ -38,9 +38,9 @@ impl Repeats {
     }
 }
 
-impl Shared {
+impl ActorHandle {
     /// A call that other actors may ask for again.
-    pub(crate) fn expect(&self, repeat: Repeat) {
+    pub(crate) fn expect(&self, repeat: PendingReply) {
         lock(&self.repeats.all).push(repeat);
         self.repeats.any.store(true, Ordering::Relaxed);
     }
@@ -57,7 +57,7 @@ impl Shared {
             return Some(reply);
         };
         match repeat {
-            (place, Repeat { outcome: Some(outcome), .. }) => {
+            (place, PendingReply { outcome: Some(outcome), .. }) => {
                 // Whoever asks waits still.
                 drop(reply.try_send(outcome.clone()));
                 repeats.remove(place);
@@ -83,7 +83,7 @@ impl Shared {
     }
 
     /// Whether somebody waits for the end of a call.
-    pub(crate) fn is_awaited(&self, call: &Call) -> bool {
+    pub(crate) fn is_awaited(&self, call: &QueuedCall) -> bool {
         call.reply.is_some() || self.is_repeat_awaited(call.queued.sequence)
     }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use theater_plugin_api::encoding::encode;
 use theater_plugin_api::{Ending, FailureKind};
 
-use crate::actor::child_table::Standing;
-use crate::actor::handle::{CallOutcome, Record, Shared, Wake, lock};
+use crate::actor::child_table::ChildStatus;
+use crate::actor::handle::{ActorHandle, ActorSignal, CallOutcome, ChainState, lock};
 use crate::manifest::Restart;
 use crate::support::executor;
 use theater_chain::event::{EventRef, NewEvent};
@@ -111,7 +111,7 @@ impl End {
     }
 }
 
-impl Shared {
+impl ActorHandle {
     /// The running call finishes, then the actor stops.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Shared {
         }
         *stop = Some(request);
         drop(stop);
-        self.mailbox.signal(Wake::Stop);
+        self.mailbox.signal(ActorSignal::Stop);
         Ok(())
     }
 
@@ -253,7 +253,7 @@ impl Shared {
     }
 
     /// Nothing more is taken in; what waits is answered.
-    fn close(&self, record: &mut Record) {
+    fn close(&self, record: &mut ChainState) {
         drop(self.mailbox.close());
         self.repeats.clear();
         record.closed = true;
@@ -312,7 +312,7 @@ impl Shared {
         self.turn_away_in(&mut lock(&self.chain), end.is_resumable());
     }
 
-    fn turn_away_in(&self, record: &mut Record, resumable: bool) {
+    fn turn_away_in(&self, record: &mut ChainState, resumable: bool) {
         let waiting = self.mailbox.close();
         for call in waiting.iter().filter(|call| resumable && self.is_awaited(call)) {
             let outcome = Outcome::Interrupted(NOT_BEGUN.to_owned());
@@ -346,13 +346,13 @@ impl Shared {
         let mut stops = Vec::new();
         for (child, standing) in family.close() {
             match standing {
-                Standing::Held => child.let_go(),
-                Standing::Living => {
+                ChildStatus::Held => child.let_go(),
+                ChildStatus::Living => {
                     let grace = self.services.grace(child.limits().stop_grace_ms);
                     let reason = if self.services.stopped.is_set() { BY_PROGRAM } else { BY_PARENT };
                     stops.push(executor::spawn(async move { child.stop(reason, grace).await }));
                 }
-                Standing::Ended => {}
+                ChildStatus::Ended => {}
             }
         }
         for stop in stops {

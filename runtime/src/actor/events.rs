@@ -2,13 +2,13 @@
 
 use theater_plugin_api::host::ChainEvent;
 
-use crate::actor::handle::{Shared, lock};
+use crate::actor::handle::{ActorHandle, lock};
 use crate::support::executor;
 use theater_chain::event::Id;
 use theater_chain::journal::segment;
 use theater_chain::record::Kind;
 
-impl Shared {
+impl ActorHandle {
     /// The newest events, oldest first: at most `most`, and no more than fit into one value (`value_bytes`).
     ///
     /// # Errors
@@ -23,7 +23,7 @@ impl Shared {
     /// The newest events, oldest first: at most `most`, of at most `most_bytes`.
     ///
     /// # Errors
-    /// As [`Shared::newest_events`].
+    /// As [`ActorHandle::newest_events`].
     pub async fn events(&self, most: u64, most_bytes: u64) -> Result<Vec<ChainEvent>, crate::support::error::Error> {
         self.events_until(self.head().1, most, most_bytes).await
     }
@@ -60,7 +60,7 @@ pub(crate) fn event_type(kind: u8, function: Option<u32>, names: &[String]) -> S
 /// Follows the places back from an actor's newest written event to the one it had `length` events at.
 fn read_back(
     (folder, actor): (&std::path::Path, Id),
-    mut place: Option<segment::Place>,
+    mut place: Option<segment::FramePosition>,
     length: u64,
     (most, most_bytes): (u64, u64),
     names: &[String],
@@ -74,7 +74,7 @@ fn read_back(
         if events.len() as u64 >= most {
             break;
         }
-        let theater_chain::journal::lookup::Placed { header, hash, data, before, .. } =
+        let theater_chain::journal::lookup::StoredEvent { header, hash, data, before, .. } =
             theater_chain::journal::lookup::read_event(folder, actor, at, sequences)?;
         place = before;
         let next = header.sequence.saturating_sub(1);

@@ -15,21 +15,21 @@ use rustix::time::{ClockId, clock_gettime};
 use theater_plugin_api::encoding::{EncodingError, Reader};
 use theater_plugin_api::uuid_text;
 
-use crate::actor::child_table::Family;
-use crate::actor::dedup::Repeats;
+use crate::actor::child_table::ChildTable;
+use crate::actor::dedup::PendingReplies;
 use crate::actor::end::StopRequest;
 use crate::actor::mailbox::{Mailbox, Permit};
-use crate::actor::remainder::Unfinished;
+use crate::actor::remainder::Remainder;
 use crate::actor::{End, Lifecycle, Services};
 use crate::manifest::Ceilings;
 use crate::manifest::{InstanceMode, Keep, Limits, Manifest, OnError};
 use crate::support::budget::{ACTOR_BYTES, Account, Charge, Exceeded};
-use crate::support::executor::{self, Signal};
-use crate::support::log_throttle::Flood;
+use crate::support::executor::{self, Latch};
+use crate::support::log_throttle::LogThrottle;
 use theater_chain::event::{Chain, EventRef, Hash, Id};
 use theater_chain::journal::Sync;
 use theater_chain::record::{FunctionRecord, Outcome};
-use theater_chain::value_type::Shape;
+use theater_chain::value_type::ValueType;
 
 /// Of a wait for a host call: that it was told of, and the bits of its second.
 const TOLD: u64 = 1 << 31;
@@ -47,7 +47,7 @@ pub struct Settings {
     /// Its name, unique among its siblings.
     pub name: String,
     /// The actor that spawned it.
-    pub parent: Option<Arc<Shared>>,
+    pub parent: Option<Arc<ActorHandle>>,
     /// Its limits.
     pub limits: Limits,
     /// How durable its chain is.
@@ -69,8 +69,8 @@ pub struct Settings {
 impl Settings {
     /// The settings that an actor's origin asks for.
     #[must_use]
-    pub fn new(id: Id, name: String, parent: Option<&Arc<Shared>>, origin: &Origin) -> Self {
-        let Origin { manifest, pooled, .. } = origin;
+    pub fn new(id: Id, name: String, parent: Option<&Arc<ActorHandle>>, origin: &ActorSpec) -> Self {
+        let ActorSpec { manifest, pooled, .. } = origin;
         Self {
             id,
             name,
@@ -88,18 +88,18 @@ impl Settings {
 }
 
 /// What a life of an actor begins with.
-pub enum Beginning<'a> {
+pub enum StartMode<'a> {
     /// Nothing: it is new.
     New,
     /// The life before in this program.
-    Again(&'a Shared),
+    Again(&'a ActorHandle),
     /// What a program before left: the end of its chain, and the state after its last call.
     Resumed(Chain, Option<Arc<Vec<u8>>>),
 }
 
 /// What an actor was started from: what it is started from again.
 #[derive(Clone)]
-pub struct Origin {
+pub struct ActorSpec {
     /// Its manifest.
     pub manifest: Arc<Manifest>,
     /// What the core prepared of its component and its handlers: a type of a higher floor.
@@ -131,22 +131,22 @@ pub struct Export {
     /// `interface/function`.
     pub label: String,
     /// The types of its params, without the state.
-    pub params: Vec<Shape>,
+    pub params: Vec<ValueType>,
     /// Index into [`Interface::functions`].
     pub function: u32,
 }
 
 /// What others see of an actor: of one life of it. An actor that is started again is a new value with the same id, chain
 /// and mailbox.
-pub struct Shared {
+pub struct ActorHandle {
     pub(crate) services: Arc<Services>,
     pub(crate) lifecycle: Arc<dyn Lifecycle>,
     pub(crate) settings: Settings,
-    pub(crate) origin: Origin,
+    pub(crate) origin: ActorSpec,
     pub(crate) id_text: String,
     pub(crate) interface: Arc<Interface>,
-    pub(crate) chain: Arc<Mutex<Record>>,
-    pub(crate) mailbox: Arc<Mailbox<Call, Wake>>,
+    pub(crate) chain: Arc<Mutex<ChainState>>,
+    pub(crate) mailbox: Arc<Mailbox<QueuedCall, ActorSignal>>,
     // No event of this life follows, whatever a stuck plugin still does.
     pub(crate) over: AtomicBool,
     // The running call ends this life, and whoever asked may know.
@@ -155,20 +155,20 @@ pub struct Shared {
     pub(crate) committed: Mutex<Option<Arc<Vec<u8>>>>,
     // The `queued` event of the running call.
     pub(crate) calling: Mutex<Option<EventRef>>,
-    pub(crate) staged: Mutex<Option<Staged>>,
+    pub(crate) staged: Mutex<Option<StagedSend>>,
     pub(crate) has_staged: AtomicBool,
     pub(crate) begun: Instant,
-    pub(crate) family: OnceLock<Box<Family>>,
+    pub(crate) family: OnceLock<Box<ChildTable>>,
     // Set when the actor is asked to stop; host waits end.
-    pub(crate) cancelled: Signal,
+    pub(crate) cancelled: Latch,
     // Set when the grace of a stop is over; the running call is interrupted.
-    pub(crate) interrupted: Signal,
+    pub(crate) interrupted: Latch,
     pub(crate) stop: Mutex<Option<StopRequest>>,
     pub(crate) running: Mutex<Option<executor::Sender<CallOutcome>>>,
     pub(crate) chain_read: Mutex<Option<(u64, u64, Hash)>>,
     pub(crate) addresses: OnceLock<Vec<String>>,
     pub(crate) end: OnceLock<End>,
-    pub(crate) ended: Signal,
+    pub(crate) ended: Latch,
     pub(crate) idle: AtomicU64,
     // Where its memory counts.
     pub(crate) account: Arc<Account>,
@@ -182,26 +182,26 @@ pub struct Shared {
     // When it was started again, where it is a top-level actor.
     pub(crate) restarts: Mutex<VecDeque<Instant>>,
     // The life after this one, and whether that is known.
-    pub(crate) next_life: Mutex<Option<Arc<Shared>>>,
-    pub(crate) settled: Signal,
+    pub(crate) next_life: Mutex<Option<Arc<ActorHandle>>>,
+    pub(crate) settled: Latch,
     // Set before its handlers hear of its end, where it is started again.
     pub(crate) is_restarting: AtomicBool,
-    pub(crate) fault_lines: Flood,
-    pub(crate) unheard_lines: Flood,
-    pub(crate) repeats: Arc<Repeats>,
+    pub(crate) fault_lines: LogThrottle,
+    pub(crate) unheard_lines: LogThrottle,
+    pub(crate) repeats: Arc<PendingReplies>,
 }
 
 /// What an actor itself takes, with the state it was started with, and what its state does.
 type Charges = (Charge, Charge);
 
-pub(crate) struct Record {
+pub(crate) struct ChainState {
     pub(crate) chain: Chain,
     // No event follows the last one, unless the actor is started again.
     pub(crate) closed: bool,
 }
 
 /// A call of an export that another actor, or the outside, has for an actor.
-pub struct Incoming {
+pub struct IncomingCall {
     /// Index among the exports.
     pub export: u32,
     /// The encoded params.
@@ -213,15 +213,15 @@ pub struct Incoming {
 }
 
 /// A call that is left with a sender's host call, with its place in the receiver's mailbox.
-pub struct Staged {
-    pub(crate) target: Arc<Shared>,
-    pub(crate) permit: Permit<Call, Wake>,
-    pub(crate) incoming: Incoming,
+pub struct StagedSend {
+    pub(crate) target: Arc<ActorHandle>,
+    pub(crate) permit: Permit<QueuedCall, ActorSignal>,
+    pub(crate) incoming: IncomingCall,
     /// The host call's encoded result when the receiver has ended.
     pub otherwise: Vec<u8>,
 }
 
-impl Staged {
+impl StagedSend {
     /// Whether its receiver wants it on the disk before the sender is told that it was taken in.
     pub(crate) fn is_durable(&self) -> bool {
         self.target.settings.sync == Sync::Always
@@ -229,7 +229,7 @@ impl Staged {
 }
 
 /// A call that waits in the mailbox.
-pub struct Call {
+pub struct QueuedCall {
     pub(crate) export: u32,
     pub(crate) params: Vec<u8>,
     pub(crate) queued: EventRef,
@@ -237,21 +237,21 @@ pub struct Call {
     // None: nobody waits for its end.
     pub(crate) reply: Option<executor::Sender<CallOutcome>>,
     // What a program before had done of it.
-    pub(crate) begun: Option<Box<Unfinished>>,
+    pub(crate) begun: Option<Box<Remainder>>,
 }
 
 /// A signal: there is something to look at.
-pub enum Wake {
+pub enum ActorSignal {
     /// The actor was asked to stop.
     Stop,
     /// The pool needs the instance's place.
     Passivate,
     /// A call that goes before all others.
-    First(Call),
+    First(QueuedCall),
 }
 
-impl Wake {
-    pub(crate) fn call(&self) -> Option<&Call> {
+impl ActorSignal {
+    pub(crate) fn call(&self) -> Option<&QueuedCall> {
         match self {
             Self::First(call) => Some(call),
             Self::Stop | Self::Passivate => None,
@@ -288,29 +288,29 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
+impl ActorHandle {
     /// An actor without a task yet.
     #[must_use]
     pub fn new(
         (services, lifecycle): (Arc<Services>, Arc<dyn Lifecycle>),
         settings: Settings,
-        origin: Origin,
-        beginning: Beginning<'_>,
+        origin: ActorSpec,
+        beginning: StartMode<'_>,
     ) -> Arc<Self> {
-        let new_chain = |chain| Arc::new(Mutex::new(Record { chain, closed: false }));
+        let new_chain = |chain| Arc::new(Mutex::new(ChainState { chain, closed: false }));
         let restarts = match &beginning {
-            Beginning::Again(before) => Mutex::new(lock(&before.restarts).clone()),
-            Beginning::New | Beginning::Resumed(..) => Mutex::default(),
+            StartMode::Again(before) => Mutex::new(lock(&before.restarts).clone()),
+            StartMode::New | StartMode::Resumed(..) => Mutex::default(),
         };
         let account = match (&beginning, &settings.parent, settings.limits.tree_bytes) {
-            (Beginning::Again(before), ..) => Arc::clone(&before.account),
+            (StartMode::Again(before), ..) => Arc::clone(&before.account),
             (_, None, tree_bytes) => services.budget.below(&settings.name, tree_bytes),
             (_, Some(parent), 0) => Arc::clone(&parent.account),
             (_, Some(parent), tree_bytes) => parent.account.below(&settings.name, tree_bytes),
         };
         let repeats = match &beginning {
-            Beginning::Again(before) => Arc::clone(&before.repeats),
-            Beginning::New | Beginning::Resumed(..) => Arc::default(),
+            StartMode::Again(before) => Arc::clone(&before.repeats),
+            StartMode::New | StartMode::Resumed(..) => Arc::default(),
         };
         let new_mailbox = || {
             let Limits { mailbox_size, mailbox_bytes, .. } = settings.limits;
@@ -318,12 +318,12 @@ impl Shared {
             Arc::new(Mailbox::new(calls, mailbox_bytes, &account))
         };
         let (chain, mailbox, state) = match beginning {
-            Beginning::New => (new_chain(Chain::new(settings.id)), new_mailbox(), origin.state.clone()),
-            Beginning::Again(before) if before.mailbox.is_closed() => {
+            StartMode::New => (new_chain(Chain::new(settings.id)), new_mailbox(), origin.state.clone()),
+            StartMode::Again(before) if before.mailbox.is_closed() => {
                 (Arc::clone(&before.chain), new_mailbox(), origin.state.clone())
             }
-            Beginning::Again(before) => (Arc::clone(&before.chain), Arc::clone(&before.mailbox), origin.state.clone()),
-            Beginning::Resumed(chain, state) => (new_chain(chain), new_mailbox(), state),
+            StartMode::Again(before) => (Arc::clone(&before.chain), Arc::clone(&before.mailbox), origin.state.clone()),
+            StartMode::Resumed(chain, state) => (new_chain(chain), new_mailbox(), state),
         };
         Arc::new(Self {
             services,
@@ -341,14 +341,14 @@ impl Shared {
             staged: Mutex::default(),
             has_staged: AtomicBool::new(false),
             family: OnceLock::new(),
-            cancelled: Signal::default(),
-            interrupted: Signal::default(),
+            cancelled: Latch::default(),
+            interrupted: Latch::default(),
             stop: Mutex::default(),
             running: Mutex::default(),
             chain_read: Mutex::default(),
             addresses: OnceLock::new(),
             end: OnceLock::new(),
-            ended: Signal::default(),
+            ended: Latch::default(),
             idle: AtomicU64::new(0),
             account,
             charges: Mutex::default(),
@@ -356,10 +356,10 @@ impl Shared {
             host_wait: AtomicU64::new(0),
             restarts,
             next_life: Mutex::default(),
-            settled: Signal::default(),
+            settled: Latch::default(),
             is_restarting: AtomicBool::new(false),
-            fault_lines: Flood::default(),
-            unheard_lines: Flood::default(),
+            fault_lines: LogThrottle::default(),
+            unheard_lines: LogThrottle::default(),
             repeats,
             begun: Instant::now(),
         })
@@ -406,7 +406,7 @@ impl Shared {
     }
     /// What it was started from.
     #[must_use]
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &ActorSpec {
         &self.origin
     }
     /// Its manifest.
@@ -416,7 +416,7 @@ impl Shared {
     }
     /// Its children.
     #[must_use]
-    pub fn family(&self) -> &Family {
+    pub fn family(&self) -> &ChildTable {
         self.family.get_or_init(Box::default)
     }
     /// The children it knows of, without making a family of its own.
@@ -455,7 +455,7 @@ impl Shared {
     }
     /// Set when it is asked to stop.
     #[must_use]
-    pub fn cancelled(&self) -> &Signal {
+    pub fn cancelled(&self) -> &Latch {
         &self.cancelled
     }
     /// Where its handlers listen, once it is ready.
@@ -593,7 +593,7 @@ impl Shared {
 
     /// Gives the instance's slot back when the actor is idle.
     pub(crate) fn passivate(&self) {
-        self.mailbox.signal(Wake::Passivate);
+        self.mailbox.signal(ActorSignal::Passivate);
     }
 
     /// A number that changes whenever the actor is used: tells the pool whether it is still idle.
@@ -612,7 +612,7 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for ActorHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Actor({} {:?})", self.id_text, self.name())
     }

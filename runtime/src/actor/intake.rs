@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use theater_plugin_api::encoding::encode;
 
-use crate::actor::handle::{Call, CallOutcome, Incoming, Record, Shared, Staged, Wake, lock};
+use crate::actor::handle::{
+    ActorHandle, ActorSignal, CallOutcome, ChainState, IncomingCall, QueuedCall, StagedSend, lock,
+};
 use crate::actor::mailbox::{Permit, Refused};
-use crate::actor::remainder::LeftCall;
+use crate::actor::remainder::UnfinishedCall;
 use crate::support::executor;
 use theater_chain::event::{EventRef, Id, NewEvent};
 use theater_chain::interface_name::meets;
@@ -18,9 +20,9 @@ use theater_chain::record::{Kind, Queued};
 /// Before the disk is asked again whether it has what was queued.
 const DISK: Duration = Duration::from_millis(100);
 
-impl Shared {
+impl ActorHandle {
     /// Queues a call of an export and waits for its end. `params` must fit the export.
-    pub async fn call(&self, incoming: Incoming) -> CallOutcome {
+    pub async fn call(&self, incoming: IncomingCall) -> CallOutcome {
         let permit = match self.place(&incoming).await {
             Ok(permit) => permit,
             Err(refused) => return refused,
@@ -46,14 +48,14 @@ impl Shared {
     ///
     /// # Errors
     /// [`CallOutcome::Gone`].
-    pub async fn post(&self, incoming: Incoming, first: bool) -> Result<(), CallOutcome> {
+    pub async fn post(&self, incoming: IncomingCall, first: bool) -> Result<(), CallOutcome> {
         if first {
             let mut record = lock(&self.chain);
             if self.mailbox.is_closed() {
                 return Err(self.gone());
             }
             let call = self.queued(&mut record, incoming, None)?;
-            self.mailbox.signal(Wake::First(call));
+            self.mailbox.signal(ActorSignal::First(call));
         } else {
             let permit = self.place(&incoming).await?;
             self.queue(incoming, permit, None)?;
@@ -83,7 +85,7 @@ impl Shared {
     pub async fn stage(
         self: &Arc<Self>,
         sender: &Self,
-        incoming: Incoming,
+        incoming: IncomingCall,
         otherwise: Vec<u8>,
     ) -> Result<(), CallOutcome> {
         // The journal is waited for before calls, not inside one.
@@ -93,13 +95,13 @@ impl Shared {
         if staged.is_some() {
             return Err(CallOutcome::Gone("a host call sends one message".to_owned()));
         }
-        *staged = Some(Staged { target: Arc::clone(self), permit, incoming, otherwise });
+        *staged = Some(StagedSend { target: Arc::clone(self), permit, incoming, otherwise });
         sender.has_staged.store(true, Ordering::Release);
         Ok(())
     }
 
     /// What was left with the host call that has ended now.
-    pub(crate) fn take_staged(&self) -> Option<Staged> {
+    pub(crate) fn take_staged(&self) -> Option<StagedSend> {
         self.has_staged.store(false, Ordering::Relaxed);
         lock(&self.staged).take()
     }
@@ -114,14 +116,14 @@ impl Shared {
     /// the result.
     ///
     /// # Errors
-    /// As [`Shared::record`]; then nothing is sent.
+    /// As [`ActorHandle::record`]; then nothing is sent.
     pub(crate) fn record_sending(
         &self,
-        staged: Staged,
+        staged: StagedSend,
         host: &NewEvent<'_>,
         data: impl FnOnce(Option<&[u8]>) -> Vec<u8>,
     ) -> Result<Option<Vec<u8>>, JournalError> {
-        let Staged { target, permit, incoming, otherwise } = staged;
+        let StagedSend { target, permit, incoming, otherwise } = staged;
         let (mut own, mut theirs) = lock_both(&self.chain, self.id(), &target.chain, target.id());
         self.lives()?;
         let journal = &self.services.journal;
@@ -134,19 +136,19 @@ impl Shared {
         }
         let data = data(None);
         let (sent, frame) = journal.make(&mut own.chain, &NewEvent { data: &data, ..*host }, self.settings.sync);
-        let Incoming { export, params, source, .. } = incoming;
+        let IncomingCall { export, params, source, .. } = incoming;
         let (function, data) = target.queued_event(export, &params, source);
         let event = NewEvent { function, cause: Some(sent), ..NewEvent::plain(Kind::Queued, &data) };
         let record = theirs.as_deref_mut().unwrap_or(&mut own);
         let (queued, other) = journal.make(&mut record.chain, &event, target.settings.sync);
         journal.append_made([frame, other]);
         // A mailbox closes under the chain's lock: it is open still.
-        drop(permit.send(Call { export, params, queued, cause: Some(sent), reply: None, begun: None }));
+        drop(permit.send(QueuedCall { export, params, queued, cause: Some(sent), reply: None, begun: None }));
         Ok(None)
     }
 
     /// A place in the mailbox, once the journal has room.
-    async fn place(&self, incoming: &Incoming) -> Result<Permit<Call, Wake>, CallOutcome> {
+    async fn place(&self, incoming: &IncomingCall) -> Result<Permit<QueuedCall, ActorSignal>, CallOutcome> {
         self.services.journal.room().await;
         let reserved = self.mailbox.reserve(incoming.params.len() as u64).await;
         reserved.map_err(|refused| self.no_place(refused))
@@ -168,8 +170,8 @@ impl Shared {
     /// Records a call and puts it into its place.
     fn queue(
         &self,
-        incoming: Incoming,
-        permit: Permit<Call, Wake>,
+        incoming: IncomingCall,
+        permit: Permit<QueuedCall, ActorSignal>,
         reply: Option<executor::Sender<CallOutcome>>,
     ) -> Result<(), CallOutcome> {
         // The order of `queued` events is the order in the mailbox: both under the chain's lock.
@@ -183,20 +185,20 @@ impl Shared {
 
     fn queued(
         &self,
-        record: &mut Record,
-        incoming: Incoming,
+        record: &mut ChainState,
+        incoming: IncomingCall,
         reply: Option<executor::Sender<CallOutcome>>,
-    ) -> Result<Call, CallOutcome> {
-        let Incoming { export, params, source, cause } = incoming;
+    ) -> Result<QueuedCall, CallOutcome> {
+        let IncomingCall { export, params, source, cause } = incoming;
         let queued = self
             .record_queued(record, export, &params, source, cause)
             .map_err(|error| CallOutcome::Gone(error.to_string()))?;
-        Ok(Call { export, params, queued, cause, reply, begun: None })
+        Ok(QueuedCall { export, params, queued, cause, reply, begun: None })
     }
 
     pub(crate) fn record_queued(
         &self,
-        record: &mut Record,
+        record: &mut ChainState,
         export: u32,
         params: &[u8],
         source: String,
@@ -216,11 +218,11 @@ impl Shared {
     ///
     /// # Errors
     /// The actor has no such export any more.
-    pub(crate) fn take_over(&self, left: Vec<LeftCall>) -> Result<(), String> {
+    pub(crate) fn take_over(&self, left: Vec<UnfinishedCall>) -> Result<(), String> {
         for left in left {
             let call = self.left_call(left)?;
             match call.begun {
-                Some(_) => self.mailbox.signal(Wake::First(call)),
+                Some(_) => self.mailbox.signal(ActorSignal::First(call)),
                 None => {
                     let bytes = call.params.len() as u64;
                     self.mailbox.put(call, bytes);
@@ -234,26 +236,26 @@ impl Shared {
     ///
     /// # Errors
     /// The actor has no such export any more.
-    pub(crate) fn left_call(&self, left: LeftCall) -> Result<Call, String> {
-        let LeftCall { queued, cause, interface, function, params, begun } = left;
+    pub(crate) fn left_call(&self, left: UnfinishedCall) -> Result<QueuedCall, String> {
+        let UnfinishedCall { queued, cause, interface, function, params, begun } = left;
         let is_it =
             |label: &str| label.rsplit_once('/').is_some_and(|(of, name)| name == function && meets(of, &interface));
         let export = self.interface.exports.iter().position(|export| is_it(&export.label));
         let export = export
             .ok_or_else(|| format!("its chain has a call of {interface}/{function}, which nothing calls any more"))?;
         let begun = begun.map(Box::new);
-        Ok(Call { export: export as u32, params: params.into_vec(), queued, cause, reply: None, begun })
+        Ok(QueuedCall { export: export as u32, params: params.into_vec(), queued, cause, reply: None, begun })
     }
 }
 
 /// Locks two chains in the order of their ids, so that two actors that send to each other do not wait for each other; the
 /// second is none when the two are one.
 fn lock_both<'a>(
-    own: &'a Mutex<Record>,
+    own: &'a Mutex<ChainState>,
     own_id: Id,
-    other: &'a Mutex<Record>,
+    other: &'a Mutex<ChainState>,
     other_id: Id,
-) -> (MutexGuard<'a, Record>, Option<MutexGuard<'a, Record>>) {
+) -> (MutexGuard<'a, ChainState>, Option<MutexGuard<'a, ChainState>>) {
     match own_id.cmp(&other_id) {
         std::cmp::Ordering::Equal => (lock(own), None),
         std::cmp::Ordering::Less => {

@@ -1,11 +1,11 @@
-//! Names of siblings: a taken one gets `#2`, `#3`, and so on.
+//! NameTable of siblings: a taken one gets `#2`, `#3`, and so on.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The names of living actors with one parent.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct NameTable {
     inner: Mutex<Inner>,
 }
 
@@ -16,7 +16,7 @@ struct Inner {
     last: HashMap<String, u64>,
 }
 
-impl Names {
+impl NameTable {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Both collections are whole at every point a panic could happen.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -53,11 +53,11 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use super::Names;
+    use super::NameTable;
 
     #[test]
     fn taken_names_are_numbered() {
-        let names = Names::default();
+        let names = NameTable::default();
         assert_eq!(["a", "a", "a#2", "a"].map(|name| names.take(name)), ["a", "a#2", "a#2#2", "a#3"]);
         names.give_back("a");
         assert_eq!(names.take("a"), "a");

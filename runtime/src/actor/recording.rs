@@ -6,14 +6,14 @@ use std::time::Instant;
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
 
-use crate::actor::handle::{Record, Shared, lock};
+use crate::actor::handle::{ActorHandle, ChainState, lock};
 use crate::manifest::Keep;
 use theater_chain::event::{EventRef, NewEvent};
 use theater_chain::journal::JournalError;
-use theater_chain::journal::retention::Base;
+use theater_chain::journal::retention::RetainFrom;
 use theater_chain::record::{Fault, Kind, Noted, Return};
 
-impl Shared {
+impl ActorHandle {
     /// Appends an event to the actor's chain.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Shared {
         if self.over.load(Ordering::Relaxed) { Err(self.chain_ended()) } else { Ok(()) }
     }
 
-    pub(crate) fn record_in(&self, record: &mut Record, event: &NewEvent<'_>) -> Result<EventRef, JournalError> {
+    pub(crate) fn record_in(&self, record: &mut ChainState, event: &NewEvent<'_>) -> Result<EventRef, JournalError> {
         if record.closed {
             return Err(self.chain_ended());
         }
@@ -44,7 +44,7 @@ impl Shared {
     /// The actor begins another life: its chain takes events again, and this is the first.
     ///
     /// # Errors
-    /// As [`Shared::record`].
+    /// As [`ActorHandle::record`].
     pub(crate) fn record_restarted(&self, data: &[u8]) -> Result<EventRef, JournalError> {
         let mut record = lock(&self.chain);
         record.closed = false;
@@ -58,7 +58,7 @@ impl Shared {
     /// Appends a fault, and logs it: the first few of a second, since the chain has them all.
     ///
     /// # Errors
-    /// As [`Shared::record`].
+    /// As [`ActorHandle::record`].
     pub fn record_fault(&self, fault: &Fault) -> Result<EventRef, JournalError> {
         if let Some(held) = self.fault_lines.admit(Instant::now()) {
             self.tell_held_faults(held);
@@ -80,14 +80,14 @@ impl Shared {
         data.extend(encode(&waiting).unwrap_or_default());
         let snapshot = self.record_in(&mut record, &NewEvent::plain(Kind::Snapshot, &data))?;
         if self.settings.keep == Keep::Snapshots {
-            self.services.journal.may_drop(self.id(), Base { below: snapshot.sequence, waiting });
+            self.services.journal.may_drop(self.id(), RetainFrom { below: snapshot.sequence, waiting });
         }
         self.seal(&mut record, &snapshot);
         Ok(())
     }
 
     /// Seals what was just recorded, where the operator wants it.
-    pub(crate) fn seal(&self, record: &mut Record, newest: &EventRef) {
+    pub(crate) fn seal(&self, record: &mut ChainState, newest: &EventRef) {
         let Some(sealer) = self.services.sealer.as_deref() else { return };
         let data = encode(&sealer.seal(newest)).unwrap_or_default();
         if let Err(error) = self.record_in(record, &NewEvent::plain(Kind::Sealed, &data)) {
@@ -134,7 +134,7 @@ impl Shared {
 
     pub(crate) fn record_return_in(
         &self,
-        record: &mut Record,
+        record: &mut ChainState,
         export: u32,
         call: u64,
         event: &Return,
@@ -144,7 +144,7 @@ impl Shared {
         self.record_in(record, &NewEvent { function, call: Some(call), ..NewEvent::plain(Kind::Return, &data) })
     }
 
-    pub(crate) fn record_released(&self, record: &mut Record) {
+    pub(crate) fn record_released(&self, record: &mut ChainState) {
         if let Err(error) = self.record_in(record, &NewEvent::plain(Kind::Released, &[])) {
             tracing::error!(actor = self.short_id(), "that the actor is let go could not be recorded: {error}");
         }

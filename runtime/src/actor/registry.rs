@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::actor::Shared;
+use crate::actor::ActorHandle;
 use theater_chain::event::Id;
 
 const SHARDS: usize = 32;
@@ -12,7 +12,7 @@ const PREFIX: usize = 4;
 /// Length of an id as text.
 const WHOLE: usize = 36;
 
-type Shard = RwLock<HashMap<Id, Arc<Shared>>>;
+type Shard = RwLock<HashMap<Id, Arc<ActorHandle>>>;
 
 /// All living actors, held ones (see [`crate::actor::child_table`]) among them.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Registry {
     }
 
     /// Adds an actor, or puts a new life of it in place of the old one.
-    pub fn insert(&self, actor: &Arc<Shared>) {
+    pub fn insert(&self, actor: &Arc<ActorHandle>) {
         let before = write(self.shard(actor.id())).insert(actor.id(), Arc::clone(actor));
         if before.is_none() {
             write(&self.names).entry(actor.name().to_owned()).or_default().push(actor.id());
@@ -48,7 +48,7 @@ impl Registry {
     }
 
     /// Takes an actor out.
-    pub fn remove(&self, actor: &Shared) {
+    pub fn remove(&self, actor: &ActorHandle) {
         if write(self.shard(actor.id())).remove(&actor.id()).is_none() {
             return;
         }
@@ -63,13 +63,13 @@ impl Registry {
 
     /// The actor with that id.
     #[must_use]
-    pub fn get(&self, id: Id) -> Option<Arc<Shared>> {
+    pub fn get(&self, id: Id) -> Option<Arc<ActorHandle>> {
         read(self.shard(id)).get(&id).cloned()
     }
 
     /// All of them, in no order.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<Shared>> {
+    pub fn all(&self) -> Vec<Arc<ActorHandle>> {
         self.shards.iter().flat_map(|shard| read(shard).values().cloned().collect::<Vec<_>>()).collect()
     }
 
@@ -77,7 +77,7 @@ impl Registry {
     ///
     /// # Errors
     /// A sentence when nobody, or more than one, is meant.
-    pub fn find(&self, wanted: &str) -> Result<Arc<Shared>, String> {
+    pub fn find(&self, wanted: &str) -> Result<Arc<ActorHandle>, String> {
         let nobody = || format!("there is no living actor {wanted:?}");
         if let Ok(id) = uuid::Uuid::try_parse(wanted)
             && let Some(actor) = self.get(id.into_bytes())

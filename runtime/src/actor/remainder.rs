@@ -9,7 +9,7 @@ use theater_chain::interface_name::is_init;
 use theater_chain::record::HostCall;
 
 /// A call of an export that has not ended.
-pub(crate) struct LeftCall {
+pub(crate) struct UnfinishedCall {
     /// Its `queued` event.
     pub(crate) queued: EventRef,
     /// What led to it.
@@ -18,10 +18,10 @@ pub(crate) struct LeftCall {
     pub(crate) function: String,
     pub(crate) params: Bytes,
     /// What it did, if it had begun.
-    pub(crate) begun: Option<Unfinished>,
+    pub(crate) begun: Option<Remainder>,
 }
 
-impl LeftCall {
+impl UnfinishedCall {
     pub(crate) fn is_init(&self) -> bool {
         is_init(&self.interface, &self.function)
     }
@@ -29,9 +29,9 @@ impl LeftCall {
 
 /// As far as a call had come.
 #[derive(Default)]
-pub(crate) struct Unfinished {
+pub(crate) struct Remainder {
     /// Its host calls, oldest first.
-    pub(crate) hosts: VecDeque<Recorded>,
+    pub(crate) hosts: VecDeque<RecordedHostCall>,
     /// The effect that it was about to have.
     pub(crate) intent: Option<Intent>,
     /// It made no other ones.
@@ -49,7 +49,7 @@ pub(crate) struct Intent {
 
 /// A host call as it was recorded.
 #[derive(Clone)]
-pub(crate) struct Recorded {
+pub(crate) struct RecordedHostCall {
     pub(crate) header: Header,
     pub(crate) interface: String,
     pub(crate) function: String,

@@ -11,9 +11,9 @@ use theater_chain::signature::Sealer;
 
 use crate::actor::registry::Registry;
 use crate::actor::wait_graph::WaitGraph;
-use crate::actor::{End, Shared};
+use crate::actor::{ActorHandle, End};
 use crate::support::budget::Account;
-use crate::support::executor::Signal;
+use crate::support::executor::Latch;
 
 /// The time that running calls have after the program was told to end.
 pub const PROGRAM_GRACE: Duration = Duration::from_millis(300);
@@ -31,7 +31,7 @@ pub struct Services {
     /// Which actor waits for which.
     pub waits: WaitGraph,
     /// Set when the program ends.
-    pub stopped: Signal,
+    pub stopped: Latch,
     /// The key that signs chains, if the operator named one.
     pub sealer: Option<Arc<Sealer>>,
     /// Whether host calls are logged.
@@ -50,14 +50,14 @@ impl Services {
 /// What the core does when an actor ends. Actors start and restart on a higher floor; this is how they reach it.
 pub trait Lifecycle: Send + Sync {
     /// A run of an actor has ended. A `held` actor is restarted or released later.
-    fn ended(&self, actor: &Shared, end: &End, held: bool);
+    fn ended(&self, actor: &ActorHandle, end: &End, held: bool);
 
     /// Restarts a top-level actor from its last state, on a task of its own.
-    fn restart_top(self: Arc<Self>, before: &Shared);
+    fn restart_top(self: Arc<Self>, before: &ActorHandle);
 
     /// An actor has ended for good.
-    fn let_go(&self, actor: &Shared);
+    fn let_go(&self, actor: &ActorHandle);
 
     /// Tells the plugins that an actor is gone for good, so that they can delete its data.
-    fn forget<'a>(&'a self, actor: &'a Shared) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    fn forget<'a>(&'a self, actor: &'a ActorHandle) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }

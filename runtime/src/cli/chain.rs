@@ -8,7 +8,7 @@ use clap::Subcommand;
 use serde_json::json;
 use theater_chain::data_dir::DataDir;
 use theater_chain::event::hex;
-use theater_chain::event_text::Describer;
+use theater_chain::event_text::EventFormatter;
 use theater_chain::journal::prune;
 use theater_chain::journal::reader::{self, Catalog, Entry, find};
 use theater_chain::objects::Objects;
@@ -157,7 +157,7 @@ pub fn source(data: &Path, chain: &str) -> (PathBuf, Option<String>) {
 fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
     let (path, wanted) = source(data, chain);
     let only = wanted.map(|wanted| find(&path, &wanted)).transpose()?;
-    let mut describer = Describer::new(Some(Objects::new(data)));
+    let mut describer = EventFormatter::new(Some(Objects::new(data)));
     reader::read(
         &path,
         only,

@@ -76,7 +76,7 @@ fn in_front(words: Vec<OsString>) -> Vec<OsString> {
     }
 }
 
-/// Names and help of the commands of the plugins that `--plugins` or the default folder has.
+/// NameTable and help of the commands of the plugins that `--plugins` or the default folder has.
 fn commands_of(words: &[OsString]) -> Vec<(String, String)> {
     let mut folder = None;
     let mut words = words.iter().filter_map(|word| word.to_str());

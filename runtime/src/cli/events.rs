@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use theater_chain::event::{Header, Id, hex};
-use theater_chain::event_text::{Described, Describer};
-use theater_chain::journal::reader::{Position, Wanted, find, read_on};
+use theater_chain::event_text::{EventFormatter, EventText};
+use theater_chain::journal::reader::{EventFilter, Position, find, read_on};
 use theater_chain::objects::Objects;
 use theater_chain::record::Kind;
 use theater_chain::text;
@@ -48,7 +48,7 @@ impl Events {
     pub fn run(self, common: &Common) -> Done {
         let data = common.data();
         let only = self.actor.as_ref().map(|wanted| find(&data, wanted)).transpose()?;
-        let mut describer = Describer::new(Some(Objects::new(&data)));
+        let mut describer = EventFormatter::new(Some(Objects::new(&data)));
         let mut position = Position::default();
         loop {
             self.print(common, (&data, only), &mut describer, &mut position)?;
@@ -64,13 +64,13 @@ impl Events {
         &self,
         common: &Common,
         (data, only): (&Path, Option<Id>),
-        describer: &mut Describer,
+        describer: &mut EventFormatter,
         position: &mut Position,
     ) -> Result<(), Error> {
         let excluded = |header: &Header| self.conditions.iter().any(|condition| condition.excludes(header));
         // Starts say which types the others have.
         let header = |header: &Header| is_start(header.kind) || !excluded(header);
-        let shown = read_on(data, position, &mut Wanted { only, header }, |event| {
+        let shown = read_on(data, position, &mut EventFilter { only, header }, |event| {
             let unwanted = excluded(&event.header) || {
                 let function = describer.function(&event.header);
                 self.conditions.iter().any(|condition| condition.excludes_function(function))
@@ -93,13 +93,13 @@ fn is_start(kind: u8) -> bool {
 }
 
 /// An event on one line.
-pub fn line(common: &Common, describer: &mut Describer, event: &Event<'_>) -> String {
+pub fn line(common: &Common, describer: &mut EventFormatter, event: &Event<'_>) -> String {
     let described = describer.describe(event);
     shown(common, event, described)
 }
 
 /// An event that is described already on one line.
-pub fn shown(common: &Common, event: &Event<'_>, described: Described) -> String {
+pub fn shown(common: &Common, event: &Event<'_>, described: EventText) -> String {
     if common.is_json() {
         return text::json(&described.json(event).to_string()).into_owned();
     }

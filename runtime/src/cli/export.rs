@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use theater_chain::bundle::{Bundle, Missing, bundle};
 use theater_chain::event::Id;
-use theater_chain::event_text::Describer;
+use theater_chain::event_text::EventFormatter;
 use theater_chain::journal::export;
 use theater_chain::objects::Objects;
 use theater_chain::verify;
@@ -63,7 +63,7 @@ impl Export {
             written(common, id, &to, bytes.len() as u64);
             return Ok(());
         }
-        let describer = Describer::new(Some(Objects::new(&objects)));
+        let describer = EventFormatter::new(Some(Objects::new(&objects)));
         match &self.to {
             None => print(common, &path, id, describer),
             Some(to) => {
@@ -75,7 +75,7 @@ impl Export {
     }
 }
 
-fn print(common: &Common, path: &Path, id: Id, mut describer: Describer) -> Result<(), Error> {
+fn print(common: &Common, path: &Path, id: Id, mut describer: EventFormatter) -> Result<(), Error> {
     verify::read(path, |event| {
         if event.header.actor == id {
             print_line(&line(common, &mut describer, event));
@@ -85,7 +85,7 @@ fn print(common: &Common, path: &Path, id: Id, mut describer: Describer) -> Resu
 }
 
 /// Writes the lines to a file: how many bytes.
-fn write(common: &Common, path: &Path, id: Id, mut describer: Describer, to: &Path) -> Result<u64, Error> {
+fn write(common: &Common, path: &Path, id: Id, mut describer: EventFormatter, to: &Path) -> Result<u64, Error> {
     let unwritable = |source| theater_chain::Error::Read { path: to.to_owned(), source };
     let mut file = BufWriter::new(File::create(to).map_err(unwritable)?);
     let (mut bytes, mut done) = (0, Ok(()));

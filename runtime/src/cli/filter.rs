@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use theater_chain::event::Header;
-use theater_chain::event_text::Described;
+use theater_chain::event_text::EventText;
 use theater_chain::record::Kind;
 
 /// A condition: a key, how it compares, and with what.
@@ -119,7 +119,7 @@ impl Condition {
 
     /// Whether it holds for the text of an event that neither its header nor its function excludes.
     #[must_use]
-    pub fn holds(&self, described: &Described) -> bool {
+    pub fn holds(&self, described: &EventText) -> bool {
         self.key != Key::Text || self.compares(&described.text)
     }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use theater_chain::event::hex;
-use theater_chain::event_text::Describer;
+use theater_chain::event_text::EventFormatter;
 use theater_chain::proof;
 use theater_plugin_api::uuid_text;
 use theater_runtime::support::error::Error;
@@ -59,7 +59,7 @@ impl VerifyProof {
         if let Some(known) = &self.head {
             proven.require_head(&self.file, known)?;
         }
-        let described = Describer::new(None).describe(&proven.event());
+        let described = EventFormatter::new(None).describe(&proven.event());
         let (id, sequence) = (uuid_text(&proven.header.actor), proven.header.sequence);
         let object = json!({
             "id": id, "sequence": sequence, "hash": hex(&proven.hash), "type": described.kind, "text": described.text,

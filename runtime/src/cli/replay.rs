@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
-use theater_chain::event_text::Described;
+use theater_chain::event_text::EventText;
 use theater_chain::journal::reader::{Catalog, find};
 use theater_chain::verify;
 use theater_plugin_api::uuid_text;
@@ -84,7 +84,7 @@ impl Replay {
     }
 }
 
-fn text(described: Option<&Described>) -> Option<&str> {
+fn text(described: Option<&EventText>) -> Option<&str> {
     described.map(|described| described.text.as_str())
 }
 
@@ -183,7 +183,7 @@ fn same(id: &str, report: &Report) -> String {
 }
 
 fn differs(id: &str, difference: &Difference) -> String {
-    let shown = |described: Option<&Described>| match described {
+    let shown = |described: Option<&EventText>| match described {
         Some(described) => {
             let function = described.function.as_ref().map(|function| format!(" {function}")).unwrap_or_default();
             format!("{}{function} {}", described.kind, described.text)

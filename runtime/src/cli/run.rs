@@ -14,11 +14,11 @@ use signal_hook::consts::{
 use signal_hook::iterator::Signals;
 use theater_chain::signature::Sealer;
 use theater_runtime::actor::PROGRAM_GRACE;
-use theater_runtime::actor::{BY_PROGRAM, End, Shared};
+use theater_runtime::actor::{ActorHandle, BY_PROGRAM, End};
 use theater_runtime::core::{Core, Options, prepared_of};
 use theater_runtime::manifest::Manifest;
 use theater_runtime::support::error::Error;
-use theater_runtime::support::executor::{self, Either, Signal};
+use theater_runtime::support::executor::{self, Either, Latch};
 use theater_runtime::support::files;
 use theater_runtime::support::open_files;
 use theater_runtime::wasm::component::digest_of;
@@ -105,9 +105,9 @@ impl Run {
 }
 
 /// Waits for an actor's end for good.
-type Lives = executor::Task<Arc<Shared>>;
+type Lives = executor::Task<Arc<ActorHandle>>;
 
-fn lives(actor: Arc<Shared>) -> Lives {
+fn lives(actor: Arc<ActorHandle>) -> Lives {
     executor::spawn(actor.wait_for_good())
 }
 
@@ -119,7 +119,7 @@ async fn live(
     common: &Common,
     asked: &[Asked],
 ) -> Done {
-    let lost = Arc::new(Signal::default());
+    let lost = Arc::new(Latch::default());
     drop(executor::spawn(watch(Arc::clone(core), Arc::clone(&lost))));
     let (mut actors, mut names, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     let (mut failed, mut waiting) = (false, Vec::new());
@@ -247,7 +247,7 @@ async fn stop(core: &Arc<Core>, actors: Vec<Lives>, failed: bool) -> ExitCode {
 }
 
 /// The last life of each.
-async fn ends(actors: Vec<Lives>) -> Vec<Arc<Shared>> {
+async fn ends(actors: Vec<Lives>) -> Vec<Arc<ActorHandle>> {
     let mut ended = Vec::new();
     for actor in actors {
         ended.push(actor.await);
@@ -257,12 +257,12 @@ async fn ends(actors: Vec<Lives>) -> Vec<Arc<Shared>> {
 
 /// What failed is a failure, also when it was on its way out as the program was told to end; what was interrupted by that end
 /// is none.
-fn outcome(actors: &[Arc<Shared>], failed: bool) -> ExitCode {
+fn outcome(actors: &[Arc<ActorHandle>], failed: bool) -> ExitCode {
     let failed = failed || actors.iter().any(|actor| matches!(actor.end(), Some(End::Failed { .. })));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn ready(actor: &Shared, common: &Common) {
+fn ready(actor: &ActorHandle, common: &Common) {
     let (id, name, addresses) = (actor.id_text(), actor.name(), actor.addresses());
     let object = json!({"event": "ready", "id": id, "name": name, "addresses": addresses});
     common.say(&object, || {
@@ -275,7 +275,7 @@ fn ready(actor: &Shared, common: &Common) {
     });
 }
 
-fn report_end(actor: &Shared, common: &Common) {
+fn report_end(actor: &ActorHandle, common: &Common) {
     let (id, name) = (actor.id_text(), actor.name());
     match actor.end() {
         Some(End::Failed { function, reason, .. }) => {
@@ -364,7 +364,7 @@ fn tell_changed_component(core: &Core, manifest: &Manifest) {
 
 /// Looks every second after what the program stands on: plugin files, the data folder, lines of the log that were
 /// dropped.
-async fn watch(core: Arc<Core>, lost: Arc<Signal>) {
+async fn watch(core: Arc<Core>, lost: Arc<Latch>) {
     let mut files = PluginFiles::default();
     let mut orphans = orphans::Reaper::of_first_process();
     while !core.services.stopped.is_set() {

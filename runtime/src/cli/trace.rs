@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use theater_chain::event::{Hash, Id, hex};
-use theater_chain::event_text::Describer;
+use theater_chain::event_text::EventFormatter;
 use theater_chain::journal::reader::find;
 use theater_chain::objects::Objects;
 use theater_chain::record::Kind;
@@ -94,7 +94,7 @@ impl Trace {
         };
         let tree = links.tree(links.root(*meant));
         let mut lines: HashMap<Key, String> = tree.iter().map(|(key, _)| (*key, String::new())).collect();
-        let mut describer = Describer::new(Some(Objects::new(&data)));
+        let mut describer = EventFormatter::new(Some(Objects::new(&data)));
         verify::read(&data, |event| {
             let text = line(common, &mut describer, event);
             if let Some(slot) = lines.get_mut(&(event.header.actor, event.header.sequence)) {

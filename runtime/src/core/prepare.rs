@@ -12,13 +12,15 @@ use theater_plugin_api::descriptor::Descriptor;
 use theater_plugin_api::encoding::encode;
 
 use super::{Core, is_ours, lock, prepared_of};
-use crate::actor::Origin;
-use crate::actor::Shared;
+use crate::actor::ActorHandle;
+use crate::actor::ActorSpec;
 use crate::manifest::{Ceilings, Under};
 use crate::manifest::{HandlerEntry, Limits, Manifest};
 use crate::plugin::config;
 use crate::plugin::plugins::{Plugin, Problem};
-use crate::support::error::{ActorProblem, ComponentProblem, Error, HandlerProblem, ManifestProblem, Place, suggest};
+use crate::support::error::{
+    ActorProblem, ComponentProblem, Error, HandlerProblem, ManifestProblem, SourceLocation, suggest,
+};
 use crate::support::files::{self, Grants, MAX_COMPONENT, Regular};
 use crate::wasm::component::{CompileFor, Component, digest_of};
 use crate::wasm::engine::{POOLED_MEMORY, POOLED_TABLE};
@@ -46,7 +48,7 @@ pub struct PreparedHandler {
     /// The handler type.
     pub handler_type: String,
     /// Where the manifest names it; an ambient one stands in no manifest.
-    pub place: Option<Place>,
+    pub place: Option<SourceLocation>,
     /// Its plugin.
     pub plugin: Arc<Plugin>,
     /// The effective config.
@@ -58,7 +60,13 @@ pub struct PreparedHandler {
 }
 
 impl PreparedHandler {
-    fn new(handler_type: &str, place: Option<Place>, plugin: Arc<Plugin>, config: Json, ceiling: Json) -> Self {
+    fn new(
+        handler_type: &str,
+        place: Option<SourceLocation>,
+        plugin: Arc<Plugin>,
+        config: Json,
+        ceiling: Json,
+    ) -> Self {
         let texts = [config.to_string(), ceiling.to_string()];
         Self { handler_type: handler_type.to_owned(), place, plugin, config, ceiling, texts }
     }
@@ -99,8 +107,8 @@ fn source(manifest: &Manifest, bounded: Option<&Limits>) -> Option<Source> {
 
 impl Prepared {
     /// What an actor is started from with this.
-    pub(super) fn origin(self: Arc<Self>, manifest: Arc<Manifest>, state: Option<Arc<Vec<u8>>>) -> Origin {
-        Origin {
+    pub(super) fn origin(self: Arc<Self>, manifest: Arc<Manifest>, state: Option<Arc<Vec<u8>>>) -> ActorSpec {
+        ActorSpec {
             manifest,
             interface: Arc::clone(&self.linked.interface),
             pooled: self.pooled,
@@ -419,7 +427,7 @@ impl Core {
     }
 
     /// What an actor is made of for the engine that instantiates on demand: compiled when it is needed first.
-    pub(crate) async fn linked_on_demand(self: &Arc<Self>, actor: &Shared) -> Result<Arc<Linked>, Error> {
+    pub(crate) async fn linked_on_demand(self: &Arc<Self>, actor: &ActorHandle) -> Result<Arc<Linked>, Error> {
         let prepared = prepared_of(actor.origin());
         let (engine, own) = (&self.engines.on_demand, &prepared.linked.component);
         let component = match self.components.known(false, &own.digest) {
@@ -601,12 +609,12 @@ fn checked(manifest: &Manifest, path: PathBuf, component: Arc<Component>) -> Res
     }
 }
 
-pub(super) fn handler_error(actor: &str, handler: &str, place: Option<Place>, what: HandlerProblem) -> Error {
+pub(super) fn handler_error(actor: &str, handler: &str, place: Option<SourceLocation>, what: HandlerProblem) -> Error {
     Error::Handler { place, actor: actor.to_owned(), handler: handler.to_owned(), what }
 }
 
-fn place(manifest: &Manifest, entry: &HandlerEntry) -> Place {
-    Place { path: manifest.path.clone(), line: Some(entry.line) }
+fn place(manifest: &Manifest, entry: &HandlerEntry) -> SourceLocation {
+    SourceLocation { path: manifest.path.clone(), line: Some(entry.line) }
 }
 
 fn called(plugin: &Plugin) -> String {

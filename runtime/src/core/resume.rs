@@ -16,22 +16,24 @@ use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::{FailureKind, uuid_text};
 
 use super::{Core, StartFailure, handler_error, prepared_of};
-use crate::actor::Beginning;
-use crate::actor::remainder::LeftCall;
-use crate::actor::{BY_ITSELF, BY_PROGRAM, CallOutcome, End, Origin, Repeat, Settings, Shared, TO_RESTART};
-use crate::core::task::{Actor, detach};
+use crate::actor::StartMode;
+use crate::actor::remainder::UnfinishedCall;
+use crate::actor::{
+    ActorHandle, ActorSpec, BY_ITSELF, BY_PROGRAM, CallOutcome, End, PendingReply, Settings, TO_RESTART,
+};
+use crate::core::task::{ActorTask, detach};
 use crate::manifest::Manifest;
 use crate::manifest::Under;
-use crate::plugin::watchdog::Watch;
-use crate::replay::{self, Left, Parts, Past, Queue, Slot, is_for_good};
+use crate::plugin::watchdog::Watchdog;
+use crate::replay::{self, HandlerSlot, Parts, QueuedEvent, RecordedEvent, ResumePoint, is_for_good};
 use crate::support::error::{ActorProblem, Error, HandlerProblem, chain_of};
 use crate::support::executor;
 use crate::wasm::linker::Attached;
 use theater_chain::event::{Chain, EventRef, Id, NewEvent};
 use theater_chain::interface_name::meets;
 use theater_chain::journal::Sync;
-use theater_chain::journal::lookup::Placed;
-use theater_chain::journal::segment::Place;
+use theater_chain::journal::lookup::StoredEvent;
+use theater_chain::journal::segment::FramePosition;
 use theater_chain::record::{Created, Failed, FunctionRecord, Kind, Outcome, Return, Snapshot, Stopped};
 use theater_chain::verify;
 
@@ -39,7 +41,7 @@ use theater_chain::verify;
 #[derive(Default)]
 pub struct Resumed {
     /// Top-level actors that go on.
-    pub actors: Vec<Arc<Shared>>,
+    pub actors: Vec<Arc<ActorHandle>>,
     /// How many actors go on, children among them.
     pub count: usize,
     /// Why others do not; those below one of them are not named. Another program may resume them.
@@ -49,14 +51,14 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    fn stays(&mut self, actor: &Shared, error: Error) {
+    fn stays(&mut self, actor: &ActorHandle, error: Error) {
         if actor.parent().is_none() {
             self.waiting.push(actor.name().to_owned());
         }
         self.refused.push(error);
     }
 
-    fn goes_on(&mut self, actor: Arc<Shared>) {
+    fn goes_on(&mut self, actor: Arc<ActorHandle>) {
         self.count += 1;
         if actor.parent().is_none() {
             self.actors.push(actor);
@@ -65,7 +67,7 @@ impl Resumed {
 }
 
 /// What an actor's chain says of its end.
-enum Fate {
+enum RecordedEnd {
     /// It goes on.
     Goes,
     /// It ended, and its parent has not said what becomes of it; whether the parent was told.
@@ -76,11 +78,11 @@ enum Fate {
 
 /// What the order of all events tells, and no chain alone.
 #[derive(Default)]
-struct Between {
+struct Crossings {
     /// The end of each actor that has ended, whatever came to its mailbox since.
     deaths: HashMap<Id, Death>,
     /// Of each actor, the calls that its newest host call queued, if that has not ended.
-    asked: HashMap<Id, Vec<Asked>>,
+    asked: HashMap<Id, Vec<CrossingCall>>,
     /// Whose they are, by the actor and the call.
     askers: HashMap<(Id, u64), Id>,
 }
@@ -97,14 +99,14 @@ struct Death {
 }
 
 /// A call of an actor that another one's host call asked for.
-struct Asked {
+struct CrossingCall {
     cause: EventRef,
     of: Id,
     sequence: u64,
     outcome: Option<Outcome>,
 }
 
-impl Between {
+impl Crossings {
     fn see(&mut self, event: &verify::Event<'_>) {
         let header = &event.header;
         match Kind::from_number(header.kind) {
@@ -128,7 +130,7 @@ impl Between {
                 if let Some(death) = self.deaths.get_mut(&cause.actor) {
                     death.is_told |= death.event.sequence == cause.sequence;
                 }
-                let asked = Asked { cause, of: header.actor, sequence: header.sequence, outcome: None };
+                let asked = CrossingCall { cause, of: header.actor, sequence: header.sequence, outcome: None };
                 self.askers.insert((asked.of, asked.sequence), cause.actor);
                 self.asked.entry(cause.actor).or_default().push(asked);
             }
@@ -157,30 +159,30 @@ impl Between {
 }
 
 /// An actor that goes on, before anybody is told.
-struct Revived {
-    shared: Arc<Shared>,
-    role: Role,
+struct ResumedActor {
+    shared: Arc<ActorHandle>,
+    role: ResumedRole,
     /// A child born behind this may be unknown to it.
-    knows_until: Option<Place>,
+    knows_until: Option<FramePosition>,
     /// Its calls that have not ended.
     unended: Vec<u64>,
 }
 
 /// What a revived actor does.
-enum Role {
+enum ResumedRole {
     /// It runs; when its `init` had not ended, with that call, or none where it had not come to it.
-    Runs { actor: Box<Actor>, handlers: Arc<Vec<Attached>>, init: Option<Option<Box<LeftCall>>> },
+    Runs { actor: Box<ActorTask>, handlers: Arc<Vec<Attached>>, init: Option<Option<Box<UnfinishedCall>>> },
     /// It waits for what its parent says.
     Held { end: End, event: EventRef, is_told: bool },
 }
 
 /// A chain, read as far as an actor goes on from it.
-struct Read {
-    setup: Past,
+struct ChainTail {
+    setup: RecordedEvent,
     base: Option<Snapshot>,
-    queued: Vec<Queue>,
-    past: Vec<Past>,
-    last_host: Place,
+    queued: Vec<QueuedEvent>,
+    past: Vec<RecordedEvent>,
+    last_host: FramePosition,
 }
 
 impl Core {
@@ -207,17 +209,17 @@ impl Core {
             }
             chosen.push((id, end, created, fate));
         }
-        let mut revived: Vec<Revived> = Vec::new();
+        let mut revived: Vec<ResumedActor> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         for (number, (id, end, created, fate)) in chosen.into_iter().enumerate() {
-            if matches!(fate, Fate::Over) || self.services.stopped.is_set() {
+            if matches!(fate, RecordedEnd::Over) || self.services.stopped.is_set() {
                 continue;
             }
             let parent = match &created.parent {
                 None if newest.get(&created.name) != Some(&number) => continue,
                 None => None,
                 Some(parent) => match places.get(parent).and_then(|place| revived.get(*place)) {
-                    Some(parent) if matches!(parent.role, Role::Runs { .. }) => Some(parent),
+                    Some(parent) if matches!(parent.role, ResumedRole::Runs { .. }) => Some(parent),
                     _ => continue,
                 },
             };
@@ -246,10 +248,10 @@ impl Core {
     }
 
     /// The end of each chain in the order of their beginnings, and what the order of all events tells.
-    async fn ends(&self) -> Result<(Vec<(Id, verify::End)>, Between), Error> {
+    async fn ends(&self) -> Result<(Vec<(Id, verify::ChainEnd)>, Crossings), Error> {
         let data = self.data().to_owned();
         let (contents, between) = executor::blocking(move || {
-            let mut between = Between::default();
+            let mut between = Crossings::default();
             verify::read(&data, |event| between.see(event)).map(|contents| (contents, between))
         })
         .await?;
@@ -271,18 +273,23 @@ impl Core {
                 && created.parent.is_none()
                 && created.name == name
             {
-                newest = matches!(fate, Fate::Goes).then_some(id);
+                newest = matches!(fate, RecordedEnd::Goes).then_some(id);
             }
         }
         Ok(newest)
     }
 
     /// What the chain says of the actor, and what becomes of it.
-    async fn fate(self: &Arc<Self>, id: Id, end: &verify::End, between: &Between) -> Result<(Created, Fate), Error> {
+    async fn fate(
+        self: &Arc<Self>,
+        id: Id,
+        end: &verify::ChainEnd,
+        between: &Crossings,
+    ) -> Result<(Created, RecordedEnd), Error> {
         let setup = end.setups.last().copied();
         let folder = self.data().join("journal");
         let read = executor::blocking(move || {
-            let setup: Place = setup.ok_or_else(|| std::io::Error::other("it does not begin with a start"))?;
+            let setup: FramePosition = setup.ok_or_else(|| std::io::Error::other("it does not begin with a start"))?;
             past_at(&folder, id, setup)
         });
         let unreadable = |source| theater_chain::Error::Read { path: self.data().join("journal"), source };
@@ -290,31 +297,31 @@ impl Core {
         let wrong = |what: String| Error::Actor { name: end.name.clone(), what: ActorProblem::NotResumed(what) };
         let undecodable = |error| wrong(format!("its chain ({}) does not decode: {error}", uuid_text(&id)));
         let created: Created = decode(&setup.data).map_err(undecodable)?;
-        let Some(death) = between.deaths.get(&id) else { return Ok((created, Fate::Goes)) };
+        let Some(death) = between.deaths.get(&id) else { return Ok((created, RecordedEnd::Goes)) };
         let (event, is_told) = (death.event, death.is_told);
         let again = setup.header.kind == Kind::Restarted as u8;
         let fate = match death.kind {
-            _ if death.is_released => Fate::Over,
+            _ if death.is_released => RecordedEnd::Over,
             Kind::Stopped => {
                 let Stopped { reason, data } = decode(&death.data).map_err(undecodable)?;
                 match (reason.as_str(), &created.parent) {
-                    (BY_PROGRAM, _) => Fate::Goes,
+                    (BY_PROGRAM, _) => RecordedEnd::Goes,
                     (BY_ITSELF | TO_RESTART, Some(_)) => {
                         let end = End::Stopped { reason, data: data.map(|data| data.to_vec()) };
-                        Fate::Held { end, event, is_told }
+                        RecordedEnd::Held { end, event, is_told }
                     }
-                    _ => Fate::Over,
+                    _ => RecordedEnd::Over,
                 }
             }
             _ => {
                 let Failed { step, message } = decode(&death.data).map_err(undecodable)?;
                 match &created.parent {
                     // A start that failed was told to whoever asked for it, and no actor was left.
-                    _ if step == super::START && !again => Fate::Over,
-                    None => Fate::Goes,
+                    _ if step == super::START && !again => RecordedEnd::Over,
+                    None => RecordedEnd::Goes,
                     Some(_) => {
                         let end = End::Failed { function: step, kind: FailureKind::Internal, reason: message };
-                        Fate::Held { end, event, is_told }
+                        RecordedEnd::Held { end, event, is_told }
                     }
                 }
             }
@@ -323,7 +330,7 @@ impl Core {
     }
 
     /// The start of an actor came to nothing: its chain says so.
-    fn end_start(&self, mut chain: Chain, newest: Place, why: &str) -> Result<(), Error> {
+    fn end_start(&self, mut chain: Chain, newest: FramePosition, why: &str) -> Result<(), Error> {
         self.services.journal.go_on(chain.actor(), newest);
         let failed = Failed { step: super::START.to_owned(), message: why.to_owned() };
         let data = encode(&failed).unwrap_or_default();
@@ -335,19 +342,19 @@ impl Core {
     async fn revive(
         self: &Arc<Self>,
         parts: &Arc<Parts>,
-        parent: Option<&Arc<Shared>>,
-        end: verify::End,
+        parent: Option<&Arc<ActorHandle>>,
+        end: verify::ChainEnd,
         created: Created,
-        fate: Fate,
-    ) -> Result<Revived, Error> {
+        fate: RecordedEnd,
+    ) -> Result<ResumedActor, Error> {
         let origin = self.origin_again(parent, &created).await?;
         let (folder, data, parts) = (self.data().join("journal"), self.data().to_owned(), Arc::clone(parts));
         let (id, newest, setups) = (end.chain.actor(), end.newest, end.setups);
-        let goes_on = matches!(fate, Fate::Goes);
+        let goes_on = matches!(fate, RecordedEnd::Goes);
         let replayed = executor::blocking(move || {
             let read = read_past((&folder, id), newest, &setups)
                 .map_err(|source| theater_chain::Error::Read { path: folder.clone(), source })?;
-            let Read { setup, base, queued, past, .. } = &read;
+            let ChainTail { setup, base, queued, past, .. } = &read;
             let left = replay::resume(&data, &parts, setup, base.as_ref(), queued, past, goes_on)?;
             Ok::<_, Error>((read, left))
         });
@@ -367,8 +374,8 @@ impl Core {
             return Err(refused("another actor has its name".to_owned()));
         }
         self.services.journal.go_on(end.chain.actor(), end.newest);
-        let beginning = Beginning::Resumed(end.chain, left.state.share());
-        let shared = Shared::new(self.as_seen(), settings, origin, beginning);
+        let beginning = StartMode::Resumed(end.chain, left.state.share());
+        let shared = ActorHandle::new(self.as_seen(), settings, origin, beginning);
         let knows_until = (!left.waiting.is_empty()).then_some(read.last_host);
         let unended = left.waiting.iter().map(|call| call.queued.sequence).collect();
         let revived = match self.adopt(&shared) {
@@ -379,7 +386,7 @@ impl Core {
             Err(error) => Err(error),
         };
         match revived {
-            Ok(role) => Ok(Revived { shared, role, knows_until, unended }),
+            Ok(role) => Ok(ResumedActor { shared, role, knows_until, unended }),
             Err(error) => {
                 shared.give_up(chain_of(&error));
                 Err(error)
@@ -388,7 +395,11 @@ impl Core {
     }
 
     /// What the actor was started from, with the component that it had.
-    async fn origin_again(self: &Arc<Self>, parent: Option<&Arc<Shared>>, created: &Created) -> Result<Origin, Error> {
+    async fn origin_again(
+        self: &Arc<Self>,
+        parent: Option<&Arc<ActorHandle>>,
+        created: &Created,
+    ) -> Result<ActorSpec, Error> {
         let missing = |digest: &str, error: std::io::Error| {
             let what = format!("the object {digest}, which it was started from: {error}");
             Error::Actor { name: created.name.clone(), what: ActorProblem::NotResumed(what) }
@@ -417,22 +428,22 @@ impl Core {
     /// Handlers and calls of an actor that is known already; nothing runs yet.
     async fn revive_parts(
         self: &Arc<Self>,
-        shared: &Arc<Shared>,
+        shared: &Arc<ActorHandle>,
         created: &Created,
-        read: Read,
-        left: Left,
-        fate: Fate,
-    ) -> Result<Role, Error> {
+        read: ChainTail,
+        left: ResumePoint,
+        fate: RecordedEnd,
+    ) -> Result<ResumedRole, Error> {
         let refused =
             |what: String| Error::Actor { name: shared.name().to_owned(), what: ActorProblem::NotResumed(what) };
-        let Left { waiting, calls, made, .. } = left;
-        let (mut init, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(LeftCall::is_init);
+        let ResumePoint { waiting, calls, made, .. } = left;
+        let (mut init, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(UnfinishedCall::is_init);
         let is_started =
             read.base.is_some() || calls.iter().any(|call| call.is_init() && call.result.starts_with(replay::ENDED_OK));
         // Before the handlers hear of anything: an end that was asked for comes behind the call that asked.
         shared.take_over(waiting).map_err(refused)?;
-        if let Fate::Held { end, event, is_told } = fate {
-            return Ok(Role::Held { end, event, is_told });
+        if let RecordedEnd::Held { end, event, is_told } = fate {
+            return Ok(ResumedRole::Held { end, event, is_told });
         }
         let undone = |failure: StartFailure| async move {
             let StartFailure { error, handlers, .. } = failure;
@@ -445,7 +456,7 @@ impl Core {
         };
         let recovered = recover(&self.watch, shared, &handlers, &read, &calls).and_then(|()| {
             self.record_changes(shared, created)?;
-            let mut actor = Actor::new(Arc::clone(self), Arc::clone(shared), Arc::clone(&handlers));
+            let mut actor = ActorTask::new(Arc::clone(self), Arc::clone(shared), Arc::clone(&handlers));
             actor.announce()?;
             Ok(Box::new(actor))
         });
@@ -454,13 +465,15 @@ impl Core {
             Err(error) => Err(error),
         };
         match recovered {
-            Ok(actor) => Ok(Role::Runs { actor, handlers, init: (!is_started).then(|| init.pop().map(Box::new)) }),
+            Ok(actor) => {
+                Ok(ResumedRole::Runs { actor, handlers, init: (!is_started).then(|| init.pop().map(Box::new)) })
+            }
             Err(error) => Err(undone(StartFailure::internal(error, handlers)).await),
         }
     }
 
     /// Another plugin, core or config than it had is an event.
-    fn record_changes(&self, shared: &Shared, before: &Created) -> Result<(), Error> {
+    fn record_changes(&self, shared: &ActorHandle, before: &Created) -> Result<(), Error> {
         let data = self.created_data(shared)?;
         if encode(before).unwrap_or_default() != data {
             shared.record(&NewEvent::plain(Kind::Swapped, &data))?;
@@ -469,13 +482,13 @@ impl Core {
     }
 
     /// A host call that was cut off is made again; what it had asked another actor for by then is not.
-    fn expect_repeats(&self, revived: &[Revived], mut between: Between) {
+    fn expect_repeats(&self, revived: &[ResumedActor], mut between: Crossings) {
         for actor in revived {
             for asked in between.asked.remove(&actor.shared.id()).unwrap_or_default() {
-                let Asked { cause, of, sequence, outcome } = asked;
+                let CrossingCall { cause, of, sequence, outcome } = asked;
                 if let (true, Some(other)) = (actor.unended.contains(&cause.sequence), self.services.registry.get(of)) {
                     let outcome = outcome.map(CallOutcome::of);
-                    other.expect(Repeat { cause, sequence, outcome, reply: None });
+                    other.expect(PendingReply { cause, sequence, outcome, reply: None });
                 }
             }
         }
@@ -483,16 +496,16 @@ impl Core {
 
     /// Tells the handlers of all actors that they are ready; then parents hear of the deaths that they had not dealt with, the
     /// actors run, and those whose `init` had not ended start.
-    async fn tell_all(self: &Arc<Self>, revived: Vec<Revived>, resumed: &mut Resumed) {
+    async fn tell_all(self: &Arc<Self>, revived: Vec<ResumedActor>, resumed: &mut Resumed) {
         let (mut running, mut starting, mut held) = (Vec::new(), Vec::new(), Vec::new());
         let mut given_up = HashSet::new();
-        for Revived { shared, role, .. } in revived {
+        for ResumedActor { shared, role, .. } in revived {
             let (actor, handlers, init) = match role {
-                Role::Held { end, event, is_told } => {
+                ResumedRole::Held { end, event, is_told } => {
                     held.push((shared, end, event, is_told));
                     continue;
                 }
-                Role::Runs { actor, handlers, init } => (actor, handlers, init),
+                ResumedRole::Runs { actor, handlers, init } => (actor, handlers, init),
             };
             let not = |what: &str| {
                 Err(Error::Actor { name: shared.name().to_owned(), what: ActorProblem::NotResumed(what.to_owned()) })
@@ -542,10 +555,10 @@ impl Core {
     /// The start that had not ended, to its end.
     async fn start_again(
         self: &Arc<Self>,
-        shared: &Arc<Shared>,
-        mut actor: Actor,
+        shared: &Arc<ActorHandle>,
+        mut actor: ActorTask,
         handlers: Arc<Vec<Attached>>,
-        init: Option<Box<LeftCall>>,
+        init: Option<Box<UnfinishedCall>>,
     ) -> Result<(), Error> {
         let began = async {
             let failed = |what| Error::Actor { name: shared.name().to_owned(), what };
@@ -572,11 +585,11 @@ impl Core {
 
 /// The handlers as they were: what the snapshot kept of them, and each call behind it.
 fn recover(
-    watch: &Watch,
-    shared: &Shared,
+    watch: &Watchdog,
+    shared: &ActorHandle,
     handlers: &[Attached],
-    read: &Read,
-    calls: &[replay::PastCall],
+    read: &ChainTail,
+    calls: &[replay::RecordedCall],
 ) -> Result<(), Error> {
     let refused = |attached: &Attached, sentence: String| {
         let prepared = prepared_of(shared.origin());
@@ -598,7 +611,7 @@ fn recover(
     let created: Created = decode(&read.setup.data).map_err(undecodable)?;
     let exported = read.base.iter().flat_map(|base| &base.handlers);
     for (number, state) in exported.enumerate() {
-        let slot = Slot::of(&created.setup.handlers, number);
+        let slot = HandlerSlot::of(&created.setup.handlers, number);
         match slot.as_ref().and_then(|slot| nth(&slot.handler_type, slot.number, handlers)) {
             Some(attached) => ask(attached, &|| attached.handler.get().import_state(state))?,
             None if state.is_empty() => {}
@@ -644,32 +657,36 @@ fn nth<'a>(handler_type: &str, number: usize, handlers: &'a [Attached]) -> Optio
 }
 
 /// The event of an actor at a place.
-fn past_at(folder: &Path, actor: Id, place: Place) -> std::io::Result<Past> {
+fn past_at(folder: &Path, actor: Id, place: FramePosition) -> std::io::Result<RecordedEvent> {
     past_of(theater_chain::journal::lookup::read_event(folder, actor, place, ..)?)
 }
 
-fn past_of(event: Placed) -> std::io::Result<Past> {
-    let Placed { header, hash, data, .. } = event;
+fn past_of(event: StoredEvent) -> std::io::Result<RecordedEvent> {
+    let StoredEvent { header, hash, data, .. } = event;
     let dropped = || {
         let what = format!("the data of event {} was dropped", header.sequence);
         std::io::Error::new(std::io::ErrorKind::InvalidData, what)
     };
-    Ok(Past { data: data.ok_or_else(dropped)?, header, hash })
+    Ok(RecordedEvent { data: data.ok_or_else(dropped)?, header, hash })
 }
 
 /// Reads a chain backwards as far as it takes to go on from: to the last snapshot, or start, and to the calls that waited
 /// then.
-fn read_past((folder, actor): (&Path, Id), newest: Place, setups: &[Place]) -> std::io::Result<Read> {
+fn read_past(
+    (folder, actor): (&Path, Id),
+    newest: FramePosition,
+    setups: &[FramePosition],
+) -> std::io::Result<ChainTail> {
     let wrong = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
     let none = || wrong("the chain does not begin with a start".to_owned());
-    let snapshot = |event: &Past| decode::<Snapshot>(&event.data).map_err(|error| wrong(error.to_string()));
+    let snapshot = |event: &RecordedEvent| decode::<Snapshot>(&event.data).map_err(|error| wrong(error.to_string()));
     let (mut past, mut last_host, mut at) = (Vec::new(), None, Some(newest));
     let mut sequences = 0..=u64::MAX;
     let (place, base) = loop {
         let place = at.ok_or_else(none)?;
         let event = theater_chain::journal::lookup::read_event(folder, actor, place, sequences)?;
         (sequences, at) = (before_it(&event), event.before);
-        let place = Place { offset: event.offset, ..place };
+        let place = FramePosition { offset: event.offset, ..place };
         let event = past_of(event)?;
         match Kind::from_number(event.header.kind) {
             Some(Kind::Host) => last_host = last_host.or(Some(place)),
@@ -694,7 +711,7 @@ fn read_past((folder, actor): (&Path, Id), newest: Place, setups: &[Place]) -> s
                 if is_named && !over.contains(&sequence) {
                     let function = function_at((folder, actor), setups, place, event.header.function)?;
                     if !function.is_init() {
-                        queued.push(Queue { event: past_of(event)?, function });
+                        queued.push(QueuedEvent { event: past_of(event)?, function });
                     }
                 }
             }
@@ -717,17 +734,21 @@ fn read_past((folder, actor): (&Path, Id), newest: Place, setups: &[Place]) -> s
     }
     queued.reverse();
     let setup = setup_at((folder, actor), setups, place)?.ok_or_else(none)?;
-    Ok(Read { setup, base, queued, past, last_host: last_host.unwrap_or(place) })
+    Ok(ChainTail { setup, base, queued, past, last_host: last_host.unwrap_or(place) })
 }
 
 /// The start, or change of parts, that counts at a place.
-fn setup_at((folder, actor): (&Path, Id), setups: &[Place], place: Place) -> std::io::Result<Option<Past>> {
+fn setup_at(
+    (folder, actor): (&Path, Id),
+    setups: &[FramePosition],
+    place: FramePosition,
+) -> std::io::Result<Option<RecordedEvent>> {
     let setup = setups.iter().rev().find(|setup| **setup <= place);
     setup.map(|setup| past_at(folder, actor, *setup)).transpose()
 }
 
 /// The sequence of the event before an event.
-fn before_it(event: &Placed) -> RangeInclusive<u64> {
+fn before_it(event: &StoredEvent) -> RangeInclusive<u64> {
     let sequence = event.header.sequence.saturating_sub(1);
     sequence..=sequence
 }
@@ -735,8 +756,8 @@ fn before_it(event: &Placed) -> RangeInclusive<u64> {
 /// The function that an event at a place names.
 fn function_at(
     of: (&Path, Id),
-    setups: &[Place],
-    place: Place,
+    setups: &[FramePosition],
+    place: FramePosition,
     function: Option<u32>,
 ) -> std::io::Result<FunctionRecord> {
     let wrong = |what: String| std::io::Error::new(std::io::ErrorKind::InvalidData, what);

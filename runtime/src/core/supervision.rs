@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actor::child_table::Standing;
+use crate::actor::child_table::ChildStatus;
 use crate::actor::children::child;
-use crate::actor::{End, Origin, Shared, TO_RESTART};
+use crate::actor::{ActorHandle, ActorSpec, End, TO_RESTART};
 use crate::core::Core;
 use crate::manifest::Under;
 use crate::manifest::{Manifest, Values};
@@ -29,7 +29,7 @@ const INLINE: &str = "<the manifest given>";
 /// The chain of causes.
 pub async fn spawn(
     core: &Arc<Core>,
-    parent: &Arc<Shared>,
+    parent: &Arc<ActorHandle>,
     config: &Json,
     manifest: String,
     state: Option<Vec<u8>>,
@@ -45,7 +45,7 @@ pub async fn spawn(
 /// There is none, or the chain of causes.
 pub async fn resume(
     core: &Arc<Core>,
-    parent: &Arc<Shared>,
+    parent: &Arc<ActorHandle>,
     config: &Json,
     manifest: String,
     state: Option<Vec<u8>>,
@@ -72,9 +72,9 @@ pub async fn resume(
 
 async fn begin_again(
     core: &Arc<Core>,
-    before: &Arc<Shared>,
+    before: &Arc<ActorHandle>,
     name: String,
-    origin: Origin,
+    origin: ActorSpec,
     quiet: bool,
 ) -> Result<(), String> {
     let begun = core.begin_again(before, name, origin, quiet).await;
@@ -85,7 +85,7 @@ async fn begin_again(
 /// folders `paths` (default: the folder of the actor's own manifest) and `state_paths` (default: none), and
 /// `max_component_bytes`.
 #[must_use]
-pub fn grants(core: &Core, parent: &Shared, config: &Json) -> Grants {
+pub fn grants(core: &Core, parent: &ActorHandle, config: &Json) -> Grants {
     let list = |key: &str| -> Option<Vec<PathBuf>> {
         let folders = config.get(key)?.as_array()?.iter().filter_map(Json::as_str);
         Some(folders.map(PathBuf::from).collect())
@@ -106,11 +106,11 @@ pub fn grants(core: &Core, parent: &Shared, config: &Json) -> Grants {
 /// What a child is started from. On a task of its own: whoever asks polls as a plugin, whose polls are to be short.
 async fn origin(
     core: &Arc<Core>,
-    parent: &Arc<Shared>,
+    parent: &Arc<ActorHandle>,
     grants: Grants,
     manifest: String,
     state: Option<Vec<u8>>,
-) -> Result<Origin, String> {
+) -> Result<ActorSpec, String> {
     let (core, parent) = (Arc::clone(core), Arc::clone(parent));
     let work = async move {
         let under = Under {
@@ -128,7 +128,7 @@ async fn origin(
 }
 
 /// A sentence without the operator's folders: an actor is told of files as it named them.
-fn without_folders(core: &Arc<Core>, parent: &Shared, sentence: String) -> String {
+fn without_folders(core: &Arc<Core>, parent: &ActorHandle, sentence: String) -> String {
     let own = format!("{}/", parent.manifest().folder.display());
     let named = [(own, ""), (core.data().display().to_string(), "the data folder")];
     let plugins = (core.plugins().folder().display().to_string(), "the plugin folder");
@@ -138,7 +138,12 @@ fn without_folders(core: &Arc<Core>, parent: &Shared, sentence: String) -> Strin
 
 /// A manifest that an actor supplies, and whether it is a file: TOML when it has a newline or `=`, a URL when it has a scheme,
 /// else a path.
-async fn read(core: &Arc<Core>, parent: &Shared, manifest: &str, under: Under<'_>) -> Result<(Manifest, bool), String> {
+async fn read(
+    core: &Arc<Core>,
+    parent: &ActorHandle,
+    manifest: &str,
+    under: Under<'_>,
+) -> Result<(Manifest, bool), String> {
     let (values, folder) = (Values::new(), &parent.manifest().folder);
     let parse = |path: &Path, folder: &Path, text: &str| Manifest::parse(path, folder, text, &values);
     if manifest.contains(['\n', '=']) {
@@ -189,17 +194,17 @@ fn told(manifest: &str, error: &Error, is_file: bool) -> String {
 ///
 /// # Errors
 /// It is no such child, or the chain of causes of the failed start: then it is held again and its death is told.
-pub async fn restart(core: &Arc<Core>, parent: &Arc<Shared>, wanted: &str, only_held: bool) -> Result<(), String> {
+pub async fn restart(core: &Arc<Core>, parent: &Arc<ActorHandle>, wanted: &str, only_held: bool) -> Result<(), String> {
     let (living, standing) = child(parent, wanted)?;
-    if standing == Standing::Living && only_held {
+    if standing == ChildStatus::Living && only_held {
         return Ok(());
     }
-    if standing == Standing::Living {
+    if standing == ChildStatus::Living {
         living.stop(TO_RESTART, Duration::from_millis(living.limits().stop_grace_ms)).await;
     }
     // A held one may still be on its way out.
     living.wait().await;
-    let is_meant = |ended: &Shared| !only_held && ended.end().is_some_and(End::is_own);
+    let is_meant = |ended: &ActorHandle| !only_held && ended.end().is_some_and(End::is_own);
     let (before, name) = match claimed(parent, &living, is_meant) {
         Claimed::Next(before, name) => (before, name),
         Claimed::Lives => return Ok(()),
@@ -217,7 +222,7 @@ pub async fn restart(core: &Arc<Core>, parent: &Arc<Shared>, wanted: &str, only_
 /// What there is of a child whose life has ended.
 enum Claimed {
     /// The life before, and the name of the next one.
-    Next(Arc<Shared>, String),
+    Next(Arc<ActorHandle>, String),
     /// It was started again meanwhile.
     Lives,
     /// It was let go, and is not meant.
@@ -225,7 +230,7 @@ enum Claimed {
 }
 
 /// Takes a child that is held, or one that was let go and is meant, to start it again.
-fn claimed(parent: &Shared, child: &Shared, is_meant: impl FnOnce(&Shared) -> bool) -> Claimed {
+fn claimed(parent: &ActorHandle, child: &ActorHandle, is_meant: impl FnOnce(&ActorHandle) -> bool) -> Claimed {
     let family = parent.family();
     let _whole = family.nobody_leaves();
     if let Some(held) = family.claim(child.id()) {
@@ -234,11 +239,11 @@ fn claimed(parent: &Shared, child: &Shared, is_meant: impl FnOnce(&Shared) -> bo
     }
     match family.get(child.id()) {
         // The strategy was faster than the parent's own handler, and let it go.
-        Some((ended, Standing::Ended)) if is_meant(&ended) => {
+        Some((ended, ChildStatus::Ended)) if is_meant(&ended) => {
             let name = family.names.take(&ended.manifest().name);
             Claimed::Next(ended, name)
         }
-        Some((_, Standing::Living)) => Claimed::Lives,
+        Some((_, ChildStatus::Living)) => Claimed::Lives,
         _ => Claimed::Gone,
     }
 }

@@ -10,16 +10,16 @@ use theater_plugin_api::{Bytes, FailureKind};
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline};
 
 use crate::actor::mailbox::Message;
-use crate::actor::remainder::Unfinished;
-use crate::actor::{Call, CallOutcome, End, Shared, Wake, lock};
+use crate::actor::remainder::Remainder;
+use crate::actor::{ActorHandle, ActorSignal, CallOutcome, End, QueuedCall, lock};
 use crate::core::{Core, Prepared, prepared_of};
 use crate::manifest::{InstanceMode, OnError};
-use crate::replay::MadeCall;
+use crate::replay::ReexecutedCall;
 use crate::support::budget::Exceeded;
 use crate::support::executor::{self, Either};
 use crate::wasm::limiter::Limiter;
 use crate::wasm::linker::{Attached, Calls, Clock, Guest, Linked, OutOfTime, PluginFault};
-use crate::wasm::pool::Slot;
+use crate::wasm::pool::PoolSlot;
 use crate::wasm::trap::trap_text;
 use crate::wasm::values::{Returned, call_export};
 use theater_chain::event::EventRef;
@@ -31,9 +31,9 @@ use theater_chain::state_digest::{Change, State};
 const AGAIN: u64 = 4;
 
 /// The side of an actor that runs: one task, one call at a time.
-pub struct Actor {
+pub struct ActorTask {
     core: Arc<Core>,
-    shared: Arc<Shared>,
+    shared: Arc<ActorHandle>,
     prepared: Arc<Prepared>,
     handlers: Arc<Vec<Attached>>,
     state: State,
@@ -57,11 +57,11 @@ struct Instance {
     // Bytes of its memories after it was made.
     memory: u64,
     // Given back when the instance goes.
-    _slot: Option<Slot>,
+    _slot: Option<PoolSlot>,
 }
 
 /// Why there is no instance.
-enum NotMade {
+enum InstanceError {
     /// None was free.
     NoSlot,
     /// Another reason.
@@ -84,7 +84,7 @@ const GIVEN: Duration = Duration::from_millis(200);
 const GROWN: u64 = 8;
 
 /// How a call ended, for the actor itself.
-struct Ran {
+struct CallResult {
     outcome: Outcome,
     state: Option<Vec<u8>>,
     host_calls: u64,
@@ -94,17 +94,17 @@ struct Ran {
     unrecorded: Option<JournalError>,
 }
 
-impl Ran {
+impl CallResult {
     /// A call that did not come to run.
     fn not(outcome: Outcome, kind: FailureKind) -> Self {
         Self { outcome, state: None, host_calls: 0, kind, unrecorded: None }
     }
 }
 
-impl Actor {
+impl ActorTask {
     /// An actor whose handlers are attached.
     #[must_use]
-    pub fn new(core: Arc<Core>, shared: Arc<Shared>, handlers: Arc<Vec<Attached>>) -> Self {
+    pub fn new(core: Arc<Core>, shared: Arc<ActorHandle>, handlers: Arc<Vec<Attached>>) -> Self {
         let prepared = prepared_of(shared.origin());
         let state = State::new(shared.state());
         let snapshot_due = shared.head().1.saturating_add(shared.settings.snapshot_every);
@@ -126,7 +126,7 @@ impl Actor {
     /// The actor goes on in this program: its next instance, which the chain tells of now.
     ///
     /// # Errors
-    /// As [`Shared::record`].
+    /// As [`ActorHandle::record`].
     pub(crate) fn announce(&mut self) -> Result<(), JournalError> {
         self.renewal = RESUMED;
         self.record_instance()?;
@@ -139,19 +139,23 @@ impl Actor {
     ///
     /// # Errors
     /// What one of them does that it did not do before; there is no place for an instance, or no time any more.
-    pub(crate) async fn remember(&mut self, state: Option<Arc<Vec<u8>>>, made: Vec<MadeCall>) -> Result<(), String> {
+    pub(crate) async fn remember(
+        &mut self,
+        state: Option<Arc<Vec<u8>>>,
+        made: Vec<ReexecutedCall>,
+    ) -> Result<(), String> {
         // Others that are kept give none back.
         if !made.is_empty() && self.shared.settings.pooled && self.core.pool.is_full() {
             return Err("no place is left in the pool for its kept instance; a larger --memory has more".to_owned());
         }
         let mut state = State::new(state);
-        for MadeCall { call, returned } in made {
+        for ReexecutedCall { call, returned } in made {
             if self.shared.services.stopped.is_set() {
                 return Err("the program was told to end".to_owned());
             }
             let sequence = call.queued.sequence;
             let call = self.shared.left_call(call)?;
-            let Ran { outcome, state: new, host_calls, .. } = self.attempt(call, state.share()).await;
+            let CallResult { outcome, state: new, host_calls, .. } = self.attempt(call, state.share()).await;
             let change = new.filter(|_| matches!(outcome, Outcome::Ok(_))).and_then(|new| state.change(new));
             let now = Return { outcome, host_calls, state: change.as_ref().map(Change::digest) };
             if now != returned {
@@ -217,13 +221,13 @@ impl Actor {
             let mut record = lock(&self.shared.chain);
             self.shared.record_queued(&mut record, export, &params, "start".to_owned(), None).map_err(failed)?
         };
-        self.run_init(Call { export, params, queued, cause: None, reply: None, begun: None }).await
+        self.run_init(QueuedCall { export, params, queued, cause: None, reply: None, begun: None }).await
     }
 
-    /// Runs a call of `init`, as [`Actor::init`].
+    /// Runs a call of `init`, as [`ActorTask::init`].
     pub(crate) async fn run_init(
         &mut self,
-        call: Call,
+        call: QueuedCall,
     ) -> Result<(), (crate::support::error::ActorProblem, FailureKind)> {
         use crate::support::error::ActorProblem as Problem;
         let failed = |error: JournalError| (Problem::InitFailed(error.to_string()), FailureKind::Internal);
@@ -286,20 +290,20 @@ impl Actor {
             };
             if shared.end.get().is_some() {
                 // What came is for the life that follows.
-                if let Some(Message::Call(call) | Message::Signal(Wake::First(call))) = next {
-                    shared.mailbox.signal(Wake::First(call));
+                if let Some(Message::Call(call) | Message::Signal(ActorSignal::First(call))) = next {
+                    shared.mailbox.signal(ActorSignal::First(call));
                 }
                 return None;
             }
             match next {
-                Some(Message::Signal(Wake::Stop)) => {
+                Some(Message::Signal(ActorSignal::Stop)) => {
                     // None: the signal was for a life before this one.
                     if let Some(request) = lock(&self.shared.stop).clone() {
                         return Some(request.into());
                     }
                 }
-                Some(Message::Signal(Wake::Passivate)) | None => self.renew("idle"),
-                Some(Message::Call(call) | Message::Signal(Wake::First(call))) => {
+                Some(Message::Signal(ActorSignal::Passivate)) | None => self.renew("idle"),
+                Some(Message::Call(call) | Message::Signal(ActorSignal::First(call))) => {
                     if let Some(end) = self.answer(call).await {
                         return Some(end);
                     }
@@ -309,7 +313,7 @@ impl Actor {
     }
 
     /// The next message; nothing when the actor has been idle long enough to lose its instance.
-    async fn next(&mut self) -> Option<Message<Call, Wake>> {
+    async fn next(&mut self) -> Option<Message<QueuedCall, ActorSignal>> {
         let mailbox = Arc::clone(&self.shared.mailbox);
         if self.instance.is_none() || self.shared.settings.instance == InstanceMode::Kept {
             return Some(mailbox.next().await);
@@ -322,7 +326,7 @@ impl Actor {
     }
 
     /// Runs one call and answers it; the actor's end, when the call ends it.
-    async fn answer(&mut self, mut call: Call) -> Option<End> {
+    async fn answer(&mut self, mut call: QueuedCall) -> Option<End> {
         *lock(&self.shared.running) = call.reply.take();
         let room = self.shared.services.journal.room();
         // One that is to end does not wait for the disk.
@@ -395,7 +399,7 @@ impl Actor {
     ///
     /// # Errors
     /// When the end of the call cannot be recorded: then the state is still the old one, and the instance is gone.
-    async fn run(&mut self, call: Call) -> Result<(Outcome, FailureKind), JournalError> {
+    async fn run(&mut self, call: QueuedCall) -> Result<(Outcome, FailureKind), JournalError> {
         let (export, queued) = (call.export, call.queued);
         if let Some((export, sequence, host_calls)) = self.owed {
             let outcome = Outcome::Interrupted("its end could not be recorded".to_owned());
@@ -455,10 +459,10 @@ impl Actor {
         Ok((event.outcome, ran.kind))
     }
 
-    async fn attempt(&mut self, call: Call, state: Option<Arc<Vec<u8>>>) -> Ran {
-        let Call { export, params, queued, cause, mut begun, .. } = call;
+    async fn attempt(&mut self, call: QueuedCall, state: Option<Arc<Vec<u8>>>) -> CallResult {
+        let QueuedCall { export, params, queued, cause, mut begun, .. } = call;
         let known = begun.as_ref().map_or(0, |begun| begun.hosts.len() as u64);
-        let not = |outcome, kind| Ran { host_calls: known, ..Ran::not(outcome, kind) };
+        let not = |outcome, kind| CallResult { host_calls: known, ..CallResult::not(outcome, kind) };
         let trapped = |text: String| not(Outcome::Trap(text), FailureKind::Internal);
         let shared = Arc::clone(&self.shared);
         // One that is made again had the time it needed, maybe on a faster machine.
@@ -468,11 +472,11 @@ impl Actor {
         let context = context(&shared, queued, cause, timeout_ms);
         match Self::bounded(&shared, self.instantiate(context, ended), timeout_ms).await {
             Ok(Ok(())) => {}
-            Ok(Err(NotMade::Failed(problem))) => return trapped(problem),
-            Ok(Err(NotMade::OverBudget(why))) => {
+            Ok(Err(InstanceError::Failed(problem))) => return trapped(problem),
+            Ok(Err(InstanceError::OverBudget(why))) => {
                 return not(Outcome::Interrupted(format!("{NO_MEMORY}: {why}")), FailureKind::Internal);
             }
-            Ok(Err(NotMade::NoSlot)) => {
+            Ok(Err(InstanceError::NoSlot)) => {
                 return not(Outcome::Interrupted(NO_INSTANCE.to_owned()), FailureKind::Timeout);
             }
             Err(why) => return not(Outcome::Interrupted(why), FailureKind::Timeout),
@@ -503,7 +507,7 @@ impl Actor {
         let internal = FailureKind::Internal;
         if left > 0 && matches!(ended, Ok(Ok(_))) {
             let text = format!("{left} host calls that a program before had made for it were not made again");
-            return Ran { host_calls, ..trapped(text) };
+            return CallResult { host_calls, ..trapped(text) };
         }
         let unrecorded = match &ended {
             Ok(Err(error)) => error.downcast_ref::<JournalError>().cloned(),
@@ -519,12 +523,12 @@ impl Actor {
             Ok(Err(error)) => (Outcome::Trap(trap_text(&error)), None, failure_kind(&error)),
             Err(interruption) => (Outcome::Interrupted(interruption), None, FailureKind::Timeout),
         };
-        Ran { outcome, state, host_calls, kind, unrecorded }
+        CallResult { outcome, state, host_calls, kind, unrecorded }
     }
 
     /// The call, unless it is interrupted or takes longer than the wall clock allows.
     pub(crate) async fn bounded<T>(
-        shared: &Shared,
+        shared: &ActorHandle,
         call: impl Future<Output = T>,
         timeout_ms: u64,
     ) -> Result<T, String> {
@@ -546,7 +550,7 @@ impl Actor {
 
     /// Makes an instance unless there is one. A guest that makes its first call once more has what its host calls gave from the
     /// start: start functions may have made some of them.
-    async fn instantiate(&mut self, call: CallContext, ended: Option<Box<Unfinished>>) -> Result<(), NotMade> {
+    async fn instantiate(&mut self, call: CallContext, ended: Option<Box<Remainder>>) -> Result<(), InstanceError> {
         if let Some(instance) = &mut self.instance {
             instance.store.data_mut().begun = ended;
             return Ok(());
@@ -563,7 +567,7 @@ impl Actor {
             Some(slot) if !slot.is_pooled() => Box::pin(linked_on_demand(&self.core, &shared)).await?,
             _ => Arc::clone(&self.prepared.linked),
         };
-        self.record_instance().map_err(|error| NotMade::Failed(error.to_string()))?;
+        self.record_instance().map_err(|error| InstanceError::Failed(error.to_string()))?;
         let (mut tries, mut ended) = (0, ended);
         loop {
             let (error, its_slot, its_ended) = match self.instance_of(Arc::clone(&linked), slot, call, ended).await {
@@ -588,10 +592,10 @@ impl Actor {
     async fn instance_of(
         &mut self,
         linked: Arc<Linked>,
-        slot: Option<Slot>,
+        slot: Option<PoolSlot>,
         call: CallContext,
-        ended: Option<Box<Unfinished>>,
-    ) -> Result<(), Box<(wasmtime::Error, Option<Slot>, Option<Box<Unfinished>>)>> {
+        ended: Option<Box<Remainder>>,
+    ) -> Result<(), Box<(wasmtime::Error, Option<PoolSlot>, Option<Box<Remainder>>)>> {
         let shared = Arc::clone(&self.shared);
         let limits = shared.limits();
         let guest = Guest {
@@ -651,18 +655,18 @@ impl Actor {
 }
 
 /// A slot, where none is free at once.
-async fn slot_in_time(core: &Core, shared: &Shared) -> Result<Slot, NotMade> {
+async fn slot_in_time(core: &Core, shared: &ActorHandle) -> Result<PoolSlot, InstanceError> {
     let slot = executor::timeout(INSTANCE_WAIT, core.pool.slot(shared.account())).await;
-    slot.ok_or(NotMade::NoSlot)
+    slot.ok_or(InstanceError::NoSlot)
 }
 
-async fn linked_on_demand(core: &Arc<Core>, shared: &Arc<Shared>) -> Result<Arc<Linked>, NotMade> {
+async fn linked_on_demand(core: &Arc<Core>, shared: &Arc<ActorHandle>) -> Result<Arc<Linked>, InstanceError> {
     let linked = core.linked_on_demand(shared).await;
-    linked.map_err(|error| NotMade::Failed(crate::support::error::chain_of(&error)))
+    linked.map_err(|error| InstanceError::Failed(crate::support::error::chain_of(&error)))
 }
 
 /// Stops and releases handlers, the last one first.
-pub async fn detach(core: &Core, shared: &Arc<Shared>, handlers: Arc<Vec<Attached>>) {
+pub async fn detach(core: &Core, shared: &Arc<ActorHandle>, handlers: Arc<Vec<Attached>>) {
     // A program that was told to end is gone within a second; else what runs may finish.
     let patience = shared.services.grace(10_000);
     // A call that was interrupted has dropped its store, so this is the last owner; if not, handlers end with it.
@@ -707,7 +711,7 @@ pub async fn detach(core: &Core, shared: &Arc<Shared>, handlers: Arc<Vec<Attache
     }
 }
 
-fn context(shared: &Shared, queued: EventRef, cause: Option<EventRef>, timeout_ms: u64) -> CallContext {
+fn context(shared: &ActorHandle, queued: EventRef, cause: Option<EventRef>, timeout_ms: u64) -> CallContext {
     let deadline_ms = if timeout_ms == 0 { 0 } else { theater_chain::journal::now_ms().saturating_add(timeout_ms) };
     let mut trace = [0; 16];
     trace.copy_from_slice(queued.hash.first_chunk::<16>().unwrap_or(&[0; 16]));
@@ -724,9 +728,9 @@ fn context(shared: &Shared, queued: EventRef, cause: Option<EventRef>, timeout_m
     }
 }
 
-fn not_made(error: &wasmtime::Error) -> NotMade {
+fn not_made(error: &wasmtime::Error) -> InstanceError {
     let text = format!("could not be instantiated: {}", trap_text(error));
-    if error.root_cause().is::<Exceeded>() { NotMade::OverBudget(text) } else { NotMade::Failed(text) }
+    if error.root_cause().is::<Exceeded>() { InstanceError::OverBudget(text) } else { InstanceError::Failed(text) }
 }
 
 /// What kind of failure a trap is.

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::manifest::{HandlerEntry, Manifest};
 use crate::plugin::plugins::Plugin;
-use crate::support::error::{Error, ManifestProblem, Place, suggest};
+use crate::support::error::{Error, ManifestProblem, SourceLocation, suggest};
 
 /// Checks an entry's config.
 ///
@@ -15,7 +15,7 @@ use crate::support::error::{Error, ManifestProblem, Place, suggest};
 pub fn check(manifest: &Manifest, entry: &HandlerEntry, plugin: &Plugin) -> Result<(), Error> {
     let schema = &plugin.descriptor.config;
     let refuse = |problem: String, help: String| {
-        let place = Place { path: manifest.path.clone(), line: Some(entry.line) };
+        let place = SourceLocation { path: manifest.path.clone(), line: Some(entry.line) };
         let what = ManifestProblem::Config { handler: entry.handler_type.clone(), problem, help };
         Err(Error::Manifest { place, what })
     };

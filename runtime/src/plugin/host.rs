@@ -13,21 +13,21 @@ use serde_json::Value as Json;
 use theater_plugin_api::abi::{ABSENT, Answer, CallContext, ERROR, GONE, HostSide, Message, OK, PANIC, TRAP, encoded};
 use theater_plugin_api::host::{About, ChainEvent};
 use theater_plugin_api::service::{
-    SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_NOTES,
+    SERVICE_CHAIN, SERVICE_CHILDREN, SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_RECORD,
 };
 use theater_plugin_api::{Bytes, ChildEnd};
 
 use crate::actor::child_table::Death;
-use crate::actor::{CallOutcome, Incoming, Shared};
+use crate::actor::{ActorHandle, CallOutcome, IncomingCall};
 use crate::plugin::plugins::Plugin;
-use crate::plugin::watchdog::Watch;
-use crate::support::executor::{self, Signal, Task};
+use crate::plugin::watchdog::Watchdog;
+use crate::support::executor::{self, Latch, Task};
 use theater_chain::event::{EventRef, Id};
 use theater_chain::record::{Fault, Noted};
 
 /// The services this core offers, with their minor versions.
 pub const SERVICES: [(&str, u32); 5] =
-    [(SERVICE_CHAIN, 0), (SERVICE_LIFECYCLE, 0), (SERVICE_MESSAGES, 0), (SERVICE_CHILDREN, 0), (SERVICE_NOTES, 0)];
+    [(SERVICE_CHAIN, 0), (SERVICE_LIFECYCLE, 0), (SERVICE_MESSAGES, 0), (SERVICE_CHILDREN, 0), (SERVICE_RECORD, 0)];
 
 /// Whether a service is offered with at least that minor.
 #[must_use]
@@ -117,7 +117,7 @@ pub trait CoreServices: Send + Sync {
     /// Starts a child. `config` is that of the handler through which it is started. Returns its id once it is ready.
     fn spawn_child(
         self: Arc<Self>,
-        parent: Arc<Shared>,
+        parent: Arc<ActorHandle>,
         config: Json,
         manifest: String,
         state: Option<Vec<u8>>,
@@ -126,7 +126,7 @@ pub trait CoreServices: Send + Sync {
     /// Starts the ended child of that manifest's name again. Returns its id once it is ready.
     fn resume_child(
         self: Arc<Self>,
-        parent: Arc<Shared>,
+        parent: Arc<ActorHandle>,
         config: Json,
         manifest: String,
         state: Option<Vec<u8>>,
@@ -135,7 +135,7 @@ pub trait CoreServices: Send + Sync {
     /// Restarts a child, with `only_held` only one that has ended and waits for its parent's decision.
     fn restart_child(
         self: Arc<Self>,
-        parent: Arc<Shared>,
+        parent: Arc<ActorHandle>,
         child: String,
         only_held: bool,
     ) -> CoreFuture<Result<(), String>>;
@@ -143,9 +143,9 @@ pub trait CoreServices: Send + Sync {
 
 /// What one handler of one actor may ask.
 pub struct ActorHost {
-    actor: Arc<Shared>,
+    actor: Arc<ActorHandle>,
     core: Arc<dyn CoreServices>,
-    watch: Arc<Watch>,
+    watch: Arc<Watchdog>,
     plugin: Arc<Plugin>,
     handler_type: String,
     config: Json,
@@ -160,8 +160,8 @@ impl ActorHost {
     /// The host for one handler.
     #[must_use]
     pub fn new(
-        (core, watch): (Arc<dyn CoreServices>, Arc<Watch>),
-        actor: &Arc<Shared>,
+        (core, watch): (Arc<dyn CoreServices>, Arc<Watchdog>),
+        actor: &Arc<ActorHandle>,
         plugin: &Arc<Plugin>,
         (handler_type, config): (&str, &Json),
         calls: Vec<Option<u32>>,
@@ -198,7 +198,7 @@ impl ActorHost {
     }
 
     /// A call that a plugin has for the actor, or the answer to one that cannot be made.
-    fn incoming(&self, message: Message<'_>) -> Result<Incoming, Answer> {
+    fn incoming(&self, message: Message<'_>) -> Result<IncomingCall, Answer> {
         let Message { export, params, source, from } = message;
         let target = match self.calls.get(export as usize) {
             None => return Err(Answer::error(format!("the plugin's descriptor names no export number {export}"))),
@@ -211,7 +211,7 @@ impl ActorHost {
             return Err(self.misfit(target, &error.to_string()));
         }
         let cause = from.and_then(|context| self.calling(context));
-        Ok(Incoming { export: target, params: params.to_vec(), source: source.to_owned(), cause })
+        Ok(IncomingCall { export: target, params: params.to_vec(), source: source.to_owned(), cause })
     }
 
     /// Params that do not fit are the plugin's fault.
@@ -233,7 +233,7 @@ impl ActorHost {
     }
 }
 
-async fn called(actor: Arc<Shared>, incoming: Result<Incoming, Answer>) -> Answer {
+async fn called(actor: Arc<ActorHandle>, incoming: Result<IncomingCall, Answer>) -> Answer {
     match incoming {
         Ok(incoming) => ActorHost::answer(actor.call(incoming).await),
         Err(answer) => answer,
@@ -527,13 +527,13 @@ pub struct PluginHost {
     core: Weak<dyn CoreServices>,
     name: String,
     tasks: Arc<Tasks>,
-    stopped: OnceLock<Signal>,
+    stopped: OnceLock<Latch>,
 }
 
 impl PluginHost {
     /// The host for a plugin.
     #[must_use]
-    pub fn new(core: Weak<dyn CoreServices>, stopped: Signal, name: &str) -> Self {
+    pub fn new(core: Weak<dyn CoreServices>, stopped: Latch, name: &str) -> Self {
         let stopped = OnceLock::from(stopped);
         Self { core, name: name.to_owned(), tasks: Arc::default(), stopped }
     }

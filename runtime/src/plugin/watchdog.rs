@@ -55,7 +55,7 @@ pub struct Stuck {
 
 /// All slots.
 #[derive(Default)]
-pub struct Watch {
+pub struct Watchdog {
     // A slot lives as long as the process, as its thread may: there is one per executor thread.
     slots: Mutex<Vec<&'static Slot>>,
     plugins: Mutex<Vec<(usize, String)>>,
@@ -70,25 +70,25 @@ pub fn is_inside() -> bool {
     SLOT.with(|slot| slot.get().is_some_and(|slot| slot.turn.load(Ordering::Relaxed) % 2 == 1))
 }
 
-/// Inside a plugin, until dropped.
-pub struct Inside(&'static Slot);
+/// PluginScope a plugin, until dropped.
+pub struct PluginScope(&'static Slot);
 
-impl Drop for Inside {
+impl Drop for PluginScope {
     fn drop(&mut self) {
         self.0.step();
     }
 }
 
-impl Watch {
+impl Watchdog {
     /// This thread enters a plugin for an actor.
-    pub fn enter(&self, actor: Id, plugin: &Arc<Plugin>) -> Inside {
+    pub fn enter(&self, actor: Id, plugin: &Arc<Plugin>) -> PluginScope {
         let slot = SLOT.with(|slot| *slot.get_or_init(|| self.register()));
         let (high, low) = halves(actor);
         slot.actor[0].store(high, Ordering::Relaxed);
         slot.actor[1].store(low, Ordering::Relaxed);
         slot.plugin.store(Arc::as_ptr(plugin) as usize, Ordering::Relaxed);
         slot.step();
-        Inside(slot)
+        PluginScope(slot)
     }
 
     /// A future of a plugin's, each poll of which is an entry.
@@ -123,7 +123,7 @@ impl Watch {
 }
 
 /// Time is counted in periods of this thread: while the whole process is paused, none passes.
-fn run(watch: &Weak<Watch>, report: &dyn Fn(Stuck), measure: &dyn Fn(), look: &dyn Fn()) {
+fn run(watch: &Weak<Watchdog>, report: &dyn Fn(Stuck), measure: &dyn Fn(), look: &dyn Fn()) {
     // Per slot: the turn last seen, for how many periods, and whether it was reported.
     let mut seen: Vec<(u64, u32, bool)> = Vec::new();
     for period in 1_u64.. {
@@ -173,7 +173,7 @@ fn whole(high: u64, low: u64) -> Id {
 }
 
 struct Polls<'a, F> {
-    watch: &'a Watch,
+    watch: &'a Watchdog,
     actor: Id,
     plugin: &'a Arc<Plugin>,
     future: F,

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Instance, InstancePre, Linker, LinkerInstance};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline, format_err};
 
-use super::Waiting;
-use crate::actor::remainder::{Intent, Recorded};
+use super::WaitingCall;
+use crate::actor::remainder::{Intent, RecordedHostCall};
 use crate::manifest::Limits;
 use crate::wasm::component::Component;
 use crate::wasm::engine::Engines;
 use crate::wasm::limiter::Limiter;
 use crate::wasm::linker::{Define, Defined, OutOfTime, define};
 use crate::wasm::trap::trap_text;
-use crate::wasm::values::{Args, Exchange, Ret, Returned, call_export};
+use crate::wasm::values::{Args, CallFrame, Ret, Returned, call_export};
 use theater_chain::interface_name::meets;
 use theater_chain::record::{FunctionRecord, HandlerRecord, HostResult, Outcome};
 use theater_chain::state_digest::State;
@@ -26,7 +26,7 @@ const INTERRUPTED: Duration = Duration::from_secs(1);
 
 /// Of a call: what its host calls gave, and what it was about to do at its end.
 pub(super) struct Answers {
-    pub(super) hosts: VecDeque<Recorded>,
+    pub(super) hosts: VecDeque<RecordedHostCall>,
     pub(super) intent: Option<Intent>,
     /// The call was interrupted behind them.
     pub(super) interrupted: bool,
@@ -59,7 +59,7 @@ pub(super) struct Guest {
 /// A host call that is not the recorded one.
 pub(super) struct HostDifference {
     pub(super) what: &'static str,
-    pub(super) recorded: Option<Recorded>,
+    pub(super) recorded: Option<RecordedHostCall>,
     /// Interface and function, and the arguments.
     pub(super) made: Option<(String, String, Vec<u8>)>,
 }
@@ -69,14 +69,14 @@ pub(super) struct Ran {
     pub(super) outcome: Outcome,
     pub(super) state: Option<Vec<u8>>,
     pub(super) made: u64,
-    pub(super) left: VecDeque<Recorded>,
+    pub(super) left: VecDeque<RecordedHostCall>,
     pub(super) differs: Option<HostDifference>,
     /// It was interrupted, and had no time to come as far as it was recorded.
     pub(super) is_cut: bool,
 }
 
 impl Life {
-    pub(super) async fn run(&mut self, engines: &Engines, waiting: &Waiting, answers: Answers, fresh: bool) -> Ran {
+    pub(super) async fn run(&mut self, engines: &Engines, waiting: &WaitingCall, answers: Answers, fresh: bool) -> Ran {
         if fresh {
             self.instance = None;
         }
@@ -180,7 +180,7 @@ impl Define for FromChain<'_, '_> {
             }
             reader.finish()?;
             exchange.replaced(answer);
-            Ok(Ret::<Exchange, R>(exchange))
+            Ok(Ret::<CallFrame, R>(exchange))
         })
     }
 }
@@ -226,7 +226,7 @@ impl Guest {
     fn differs<T>(
         &mut self,
         what: &'static str,
-        recorded: Option<Recorded>,
+        recorded: Option<RecordedHostCall>,
         (interface, function, arguments): (&str, &str, Vec<u8>),
     ) -> wasmtime::Result<T> {
         let made = Some((interface.to_owned(), function.to_owned(), arguments));

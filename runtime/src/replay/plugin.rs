@@ -24,7 +24,7 @@ use crate::replay::{cannot, data_of};
 use crate::support::error::{Error, HandlerProblem};
 use crate::support::executor;
 use crate::support::timer;
-use crate::wasm::linker::{Ask, Import, Told};
+use crate::wasm::linker::{DirectCall, DirectResult, Import};
 use theater_chain::event::Id;
 use theater_chain::event_text;
 use theater_chain::interface_name::meets;
@@ -92,7 +92,7 @@ pub fn ask(path: &Path, actor: Id, plugin: &Path, until: Option<u64>) -> Result<
     let found = read(plugin).map_err(|problem| Error::Plugin { what: Arc::new(problem) })?;
     let folder = Folder::new(&found)?;
     let loaded = load(found, &folder.0)?;
-    let mut asking = Asking::new(&folder.0, loaded, actor);
+    let mut asking = PluginReplay::new(&folder.0, loaded, actor);
     let mut seen = Ok(());
     let read = verify::read(path, |event| {
         let wanted = event.header.actor == actor && until.is_none_or(|until| event.header.sequence <= until);
@@ -149,7 +149,7 @@ fn late() -> String {
     format!("it did not end within {} s", PATIENCE.as_secs())
 }
 
-struct Asking<'a> {
+struct PluginReplay<'a> {
     folder: &'a Path,
     plugin: Arc<Plugin>,
     imports: Vec<Arc<Import>>,
@@ -185,14 +185,14 @@ struct Attached {
 }
 
 /// A host call of the chain.
-struct Recorded<'a> {
+struct RecordedHostCall<'a> {
     sequence: u64,
     label: String,
     function: &'a PluginFunction,
     call: HostCall,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> PluginReplay<'a> {
     fn new(folder: &'a Path, plugin: Arc<Plugin>, actor: Id) -> Self {
         let numbered = plugin.functions.iter().enumerate();
         let imports = numbered.map(|(number, function)| Arc::new(Import::of(number as u32, function))).collect();
@@ -268,7 +268,7 @@ impl<'a> Asking<'a> {
             self.report.not_asked += 1;
             return Ok(());
         }
-        let recorded = Recorded { sequence, label: label(&record), function, call: data_of(event)? };
+        let recorded = RecordedHostCall { sequence, label: label(&record), function, call: data_of(event)? };
         let limits = life.limits;
         let attached = life.attached(slot as usize, sequence, self)?;
         if attached.is_held || matches!(recorded.call.result, HostResult::Chain { .. }) {
@@ -280,9 +280,9 @@ impl<'a> Asking<'a> {
         Ok(())
     }
 
-    fn count(&mut self, recorded: &Recorded<'_>, told: Result<Told, String>) {
+    fn count(&mut self, recorded: &RecordedHostCall<'_>, told: Result<DirectResult, String>) {
         let Self { report, .. } = self;
-        let Recorded { sequence, label, function, call } = recorded;
+        let RecordedHostCall { sequence, label, function, call } = recorded;
         report.asked += 1;
         if told.as_ref().is_ok_and(|told| told.result == call.result) {
             report.identical += 1;
@@ -343,7 +343,7 @@ impl Life {
     }
 
     /// The handler in place of the one that had that place; attached at its first call.
-    fn attached(&mut self, slot: usize, sequence: u64, asking: &Asking<'_>) -> Result<&mut Attached, Error> {
+    fn attached(&mut self, slot: usize, sequence: u64, asking: &PluginReplay<'_>) -> Result<&mut Attached, Error> {
         let attached = match self.attached.remove(&slot) {
             Some(known) => known,
             None => {
@@ -356,7 +356,7 @@ impl Life {
         Ok(self.attached.entry(slot).or_insert(attached))
     }
 
-    fn attach(&self, record: &HandlerRecord, asking: &Asking<'_>) -> Result<Attached, Error> {
+    fn attach(&self, record: &HandlerRecord, asking: &PluginReplay<'_>) -> Result<Attached, Error> {
         let plugin = &asking.plugin;
         let HandlerRecord { handler_type: recorded, config, .. } = record;
         // Of another name, it is asked as what it is itself.
@@ -394,9 +394,9 @@ impl Attached {
         &mut self,
         plugin: &Plugin,
         import: Arc<Import>,
-        recorded: &Recorded<'_>,
+        recorded: &RecordedHostCall<'_>,
         (mut context, limits): (CallContext, Limits),
-    ) -> Result<Told, String> {
+    ) -> Result<DirectResult, String> {
         let arguments = recorded.call.arguments.to_vec();
         if !fit(&recorded.function.signature, &arguments) {
             return Err("nothing: the function takes other arguments now".to_owned());
@@ -406,7 +406,7 @@ impl Attached {
         }
         let (handler, value_bytes) = (Arc::clone(&self.handler), limits.value_bytes);
         let plugin = plugin.descriptor.name.clone();
-        let ask = Ask { handler, plugin, import, context, arguments, value_bytes };
+        let ask = DirectCall { handler, plugin, import, context, arguments, value_bytes };
         let told = returned(move || executor::block_on(ask.tell(PATIENCE)));
         self.is_held = told.is_none();
         told.flatten().ok_or_else(|| format!("nothing: {}", late()))

@@ -13,7 +13,7 @@ use theater_plugin_api::{Bytes, ChildEnd};
 
 use super::plugin::Life;
 use crate::plugin::host::{Tasks, log_at, make_folder, offers, without_actor};
-use crate::support::executor::{self, Signal};
+use crate::support::executor::{self, Latch};
 use theater_chain::event::Id;
 use theater_plugin_api::uuid_text;
 
@@ -26,7 +26,7 @@ pub(super) struct Host {
     // Of the exports that the plugin calls: whether the actor has them.
     exports: Vec<bool>,
     tasks: Arc<Tasks>,
-    stopped: Signal,
+    stopped: Latch,
 }
 
 impl Host {
@@ -43,7 +43,7 @@ impl Host {
     }
 
     fn new(about: About, folder: PathBuf, exports: Vec<bool>) -> Self {
-        Self { about, folder, exports, tasks: Arc::default(), stopped: Signal::default() }
+        Self { about, folder, exports, tasks: Arc::default(), stopped: Latch::default() }
     }
 
     /// The actor is over.

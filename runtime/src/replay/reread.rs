@@ -12,7 +12,7 @@ use theater_chain::record::FunctionRecord;
 use theater_chain::verify;
 
 /// An event of a chain, as a reader of it is told.
-pub(super) struct Told {
+pub(super) struct ChainEventView {
     header: Header,
     hash: Hash,
     kind: String,
@@ -20,7 +20,7 @@ pub(super) struct Told {
 }
 
 /// The events from `from` until before `to` of the chain that has an event of this hash.
-pub(super) fn part_of(path: &Path, newest: &Hash, from: u64, to: u64) -> Result<Vec<Told>, Error> {
+pub(super) fn part_of(path: &Path, newest: &Hash, from: u64, to: u64) -> Result<Vec<ChainEventView>, Error> {
     let mut owner = None;
     verify::read(path, |event| {
         if event.hash == *newest {
@@ -38,7 +38,7 @@ pub(super) fn part_of(path: &Path, newest: &Hash, from: u64, to: u64) -> Result<
         }
         if event.header.sequence >= from {
             let data = event.data.unwrap_or_default().to_vec();
-            part.push(Told { header: event.header.clone(), hash: event.hash, kind: String::new(), data });
+            part.push(ChainEventView { header: event.header.clone(), hash: event.hash, kind: String::new(), data });
         }
     })?;
     // Named as the life that reads them names functions, whichever life they are of.
@@ -50,9 +50,9 @@ pub(super) fn part_of(path: &Path, newest: &Hash, from: u64, to: u64) -> Result<
 
 /// The encodings in which actors are told of a chain: with labels (`chain` of the package's types) and with whole hashes
 /// (a list of its `chain-event`), that one as a `result` too.
-pub(super) fn tellings(part: &[Told]) -> Vec<Vec<u8>> {
+pub(super) fn tellings(part: &[ChainEventView]) -> Vec<Vec<u8>> {
     let label = |hash: &[u8]| u64::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 8]));
-    let parent = |told: &Told| (told.header.sequence > 0).then_some(told.header.parent);
+    let parent = |told: &ChainEventView| (told.header.sequence > 0).then_some(told.header.parent);
     let labelled: Vec<_> = part
         .iter()
         .map(|told| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use theater_plugin_api::encoding::decode;
 
-use super::past::{Past, Queue};
+use super::past::{QueuedEvent, RecordedEvent};
 use super::{DROPPED, Difference, MEMORY, Parts, cannot, data_of, resume};
 use crate::actor::{BY_ITSELF, BY_PROGRAM, TO_RESTART};
 use crate::support::error::Error;
@@ -64,15 +64,15 @@ pub fn state(
 #[derive(Default)]
 struct Tail {
     newest: Option<u64>,
-    setup: Option<Past>,
+    setup: Option<RecordedEvent>,
     /// Of the events behind the base.
-    swapped: Option<Past>,
+    swapped: Option<RecordedEvent>,
     functions: Vec<FunctionRecord>,
     base: Option<Snapshot>,
-    queued: Vec<Queue>,
-    past: Vec<Past>,
+    queued: Vec<QueuedEvent>,
+    past: Vec<RecordedEvent>,
     /// Calls that have not ended, and those of them that have begun.
-    waiting: BTreeMap<u64, Queue>,
+    waiting: BTreeMap<u64, QueuedEvent>,
     begun: HashSet<u64>,
     /// An event behind the base whose data is not there.
     dropped: Option<u64>,
@@ -88,7 +88,7 @@ impl Tail {
             self.dropped = Some(sequence);
             return Ok(());
         };
-        let past = Past { header: header.clone(), hash: event.hash, data: data.to_vec() };
+        let past = RecordedEvent { header: header.clone(), hash: event.hash, data: data.to_vec() };
         match Kind::from_number(header.kind) {
             Some(Kind::Created | Kind::Restarted) => {
                 self.functions = data_of::<Created>(event)?.setup.functions;
@@ -117,7 +117,7 @@ impl Tail {
                 let function = self.functions.get(header.function.unwrap_or(u32::MAX) as usize).cloned();
                 let function =
                     function.ok_or_else(|| cannot(sequence, "it names a function that the chain does not list"))?;
-                self.waiting.insert(sequence, Queue { event: past.clone(), function });
+                self.waiting.insert(sequence, QueuedEvent { event: past.clone(), function });
             }
             Some(Kind::Host | Kind::Intent) => {
                 self.begun.insert(call);
@@ -142,7 +142,7 @@ impl Tail {
 }
 
 /// Whether an end, or what follows it, is one that leaves nothing waiting: the actor begins anew if it is started again.
-pub(crate) fn is_for_good(event: &Past) -> bool {
+pub(crate) fn is_for_good(event: &RecordedEvent) -> bool {
     match decode::<Stopped>(&event.data) {
         Ok(stopped) if event.header.kind == Kind::Stopped as u8 => {
             ![BY_ITSELF, TO_RESTART, BY_PROGRAM].contains(&stopped.reason.as_str())

@@ -31,7 +31,7 @@ pub enum Error {
     #[error("{place}: {what}")]
     Manifest {
         /// File and line.
-        place: Place,
+        place: SourceLocation,
         /// What is wrong.
         what: ManifestProblem,
     },
@@ -39,7 +39,7 @@ pub enum Error {
     #[error("{}component {url} cannot be read: {reason}", at(place))]
     ComponentRead {
         /// Where a manifest names it.
-        place: Option<Place>,
+        place: Option<SourceLocation>,
         /// As the manifest names it.
         url: String,
         /// Why.
@@ -73,7 +73,7 @@ pub enum Error {
     #[error("{}handler {handler:?} of actor {actor:?}: {what}", at(place))]
     Handler {
         /// Where the manifest names it; an ambient one stands in no manifest.
-        place: Option<Place>,
+        place: Option<SourceLocation>,
         /// The actor's name.
         actor: String,
         /// The handler type.
@@ -162,14 +162,14 @@ pub enum Error {
 
 /// Where in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file.
     pub path: PathBuf,
     /// The line, from 1.
     pub line: Option<usize>,
 }
 
-impl Place {
+impl SourceLocation {
     /// Somewhere in a file.
     #[must_use]
     pub fn file(path: &Path) -> Self {
@@ -177,14 +177,14 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
     }
 }
 
-fn at(place: &Option<Place>) -> String {
+fn at(place: &Option<SourceLocation>) -> String {
     place.as_ref().map_or_else(String::new, |place| format!("{place}: "))
 }
 

@@ -1,13 +1,11 @@
 //! The executor: the one place that names async-std, so that another executor is a change of one file.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
-use event_listener::Event;
-
 use crate::support::timer::Sleep;
+
+pub use theater_chain::latch::Latch;
 
 pub use async_std::channel::{Receiver, Sender, bounded, unbounded};
 
@@ -96,46 +94,4 @@ pub const MAX_REPLACEMENTS: usize = 64;
 /// Runs on the caller's thread, which is not the executor's: all threads of that may be held.
 pub fn add_thread() -> bool {
     block_on(async_global_executor::spawn_more_threads(1)).is_ok_and(|added| added == 1)
-}
-
-/// A flag that can be waited for: set once, seen by all.
-#[derive(Debug, Clone, Default)]
-pub struct Signal(Arc<Flag>);
-
-#[derive(Debug, Default)]
-struct Flag {
-    is_set: AtomicBool,
-    event: Event,
-}
-
-impl Signal {
-    /// Sets the flag; again is nothing.
-    pub fn set(&self) {
-        if !self.0.is_set.swap(true, Ordering::SeqCst) {
-            fence(Ordering::SeqCst);
-            // Most flags are set with nobody waiting: `notify` would allocate for them. Whoever begins to wait now looks at the
-            // flag behind a fence, too.
-            if self.0.event.total_listeners() > 0 {
-                self.0.event.notify(usize::MAX);
-            }
-        }
-    }
-
-    /// Whether it is set.
-    #[must_use]
-    pub fn is_set(&self) -> bool {
-        self.0.is_set.load(Ordering::SeqCst)
-    }
-
-    /// Ends when it is set.
-    pub async fn wait(&self) {
-        while !self.is_set() {
-            let set = self.0.event.listen();
-            fence(Ordering::SeqCst);
-            // Set in between: nobody notifies any more.
-            if !self.is_set() {
-                set.await;
-            }
-        }
-    }
 }

@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// One stream of log lines.
 #[derive(Debug, Default)]
-pub struct Flood(Mutex<Second>);
+pub struct LogThrottle(Mutex<Second>);
 
 #[derive(Debug, Default)]
 struct Second {
@@ -20,7 +20,7 @@ struct Second {
     held: u64,
 }
 
-impl Flood {
+impl LogThrottle {
     /// Whether to log a line now; if so, how many were held back since the last one that was logged.
     pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_first_lines_of_a_second_are_logged_and_the_others_counted() {
-        let (flood, start) = (Flood::default(), Instant::now());
+        let (flood, start) = (LogThrottle::default(), Instant::now());
         for _ in 0..LINES {
             assert_eq!(flood.admit(start), Some(0));
         }

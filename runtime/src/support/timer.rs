@@ -18,10 +18,10 @@ pub struct Sleep {
     // None: a time beyond what the clock can tell.
     end: Option<Instant>,
     // Its place among all that wait, from the first poll on.
-    place: Option<Place>,
+    place: Option<TimerKey>,
 }
 
-type Place = (Instant, u64);
+type TimerKey = (Instant, u64);
 
 impl Sleep {
     /// Ends after `duration`, which begins now.
@@ -75,7 +75,7 @@ struct Timers {
 
 #[derive(Default)]
 struct Queue {
-    waiting: BTreeMap<Place, Waker>,
+    waiting: BTreeMap<TimerKey, Waker>,
     next: u64,
     // Until when the thread sleeps; none: until somebody waits.
     asleep: Option<Instant>,
@@ -88,7 +88,7 @@ impl Timers {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait(&self, end: Instant, place: Option<Place>, waker: &Waker) -> Place {
+    fn wait(&self, end: Instant, place: Option<TimerKey>, waker: &Waker) -> TimerKey {
         let mut queue = self.lock();
         let place = place.unwrap_or_else(|| {
             queue.next += 1;

@@ -16,24 +16,24 @@ use theater_plugin_api::encoding::{EncodingError, Reader, encode, write_varint};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, LinkerInstance};
 use wasmtime::{Engine, StoreContextMut, format_err};
 
-use crate::actor::remainder::Unfinished;
-use crate::actor::{Export, Interface, Shared, Staged};
+use crate::actor::remainder::Remainder;
+use crate::actor::{ActorHandle, Export, Interface, StagedSend};
 use crate::plugin::host::ActorHost;
 use crate::plugin::plugins::{Plugin, PluginFunction};
-use crate::plugin::watchdog::Watch;
+use crate::plugin::watchdog::Watchdog;
 use crate::support::error::{ComponentProblem, Error};
 use crate::support::executor;
 use crate::wasm::component::Component;
 use crate::wasm::engine::TICK;
 use crate::wasm::limiter::Limiter;
 use crate::wasm::turns::{Runner, Turns};
-use crate::wasm::values::{Args, Exchange, MAX_FLAT, Readable, Ret};
+use crate::wasm::values::{Args, CallFrame, MAX_FLAT, Readable, Ret};
 use theater_chain::event::{NewEvent, sha3};
 use theater_chain::interface_name::meets;
 use theater_chain::interface_name::{ACTOR, INIT};
 use theater_chain::journal::{JournalError, Sync};
 use theater_chain::record::{Fault, FunctionRecord, HostCall, HostResult, Kind};
-use theater_chain::value_type::{FaultCase, Number, Shape, Signature};
+use theater_chain::value_type::{FaultCase, Number, Signature, ValueType};
 
 /// A handler of a running actor.
 pub struct Attached {
@@ -50,7 +50,7 @@ pub struct Attached {
 /// What a store of an actor's instance holds.
 pub struct Guest {
     /// The actor.
-    pub actor: Arc<Shared>,
+    pub actor: Arc<ActorHandle>,
     /// Its handlers.
     pub handlers: Arc<Vec<Attached>>,
     /// Limits on memory and tables.
@@ -62,13 +62,13 @@ pub struct Guest {
     /// Its turns; none before the first call that runs as long as a tick.
     pub runner: Option<Arc<Runner>>,
     /// The watchdog of calls of plugins.
-    pub watch: Arc<Watch>,
+    pub watch: Arc<Watchdog>,
     /// Turns of guests that run long.
     pub turns: Arc<Turns>,
     /// How its host calls are made.
     pub calls: Calls,
     /// What a program before had done of the running call.
-    pub(crate) begun: Option<Box<Unfinished>>,
+    pub(crate) begun: Option<Box<Remainder>>,
     /// Before the actor goes on, what was recorded has to be on the disk.
     pub(crate) unwritten: bool,
 }
@@ -85,7 +85,7 @@ pub struct Calls {
 
 impl Calls {
     /// As core and manifest say.
-    pub fn of(actor: &Shared) -> Self {
+    pub fn of(actor: &ActorHandle) -> Self {
         let services = actor.services();
         let value_bytes = actor.limits().value_bytes;
         let durable = actor.sync() == Sync::Always;
@@ -104,7 +104,7 @@ pub struct Clock {
     since: Option<Instant>,
     limit: Duration,
     // The thread's processor time, in ns, from which on the running stretch has not been counted; 0 before its first tick,
-    // none before the first tick of all. Shared with the wait for a turn, which cannot reach the store, and behind which the
+    // none before the first tick of all. ActorHandle with the wait for a turn, which cannot reach the store, and behind which the
     // thread may be another one.
     counted: Option<Arc<AtomicU64>>,
 }
@@ -356,7 +356,7 @@ pub(crate) struct Import {
     number: u32,
     record: u32,
     label: String,
-    result: Option<Shape>,
+    result: Option<ValueType>,
     // Of `result`.
     result_number: Option<Number>,
     effect: Effect,
@@ -373,7 +373,7 @@ impl Import {
             record: 0,
             label: format!("{}/{}", function.interface, function.name),
             result: function.signature.result.clone(),
-            result_number: function.signature.result.as_ref().and_then(Shape::number),
+            result_number: function.signature.result.as_ref().and_then(ValueType::number),
             effect: function.effect,
             fault: function.fault.clone(),
             is_async: function.is_async,
@@ -387,7 +387,7 @@ impl Import {
 
     /// Whether an encoded result is the `err` case of a function that has one.
     fn is_err(&self, bytes: &[u8]) -> bool {
-        matches!(self.result, Some(Shape::Result(_))) && bytes.first() != Some(&0)
+        matches!(self.result, Some(ValueType::Result(_))) && bytes.first() != Some(&0)
     }
 }
 
@@ -403,7 +403,7 @@ pub(crate) trait Define {
 /// Defines a function of that signature.
 pub(crate) fn define(signature: &Signature, function: impl Define) -> Defined {
     let params = signature.flat_params();
-    let result = signature.result.as_ref().map_or(0, Shape::flat_count);
+    let result = signature.result.as_ref().map_or(0, ValueType::flat_count);
     macro_rules! params {
         ($result:literal; $($count:literal)*) => {
             match params {
@@ -444,15 +444,15 @@ fn define_as<const N: usize, const R: usize>(live: Live<'_, '_>) -> Defined {
                 let guest = store.data_mut();
                 let mut exchange = args.0;
                 if again(guest, &import, &mut exchange)? {
-                    return Ok(Ret::<Exchange, R>(exchange));
+                    return Ok(Ret::<CallFrame, R>(exchange));
                 }
                 intend(guest, &import, &mut exchange).await?;
                 let result = match begin(guest, &import, exchange) {
-                    Step::Ended(result) => result,
-                    Step::Waits(call) => call.end(guest, &import).await,
+                    Progress::Ended(result) => result,
+                    Progress::Waits(call) => call.end(guest, &import).await,
                 };
                 written(guest).await?;
-                result.map(Ret::<Exchange, R>)
+                result.map(Ret::<CallFrame, R>)
             })
         });
     }
@@ -461,21 +461,23 @@ fn define_as<const N: usize, const R: usize>(live: Live<'_, '_>) -> Defined {
             let mut exchange = args.0;
             match again(store.data_mut(), &import, &mut exchange) {
                 Ok(false) => {}
-                known => return Box::new(ready(known.map(|_| Ret::<Exchange, R>(exchange)))),
+                known => return Box::new(ready(known.map(|_| Ret::<CallFrame, R>(exchange)))),
             }
             match begin(store.data_mut(), &import, exchange) {
                 // Most calls never wait; a future that could hold one is large.
-                Step::Ended(result) if !store.data().has_unwritten() => Box::new(ready(result.map(Ret::<Exchange, R>))),
-                Step::Ended(result) => Box::new(async move {
+                Progress::Ended(result) if !store.data().has_unwritten() => {
+                    Box::new(ready(result.map(Ret::<CallFrame, R>)))
+                }
+                Progress::Ended(result) => Box::new(async move {
                     written(store.data_mut()).await?;
-                    result.map(Ret::<Exchange, R>)
+                    result.map(Ret::<CallFrame, R>)
                 }),
-                Step::Waits(call) => {
+                Progress::Waits(call) => {
                     let import = Arc::clone(&import);
                     Box::new(async move {
                         let result = call.end(store.data_mut(), &import).await;
                         written(store.data_mut()).await?;
-                        result.map(Ret::<Exchange, R>)
+                        result.map(Ret::<CallFrame, R>)
                     })
                 }
             }
@@ -484,9 +486,9 @@ fn define_as<const N: usize, const R: usize>(live: Live<'_, '_>) -> Defined {
     instance.func_wrap(name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
         let mut exchange = args.0;
         if again(store.data_mut(), &import, &mut exchange)? {
-            return Ok(Ret::<Exchange, R>(exchange));
+            return Ok(Ret::<CallFrame, R>(exchange));
         }
-        call_sync(store.data_mut(), &import, exchange).map(Ret::<Exchange, R>)
+        call_sync(store.data_mut(), &import, exchange).map(Ret::<CallFrame, R>)
     })
 }
 
@@ -537,12 +539,12 @@ async fn written(guest: &mut Guest) -> wasmtime::Result<()> {
 /// # Errors
 /// The guest does not do again what it did.
 #[inline]
-fn again(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> wasmtime::Result<bool> {
+fn again(guest: &mut Guest, import: &Import, exchange: &mut CallFrame) -> wasmtime::Result<bool> {
     if guest.begun.is_none() { Ok(false) } else { once_more(guest, import, exchange) }
 }
 
 #[cold]
-fn once_more(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> wasmtime::Result<bool> {
+fn once_more(guest: &mut Guest, import: &Import, exchange: &mut CallFrame) -> wasmtime::Result<bool> {
     let Some(begun) = &mut guest.begun else { return Ok(false) };
     let arguments = exchange.arguments().concat();
     let (of, name) = import.label.rsplit_once('/').unwrap_or_default();
@@ -598,7 +600,7 @@ fn once_more(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> was
 const IN_DOUBT: &str = "in doubt after a crash";
 
 /// Records what is about to change the outside, and waits until that is durable.
-async fn intend(guest: &mut Guest, import: &Import, exchange: &mut Exchange) -> wasmtime::Result<()> {
+async fn intend(guest: &mut Guest, import: &Import, exchange: &mut CallFrame) -> wasmtime::Result<()> {
     exchange.keep();
     let [args, _] = exchange.arguments();
     let event = NewEvent {
@@ -620,83 +622,83 @@ fn no_handler(import: &Import) -> wasmtime::Error {
 }
 
 /// Tells the plugin whether the actor is being stopped.
-fn refresh(actor: &Shared, context: &mut HeldContext) {
+fn refresh(actor: &ActorHandle, context: &mut HeldContext) {
     let cancelled = u32::from(actor.cancelled().is_set());
     if context.get().cancelled != cancelled {
         context.change().cancelled = cancelled;
     }
 }
 
-fn call_sync(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> wasmtime::Result<Exchange> {
+fn call_sync(guest: &mut Guest, import: &Import, mut exchange: CallFrame) -> wasmtime::Result<CallFrame> {
     refresh(&guest.actor, &mut guest.context);
     let attached = guest.handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
-    let begun = Begun::new(guest.calls.logged);
+    let begun = CallTimer::new(guest.calls.logged);
     let called = {
         let _watched = guest.watch.enter(guest.actor.id(), &attached.plugin);
         let (arguments, room, answer) = exchange.ask();
         attached.handler.get().call_sync(guest.context.get(), import.number, arguments, room, answer)
     };
     let given = match called {
-        Called::Room(length) => in_room(&mut exchange, length),
+        Called::OutBuffer(length) => in_room(&mut exchange, length),
         _ => answered(&mut exchange),
     };
     finish(guest, import, exchange, given, begun)
 }
 
 /// How far a call got without waiting.
-enum Step {
-    Ended(wasmtime::Result<Exchange>),
-    Waits(Box<Waiting>),
+enum Progress {
+    Ended(wasmtime::Result<CallFrame>),
+    Waits(Box<PendingCall>),
 }
 
 /// Starts a call of any function.
-fn begin(guest: &mut Guest, import: &Import, mut exchange: Exchange) -> Step {
+fn begin(guest: &mut Guest, import: &Import, mut exchange: CallFrame) -> Progress {
     if import.effect == Effect::Chain {
         // What was read outside this call is not what it refers to.
         guest.actor.forget_chain_read();
     }
     if !import.is_async {
-        return Step::Ended(call_sync(guest, import, exchange));
+        return Progress::Ended(call_sync(guest, import, exchange));
     }
     let Guest { actor, handlers, context, calls, watch, .. } = guest;
     refresh(actor, context);
-    let Some(attached) = handlers.get(import.slot) else { return Step::Ended(Err(no_handler(import))) };
-    let begun = Begun::new(calls.logged);
+    let Some(attached) = handlers.get(import.slot) else { return Progress::Ended(Err(no_handler(import))) };
+    let begun = CallTimer::new(calls.logged);
     let called = {
         let _watched = watch.enter(actor.id(), &attached.plugin);
         let (arguments, room, answer) = exchange.ask();
         attached.handler.call(context, import.number, arguments, room, answer)
     };
     let given = match called {
-        Called::Room(length) => in_room(&mut exchange, length),
+        Called::OutBuffer(length) => in_room(&mut exchange, length),
         Called::Elsewhere => answered(&mut exchange),
         Called::Waits(future) => {
-            return Step::Waits(Box::new(Waiting { future, arguments: exchange.into_arguments(), begun }));
+            return Progress::Waits(Box::new(PendingCall { future, arguments: exchange.into_arguments(), begun }));
         }
     };
-    Step::Ended(finish(guest, import, exchange, given, begun))
+    Progress::Ended(finish(guest, import, exchange, given, begun))
 }
 
 /// A call whose function waits for something.
-struct Waiting {
+struct PendingCall {
     future: Waits,
     arguments: Vec<u8>,
-    begun: Begun,
+    begun: CallTimer,
 }
 
-impl Waiting {
-    async fn end(self, guest: &mut Guest, import: &Import) -> wasmtime::Result<Exchange> {
+impl PendingCall {
+    async fn end(self, guest: &mut Guest, import: &Import) -> wasmtime::Result<CallFrame> {
         // Guest time stops while the call waits.
         guest.pause();
         let Guest { actor, handlers, clock, watch, .. } = guest;
         let attached = handlers.get(import.slot).ok_or_else(|| no_handler(import))?;
-        let unended = Unended { actor, plugin: &attached.plugin, import };
+        let unended = UnfinishedWait { actor, plugin: &attached.plugin, import };
         actor.waits_in(import.record);
         let answer = watch.polls(actor.id(), &attached.plugin, self.future).await;
         actor.waits_no_more();
         std::mem::forget(unended);
         clock.resume();
-        let mut exchange = Exchange::of(self.arguments);
+        let mut exchange = CallFrame::of(self.arguments);
         *exchange.ask().2 = Some(answer);
         let given = answered(&mut exchange);
         finish(guest, import, exchange, given, self.begun)
@@ -704,13 +706,13 @@ impl Waiting {
 }
 
 /// A wait that is not over. Dropped with it when the call's time is, it tells whose function the call waited for.
-struct Unended<'a> {
-    actor: &'a Shared,
+struct UnfinishedWait<'a> {
+    actor: &'a ActorHandle,
     plugin: &'a Plugin,
     import: &'a Import,
 }
 
-impl Drop for Unended<'_> {
+impl Drop for UnfinishedWait<'_> {
     fn drop(&mut self) {
         self.actor.waits_no_more();
         // A stop interrupts waits as a matter of course.
@@ -722,23 +724,23 @@ impl Drop for Unended<'_> {
 }
 
 /// When a call began, while calls are logged.
-struct Begun(Option<Instant>);
+struct CallTimer(Option<Instant>);
 
-impl Begun {
+impl CallTimer {
     fn new(log: bool) -> Self {
         Self(log.then(Instant::now))
     }
 }
 
 /// Nothing when there is a result, else the code and sentence of a fault of the plugin's.
-type Given = Result<(), Box<(&'static str, String)>>;
+type Checked = Result<(), Box<(&'static str, String)>>;
 
-fn in_room(exchange: &mut Exchange, length: usize) -> Given {
+fn in_room(exchange: &mut CallFrame, length: usize) -> Checked {
     exchange.in_room(length);
     Ok(())
 }
 
-fn answered(exchange: &mut Exchange) -> Given {
+fn answered(exchange: &mut CallFrame) -> Checked {
     let fault = match exchange.answer() {
         Some(answer) if answer.status == OK => {
             exchange.answered();
@@ -755,7 +757,7 @@ fn answered(exchange: &mut Exchange) -> Given {
 }
 
 /// Whether a result is one of the function's, and not too long.
-fn check(import: &Import, exchange: &mut Exchange, limit: u64) -> Given {
+fn check(import: &Import, exchange: &mut CallFrame, limit: u64) -> Checked {
     let mut result = exchange.reader();
     let length = result.left();
     if length as u64 > limit {
@@ -778,10 +780,10 @@ fn check(import: &Import, exchange: &mut Exchange, limit: u64) -> Given {
 fn finish(
     guest: &mut Guest,
     import: &Import,
-    mut exchange: Exchange,
-    given: Given,
-    begun: Begun,
-) -> wasmtime::Result<Exchange> {
+    mut exchange: CallFrame,
+    given: Checked,
+    begun: CallTimer,
+) -> wasmtime::Result<CallFrame> {
     let given = given.and_then(|()| check(import, &mut exchange, guest.calls.value_bytes));
     if let Some(begun) = begun.0 {
         let outcome = given.as_ref().map_or_else(|fault| fault.0, |()| "ok");
@@ -802,7 +804,7 @@ fn finish(
 }
 
 /// A call that sends, or that failed.
-fn finish_rare(guest: &mut Guest, import: &Import, exchange: &mut Exchange, given: Given) -> wasmtime::Result<()> {
+fn finish_rare(guest: &mut Guest, import: &Import, exchange: &mut CallFrame, given: Checked) -> wasmtime::Result<()> {
     let staged = guest.actor.take_staged();
     match (given, staged) {
         // Sent with an answer that is no `err`.
@@ -821,7 +823,12 @@ fn finish_rare(guest: &mut Guest, import: &Import, exchange: &mut Exchange, give
 }
 
 /// Records a host call with what it sends; the result in place of the plugin's when the receiver has ended.
-fn send(guest: &mut Guest, import: &Import, exchange: &Exchange, staged: Staged) -> wasmtime::Result<Option<Vec<u8>>> {
+fn send(
+    guest: &mut Guest,
+    import: &Import,
+    exchange: &CallFrame,
+    staged: StagedSend,
+) -> wasmtime::Result<Option<Vec<u8>>> {
     fits(import.result.as_ref(), &mut Reader::new(&staged.otherwise))?;
     let data = |otherwise: Option<&[u8]>| match guest.calls.recorded {
         true => value_data(exchange.arguments(), otherwise.map_or_else(|| exchange.result(), |bytes| [bytes, &[]])),
@@ -836,7 +843,7 @@ fn send(guest: &mut Guest, import: &Import, exchange: &Exchange, staged: Staged)
     Ok(guest.actor.record_sending(staged, &event, data)?)
 }
 
-fn fits(result: Option<&Shape>, reader: &mut Reader<'_>) -> Result<(), EncodingError> {
+fn fits(result: Option<&ValueType>, reader: &mut Reader<'_>) -> Result<(), EncodingError> {
     if let Some(result) = result {
         result.validate(reader)?;
     }
@@ -848,7 +855,7 @@ fn fits(result: Option<&Shape>, reader: &mut Reader<'_>) -> Result<(), EncodingE
 
 /// Records a host call with its result. What a function of effect `chain` read stands in the chain already: its event says
 /// where, in place of a copy.
-fn record_call(guest: &Guest, import: &Import, exchange: &Exchange) -> wasmtime::Result<()> {
+fn record_call(guest: &Guest, import: &Import, exchange: &CallFrame) -> wasmtime::Result<()> {
     // A part of a chain that may lose its data is copied: it could not be read again.
     let refers = import.effect == Effect::Chain && guest.actor.keeps_all();
     let read = if refers { guest.actor.take_chain_read() } else { None };
@@ -866,7 +873,7 @@ fn record_call(guest: &Guest, import: &Import, exchange: &Exchange) -> wasmtime:
 }
 
 /// The data of a `host` event is the encoding of [`HostCall`].
-fn owned_data(exchange: &Exchange, result: HostResult) -> wasmtime::Result<Vec<u8>> {
+fn owned_data(exchange: &CallFrame, result: HostResult) -> wasmtime::Result<Vec<u8>> {
     Ok(encode(&HostCall { arguments: exchange.arguments().concat().into(), result })?)
 }
 
@@ -919,7 +926,7 @@ pub struct PluginFault {
 fn faulted(
     guest: &Guest,
     import: &Import,
-    exchange: &mut Exchange,
+    exchange: &mut CallFrame,
     code: &str,
     message: String,
 ) -> wasmtime::Result<()> {
@@ -940,7 +947,7 @@ fn fault_sentence(code: &str, plugin: &str, message: &str) -> String {
 }
 
 /// A call of a host function that no guest makes.
-pub(crate) struct Ask {
+pub(crate) struct DirectCall {
     /// Its handler.
     pub(crate) handler: Arc<OwnedHandler>,
     /// The name of its plugin.
@@ -956,26 +963,26 @@ pub(crate) struct Ask {
 }
 
 /// What a call gave that no guest made.
-pub(crate) struct Told {
+pub(crate) struct DirectResult {
     /// As a guest's call would be recorded.
     pub(crate) result: HostResult,
     /// Whether that is a failure of the plugin's.
     pub(crate) is_fault: bool,
 }
 
-impl Ask {
+impl DirectCall {
     /// Makes the call; nothing when it waits for longer than `patience`.
-    pub(crate) async fn tell(self, patience: Duration) -> Option<Told> {
+    pub(crate) async fn tell(self, patience: Duration) -> Option<DirectResult> {
         let Self { handler, plugin, import, context, arguments, value_bytes } = self;
-        let (mut exchange, context) = (Exchange::of(arguments), HeldContext::new(context));
+        let (mut exchange, context) = (CallFrame::of(arguments), HeldContext::new(context));
         let (arguments, room, answer) = exchange.ask();
         let given = match import.is_async {
             false => match handler.get().call_sync(context.get(), import.number, arguments, room, answer) {
-                Called::Room(length) => in_room(&mut exchange, length),
+                Called::OutBuffer(length) => in_room(&mut exchange, length),
                 _ => answered(&mut exchange),
             },
             true => match handler.call(&context, import.number, arguments, room, answer) {
-                Called::Room(length) => in_room(&mut exchange, length),
+                Called::OutBuffer(length) => in_room(&mut exchange, length),
                 Called::Elsewhere => answered(&mut exchange),
                 Called::Waits(future) => {
                     let late = executor::timeout(patience, future).await?;
@@ -994,7 +1001,7 @@ impl Ask {
                 err.unwrap_or(HostResult::Fault(sentence))
             }
         };
-        Some(Told { result, is_fault })
+        Some(DirectResult { result, is_fault })
     }
 }
 
@@ -1016,13 +1023,16 @@ mod tests {
             };
             Import::of(0, &function)
         };
-        let of = |err| Some(Shape::Result(Arc::new((Some(Shape::U8), err))));
-        let variant = Shape::Variant(Arc::new([("busy".to_owned(), None), ("io".to_owned(), Some(Shape::String))]));
-        for err in [None, Some(Shape::String), Some(Shape::U32), Some(variant)] {
+        let of = |err| Some(ValueType::Result(Arc::new((Some(ValueType::U8), err))));
+        let variant =
+            ValueType::Variant(Arc::new([("busy".to_owned(), None), ("io".to_owned(), Some(ValueType::String))]));
+        for err in [None, Some(ValueType::String), Some(ValueType::U32), Some(variant)] {
             let import = import(of(err));
             assert!(import.is_err(&[1, 0]) && !import.is_err(&[0, 1]));
         }
-        for other in [None, Some(Shape::Bytes), Some(Shape::Bool), Some(Shape::Option(Arc::new(Shape::U8)))] {
+        for other in
+            [None, Some(ValueType::Bytes), Some(ValueType::Bool), Some(ValueType::Option(Arc::new(ValueType::U8)))]
+        {
             assert!(!import(other).is_err(&[1, 1]));
         }
     }

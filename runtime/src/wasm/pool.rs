@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::actor::Shared;
+use crate::actor::ActorHandle;
 use crate::support::budget::Account;
 use crate::support::executor;
 
@@ -28,20 +28,20 @@ struct Inner {
     overflow: usize,
     all: u64,
     // Actors that hold an instance and became idle, longest first, with their mark of that moment.
-    idle: VecDeque<(Weak<Shared>, u64)>,
+    idle: VecDeque<(Weak<ActorHandle>, u64)>,
     waiting: VecDeque<executor::Sender<()>>,
     // Those of trees that hold nearly everything: their turn comes when an eighth of the pool is free.
     greedy: VecDeque<executor::Sender<()>>,
 }
 
 /// A slot for an instance, given back when dropped.
-pub struct Slot {
+pub struct PoolSlot {
     pool: Arc<Pool>,
     is_pooled: bool,
     _share: Share,
 }
 
-impl Slot {
+impl PoolSlot {
     /// Whether the instance comes from the pool; else it is to be made on demand.
     #[must_use]
     pub fn is_pooled(&self) -> bool {
@@ -100,7 +100,7 @@ impl Pool {
     }
 
     /// The actor holds an instance and has nothing to do.
-    pub fn mark_idle(&self, actor: &Arc<Shared>) {
+    pub fn mark_idle(&self, actor: &Arc<ActorHandle>) {
         let mark = 1 + actor.idle_mark().fetch_add(1, Ordering::SeqCst);
         let is_pressed = actor.account().is_pressed();
         let mut inner = self.lock();
@@ -121,22 +121,22 @@ impl Pool {
 
     /// A slot of the pool, where one is free and the tree may have it.
     #[must_use]
-    pub fn free_slot(self: &Arc<Self>, account: &Arc<Account>) -> Option<Slot> {
+    pub fn free_slot(self: &Arc<Self>, account: &Arc<Account>) -> Option<PoolSlot> {
         let share = Share::new(account);
         let mut inner = self.lock();
         let is_greedy = share.is_greedy(inner.all);
-        inner.take_free(is_greedy).then(|| Slot { pool: Arc::clone(self), is_pooled: true, _share: share })
+        inner.take_free(is_greedy).then(|| PoolSlot { pool: Arc::clone(self), is_pooled: true, _share: share })
     }
 
     /// Waits for a slot of the pool, or for leave to make an instance on demand.
-    pub async fn slot(self: &Arc<Self>, account: &Arc<Account>) -> Slot {
+    pub async fn slot(self: &Arc<Self>, account: &Arc<Account>) -> PoolSlot {
         let share = Share::new(account);
         loop {
             let turn = {
                 let mut inner = self.lock();
                 let is_greedy = share.is_greedy(inner.all);
                 if let Some(is_pooled) = inner.take(is_greedy) {
-                    return Slot { pool: Arc::clone(self), is_pooled, _share: share };
+                    return PoolSlot { pool: Arc::clone(self), is_pooled, _share: share };
                 }
                 let (sender, receiver) = executor::bounded(1);
                 if is_greedy {
@@ -152,7 +152,7 @@ impl Pool {
     }
 }
 
-fn is_idle(actor: &Weak<Shared>, mark: u64) -> bool {
+fn is_idle(actor: &Weak<ActorHandle>, mark: u64) -> bool {
     actor.upgrade().is_some_and(|actor| actor.idle_mark().load(Ordering::SeqCst) == mark)
 }
 
@@ -216,7 +216,7 @@ impl Inner {
     }
 }
 
-impl Drop for Slot {
+impl Drop for PoolSlot {
     fn drop(&mut self) {
         let mut inner = self.pool.lock();
         if self.is_pooled {

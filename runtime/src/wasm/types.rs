@@ -2,47 +2,47 @@
 
 use std::sync::Arc;
 
-use theater_chain::value_type::{Shape, Signature, Unsupported};
+use theater_chain::value_type::{Signature, Unsupported, ValueType};
 use wasmtime::component::types::{ComponentFunc, Type as ComponentType};
 
 /// The shape of a component's type.
 ///
 /// # Errors
 /// [`Unsupported`], by name.
-pub fn of_component(ty: &ComponentType) -> Result<Shape, Unsupported> {
+pub fn of_component(ty: &ComponentType) -> Result<ValueType, Unsupported> {
     Ok(match ty {
-        ComponentType::Bool => Shape::Bool,
-        ComponentType::U8 => Shape::U8,
-        ComponentType::U16 => Shape::U16,
-        ComponentType::U32 => Shape::U32,
-        ComponentType::U64 => Shape::U64,
-        ComponentType::S8 => Shape::S8,
-        ComponentType::S16 => Shape::S16,
-        ComponentType::S32 => Shape::S32,
-        ComponentType::S64 => Shape::S64,
-        ComponentType::Float32 => Shape::F32,
-        ComponentType::Float64 => Shape::F64,
-        ComponentType::Char => Shape::Char,
-        ComponentType::String => Shape::String,
+        ComponentType::Bool => ValueType::Bool,
+        ComponentType::U8 => ValueType::U8,
+        ComponentType::U16 => ValueType::U16,
+        ComponentType::U32 => ValueType::U32,
+        ComponentType::U64 => ValueType::U64,
+        ComponentType::S8 => ValueType::S8,
+        ComponentType::S16 => ValueType::S16,
+        ComponentType::S32 => ValueType::S32,
+        ComponentType::S64 => ValueType::S64,
+        ComponentType::Float32 => ValueType::F32,
+        ComponentType::Float64 => ValueType::F64,
+        ComponentType::Char => ValueType::Char,
+        ComponentType::String => ValueType::String,
         ComponentType::List(list) => match of_component(&list.ty())? {
-            Shape::U8 => Shape::Bytes,
-            item => Shape::List(Arc::new(item)),
+            ValueType::U8 => ValueType::Bytes,
+            item => ValueType::List(Arc::new(item)),
         },
-        ComponentType::Option(option) => Shape::Option(Arc::new(of_component(&option.ty())?)),
+        ComponentType::Option(option) => ValueType::Option(Arc::new(of_component(&option.ty())?)),
         ComponentType::Result(result) => {
             let side = |ty: Option<ComponentType>| ty.map(|ty| of_component(&ty)).transpose();
-            Shape::Result(Arc::new((side(result.ok())?, side(result.err())?)))
+            ValueType::Result(Arc::new((side(result.ok())?, side(result.err())?)))
         }
         ComponentType::Tuple(tuple) => {
-            Shape::Tuple(tuple.types().map(|ty| of_component(&ty)).collect::<Result<_, _>>()?)
+            ValueType::Tuple(tuple.types().map(|ty| of_component(&ty)).collect::<Result<_, _>>()?)
         }
-        ComponentType::Record(record) => Shape::Record(
+        ComponentType::Record(record) => ValueType::Record(
             record
                 .fields()
                 .map(|field| Ok((field.name.to_owned(), of_component(&field.ty)?)))
                 .collect::<Result<_, Unsupported>>()?,
         ),
-        ComponentType::Variant(variant) => Shape::Variant(
+        ComponentType::Variant(variant) => ValueType::Variant(
             variant
                 .cases()
                 .map(|case| {
@@ -51,8 +51,8 @@ pub fn of_component(ty: &ComponentType) -> Result<Shape, Unsupported> {
                 })
                 .collect::<Result<_, Unsupported>>()?,
         ),
-        ComponentType::Enum(cases) => Shape::Enum(cases.names().map(ToOwned::to_owned).collect()),
-        ComponentType::Flags(flags) => Shape::Flags(flags.names().map(ToOwned::to_owned).collect()),
+        ComponentType::Enum(cases) => ValueType::Enum(cases.names().map(ToOwned::to_owned).collect()),
+        ComponentType::Flags(flags) => ValueType::Flags(flags.names().map(ToOwned::to_owned).collect()),
         ComponentType::Own(_) => return unsupported("own"),
         ComponentType::Borrow(_) => return unsupported("borrow"),
         ComponentType::Future(_) => return unsupported("future"),

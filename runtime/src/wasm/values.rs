@@ -6,7 +6,7 @@
 //!
 //! | type | direction | for |
 //! |---|---|---|
-//! | [`Args`] | out of the guest | parameters of an import, as an [`Exchange`] |
+//! | [`Args`] | out of the guest | parameters of an import, as an [`CallFrame`] |
 //! | [`Ret`] | into the guest | result of an import |
 //! | [`Export`], [`ExportBlock`] | into the guest | state and parameters of a handler export, at most 16 core values and more |
 //! | [`Returned`] | out of the guest | state and values a handler export returns |
@@ -15,7 +15,7 @@
 //! is 0 and `ALIGN32` 1 here, which switches wasmtime's own checks off, so alignment, bounds, discriminants, chars and
 //! UTF-8 are checked here, as the Canonical ABI says (component-model, `CanonicalABI.md`).
 //!
-//! Invariant: lowering is only given bytes that [`Shape::validate`](theater_chain::value_type::Shape::validate) accepted for the same
+//! Invariant: lowering is only given bytes that [`ValueType::validate`](theater_chain::value_type::ValueType::validate) accepted for the same
 //! type; it still never reads or writes out of bounds when they are not, it fails.
 
 use std::cell::Cell;
@@ -201,7 +201,7 @@ impl<'c, 'm> Lifter<'c, 'm> {
     }
 
     /// A parameter list. Long bytes at its end stay in the guest's memory.
-    fn parameters(&mut self, ty: InterfaceType, src: &mut Flats<'_>, exchange: &mut Exchange) -> Result<()> {
+    fn parameters(&mut self, ty: InterfaceType, src: &mut Flats<'_>, exchange: &mut CallFrame) -> Result<()> {
         let Parts { arguments: out, tail, .. } = &mut **exchange.0;
         let InterfaceType::Tuple(index) = ty else { bail!("parameters are a tuple") };
         let types = self.types;
@@ -372,23 +372,23 @@ fn put_flags(out: &mut Vec<u8>, count: usize, mut bits: Vec<u8>) {
 /// The encoded arguments and result of one host call.
 ///
 /// When the arguments end with a long `list<u8>` or string, its content stays where the guest has it. Whoever gets one with
-/// [`Args`] must [keep](Exchange::keep) or [release](Exchange::release) it before the guest runs again: before an await, and
+/// [`Args`] must [keep](CallFrame::keep) or [release](CallFrame::release) it before the guest runs again: before an await, and
 /// before the result is lowered, which calls the guest's `realloc`.
-pub struct Exchange(ManuallyDrop<Box<Parts>>);
+pub struct CallFrame(ManuallyDrop<Box<Parts>>);
 
 // Behind one pointer, since it is moved often, and larger moves cost more than all else the core does for a short call.
 struct Parts {
     arguments: Vec<u8>,
     tail: Tail,
-    room: [u8; ROOM],
+    room: [u8; OUT_BUFFER],
     answer: Option<Answer>,
-    result: Left,
+    result: ResultPart,
 }
 
 /// Where a result is.
-enum Left {
+enum ResultPart {
     /// At the start of the room.
-    Room(usize),
+    OutBuffer(usize),
     /// There as well: a number with these bits as a core value.
     Number(usize, u64),
     /// In the plugin's answer.
@@ -397,7 +397,7 @@ enum Left {
 }
 
 /// Longer results come in memory of the plugin's.
-const ROOM: usize = 1024;
+const OUT_BUFFER: usize = 1024;
 
 /// Bytes in the guest's memory.
 struct Tail {
@@ -425,11 +425,11 @@ thread_local! {
 /// Most bytes of arguments whose memory is kept for the next call.
 const KEPT: usize = 256 * 1024;
 
-impl Exchange {
+impl CallFrame {
     fn new() -> Self {
         let new = || {
-            let (arguments, result) = (Vec::with_capacity(64), Left::Room(0));
-            Box::new(Parts { arguments, tail: Tail::NONE, room: [0; ROOM], answer: None, result })
+            let (arguments, result) = (Vec::with_capacity(64), ResultPart::OutBuffer(0));
+            Box::new(Parts { arguments, tail: Tail::NONE, room: [0; OUT_BUFFER], answer: None, result })
         };
         Self(ManuallyDrop::new(FREE.take().unwrap_or_else(new)))
     }
@@ -474,14 +474,14 @@ impl Exchange {
 
     /// The result is so many bytes of the room.
     pub fn in_room(&mut self, length: usize) {
-        self.0.result = Left::Room(length);
+        self.0.result = ResultPart::OutBuffer(length);
     }
 
     /// What is in the room is a number, with these bits as a core value.
     #[inline]
     pub fn is_number(&mut self, bits: u64) {
-        if let Left::Room(length) = self.0.result {
-            self.0.result = Left::Number(length, bits);
+        if let ResultPart::OutBuffer(length) = self.0.result {
+            self.0.result = ResultPart::Number(length, bits);
         }
     }
 
@@ -493,21 +493,23 @@ impl Exchange {
 
     /// The result is what the plugin answered.
     pub fn answered(&mut self) {
-        self.0.result = Left::Answer;
+        self.0.result = ResultPart::Answer;
     }
 
     /// The result is the core's own.
     pub fn replaced(&mut self, result: Vec<u8>) {
-        self.0.result = Left::Core(result);
+        self.0.result = ResultPart::Core(result);
     }
 
     /// The encoded result, in two parts as the arguments.
     #[must_use]
     pub fn result(&self) -> [&[u8]; 2] {
         match &self.0.result {
-            Left::Room(length) | Left::Number(length, _) => [self.0.room.get(..*length).unwrap_or_default(), &[]],
-            Left::Answer => self.0.answer.as_ref().map_or([&[], &[]], |answer| [&answer.bytes, &answer.tail]),
-            Left::Core(bytes) => [bytes, &[]],
+            ResultPart::OutBuffer(length) | ResultPart::Number(length, _) => {
+                [self.0.room.get(..*length).unwrap_or_default(), &[]]
+            }
+            ResultPart::Answer => self.0.answer.as_ref().map_or([&[], &[]], |answer| [&answer.bytes, &answer.tail]),
+            ResultPart::Core(bytes) => [bytes, &[]],
         }
     }
 }
@@ -517,13 +519,13 @@ impl Tail {
         match self.length {
             0 => &[],
             // SAFETY: made from a slice of the guest's memory, which neither moves nor changes until the guest runs again;
-            // the holder has let go of it by then (contract of Exchange).
+            // the holder has let go of it by then (contract of CallFrame).
             length => unsafe { std::slice::from_raw_parts(self.pointer, length) },
         }
     }
 }
 
-impl Drop for Exchange {
+impl Drop for CallFrame {
     fn drop(&mut self) {
         // SAFETY: taken once, here.
         let mut parts = unsafe { ManuallyDrop::take(&mut self.0) };
@@ -531,14 +533,14 @@ impl Drop for Exchange {
             return;
         }
         parts.arguments.clear();
-        (parts.tail, parts.answer, parts.result) = (Tail::NONE, None, Left::Room(0));
+        (parts.tail, parts.answer, parts.result) = (Tail::NONE, None, ResultPart::OutBuffer(0));
         // A thread that is ending keeps nothing.
         FREE.try_with(|free| free.set(Some(parts))).unwrap_or_default();
     }
 }
 
 /// Parameters of an import; `N` is the number of core values, anything above 16 for those in memory.
-pub struct Args<const N: usize>(pub Exchange);
+pub struct Args<const N: usize>(pub CallFrame);
 
 // SAFETY: Lower is an array of N ValRaw, which is what a parameter list of N core values is passed as; the linker chooses
 // N from the function's own type. SIZE32 = 0 claims no memory: lifting reaches memory through the context only.
@@ -554,14 +556,14 @@ unsafe impl<const N: usize> ComponentNamedList for Args<N> {}
 // SAFETY: both functions only read what the context and the slices give them.
 unsafe impl<const N: usize> Lift for Args<N> {
     fn linear_lift_from_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[ValRaw; N]) -> Result<Self> {
-        let mut exchange = Exchange::new();
+        let mut exchange = CallFrame::new();
         Lifter::new(cx).parameters(ty, &mut Flats(src.iter()), &mut exchange)?;
         Ok(Self(exchange))
     }
     fn linear_lift_from_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
         // wasmtime has checked bounds and alignment of the block by the function's own type (validate_inbounds_dynamic).
         let at = offset_of(cx.memory(), bytes);
-        let mut exchange = Exchange::new();
+        let mut exchange = CallFrame::new();
         Lifter::new(cx).memory_value(ty, at, &mut exchange.0.arguments)?;
         Ok(Self(exchange))
     }
@@ -924,7 +926,7 @@ impl Readable for Vec<u8> {
     }
 }
 
-impl Readable for Exchange {
+impl Readable for CallFrame {
     fn reader(&self) -> Reader<'_> {
         let [bytes, tail] = self.result();
         Reader::with_tail(bytes, tail)
@@ -932,7 +934,7 @@ impl Readable for Exchange {
     #[inline]
     fn number(&self) -> Option<u64> {
         match self.0.result {
-            Left::Number(_, bits) => Some(bits),
+            ResultPart::Number(_, bits) => Some(bits),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use theater_plugin_api::Bytes;
 use theater_plugin_api::encoding::encode;
-use theater_runtime::actor::{CallOutcome, Incoming, Shared};
+use theater_runtime::actor::{ActorHandle, CallOutcome, IncomingCall};
 use theater_runtime::core::{Core, Options};
 use theater_runtime::manifest::{Manifest, Values};
 use theater_runtime::support::executor::block_on;
@@ -64,7 +64,7 @@ pub async fn hot_call(store: &mut Store<()>, function: &HandleSend) {
 }
 
 /// Starts this many actors of the guest.
-pub fn started(core: &Arc<Core>, manifest: &Manifest, count: usize) -> Vec<Arc<Shared>> {
+pub fn started(core: &Arc<Core>, manifest: &Manifest, count: usize) -> Vec<Arc<ActorHandle>> {
     (0..count).map(|_| block_on(core.start(manifest)).expect("an actor starts")).collect()
 }
 
@@ -74,15 +74,15 @@ pub fn message(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Encodes the order to send this many messages or requests to an actor.
-pub fn go(count: u32, by_request: bool, to: &Shared) -> Vec<u8> {
+pub fn go(count: u32, by_request: bool, to: &ActorHandle) -> Vec<u8> {
     let head = [b"g\0\0\0".to_vec(), count.to_le_bytes().to_vec(), u32::from(by_request).to_le_bytes().to_vec()];
     message(&[head.concat(), to.id_text().as_bytes().to_vec()].concat())
 }
 
 /// Calls an actor with a message and waits until it has handled it.
-pub async fn told(actor: &Arc<Shared>, params: Vec<u8>) {
+pub async fn told(actor: &Arc<ActorHandle>, params: Vec<u8>) {
     let export = actor.export(SEND).expect("handle-send");
-    let incoming = Incoming { export, params, source: "bench".to_owned(), cause: None };
+    let incoming = IncomingCall { export, params, source: "bench".to_owned(), cause: None };
     let outcome = actor.call(incoming).await;
     assert!(matches!(outcome, CallOutcome::Ok(_)), "{outcome:?}");
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 use serde_json::json;
 use theater_plugin_api::testing::Seeded;
-use theater_runtime::actor::Shared;
+use theater_runtime::actor::ActorHandle;
 use theater_runtime::core::Core;
 use theater_runtime::support::executor::{block_on, spawn};
 use theater_tests::bench::{Only, Row, median, time};
@@ -173,7 +173,7 @@ impl Case {
 /// A core with many running actors of the guest.
 struct Crowd {
     core: Arc<Core>,
-    actors: Arc<Vec<Arc<Shared>>>,
+    actors: Arc<Vec<Arc<ActorHandle>>>,
     // Keeps the core's folder until the end.
     _scratch: Scratch,
 }
@@ -199,7 +199,7 @@ impl Drop for Crowd {
 }
 
 /// Picks two different actors at random.
-fn two<'a>(actors: &'a [Arc<Shared>], chance: &mut Seeded) -> [&'a Arc<Shared>; 2] {
+fn two<'a>(actors: &'a [Arc<ActorHandle>], chance: &mut Seeded) -> [&'a Arc<ActorHandle>; 2] {
     let mut below = |count: usize| chance.below(count as u64) as usize;
     let first = below(actors.len());
     let second = (first + 1 + below(actors.len() - 1)) % actors.len();

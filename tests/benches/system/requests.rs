@@ -52,13 +52,13 @@ fn ping_pong(count: u64) -> Histogram<u64> {
     let ((ask, asked), (answer, answered)) = (mpsc::channel::<u64>(), mpsc::channel::<u64>());
     let other = std::thread::spawn(move || {
         while let Ok(number) = asked.recv() {
-            answer.send(number).expect("somebody listens");
+            answer.send(number).expect("the receiver exists");
         }
     });
     let mut times = Histogram::<u64>::new(3).expect("three digits");
     for number in 0..count {
         let start = Instant::now();
-        ask.send(number).expect("somebody listens");
+        ask.send(number).expect("the receiver exists");
         assert_eq!(answered.recv(), Ok(number));
         times.record(start.elapsed().as_nanos() as u64).expect("in range");
     }

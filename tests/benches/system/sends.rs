@@ -7,7 +7,7 @@ use theater_chain::event::{Chain, INLINE, NewEvent, data_digest, event_hash};
 use theater_chain::record::Kind;
 use theater_chain::verify;
 use theater_plugin_api::uuid_text;
-use theater_runtime::actor::Shared;
+use theater_runtime::actor::ActorHandle;
 use theater_runtime::support::executor::block_on;
 use theater_tests::bench::{Only, Row, rounds, time};
 use theater_tests::{Scratch, repository};
@@ -72,7 +72,7 @@ pub fn sends_on_one_core(count: usize, quick: bool) -> Vec<(f64, f64)> {
 }
 
 /// The bytes that are hashed for a message: the headers of its three events, and the data that is hashed separately.
-fn hashed(scratch: &Scratch, from: &Shared, to: &Shared) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+fn hashed(scratch: &Scratch, from: &ActorHandle, to: &ActorHandle) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     let mut last = std::collections::BTreeMap::new();
     verify::read(&scratch.path().join("data"), |event| {
         let header = &event.header;

@@ -236,7 +236,7 @@ fn attack_files(stage: &Stage, at: SocketAddr) {
         for manifest in [path, &component, &state] {
             assert!(
                 grow(stage, at, json!({ "children": 1, "worker": manifest })).is_empty(),
-                "a child came of {manifest}"
+                "a child was started from {manifest}"
             );
         }
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use theater_plugin_api::abi::loading::hold_plugin_executors;
 use theater_plugin_api::encoding::encode;
-use theater_runtime::actor::{CallOutcome, Incoming, Shared};
+use theater_runtime::actor::{ActorHandle, CallOutcome, IncomingCall};
 use theater_runtime::core::{Core, Options};
 use theater_runtime::manifest::{Manifest, Values};
 use theater_runtime::support::executor;
@@ -75,11 +75,16 @@ fn main() -> ExitCode {
 }
 
 /// Makes one call in which the plugin panics. The actor gets an `err` from the plugin and puts it into its response.
-fn panics(actor: &Arc<Shared>, path: &str) {
+fn panics(actor: &Arc<ActorHandle>, path: &str) {
     let headers: Vec<(String, String)> = Vec::new();
     let request = encode(&("GET", path, headers, None::<Vec<u8>>)).expect("a request encodes");
     let export = actor.export("theater:simple/http-server/handle-request").expect("the prober exports it");
-    match executor::block_on(actor.call(Incoming { export, params: request, source: "soak".to_owned(), cause: None })) {
+    match executor::block_on(actor.call(IncomingCall {
+        export,
+        params: request,
+        source: "soak".to_owned(),
+        cause: None,
+    })) {
         CallOutcome::Ok(values) => {
             let told = String::from_utf8_lossy(&values);
             assert!(told.contains("[P0101]") && told.contains("a panic in run"), "{told}");

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde_json::{Value as Json, json};
 use theater_plugin_api::encoding::encode;
-use theater_runtime::actor::{CallOutcome, Incoming, Shared};
+use theater_runtime::actor::{ActorHandle, CallOutcome, IncomingCall};
 use theater_runtime::core::{Core, Options};
 use theater_runtime::manifest::{Manifest, Values};
 use theater_runtime::support::executor::{self, block_on};
@@ -63,10 +63,10 @@ fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-fn ask(actor: &Arc<Shared>) {
+fn ask(actor: &Arc<ActorHandle>) {
     let export = actor.export(CALL).expect("the guest has it");
     let params = encode(&0u32).expect("a number encodes");
-    let outcome = block_on(actor.call(Incoming { export, params, source: "soak".to_owned(), cause: None }));
+    let outcome = block_on(actor.call(IncomingCall { export, params, source: "soak".to_owned(), cause: None }));
     assert!(matches!(outcome, CallOutcome::Ok(_)), "{outcome:?}");
 }
 

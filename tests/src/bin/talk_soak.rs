@@ -116,7 +116,7 @@ fn chat(count: usize, messages: usize) -> (Json, bool) {
         }
         for number in (0..count).filter(|number| steady[*number]) {
             while chatters[number].report()["sent"].as_u64() != Some(sent as u64) {
-                assert!(talking.elapsed() < PATIENCE, "actor {} does not come to its end", chatters[number].id);
+                assert!(talking.elapsed() < PATIENCE, "actor {} does not finish", chatters[number].id);
                 thread::sleep(Duration::from_millis(50));
             }
         }

@@ -228,7 +228,7 @@ fn output(megabytes: usize) -> (Json, bool) {
     wait_for("the first tenth", || counted() >= part);
     let memory = Memory::watch(running.pid());
     wait_for("the end of the program", || ask(address, "status", json!({ "id": id }))["running"] == false);
-    let report = wait_until("the end as told", || {
+    let report = wait_until("the exit notification", || {
         let report = ask(address, "told", json!({}));
         report["told"].as_array().is_some_and(|told| !told.is_empty()).then_some(report)
     });
@@ -246,7 +246,7 @@ fn output(megabytes: usize) -> (Json, bool) {
 fn wait_for(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "{what} does not come");
+        assert!(begun.elapsed() < PATIENCE, "timeout while waiting for {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

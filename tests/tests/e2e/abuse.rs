@@ -171,7 +171,7 @@ fn no_port_lets_itself_be_abused() {
             assert!(answers.len() == 1 && answers[0] < 502 && answers[0] != 500, "{kind}: {right}: {answers:?}");
         }
         let garbage = statuses(&port.send(format!("{}\0\0garbage", port.request).as_bytes()));
-        assert_eq!(garbage, [port.status, 400], "{kind}: garbage behind a request");
+        assert_eq!(garbage, [port.status, 400], "{kind}: garbage after a request");
         assert_eq!(statuses(&port.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")), [400], "{kind}: TLS");
         let twice =
             [port.request.as_str(), &port.request.replacen("\r\nhost", "\r\nconnection: close\r\nhost", 1)].concat();

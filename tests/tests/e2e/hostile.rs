@@ -254,7 +254,7 @@ fn a6_manifests_and_compiled_components_count_for_the_tree() {
     let number = refusal(&scratch, &|number| {
         format!("name = \"w{number}\"\ncomponent_path = \"worker.wasm\"\n{WORKER}{comment}")
     });
-    assert!((20..=29).contains(&number), "{number} manifests of 1 MB as text and as what it says");
+    assert!((20..=29).contains(&number), "{number} manifests of 1 MB as text and parsed");
     let scratch = Scratch::new();
     let bytes = std::fs::read(theater_tests::component("worker")).unwrap();
     let number = refusal(&scratch, &|number| {

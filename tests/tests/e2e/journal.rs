@@ -198,7 +198,7 @@ pub fn fields(bytes: &[u8]) -> Vec<(&'static str, usize)> {
     };
     let events: Vec<_> = spans.iter().filter(|span| span.kind != COMMIT).collect();
     let inner = events[events.len() / 2].start;
-    let large = events.iter().copied().find(long).expect("an event with data behind its header");
+    let large = events.iter().copied().find(long).expect("an event with data after its header");
     let commit = spans.iter().find(|span| span.kind == COMMIT).expect("a commit").start;
     let mut fields = vec![
         ("magic", 3),
@@ -355,7 +355,7 @@ fn every_cut_is_found_with_the_head_and_told_as_torn_without_where_it_is_inside_
         let group = groups.iter().rev().find(|border| **border <= cut).copied().unwrap();
         let torn = (!at_border(cut)).then(|| (path.clone(), group as u64));
         assert_eq!(contents.torn, torn, "cut at {cut}");
-        let shorter = |(id, end): (&Id, &verify::End)| {
+        let shorter = |(id, end): (&Id, &verify::ChainEnd)| {
             contents.chains.get(id).is_none_or(|cut| cut.chain.head() != end.chain.head())
         };
         assert!(whole.chains.iter().any(shorter), "cut at {cut}: no chain is shorter");
@@ -547,12 +547,12 @@ fn walked(data: &Path) -> Vec<(Id, u64, String)> {
         let mut frames = Frames::new(&bytes).unwrap();
         while let Some(frame) = frames.next_frame().unwrap() {
             if let Frame::Event { offset, header, event, .. } = frame {
-                let place = segment::Place { segment: number, offset: u32::try_from(offset).unwrap() };
+                let place = segment::FramePosition { segment: number, offset: u32::try_from(offset).unwrap() };
                 newest.insert(header.actor, (place, header.sequence, event::event_hash(event)));
             }
         }
     }
-    let walk = |(actor, (place, sequence, head)): (Id, (segment::Place, u64, event::Hash))| {
+    let walk = |(actor, (place, sequence, head)): (Id, (segment::FramePosition, u64, event::Hash))| {
         let (mut at, mut expected, mut count) = (Some(place), head, 0);
         while let Some(place) = at {
             let wanted = sequence - count;

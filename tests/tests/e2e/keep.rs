@@ -55,7 +55,7 @@ fn data_before_a_snapshot_goes_and_the_chain_verifies_replays_and_goes_on() {
     assert!(visits(&running, 200).contains("number 200."));
     let data = running.data.clone();
     let gone = wait_until("data that is dropped", || Some(dropped(&data)).filter(|gone| gone.len() > 20));
-    assert!(!gone.contains(&0), "a start stays");
+    assert!(!gone.contains(&0), "a start is retained");
     assert!(visits(&running, 40).contains("number 240."));
     running.signal("KILL");
     running.wait();

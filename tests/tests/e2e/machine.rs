@@ -185,7 +185,7 @@ fn programs_are_told_of_and_all_they_say_stands_in_the_chain() {
     });
     assert_eq!(told, [json!([1, "out", "{\"got\": \"hello\"}"]), json!([1, "exit", 7])]);
     assert_eq!(ask(at[0], "status", json!({ "id": id })), json!({ "running": false, "code": 7 }));
-    running.wait_for_error("is no JSON: \"no json\"");
+    running.wait_for_error("is not JSON: \"no json\"");
     // Without process-handlers, everything is still recorded.
     let args = json!(["-c", "echo unheard; exit 2"]);
     let _ = ask(at[1], "os-spawn", json!({ "command": "sh", "args": args }));

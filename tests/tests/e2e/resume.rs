@@ -324,7 +324,7 @@ fn connections_of_a_websocket_server_are_told_to_have_ended() {
     let data = running.data.clone();
     kill(running);
     let mut running = resume(&data, &[]);
-    wait_until("nobody is here", || {
+    wait_until("the notification of the closed connection", || {
         texts(&chain(&data, "parrot"), "queued")
             .iter()
             .any(|text| text.contains("Close") || text.contains("close"))
@@ -400,7 +400,7 @@ fn what_waited_over_a_restart_is_done_by_the_next_program() {
     let address = running.address(0);
     let message = json!({ "child": child, "message": { "type": "report" } });
     let report = ask(address, "ask", message);
-    assert_eq!(report["handled"], 3, "the two that waited since before the restart, and this: {report}");
+    assert_eq!(report["handled"], 3, "the two queued before the restart, and this one: {report}");
     assert!(running.stop().0.success());
     replays(&data);
 }

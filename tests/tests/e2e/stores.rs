@@ -32,7 +32,7 @@ fn what_an_actor_keeps_is_there_after_the_program_and_for_the_operator() {
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     assert!(json_lines(&listed.stdout)[0].to_string().contains("shared"));
     let behind = theater(&["store", "ls", "-o", "json", &format!("--data={data}")]);
-    assert_eq!(behind, listed, "options stand anywhere");
+    assert_eq!(behind, listed, "options may be anywhere");
     let wrong = theater(&["--data", &data, "store", "frob"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("theater store"));

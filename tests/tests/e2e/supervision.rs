@@ -76,7 +76,7 @@ fn an_err_is_a_failure_only_where_the_manifest_says_so() {
     let (_running, at) = tree(&scratch, "");
     let child = &grow(at, 1)[0];
     order(at, child, "fail", json!({}));
-    assert_eq!(worker(at, child)["handled"], 1, "it goes on");
+    assert_eq!(worker(at, child)["handled"], 1, "it continues");
     manifests(&scratch, &[("worker", &format!("on_error = \"fail\"\n{WORKER}"))]);
     let strict = &grow(at, 1)[0];
     order(at, strict, "fail", json!({}));

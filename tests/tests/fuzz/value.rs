@@ -1,6 +1,6 @@
 //! Fuzzes the decoder by shape, the decoder of generated types and the printer with edited values of every WIT type.
 
-use theater_chain::value_type::Shape;
+use theater_chain::value_type::ValueType;
 use theater_chain::wave;
 
 use super::edit::{edit, seed};
@@ -8,14 +8,14 @@ use super::generated::{Generated, all, check_decoders, random_bytes, shapes};
 use super::random::Random;
 
 /// Every generated type with its shape.
-pub struct Target(Vec<(&'static Generated, Shape)>);
+pub struct Target(Vec<(&'static Generated, ValueType)>);
 
 const WORDS: &[&[u8]] =
     &[&[0x80, 0], &[0xff, 0xff, 0xff, 0xff, 0x0f], &[0xff; 9], &[0xed, 0xa0, 0x80], &[0, 0, 0xc0, 0x7f], &[0xc0, 0xff]];
 
 impl Target {
     pub fn new() -> Self {
-        let of = |(name, shape): (String, Shape)| (all().find(|generated| generated.name == name).unwrap(), shape);
+        let of = |(name, shape): (String, ValueType)| (all().find(|generated| generated.name == name).unwrap(), shape);
         Self(shapes().into_iter().map(of).collect())
     }
 

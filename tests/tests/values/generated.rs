@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use theater_chain::value_type::Shape;
+use theater_chain::value_type::ValueType;
 use theater_plugin_api::encoding::{
     EncodingError, Reader, decode, encode, write_bytes, write_flags, write_varint, zigzag,
 };
@@ -115,7 +115,7 @@ generated! {
 }
 
 /// The shapes of all named WIT types, by `package/interface/name`. Aliases from `use` are left out.
-pub fn shapes() -> Vec<(String, Shape)> {
+pub fn shapes() -> Vec<(String, ValueType)> {
     let mut resolve = Resolve::default();
     resolve.push_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/values/wit")).unwrap();
     let mut shapes = Vec::new();
@@ -128,67 +128,67 @@ pub fn shapes() -> Vec<(String, Shape)> {
         if !used {
             let interface = resolve.id_of(owner).unwrap();
             let interface = interface.split('@').next().unwrap().to_owned();
-            shapes.push((format!("{interface}/{name}"), Shape::of_wit(&resolve, &Type::Id(id)).unwrap()));
+            shapes.push((format!("{interface}/{name}"), ValueType::of_wit(&resolve, &Type::Id(id)).unwrap()));
         }
     }
     shapes
 }
 
 /// Writes the encoding of a random value of a shape.
-pub fn random_bytes(random: &mut Random, shape: &Shape, out: &mut Vec<u8>) {
+pub fn random_bytes(random: &mut Random, shape: &ValueType, out: &mut Vec<u8>) {
     // From 4 KiB on, all lists are empty.
     let full = out.len() > 4096;
-    let count = |random: &mut Random, shape: &Shape| match shape {
+    let count = |random: &mut Random, shape: &ValueType| match shape {
         _ if full => 0,
-        Shape::Bytes => random.pick(&[0, 1, 127, 128, 300]),
+        ValueType::Bytes => random.pick(&[0, 1, 127, 128, 300]),
         _ => random.pick(&[0, 1, 2, 5]),
     };
     match shape {
-        Shape::Bool => out.push(random.below(2) as u8),
-        Shape::U8 | Shape::S8 => out.push(random.number() as u8),
-        Shape::U16 | Shape::S16 => write_varint(out, (random.number() as u16).into()),
-        Shape::U32 | Shape::S32 => write_varint(out, (random.number() as u32).into()),
-        Shape::U64 => write_varint(out, random.number()),
-        Shape::S64 => write_varint(out, zigzag(random.number() as i64)),
-        Shape::F32 => {
+        ValueType::Bool => out.push(random.below(2) as u8),
+        ValueType::U8 | ValueType::S8 => out.push(random.number() as u8),
+        ValueType::U16 | ValueType::S16 => write_varint(out, (random.number() as u16).into()),
+        ValueType::U32 | ValueType::S32 => write_varint(out, (random.number() as u32).into()),
+        ValueType::U64 => write_varint(out, random.number()),
+        ValueType::S64 => write_varint(out, zigzag(random.number() as i64)),
+        ValueType::F32 => {
             let value = f32::from_bits(random.next() as u32);
             out.extend((if value.is_nan() { f32::from_bits(0x7fc0_0000) } else { value }).to_bits().to_le_bytes());
         }
-        Shape::F64 => {
+        ValueType::F64 => {
             let value = f64::from_bits(random.next());
             out.extend((if value.is_nan() { f64::from_bits(0x7ff8 << 48) } else { value }).to_bits().to_le_bytes());
         }
-        Shape::Char => write_bytes(out, random.pick(&["a", "\0", "é", "€", "\u{10ffff}"]).as_bytes()),
-        Shape::String => write_bytes(out, random.pick(&["", "text", "é€\u{10000}", "a\"b\\c\n"]).as_bytes()),
-        Shape::Bytes => {
+        ValueType::Char => write_bytes(out, random.pick(&["a", "\0", "é", "€", "\u{10ffff}"]).as_bytes()),
+        ValueType::String => write_bytes(out, random.pick(&["", "text", "é€\u{10000}", "a\"b\\c\n"]).as_bytes()),
+        ValueType::Bytes => {
             let bytes: Vec<_> = (0..count(random, shape)).map(|_| random.next() as u8).collect();
             write_bytes(out, &bytes);
         }
-        Shape::List(item) => {
+        ValueType::List(item) => {
             let count = count(random, shape);
             write_varint(out, count);
             (0..count).for_each(|_| random_bytes(random, item, out));
         }
-        Shape::Option(some) => {
+        ValueType::Option(some) => {
             out.push(random.below(2) as u8);
             if out.ends_with(&[1]) {
                 random_bytes(random, some, out);
             }
         }
-        Shape::Result(sides) => {
+        ValueType::Result(sides) => {
             out.push(random.below(2) as u8);
             let side = if out.ends_with(&[0]) { &sides.0 } else { &sides.1 };
             side.iter().for_each(|side| random_bytes(random, side, out));
         }
-        Shape::Tuple(items) => items.iter().for_each(|item| random_bytes(random, item, out)),
-        Shape::Record(fields) => fields.iter().for_each(|(_, field)| random_bytes(random, field, out)),
-        Shape::Variant(cases) => {
+        ValueType::Tuple(items) => items.iter().for_each(|item| random_bytes(random, item, out)),
+        ValueType::Record(fields) => fields.iter().for_each(|(_, field)| random_bytes(random, field, out)),
+        ValueType::Variant(cases) => {
             let case = random.below(cases.len());
             write_varint(out, case as u64);
             cases[case].1.iter().for_each(|payload| random_bytes(random, payload, out));
         }
-        Shape::Enum(cases) => write_varint(out, random.below(cases.len()) as u64),
-        Shape::Flags(flags) => {
+        ValueType::Enum(cases) => write_varint(out, random.below(cases.len()) as u64),
+        ValueType::Flags(flags) => {
             let set = random.pick(&[0, 50, 100]);
             let mut bits = vec![0; flags.len().div_ceil(8)];
             for flag in 0..flags.len() {
@@ -214,7 +214,7 @@ pub fn change(random: &mut Random, bytes: &mut Vec<u8>) {
 
 /// Checks that both decoders, the core's and that of the generated type, agree on bytes. Returns whether they are
 /// valid.
-pub fn check_decoders(generated: &Generated, shape: &Shape, bytes: &[u8]) -> bool {
+pub fn check_decoders(generated: &Generated, shape: &ValueType, bytes: &[u8]) -> bool {
     let mut reader = Reader::new(bytes);
     let valid = shape.validate(&mut reader).and_then(|()| reader.finish());
     let again = (generated.again)(bytes);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_std::task::block_on;
-use theater_chain::value_type::Shape;
+use theater_chain::value_type::ValueType;
 use theater_runtime::wasm::values;
 use wasmtime::component::{Component, Linker, Val};
 use wasmtime::{Engine, Store};
@@ -21,19 +21,19 @@ const FUEL: usize = 1 << 20;
 
 /// A guest whose export `run` executes `body`, which may call the import `$f`.
 struct Guest {
-    params: Vec<Shape>,
-    result: Option<Shape>,
+    params: Vec<ValueType>,
+    result: Option<ValueType>,
     encoding: &'static str,
     /// An instruction for the pointer that `realloc` returns in place of allocated memory.
     realloc: Option<&'static str>,
     body: String,
 }
 
-fn calling(params: impl Into<Vec<Shape>>, body: impl Into<String>) -> Guest {
+fn calling(params: impl Into<Vec<ValueType>>, body: impl Into<String>) -> Guest {
     Guest { params: params.into(), result: None, encoding: "utf8", realloc: None, body: body.into() }
 }
 
-fn answered(result: Shape, realloc: Option<&'static str>, body: &str) -> Guest {
+fn answered(result: ValueType, realloc: Option<&'static str>, body: &str) -> Guest {
     Guest { params: Vec::new(), result: Some(result), encoding: "utf8", realloc, body: body.to_owned() }
 }
 
@@ -143,16 +143,16 @@ fn passes(guest: Guest, bytes: &[u8]) {
     assert_eq!(guest.run(&engine, &[], true).unwrap(), bytes);
 }
 
-fn list(item: Shape) -> Shape {
-    Shape::List(Arc::new(item))
+fn list(item: ValueType) -> ValueType {
+    ValueType::List(Arc::new(item))
 }
 
-fn cases(count: usize) -> Shape {
-    Shape::Enum((0..count).map(|number| format!("e{number}")).collect())
+fn cases(count: usize) -> ValueType {
+    ValueType::Enum((0..count).map(|number| format!("e{number}")).collect())
 }
 
-fn flags(count: usize) -> Shape {
-    Shape::Flags((0..count).map(|number| format!("g{number}")).collect())
+fn flags(count: usize) -> ValueType {
+    ValueType::Flags((0..count).map(|number| format!("g{number}")).collect())
 }
 
 /// Stores a number at 64 and calls the import with a list of one element there.
@@ -167,25 +167,25 @@ fn pointer_and_length(pointer: u32, length: u32) -> String {
 #[test]
 fn a_list_or_text_outside_memory_or_not_aligned_is_an_error() {
     let out = "out of bounds";
-    fails(calling([list(Shape::U32)], pointer_and_length(65, 1)), &[], "not aligned");
-    fails(calling([list(Shape::U64)], pointer_and_length(68, 1)), &[], "not aligned");
-    fails(calling([list(Shape::U16)], pointer_and_length(1, 0)), &[], "not aligned");
-    fails(calling([list(Shape::U32)], pointer_and_length(0x7fff_fff0, 1)), &[], out);
-    fails(calling([list(Shape::U32)], pointer_and_length(END - 4, 2)), &[], out);
-    fails(calling([list(Shape::U32)], pointer_and_length(END + 4, 0)), &[], out);
-    fails(calling([Shape::Bytes], pointer_and_length(END - 1, 2)), &[], out);
-    fails(calling([Shape::Bytes], pointer_and_length(u32::MAX, 1)), &[], out);
-    fails(calling([Shape::String], pointer_and_length(END - 1, 2)), &[], out);
-    fails(calling([list(list(Shape::U8))], pointer_and_length(END - 4, 1)), &[], out);
+    fails(calling([list(ValueType::U32)], pointer_and_length(65, 1)), &[], "not aligned");
+    fails(calling([list(ValueType::U64)], pointer_and_length(68, 1)), &[], "not aligned");
+    fails(calling([list(ValueType::U16)], pointer_and_length(1, 0)), &[], "not aligned");
+    fails(calling([list(ValueType::U32)], pointer_and_length(0x7fff_fff0, 1)), &[], out);
+    fails(calling([list(ValueType::U32)], pointer_and_length(END - 4, 2)), &[], out);
+    fails(calling([list(ValueType::U32)], pointer_and_length(END + 4, 0)), &[], out);
+    fails(calling([ValueType::Bytes], pointer_and_length(END - 1, 2)), &[], out);
+    fails(calling([ValueType::Bytes], pointer_and_length(u32::MAX, 1)), &[], out);
+    fails(calling([ValueType::String], pointer_and_length(END - 1, 2)), &[], out);
+    fails(calling([list(list(ValueType::U8))], pointer_and_length(END - 4, 1)), &[], out);
     // An inner list with an invalid pointer.
     let inner = format!(
         "(i32.store (i32.const 64) (i32.const {END})) (i32.store (i32.const 68) (i32.const 1)) (call $f (i32.const 64) (i32.const 1))"
     );
-    fails(calling([list(Shape::Bytes)], inner.clone()), &[], out);
-    fails(calling([list(Shape::String)], inner.clone()), &[], out);
-    fails(calling([list(list(Shape::U64))], inner), &[], out);
-    passes(calling([Shape::Bytes], pointer_and_length(END, 0)), &[0]);
-    passes(calling([list(Shape::U64)], pointer_and_length(END, 0)), &[0]);
+    fails(calling([list(ValueType::Bytes)], inner.clone()), &[], out);
+    fails(calling([list(ValueType::String)], inner.clone()), &[], out);
+    fails(calling([list(list(ValueType::U64))], inner), &[], out);
+    passes(calling([ValueType::Bytes], pointer_and_length(END, 0)), &[0]);
+    passes(calling([list(ValueType::U64)], pointer_and_length(END, 0)), &[0]);
 }
 
 #[test]
@@ -194,37 +194,43 @@ fn long_bytes_and_text_at_the_end_of_parameters_arrive_whole() {
         let mut content = theater_plugin_api::encoding::encode(&length).unwrap();
         content.extend(std::iter::repeat_n(0x61, length as usize));
         let filled = format!("(memory.fill (i32.const 64) (i32.const 0x61) (i32.const {length}))");
-        for shape in [Shape::Bytes, Shape::String] {
+        for shape in [ValueType::Bytes, ValueType::String] {
             let alone = format!("{filled} {}", pointer_and_length(64, length));
             passes(calling([shape.clone()], alone), &content);
             let last = format!("{filled} (call $f (i32.const 7) (i32.const 64) (i32.const {length}))");
-            passes(calling([Shape::U8, shape.clone()], last), &[&[7], &content[..]].concat());
+            passes(calling([ValueType::U8, shape.clone()], last), &[&[7], &content[..]].concat());
             let first = format!("{filled} (call $f (i32.const 64) (i32.const {length}) (i32.const 7))");
-            passes(calling([shape.clone(), Shape::U8], first), &[&content[..], &[7]].concat());
+            passes(calling([shape.clone(), ValueType::U8], first), &[&content[..], &[7]].concat());
             let start = END - length;
             fails(calling([shape], pointer_and_length(start + 1, length.max(1))), &[], "out of bounds");
         }
     }
     let broken = "(i32.store8 (i32.const 5000) (i32.const 0xff)) (call $f (i32.const 64) (i32.const 5000))";
-    fails(calling([Shape::String], broken), &[], "not UTF-8");
+    fails(calling([ValueType::String], broken), &[], "not UTF-8");
     let utf16 = format!("(memory.fill (i32.const 64) (i32.const 0) (i32.const 4000)) {}", pointer_and_length(64, 2000));
-    passes(calling([Shape::String], utf16).encoded("utf16"), &[&[0xd0, 0x0f][..], &[0; 2000]].concat());
+    passes(calling([ValueType::String], utf16).encoded("utf16"), &[&[0xd0, 0x0f][..], &[0; 2000]].concat());
 }
 
 #[test]
 fn a_length_that_overflows_is_an_error() {
     let fuel = "fuel";
-    for item in [Shape::U16, Shape::U64, Shape::String, Shape::Tuple([Shape::U64, Shape::U64].into())] {
+    for item in
+        [ValueType::U16, ValueType::U64, ValueType::String, ValueType::Tuple([ValueType::U64, ValueType::U64].into())]
+    {
         fails(calling([list(item)], pointer_and_length(0, u32::MAX)), &[], fuel);
     }
-    fails(calling([Shape::Bytes], pointer_and_length(0, u32::MAX)), &[], fuel);
-    fails(calling([Shape::String], pointer_and_length(0, u32::MAX)), &[], fuel);
+    fails(calling([ValueType::Bytes], pointer_and_length(0, u32::MAX)), &[], fuel);
+    fails(calling([ValueType::String], pointer_and_length(0, u32::MAX)), &[], fuel);
     // In UTF-16 a length counts units of two bytes. `latin1+utf16` marks UTF-16 lengths with the highest bit.
     for length in [u32::MAX, 0x8000_0000, 0x7fff_ffff, END / 2] {
-        fails(calling([Shape::String], pointer_and_length(64, length)).encoded("utf16"), &[], "out of bounds");
+        fails(calling([ValueType::String], pointer_and_length(64, length)).encoded("utf16"), &[], "out of bounds");
     }
     for length in [u32::MAX, 0x7fff_ffff, 0x8000_0000 + END / 2, END] {
-        fails(calling([Shape::String], pointer_and_length(64, length)).encoded("latin1+utf16"), &[], "out of bounds");
+        fails(
+            calling([ValueType::String], pointer_and_length(64, length)).encoded("latin1+utf16"),
+            &[],
+            "out of bounds",
+        );
     }
 }
 
@@ -237,27 +243,27 @@ fn text_that_is_none_is_an_error() {
         });
         let body =
             format!("(i32.store (i32.const 64) (i32.const {number})) (call $f (i32.const 64) (i32.const {length}))");
-        fails(calling([Shape::String], body), &[], "not UTF-8");
+        fails(calling([ValueType::String], body), &[], "not UTF-8");
     }
     let half = "(i32.store16 (i32.const 64) (i32.const 0xd800)) (call $f (i32.const 64) (i32.const 1))";
-    fails(calling([Shape::String], half).encoded("utf16"), &[], "");
+    fails(calling([ValueType::String], half).encoded("utf16"), &[], "");
     let tagged = "(i32.store16 (i32.const 64) (i32.const 0xdc00)) (call $f (i32.const 64) (i32.const 0x80000001))";
-    fails(calling([Shape::String], tagged).encoded("latin1+utf16"), &[], "");
-    fails(calling([Shape::String], pointer_and_length(65, 1)).encoded("utf16"), &[], "aligned");
-    fails(calling([Shape::String], pointer_and_length(65, 1)).encoded("latin1+utf16"), &[], "aligned");
-    fails(calling([Shape::String], pointer_and_length(END, 1)).encoded("utf16"), &[], "out of bounds");
-    fails(calling([Shape::String], pointer_and_length(END, 1)).encoded("latin1+utf16"), &[], "out of bounds");
+    fails(calling([ValueType::String], tagged).encoded("latin1+utf16"), &[], "");
+    fails(calling([ValueType::String], pointer_and_length(65, 1)).encoded("utf16"), &[], "aligned");
+    fails(calling([ValueType::String], pointer_and_length(65, 1)).encoded("latin1+utf16"), &[], "aligned");
+    fails(calling([ValueType::String], pointer_and_length(END, 1)).encoded("utf16"), &[], "out of bounds");
+    fails(calling([ValueType::String], pointer_and_length(END, 1)).encoded("latin1+utf16"), &[], "out of bounds");
     let latin = "(i32.store8 (i32.const 64) (i32.const 0xe9)) (call $f (i32.const 64) (i32.const 1))";
-    passes(calling([Shape::String], latin).encoded("latin1+utf16"), &[2, 0xc3, 0xa9]);
+    passes(calling([ValueType::String], latin).encoded("latin1+utf16"), &[2, 0xc3, 0xa9]);
 }
 
 #[test]
 fn a_discriminant_or_char_that_does_not_exist_is_an_error() {
     let direct = |number: u32| format!("(call $f (i32.const {number}))");
     let payload = |number: u32| format!("(call $f (i32.const {number}) (i32.const 0))");
-    let option = Shape::Option(Arc::new(Shape::U32));
-    let result = Shape::Result(Arc::new((Some(Shape::U8), Some(Shape::U32))));
-    let variant = Shape::Variant([("a".to_owned(), Some(Shape::U32)), ("b".to_owned(), None)].into());
+    let option = ValueType::Option(Arc::new(ValueType::U32));
+    let result = ValueType::Result(Arc::new((Some(ValueType::U8), Some(ValueType::U32))));
+    let variant = ValueType::Variant([("a".to_owned(), Some(ValueType::U32)), ("b".to_owned(), None)].into());
     for number in [3, 256, u32::MAX] {
         fails(calling([cases(3)], direct(number)), &[], "discriminant");
     }
@@ -272,33 +278,34 @@ fn a_discriminant_or_char_that_does_not_exist_is_an_error() {
     }
     fails(calling([list(cases(300))], one_element("i32.store16", 300)), &[], "discriminant");
     for number in [0xd800, 0xdfff, 0x11_0000, u32::MAX] {
-        fails(calling([Shape::Char], direct(number)), &[], "char");
-        fails(calling([list(Shape::Char)], one_element("i32.store", number)), &[], "char");
+        fails(calling([ValueType::Char], direct(number)), &[], "char");
+        fails(calling([list(ValueType::Char)], one_element("i32.store", number)), &[], "char");
     }
 }
 
 #[test]
 fn bits_that_the_canonical_abi_ignores_are_ignored() {
     let direct = |number: u32| format!("(call $f (i32.const {number}))");
-    passes(calling([Shape::Bool], direct(0x100)), &[1]);
-    passes(calling([list(Shape::Bool)], one_element("i32.store8", 0x80)), &[1, 1]);
-    passes(calling([Shape::U8], direct(0x1ff)), &[0xff]);
-    passes(calling([Shape::U16], direct(0xffff_0001)), &[1]);
-    passes(calling([Shape::S8], direct(0x80)), &[0x80]);
-    passes(calling([Shape::S16], direct(0xffff)), &[1]);
+    passes(calling([ValueType::Bool], direct(0x100)), &[1]);
+    passes(calling([list(ValueType::Bool)], one_element("i32.store8", 0x80)), &[1, 1]);
+    passes(calling([ValueType::U8], direct(0x1ff)), &[0xff]);
+    passes(calling([ValueType::U16], direct(0xffff_0001)), &[1]);
+    passes(calling([ValueType::S8], direct(0x80)), &[0x80]);
+    passes(calling([ValueType::S16], direct(0xffff)), &[1]);
     passes(calling([flags(3)], direct(u32::MAX)), &[7]);
     passes(calling([flags(9)], direct(u32::MAX)), &[0xff, 0x03]);
     passes(calling([flags(32)], direct(u32::MAX)), &[0xff, 0xff, 0xff, 0xff, 0x0f]);
     passes(calling([list(flags(9))], one_element("i32.store16", 0xffff)), &[1, 0xff, 0x03]);
-    passes(calling([Shape::F32], "(call $f (f32.reinterpret_i32 (i32.const 0xffa00001)))"), &[0, 0, 0xc0, 0x7f]);
+    passes(calling([ValueType::F32], "(call $f (f32.reinterpret_i32 (i32.const 0xffa00001)))"), &[0, 0, 0xc0, 0x7f]);
     // An f32 passed as an i64: the upper half is ignored.
-    let joined = Shape::Variant([("a".to_owned(), Some(Shape::F32)), ("b".to_owned(), Some(Shape::U64))].into());
+    let joined =
+        ValueType::Variant([("a".to_owned(), Some(ValueType::F32)), ("b".to_owned(), Some(ValueType::U64))].into());
     passes(calling([joined], "(call $f (i32.const 0) (i64.const 0x123456783f800000))"), &[0, 0, 0, 0x80, 0x3f]);
 }
 
 #[test]
 fn the_block_of_many_parameters_is_checked() {
-    let params = vec![Shape::U32; 17];
+    let params = vec![ValueType::U32; 17];
     let at = |at: u32| format!("(call $f (i32.const {at}))");
     fails(calling(params.clone(), at(66)), &[], "aligned");
     fails(calling(params.clone(), at(END - 64)), &[], "out of bounds");
@@ -308,7 +315,7 @@ fn the_block_of_many_parameters_is_checked() {
 
 #[test]
 fn the_place_of_a_result_is_checked() {
-    let result = Shape::Tuple([Shape::U32, Shape::U64].into());
+    let result = ValueType::Tuple([ValueType::U32, ValueType::U64].into());
     let at = |at: u32| format!("(call $f (i32.const {at}))");
     fails(answered(result.clone(), None, &at(68)), &[1, 2], "aligned");
     fails(answered(result.clone(), None, &at(END - 8)), &[1, 2], "out of bounds");
@@ -337,12 +344,12 @@ fn passes_answer(guest: Guest, answer: &[u8]) {
 #[test]
 fn a_realloc_that_lies_is_an_error() {
     let call = "(call $f (i32.const 64))";
-    let some_lists: [(Shape, &[u8]); 5] = [
-        (list(Shape::U32), &[2, 1, 2]),
-        (list(Shape::String), &[1, 1, b'x']),
-        (Shape::Bytes, &[2, 1, 2]),
-        (Shape::String, &[1, b'x']),
-        (list(Shape::Bool), &[1, 1]),
+    let some_lists: [(ValueType, &[u8]); 5] = [
+        (list(ValueType::U32), &[2, 1, 2]),
+        (list(ValueType::String), &[1, 1, b'x']),
+        (ValueType::Bytes, &[2, 1, 2]),
+        (ValueType::String, &[1, b'x']),
+        (list(ValueType::Bool), &[1, 1]),
     ];
     for (result, answer) in some_lists {
         for pointer in [END.to_string(), (END - 1).to_string(), "-4".to_owned(), "0x7ffffffc".to_owned()] {
@@ -350,12 +357,12 @@ fn a_realloc_that_lies_is_an_error() {
             let guest = answered(result.clone(), Some(body), call);
             // A result of one byte fits before the end.
             if pointer == (END - 1).to_string()
-                && (answer.len() == 2 && !matches!(result, Shape::List(ref item) if **item != Shape::Bool))
+                && (answer.len() == 2 && !matches!(result, ValueType::List(ref item) if **item != ValueType::Bool))
             {
                 continue;
             }
             let words = if pointer == (END - 1).to_string()
-                && matches!(result, Shape::List(ref item) if **item != Shape::Bool)
+                && matches!(result, ValueType::List(ref item) if **item != ValueType::Bool)
             {
                 "aligned"
             } else {
@@ -365,15 +372,15 @@ fn a_realloc_that_lies_is_an_error() {
         }
         fails(answered(result, Some("unreachable"), call), answer, "unreachable");
     }
-    fails(answered(list(Shape::U64), Some("(i32.const 68)"), call), &[1, 1], "aligned");
+    fails(answered(list(ValueType::U64), Some("(i32.const 68)"), call), &[1, 1], "aligned");
     for encoding in ["utf16", "latin1+utf16"] {
         fails(
-            answered(Shape::String, Some("(i32.const 65)"), call).encoded(encoding),
+            answered(ValueType::String, Some("(i32.const 65)"), call).encoded(encoding),
             &[4, 0xf0, 0x9f, 0x98, 0x80],
             "aligned",
         );
         fails(
-            answered(Shape::String, Some("(i32.const -2)"), call).encoded(encoding),
+            answered(ValueType::String, Some("(i32.const -2)"), call).encoded(encoding),
             &[4, 0xf0, 0x9f, 0x98, 0x80],
             "beyond end",
         );
@@ -396,13 +403,13 @@ fn lists_that_share_their_elements_are_bounded() {
     let call = "(call $f (i32.const 65536) (i32.const 4096))";
     let body = format!("(local $at i32) {} {} {call}", fill(65_536, 131_072), fill(131_072, 163_840));
     let start = Instant::now();
-    fails(calling([list(list(list(Shape::U32)))], body.clone()), &[], "fuel");
-    fails(calling([list(list(Shape::String))], body), &[], "fuel");
+    fails(calling([list(list(list(ValueType::U32)))], body.clone()), &[], "fuel");
+    fails(calling([list(list(ValueType::String))], body), &[], "fuel");
     assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 /// A component with a handler export whose core function returns `returned`. `block` is stored at 1,024.
-fn export(params: &Shape, block: &[u32], returned: u32, liar: Option<&str>) -> String {
+fn export(params: &ValueType, block: &[u32], returned: u32, liar: Option<&str>) -> String {
     let mut types = Types::default();
     let shape = types.write(params);
     let mut core = 3 + types::flatten(params).len();
@@ -443,7 +450,7 @@ fn call_export(text: &str, params: &[u8]) -> wasmtime::Result<values::Returned> 
 
 #[track_caller]
 fn export_fails(block: &[u32], returned: u32, words: &str) {
-    let one = Shape::Tuple([Shape::U8].into());
+    let one = ValueType::Tuple([ValueType::U8].into());
     let error = format!("{:?}", call_export(&export(&one, block, returned, None), &[7]).expect_err(words));
     assert!(error.contains(words), "{words:?} is not said: {error}");
 }
@@ -452,7 +459,7 @@ fn export_fails(block: &[u32], returned: u32, words: &str) {
 fn what_a_handler_export_returns_is_checked() {
     // result at 0; ok: option at 4, pointer 8, length 12, u32 16, string 20 and 24; err: string 4 and 8.
     let good = [0, 1, 1024, 4, 9, 1024, 1];
-    let one = Shape::Tuple([Shape::U8].into());
+    let one = ValueType::Tuple([ValueType::U8].into());
     let returned = call_export(&export(&one, &good, 1024, None), &[7]).unwrap();
     assert_eq!(returned, values::Returned::Ok(Some(vec![0; 4]), vec![9, 1, 0]));
     export_fails(&good, 1026, "aligned");
@@ -471,8 +478,8 @@ fn what_a_handler_export_returns_is_checked() {
 
 #[test]
 fn a_realloc_that_lies_to_a_handler_export_is_an_error() {
-    let many = Shape::Tuple(vec![Shape::U64; 14].into());
-    let few = Shape::Tuple([Shape::String].into());
+    let many = ValueType::Tuple(vec![ValueType::U64; 14].into());
+    let few = ValueType::Tuple([ValueType::String].into());
     for (params, bytes) in [(&many, &[0; 14][..]), (&few, &[1, b'x'][..])] {
         for (liar, words) in
             [("(i32.const -8)", "beyond end"), ("(i32.const 0x7ffffff8)", "beyond end"), ("unreachable", "unreachable")]
@@ -492,7 +499,8 @@ fn a_realloc_that_lies_to_a_handler_export_is_an_error() {
 fn bytes_that_do_not_fit_their_type_never_reach_a_guest() {
     let engine = engine();
     let call = "(call $f (i32.const 64))";
-    let record = Shape::Tuple([Shape::Bool, Shape::Char, list(Shape::String), flags(9), cases(3)].into());
+    let record =
+        ValueType::Tuple([ValueType::Bool, ValueType::Char, list(ValueType::String), flags(9), cases(3)].into());
     let good = [1, 1, b'x', 1, 2, b'h', b'i', 0xff, 0x03, 2];
     answered(record.clone(), None, call).run(&engine, &good, false).unwrap();
     let mut refused = 0;
@@ -504,7 +512,7 @@ fn bytes_that_do_not_fit_their_type_never_reach_a_guest() {
         refused += usize::from(answered(record.clone(), None, call).run(&engine, &changed, false).is_err());
     }
     assert!(refused >= 6, "{refused}");
-    let params = Shape::Tuple(vec![Shape::Bool; 2].into());
+    let params = ValueType::Tuple(vec![ValueType::Bool; 2].into());
     for bytes in [&[1][..], &[1, 2], &[1, 1, 1]] {
         let error = call_export(&export(&params, &[], 1024, None), bytes).unwrap_err();
         assert!(format!("{error:?}").contains("do not fit"), "{error:?}");

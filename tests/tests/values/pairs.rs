@@ -7,10 +7,10 @@
 //! Handler exports are also called with bytes (`values::call_export`), with a fast import and with one over `Val`s.
 
 use async_std::task::block_on;
-use theater_chain::value_type::{Number, Shape, Signature};
+use theater_chain::value_type::{Number, Signature, ValueType};
 use theater_chain::wave;
 use theater_plugin_api::encoding::Reader;
-use theater_runtime::wasm::values::{self, Args, Exchange, MAX_FLAT, Readable, Ret, Returned};
+use theater_runtime::wasm::values::{self, Args, CallFrame, MAX_FLAT, Readable, Ret, Returned};
 use wasmtime::component::{Component, Func, Instance, Linker, Type, Val};
 use wasmtime::{Config, Engine, Store};
 
@@ -46,7 +46,7 @@ pub fn engine() -> Engine {
 }
 
 /// Answers the way the core does: in the result buffer if the answer fits, and a number directly.
-fn answer(exchange: &mut Exchange, bytes: &[u8], number: Option<Number>) -> wasmtime::Result<()> {
+fn answer(exchange: &mut CallFrame, bytes: &[u8], number: Option<Number>) -> wasmtime::Result<()> {
     match exchange.ask().1.get_mut(..bytes.len()) {
         Some(room) => {
             room.copy_from_slice(bytes);
@@ -64,18 +64,18 @@ fn answer(exchange: &mut Exchange, bytes: &[u8], number: Option<Number>) -> wasm
 }
 
 /// Defines an import over encoded bytes, with the number of core values that the core's linker would choose.
-pub fn define(linker: &mut Linker<Host>, name: &str, params: usize, result: Option<&Shape>) {
+pub fn define(linker: &mut Linker<Host>, name: &str, params: usize, result: Option<&ValueType>) {
     fn one<const N: usize, const R: usize>(linker: &mut Linker<Host>, name: &str, number: Option<Number>) {
         let import = move |mut store: wasmtime::StoreContextMut<'_, Host>, args: Args<N>| {
             let (host, mut exchange) = (store.data_mut(), args.0);
             host.seen = exchange.arguments().concat();
             answer(&mut exchange, &host.answer, number)?;
             exchange.release();
-            Ok(Ret::<Exchange, R>(exchange))
+            Ok(Ret::<CallFrame, R>(exchange))
         };
         linker.root().func_wrap(name, import).unwrap();
     }
-    let number = result.and_then(Shape::number);
+    let number = result.and_then(ValueType::number);
     macro_rules! choose {
         ($result:literal; $($count:literal)*) => {
             match params {
@@ -281,7 +281,7 @@ fn expected(answer: &Val, ty: &Type) -> Returned {
 
 /// Checks that the bytes are valid, that a prefix or an extension is not, and that changed bytes are either invalid or
 /// the only encoding of another value.
-fn check_bytes(shape: &Shape, ty: &Type, bytes: &[u8], random: &mut Random, count: &mut Count) {
+fn check_bytes(shape: &ValueType, ty: &Type, bytes: &[u8], random: &mut Random, count: &mut Count) {
     let valid = |bytes: &[u8]| {
         let mut reader = Reader::new(bytes);
         shape.validate(&mut reader).and_then(|()| reader.finish()).is_ok()

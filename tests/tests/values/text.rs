@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use theater_chain::value_type::Shape;
+use theater_chain::value_type::ValueType;
 
 use super::types::{Function, flatten};
 
@@ -59,27 +59,27 @@ impl Types {
     }
 
     /// Returns the text that refers to a type, and defines the type if it needs a name.
-    pub fn write(&mut self, shape: &Shape) -> String {
+    pub fn write(&mut self, shape: &ValueType) -> String {
         let quoted = |names: &[String]| names.iter().map(|name| format!(" {name:?}")).collect::<String>();
         match shape {
-            Shape::Bytes => "(list u8)".to_owned(),
-            Shape::List(item) => format!("(list {})", self.write(item)),
-            Shape::Option(some) => format!("(option {})", self.write(some)),
-            Shape::Result(sides) => {
+            ValueType::Bytes => "(list u8)".to_owned(),
+            ValueType::List(item) => format!("(list {})", self.write(item)),
+            ValueType::Option(some) => format!("(option {})", self.write(some)),
+            ValueType::Result(sides) => {
                 let ok = sides.0.as_ref().map_or(String::new(), |ok| format!(" {}", self.write(ok)));
                 let err = sides.1.as_ref().map_or(String::new(), |err| format!(" (error {})", self.write(err)));
                 format!("(result{ok}{err})")
             }
-            Shape::Tuple(items) => {
+            ValueType::Tuple(items) => {
                 let items: Vec<_> = items.iter().map(|item| self.write(item)).collect();
                 format!("(tuple {})", items.join(" "))
             }
-            Shape::Record(fields) => {
+            ValueType::Record(fields) => {
                 let fields: Vec<_> =
                     fields.iter().map(|(name, field)| format!("(field {name:?} {})", self.write(field))).collect();
                 self.named(&format!("(record {})", fields.join(" ")))
             }
-            Shape::Variant(cases) => {
+            ValueType::Variant(cases) => {
                 let cases: Vec<_> = cases
                     .iter()
                     .map(|(name, payload)| match payload {
@@ -89,8 +89,8 @@ impl Types {
                     .collect();
                 self.named(&format!("(variant {})", cases.join(" ")))
             }
-            Shape::Enum(names) => self.named(&format!("(enum{})", quoted(names))),
-            Shape::Flags(names) => self.named(&format!("(flags{})", quoted(names))),
+            ValueType::Enum(names) => self.named(&format!("(enum{})", quoted(names))),
+            ValueType::Flags(names) => self.named(&format!("(flags{})", quoted(names))),
             scalar => scalar.to_string(),
         }
     }

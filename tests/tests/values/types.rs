@@ -1,31 +1,31 @@
-//! Random types, and their flattening into core values, implemented from the Canonical ABI and not from `Shape`.
+//! Random types, and their flattening into core values, implemented from the Canonical ABI and not from `ValueType`.
 
 use std::sync::Arc;
 
-use theater_chain::value_type::Shape;
+use theater_chain::value_type::ValueType;
 
 use super::random::Random;
 
-const SCALARS: [Shape; 13] = [
-    Shape::Bool,
-    Shape::U8,
-    Shape::U16,
-    Shape::U32,
-    Shape::U64,
-    Shape::S8,
-    Shape::S16,
-    Shape::S32,
-    Shape::S64,
-    Shape::F32,
-    Shape::F64,
-    Shape::Char,
-    Shape::String,
+const SCALARS: [ValueType; 13] = [
+    ValueType::Bool,
+    ValueType::U8,
+    ValueType::U16,
+    ValueType::U32,
+    ValueType::U64,
+    ValueType::S8,
+    ValueType::S16,
+    ValueType::S32,
+    ValueType::S64,
+    ValueType::F32,
+    ValueType::F64,
+    ValueType::Char,
+    ValueType::String,
 ];
 
 /// A function type: its parameters and its result.
 pub struct Function {
-    pub params: Vec<(String, Shape)>,
-    pub result: Option<Shape>,
+    pub params: Vec<(String, ValueType)>,
+    pub result: Option<ValueType>,
     /// Whether it has the signature of a handler export.
     pub handler: bool,
 }
@@ -35,23 +35,23 @@ fn names(letter: char, count: usize) -> impl Iterator<Item = String> {
 }
 
 /// A leaf: a scalar, text, bytes, an enum or flags. A component has 1 to 32 flags (wasmparser refuses 0 and 33).
-fn leaf(random: &mut Random) -> Shape {
+fn leaf(random: &mut Random) -> ValueType {
     match random.below(20) {
         0..=12 => random.pick(&SCALARS),
-        13 | 14 => Shape::Bytes,
+        13 | 14 => ValueType::Bytes,
         15 | 16 => {
             let count = random.pick(&[1, 2, 3, 255, 256, 257, 300]);
-            Shape::Enum(names('e', count).collect())
+            ValueType::Enum(names('e', count).collect())
         }
         _ => {
             let count = random.pick(&[1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 32]);
-            Shape::Flags(names('g', count).collect())
+            ValueType::Flags(names('g', count).collect())
         }
     }
 }
 
 /// A random type with a nesting depth of at most `depth` and about `budget` leaves.
-pub fn shape(random: &mut Random, depth: usize, budget: &mut usize) -> Shape {
+pub fn shape(random: &mut Random, depth: usize, budget: &mut usize) -> ValueType {
     *budget = budget.saturating_sub(1);
     if depth == 0 || *budget == 0 || random.chance(20) {
         return leaf(random);
@@ -59,39 +59,39 @@ pub fn shape(random: &mut Random, depth: usize, budget: &mut usize) -> Shape {
     let mut inner = |random: &mut Random| shape(random, depth - 1, budget);
     match random.below(8) {
         0 | 1 => match inner(random) {
-            Shape::U8 => Shape::Bytes,
-            item => Shape::List(Arc::new(item)),
+            ValueType::U8 => ValueType::Bytes,
+            item => ValueType::List(Arc::new(item)),
         },
-        2 => Shape::Option(Arc::new(inner(random))),
+        2 => ValueType::Option(Arc::new(inner(random))),
         3 => {
             let ok = random.chance(75).then(|| inner(random));
             let err = random.chance(75).then(|| inner(random));
-            Shape::Result(Arc::new((ok, err)))
+            ValueType::Result(Arc::new((ok, err)))
         }
         4 => {
             let count = random.between(1, 5);
-            Shape::Tuple((0..count).map(|_| inner(random)).collect())
+            ValueType::Tuple((0..count).map(|_| inner(random)).collect())
         }
         5 | 6 => {
             let count = random.between(1, 6);
-            Shape::Record(names('f', count).map(|name| (name, inner(random))).collect())
+            ValueType::Record(names('f', count).map(|name| (name, inner(random))).collect())
         }
         _ => {
             let count = random.pick(&[1, 2, 3, 4, 5, 6, 260, 300]);
             let payloads = if count > 6 { 3 } else { 70 };
-            Shape::Variant(
+            ValueType::Variant(
                 names('c', count).map(|name| (name, random.chance(payloads).then(|| inner(random)))).collect(),
             )
         }
     }
 }
 
-fn any(random: &mut Random, budget: usize) -> Shape {
+fn any(random: &mut Random, budget: usize) -> ValueType {
     let depth = random.between(0, 8);
     shape(random, depth, &mut { budget })
 }
 
-fn row(random: &mut Random) -> Vec<Shape> {
+fn row(random: &mut Random) -> Vec<ValueType> {
     match random.below(8) {
         0 => (0..random.between(17, 40)).map(|_| random.pick(&SCALARS[..12])).collect(),
         1 => (0..random.between(12, 20)).map(|_| leaf(random)).collect(),
@@ -113,32 +113,32 @@ pub fn plain(random: &mut Random) -> Function {
 
 /// A handler export with random types.
 pub fn handler(random: &mut Random) -> Function {
-    let state = Shape::Option(Arc::new(Shape::Bytes));
-    let params = Shape::Tuple(row(random).into());
+    let state = ValueType::Option(Arc::new(ValueType::Bytes));
+    let params = ValueType::Tuple(row(random).into());
     let back =
-        if random.chance(15) { vec![state.clone()] } else { vec![state.clone(), Shape::Tuple(row(random).into())] };
-    let result = Shape::Result(Arc::new((Some(Shape::Tuple(back.into())), Some(Shape::String))));
+        if random.chance(15) { vec![state.clone()] } else { vec![state.clone(), ValueType::Tuple(row(random).into())] };
+    let result = ValueType::Result(Arc::new((Some(ValueType::Tuple(back.into())), Some(ValueType::String))));
     let params = vec![("state".to_owned(), state), ("params".to_owned(), params)];
     Function { params, result: Some(result), handler: true }
 }
 
 /// The core types that a value is flattened into (Canonical ABI, `flatten_type`).
-pub fn flatten(shape: &Shape) -> Vec<&'static str> {
+pub fn flatten(shape: &ValueType) -> Vec<&'static str> {
     match shape {
-        Shape::U64 | Shape::S64 => vec!["i64"],
-        Shape::F32 => vec!["f32"],
-        Shape::F64 => vec!["f64"],
-        Shape::String | Shape::Bytes | Shape::List(_) => vec!["i32", "i32"],
-        Shape::Tuple(items) => items.iter().flat_map(flatten).collect(),
-        Shape::Record(fields) => fields.iter().flat_map(|(_, field)| flatten(field)).collect(),
-        Shape::Option(some) => cases([Some(&**some)]),
-        Shape::Result(sides) => cases([sides.0.as_ref(), sides.1.as_ref()]),
-        Shape::Variant(all) => cases(all.iter().map(|(_, payload)| payload.as_ref())),
+        ValueType::U64 | ValueType::S64 => vec!["i64"],
+        ValueType::F32 => vec!["f32"],
+        ValueType::F64 => vec!["f64"],
+        ValueType::String | ValueType::Bytes | ValueType::List(_) => vec!["i32", "i32"],
+        ValueType::Tuple(items) => items.iter().flat_map(flatten).collect(),
+        ValueType::Record(fields) => fields.iter().flat_map(|(_, field)| flatten(field)).collect(),
+        ValueType::Option(some) => cases([Some(&**some)]),
+        ValueType::Result(sides) => cases([sides.0.as_ref(), sides.1.as_ref()]),
+        ValueType::Variant(all) => cases(all.iter().map(|(_, payload)| payload.as_ref())),
         _ => vec!["i32"],
     }
 }
 
-fn cases<'a>(payloads: impl IntoIterator<Item = Option<&'a Shape>>) -> Vec<&'static str> {
+fn cases<'a>(payloads: impl IntoIterator<Item = Option<&'a ValueType>>) -> Vec<&'static str> {
     let mut joined: Vec<&'static str> = Vec::new();
     for payload in payloads.into_iter().flatten() {
         for (place, core) in flatten(payload).into_iter().enumerate() {

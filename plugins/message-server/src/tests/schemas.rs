@@ -98,7 +98,7 @@ fn what_is_no_schema_ends_the_start_and_says_where() {
     for bad in [json!({"type": "texts"}), json!({"$ref": "http://example.com/x.json"}), json!([true, {"type": 1}])] {
         for function in ["handle-send", "handle-request", "handle-channel-open", "handle-channel-message"] {
             let refused = attached(json!({ function: bad })).unwrap_err();
-            assert!(refused.starts_with(&format!("schemas.{function} is no JSON schema: ")), "{refused}");
+            assert!(refused.starts_with(&format!("schemas.{function} is not a JSON schema: ")), "{refused}");
         }
     }
     let unknown = attached(json!({"handle-everything": true})).unwrap_err();

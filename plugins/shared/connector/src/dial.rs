@@ -52,10 +52,10 @@ pub enum Error {
     #[error("the name {0} has no address")]
     NoAddress(String),
     /// The address is not public.
-    #[error("{0} is no address of the public internet")]
+    #[error("{0} is not an address of the public internet")]
     NotPublic(Name),
     /// The name resolves to an address that is not public.
-    #[error("the name {name} leads to {address}, which is no address of the public internet")]
+    #[error("the name {name} resolves to {address}, which is not an address of the public internet")]
     LeadsInside {
         /// The name.
         name: String,

@@ -325,7 +325,7 @@ mod tests {
         let places: Vec<_> = (0..3).map(|_| enter(one).unwrap()).collect();
         assert!(enter(one).is_none(), "it has its share, and none of it is idle");
         let others = enter(other).unwrap();
-        assert!(enter(other).is_none(), "all places are taken, and none is idle");
+        assert!(enter(other).is_none(), "all slots are taken, and none is idle");
         places[1].set_idle(true);
         let more = enter(other).unwrap();
         let waits = block_on(places[1].until(&mut None, Duration::from_secs(3_600), pending::<()>()));

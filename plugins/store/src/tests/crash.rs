@@ -1,4 +1,4 @@
-//! A process is killed while it writes; all that it said was stored has to be there.
+//! Kills a process while it writes. Everything that it reported as stored must be there afterwards.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -19,7 +19,7 @@ fn what_was_acknowledged_survives_kill_9() {
     let mut acknowledged = Vec::new();
     let mut world = World::new();
     for round in 0..ROUNDS {
-        // Closed, for the child to open it; the child moves the folder to where its own host keeps it.
+        // Closes the stores so that the child can open them. The child moves the folder to its own host's data folder.
         world = world.again();
         let home = world.folder();
         let mut child = writer(&home);
@@ -37,7 +37,7 @@ fn what_was_acknowledged_survives_kill_9() {
     }
 }
 
-/// All that was acknowledged is there, and everything a label has can be read.
+/// Checks that everything acknowledged is there and that every content can be read.
 fn check(world: &World, acknowledged: &[String]) {
     let actor = world.actor(json!({ "stores": ["shared"] }));
     for line in acknowledged {
@@ -58,7 +58,7 @@ fn check(world: &World, acknowledged: &[String]) {
     world.command(&["gc"]).unwrap();
 }
 
-/// The rest of the next line that begins so; others are the test harness's.
+/// The rest of the next line that contains `begin`. Other lines come from the test harness.
 fn said(lines: &mut impl Iterator<Item = String>, begin: &str) -> Option<String> {
     lines.find_map(|line| Some(line.split_once(begin)?.1.to_owned()))
 }

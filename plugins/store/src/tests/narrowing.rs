@@ -1,4 +1,5 @@
-//! Random ceilings and configs: what is left of both allows a store, a content and one store more exactly where both would.
+//! Random ceilings and configs: a narrowed config allows reading a store, storing a content and creating a store
+//! exactly where both allow it.
 
 use serde_json::Map;
 use theater_plugin_api::testing::{Seeded, pairs};
@@ -14,9 +15,9 @@ const SIZES: [usize; 3] = [1, 4, 7];
 enum Act {
     /// Read a store.
     See(&'static str),
-    /// Store a content in a store that has so many bytes.
+    /// Store `size` bytes in a store that holds `held` bytes.
     Put { store: &'static str, held: u64, size: u64 },
-    /// Make a store when it made so many.
+    /// Create a store, with this many created already.
     Make(u64),
 }
 
@@ -34,7 +35,7 @@ fn config(choices: &mut Seeded) -> Value {
     Value::Object(config)
 }
 
-/// The rule as the specification has it; the missing defaults are the schema's.
+/// The rule as specified. Missing values default as in the schema.
 fn allows(config: &Value, act: &Act) -> bool {
     let most = |key: &str, default| config[key].as_u64().unwrap_or(default);
     match act {

@@ -7,7 +7,7 @@ use crate::changes::Place;
 use crate::index::Index;
 use crate::rights::Rights;
 
-/// A store with many contents in the index alone: their files are of no matter to a list.
+/// Fills the index of a store with contents that have no files. Listing does not need the files.
 fn filled(world: &World, count: u64) {
     let index = Index::open(&world.folder().join("index.redb")).unwrap();
     let filled = index.change(move |changes| {
@@ -21,14 +21,14 @@ fn filled(world: &World, count: u64) {
     assert!(filled.is_ok());
 }
 
-/// The most memory the process ever had, in bytes.
+/// The peak memory of the process (`VmHWM`) in bytes.
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// What `work` took, and by how much it raised the peak.
+/// Runs `work` and returns its result, its duration and the number of bytes by which it raised the memory peak.
 fn measured<T>(what: &str, work: impl FnOnce() -> T) -> (T, Duration, u64) {
     // Resets the peak to what is used now.
     fs::write("/proc/self/clear_refs", "5").unwrap();
@@ -47,7 +47,7 @@ fn a_list_of_100_000_contents_takes_less_than_a_second_and_32_mb() {
     let actor = world.actor(json!({ "stores": ["s"] }));
     actor.size("s");
     let list = || actor.ask::<Vec<ContentRef>>("list-all-content", &("s",)).unwrap().len();
-    // Half of it is the test's own decoded list.
+    // Half of the memory is the list that the test decodes.
     let (count, took, raised) = measured("list-all-content of 100,000", list);
     assert!(count == 100_000 && took < Duration::from_secs(1) && raised < 32_000_000, "{took:?} {raised}");
     let (count, took, _) = measured("list-labels of 100,000", || actor.labels("s").len());
@@ -121,7 +121,7 @@ fn an_index_of_100_000_opens_after_a_kill() {
     filled(&world, 100_000);
     let copy = FakeHost::new();
     let index = Index::open(&world.folder().join("index.redb")).unwrap();
-    // As a kill leaves it: the index is open.
+    // Copied while the index is open, as after a kill.
     fs::copy(world.folder().join("index.redb"), copy.host().data_folder().unwrap().join("index.redb")).unwrap();
     drop(index);
     let plugin = Stores::init(copy.host()).unwrap();

@@ -9,11 +9,11 @@ use std::path::Path;
 use crate::event::{Hash, Header, INLINE, Id, event_hash};
 use crate::journal::index::Index;
 use crate::journal::segment::{
-    EVENT_WITHOUT_DATA, FRAME, Frame, Frames, Place, file_of, number_u32, number_u64, read_all,
+    EVENT_WITHOUT_DATA, FRAME, Frame, FramePosition, Frames, file_of, number_u32, number_u64, read_all,
 };
 
 /// An event that was read by its place.
-pub struct Placed {
+pub struct StoredEvent {
     /// Its header.
     pub header: Header,
     /// Its hash.
@@ -21,7 +21,7 @@ pub struct Placed {
     /// Its data; none when it was dropped.
     pub data: Option<Vec<u8>>,
     /// The place of the actor's event before, as it was when this one was written.
-    pub before: Option<Place>,
+    pub before: Option<FramePosition>,
     /// Where it starts in its segment.
     pub offset: u32,
 }
@@ -31,7 +31,12 @@ pub struct Placed {
 ///
 /// # Errors
 /// What the system says, or that there is none.
-pub fn read_event(folder: &Path, actor: Id, place: Place, sequences: impl RangeBounds<u64>) -> io::Result<Placed> {
+pub fn read_event(
+    folder: &Path,
+    actor: Id,
+    place: FramePosition,
+    sequences: impl RangeBounds<u64>,
+) -> io::Result<StoredEvent> {
     read_event_of(&file_of(folder, place.segment), actor, place.offset, sequences)
 }
 
@@ -39,8 +44,8 @@ pub fn read_event(folder: &Path, actor: Id, place: Place, sequences: impl RangeB
 ///
 /// # Errors
 /// As [`read_event`].
-pub fn read_event_of(path: &Path, actor: Id, offset: u32, sequences: impl RangeBounds<u64>) -> io::Result<Placed> {
-    let is_it = |event: &Placed| event.header.actor == actor && sequences.contains(&event.header.sequence);
+pub fn read_event_of(path: &Path, actor: Id, offset: u32, sequences: impl RangeBounds<u64>) -> io::Result<StoredEvent> {
+    let is_it = |event: &StoredEvent| event.header.actor == actor && sequences.contains(&event.header.sequence);
     let there = |offset| match read_frame(path, offset) {
         Ok(event) => Ok(Some(event).filter(is_it)),
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Ok(None),
@@ -64,7 +69,7 @@ pub fn read_event_of(path: &Path, actor: Id, offset: u32, sequences: impl RangeB
             && sequences.contains(&header.sequence)
         {
             let data = data.map(<[u8]>::to_vec);
-            found = Some(Placed { header: *header, hash: event_hash(event), data, before, offset: offset as u32 });
+            found = Some(StoredEvent { header: *header, hash: event_hash(event), data, before, offset: offset as u32 });
         }
     }
     found.ok_or_else(|| bad("a frame names a place before where its actor has no event"))
@@ -74,7 +79,7 @@ fn bad(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-fn read_frame(path: &Path, offset: u32) -> io::Result<Placed> {
+fn read_frame(path: &Path, offset: u32) -> io::Result<StoredEvent> {
     let damaged = || bad("a frame of the journal is damaged");
     let file = File::open(path)?;
     let mut head = [0; FRAME];
@@ -91,6 +96,6 @@ fn read_frame(path: &Path, offset: u32) -> io::Result<Placed> {
         EVENT_WITHOUT_DATA => None,
         _ => Some(rest.to_vec()),
     };
-    let before = Place::from_number(number_u64(&head, 8));
-    Ok(Placed { hash: event_hash(event), header, data, before, offset })
+    let before = FramePosition::from_number(number_u64(&head, 8));
+    Ok(StoredEvent { hash: event_hash(event), header, data, before, offset })
 }

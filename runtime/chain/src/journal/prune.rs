@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::event::{Header, INLINE, Id};
-use crate::journal::segment::{self, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, Frames, NO_PLACE, Place};
+use crate::journal::segment::{self, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, FramePosition, Frames, NO_PLACE};
 use crate::record::Created;
 use crate::verify::{self, created};
 
@@ -24,7 +24,7 @@ pub fn remove(journal: &Path, actor: Id) -> io::Result<u64> {
         let rewritten = rewritten(&bytes, number, &mut places, |header| {
             let is_its = header.actor == actor;
             removed += u64::from(is_its);
-            if is_its { Stays::Nothing } else { Stays::Whole }
+            if is_its { Retain::Nothing } else { Retain::Whole }
         })
         .map_err(|damage| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {damage}", path.display())))?;
         let draft = path.with_extension("draft");
@@ -41,7 +41,7 @@ pub fn remove(journal: &Path, actor: Id) -> io::Result<u64> {
 
 /// What stays of an event when its segment is written anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stays {
+pub(crate) enum Retain {
     /// All of it.
     Whole,
     /// Its header.
@@ -56,7 +56,7 @@ pub(crate) fn rewritten(
     bytes: &[u8],
     number: u32,
     places: &mut BTreeMap<Id, u64>,
-    mut stays: impl FnMut(&Header) -> Stays,
+    mut stays: impl FnMut(&Header) -> Retain,
 ) -> Result<Vec<u8>, segment::Damage> {
     let mut frames = Frames::new(bytes)?;
     let mut out = bytes.get(..segment::SEGMENT_HEADER).unwrap_or_default().to_vec();
@@ -65,9 +65,9 @@ pub(crate) fn rewritten(
         match frame {
             Frame::Event { header, event, data, before, .. } => {
                 let kept = match stays(&header) {
-                    Stays::Nothing => continue,
-                    Stays::Whole => data,
-                    Stays::Header => data.filter(|data| data.len() <= INLINE),
+                    Retain::Nothing => continue,
+                    Retain::Whole => data,
+                    Retain::Header => data.filter(|data| data.len() <= INLINE),
                 };
                 let at = out.len() as u64;
                 let mut frame = vec![0; FRAME];
@@ -75,7 +75,7 @@ pub(crate) fn rewritten(
                 frame.extend_from_slice(kept.filter(|data| data.len() > INLINE).unwrap_or_default());
                 let kind = if kept.is_some() { EVENT } else { EVENT_WITHOUT_DATA };
                 let known = places.insert(header.actor, u64::from(number) << 32 | at);
-                segment::seal(&mut frame, kind, known.unwrap_or(before.map_or(NO_PLACE, Place::number)));
+                segment::seal(&mut frame, kind, known.unwrap_or(before.map_or(NO_PLACE, FramePosition::number)));
                 out.extend_from_slice(&frame);
                 events += 1;
             }

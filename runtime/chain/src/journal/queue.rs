@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::{JournalError, Made, Sync};
+use super::{EncodedEvent, JournalError, Sync};
 use crate::event::Id;
-use crate::journal::retention::{self, Base};
-use crate::journal::segment::{self, EVENT, NO_PLACE, Place};
+use crate::journal::retention::{self, RetainFrom};
+use crate::journal::segment::{self, EVENT, FramePosition, NO_PLACE};
 use crate::latch::SetOnDrop;
 
 /// Most bytes of memory that are kept for a later batch.
@@ -56,17 +56,17 @@ pub(super) struct Queue {
 #[derive(Default)]
 pub(super) struct Bases {
     // The newest that stands in a segment behind which another one has begun ...
-    sealed: Option<(u64, Base)>,
+    sealed: Option<(u64, RetainFrom)>,
     // ... the newest that was written when one came behind it, which the next segment makes such a one, ...
-    written: Option<(u64, Base)>,
+    written: Option<(u64, RetainFrom)>,
     // ... and the newest.
-    newest: Option<(u64, Base)>,
+    newest: Option<(u64, RetainFrom)>,
     // None will follow.
     pub ended: bool,
 }
 
 impl Bases {
-    pub fn push(&mut self, appended: u64, base: Base, written: u64, rotated: u64) {
+    pub fn push(&mut self, appended: u64, base: RetainFrom, written: u64, rotated: u64) {
         let before = self.newest.replace((appended, base)).filter(|(appended, _)| *appended <= written);
         if let Some(before) = before {
             let older = self.written.replace(before).filter(|(appended, _)| *appended <= rotated);
@@ -75,7 +75,7 @@ impl Bases {
     }
 
     /// The newest base among the first so many events of the journal.
-    pub fn within(&self, rotated: u64) -> Option<&Base> {
+    pub fn within(&self, rotated: u64) -> Option<&RetainFrom> {
         let mut all = [&self.newest, &self.written, &self.sealed].into_iter().flatten();
         all.find(|(appended, _)| *appended <= rotated).map(|(_, base)| base)
     }
@@ -86,7 +86,7 @@ impl Queue {
         Self { has_more_threads, ..Self::default() }
     }
 
-    pub fn push(&mut self, made: &Made) {
+    pub fn push(&mut self, made: &EncodedEvent) {
         self.since.get_or_insert_with(Instant::now);
         self.frames.push((made.actor, self.bytes.len()));
         self.bytes.extend_from_slice(&made.frame);
@@ -170,7 +170,7 @@ impl Queue {
         self.bases.retain(|_, bases| !(bases.ended && bases.newest.as_ref().is_none_or(|(at, _)| *at <= rotated)));
         for ((actor, segment), offset) in moved {
             if let Some(place) = self.places.get_mut(actor).filter(|place| (**place >> 32) as u32 == *segment) {
-                *place = Place { segment: *segment, offset: *offset }.number();
+                *place = FramePosition { segment: *segment, offset: *offset }.number();
             }
         }
     }

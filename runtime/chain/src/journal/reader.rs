@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event::{Hash, Header, Id, event_hash};
 use crate::journal::index::{Index, IndexError};
 use crate::journal::lookup;
-use crate::journal::segment::{self, Damage, End, Frame, Frames};
+use crate::journal::segment::{self, Damage, Frame, Frames, SegmentEnd};
 use crate::record::Kind;
 use crate::verify::{Event, Finding, meant, segments};
 
@@ -113,7 +113,7 @@ fn damaged(path: &Path, damage: Damage) -> Error {
 }
 
 /// Which events are wanted: of which actor (all, if none), and those whose header is.
-pub struct Wanted<H> {
+pub struct EventFilter<H> {
     /// The actor.
     pub only: Option<Id>,
     /// Whether an event with this header is wanted; others are not hashed.
@@ -124,7 +124,7 @@ pub struct Wanted<H> {
 #[derive(Debug, Clone, Default)]
 pub struct Position {
     // The segment it is in, and as far as it was read.
-    at: Option<(PathBuf, End)>,
+    at: Option<(PathBuf, SegmentEnd)>,
 }
 
 /// Shows the wanted events that stand behind `position`, in order, and moves it behind what is there now; `show` may break
@@ -135,7 +135,7 @@ pub struct Position {
 pub fn read_on(
     path: &Path,
     position: &mut Position,
-    wanted: &mut Wanted<impl FnMut(&Header) -> bool>,
+    wanted: &mut EventFilter<impl FnMut(&Header) -> bool>,
     mut show: impl FnMut(&Event<'_>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Error> {
     let segments = segments(path)?;
@@ -164,7 +164,7 @@ fn read_segment(
     path: &Path,
     is_last: bool,
     position: &mut Position,
-    wanted: &mut Wanted<impl FnMut(&Header) -> bool>,
+    wanted: &mut EventFilter<impl FnMut(&Header) -> bool>,
     show: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Error> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
@@ -191,7 +191,7 @@ fn read_segment(
 fn show_frames(
     frames: &mut Frames<'_>,
     first: u64,
-    wanted: &mut Wanted<impl FnMut(&Header) -> bool>,
+    wanted: &mut EventFilter<impl FnMut(&Header) -> bool>,
     show: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Damage> {
     let mut group = Vec::new();
@@ -231,5 +231,5 @@ pub fn read(
     header: impl FnMut(&Header) -> bool,
     show: impl FnMut(&Event<'_>) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    read_on(path, &mut Position::default(), &mut Wanted { only, header }, show).map(|_| ())
+    read_on(path, &mut Position::default(), &mut EventFilter { only, header }, show).map(|_| ())
 }

@@ -9,13 +9,15 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
-use crate::journal::segment::{COMMIT, COMMIT_PAYLOAD, Damage, End, FRAME, Frame, Frames, number_u32, write_private};
+use crate::journal::segment::{
+    COMMIT, COMMIT_PAYLOAD, Damage, FRAME, Frame, Frames, SegmentEnd, number_u32, write_private,
+};
 
 /// Moves what stands behind the last commit of a segment to a file `.torn` beside it.
 ///
 /// # Errors
 /// What the system says; damage before the last commit, since writing on behind it would hide it.
-pub fn repair(path: &Path) -> io::Result<End> {
+pub fn repair(path: &Path) -> io::Result<SegmentEnd> {
     let bytes = std::fs::read(path)?;
     let damaged = |damage: &Damage| {
         let text =

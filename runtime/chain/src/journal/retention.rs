@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::event::{Header, Id};
 use crate::journal::index::{Index, Part, is_of_calls};
-use crate::journal::prune::{Stays, rewritten};
+use crate::journal::prune::{Retain, rewritten};
 use crate::journal::segment;
 
 /// A segment is written anew when at least one in so many of its bytes may go.
@@ -19,14 +19,14 @@ const WORTH: u64 = 16;
 
 /// What of an actor's chain nobody needs any more.
 #[derive(Debug, Clone, Default)]
-pub struct Base {
+pub struct RetainFrom {
     /// The sequence of a snapshot: the data of calls before it may go ...
     pub below: u64,
     /// ... but not that of these, sorted, which waited then.
     pub waiting: Vec<u64>,
 }
 
-impl Base {
+impl RetainFrom {
     /// Whether it covers every event of calls in a part of a segment.
     fn covers_all(&self, part: &Part) -> bool {
         let here = part.first_sequence..=part.last_sequence();
@@ -47,7 +47,7 @@ pub type Relocations = BTreeMap<(Id, u32), u32>;
 ///
 /// # Errors
 /// What the system says; a segment that is damaged is left as it is.
-pub fn drop_data(folder: &Path, current: u32, bases: &HashMap<Id, Base>) -> io::Result<Relocations> {
+pub fn drop_data(folder: &Path, current: u32, bases: &HashMap<Id, RetainFrom>) -> io::Result<Relocations> {
     let mut moved = Relocations::new();
     if bases.is_empty() {
         return Ok(moved);
@@ -66,12 +66,12 @@ pub fn drop_data(folder: &Path, current: u32, bases: &HashMap<Id, Base>) -> io::
     Ok(moved)
 }
 
-fn write_anew(number: u32, path: &Path, bases: &HashMap<Id, Base>) -> io::Result<Vec<(Id, u32)>> {
+fn write_anew(number: u32, path: &Path, bases: &HashMap<Id, RetainFrom>) -> io::Result<Vec<(Id, u32)>> {
     let bytes = segment::read_all(path)?;
     let mut places = BTreeMap::new();
     let stays = |header: &Header| match bases.get(&header.actor) {
-        Some(base) if base.covers(header) => Stays::Header,
-        _ => Stays::Whole,
+        Some(base) if base.covers(header) => Retain::Header,
+        _ => Retain::Whole,
     };
     let Ok(written) = rewritten(&bytes, number, &mut places, stays) else { return Ok(Vec::new()) };
     segment::replace(path, &path.with_extension("draft"), &written)?;
@@ -128,7 +128,7 @@ mod tests {
             }
             if round % 10 == 9 {
                 snapshot = push(&mut kept, Kind::Snapshot).sequence;
-                journal.may_drop([1; 16], Base { below: snapshot, waiting: vec![1] });
+                journal.may_drop([1; 16], RetainFrom { below: snapshot, waiting: vec![1] });
             }
             futures_lite::future::block_on(journal.written()).unwrap();
         }

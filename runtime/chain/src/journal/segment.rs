@@ -25,14 +25,14 @@ pub(super) const COMMIT_PAYLOAD: usize = 16;
 
 /// Where a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct FramePosition {
     /// Number of the segment.
     pub segment: u32,
     /// Offset of the frame in it.
     pub offset: u32,
 }
 
-impl Place {
+impl FramePosition {
     pub(crate) fn number(self) -> u64 {
         u64::from(self.segment) << 32 | u64::from(self.offset)
     }
@@ -131,7 +131,7 @@ pub enum Frame<'a> {
         /// The data; none when it was dropped.
         data: Option<&'a [u8]>,
         /// The place of the actor's frame before.
-        before: Option<Place>,
+        before: Option<FramePosition>,
     },
     /// The end of a group.
     Commit {
@@ -188,15 +188,15 @@ impl<'a> Frames<'a> {
 
     /// Goes on behind a commit, with what stands from there on.
     #[must_use]
-    pub fn behind(end: &End, bytes: &'a [u8]) -> Self {
-        let End { number, offset, next_group } = *end;
+    pub fn behind(end: &SegmentEnd, bytes: &'a [u8]) -> Self {
+        let SegmentEnd { number, offset, next_group } = *end;
         Self { bytes, base: offset, at: 0, group_start: 0, events: 0, next_group, number }
     }
 
     /// The end of what was committed.
     #[must_use]
-    pub fn end(&self) -> End {
-        End { number: self.number, offset: self.committed(), next_group: self.next_group }
+    pub fn end(&self) -> SegmentEnd {
+        SegmentEnd { number: self.number, offset: self.committed(), next_group: self.next_group }
     }
 
     /// The number in the header.
@@ -254,7 +254,7 @@ impl<'a> Frames<'a> {
                 let (event, rest) = payload.split_at(length);
                 let data = data_of(&header, rest, kind).ok_or_else(|| damage("its data has another length"))?;
                 let data = if header.length <= INLINE as u64 { event.get(crate::event::HEADER..) } else { data };
-                let before = Place::from_number(number_u64(head, 8));
+                let before = FramePosition::from_number(number_u64(head, 8));
                 Ok(Some(Frame::Event { offset, header: Box::new(header), event, data, before }))
             }
             _ => Err(damage("it is of no known kind")),
@@ -310,7 +310,7 @@ pub(super) fn number_u64(bytes: &[u8], at: usize) -> u64 {
 
 /// Where a segment can be written, or read, on.
 #[derive(Debug, Clone, Copy)]
-pub struct End {
+pub struct SegmentEnd {
     /// Number of the segment.
     pub number: u32,
     /// Behind the last commit.

@@ -10,15 +10,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::queue::{Bases, Batch, By};
-use super::{GROUP_WINDOW, HIGH_WATER, JournalError, Shared, lock, now_ms};
+use super::{GROUP_WINDOW, HIGH_WATER, JournalError, JournalState, lock, now_ms};
 use crate::event::{FORMAT, Id};
-use crate::journal::segment::{self, End};
+use crate::journal::segment::{self, SegmentEnd};
 use crate::journal::{recovery, retention};
 
 /// Time after which what could not be written is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-impl Shared {
+impl JournalState {
     pub fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
         // A panic while it is locked leaves the batch where it is: it is written again.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,7 +90,7 @@ impl Shared {
 }
 
 /// Each time a segment has ended: writes its index, and drops what may go from all that have.
-pub(super) fn keep_segments(shared: &Shared, folder: &Path, rotations: &mpsc::Receiver<u32>) {
+pub(super) fn keep_segments(shared: &JournalState, folder: &Path, rotations: &mpsc::Receiver<u32>) {
     let mut indexed = 1;
     while let Ok(current) = rotations.recv() {
         let current = rotations.try_iter().last().unwrap_or(current);
@@ -161,7 +161,7 @@ impl Writer {
         match last {
             None => Self::start(folder, segment_size, 1, 1, rotated),
             Some((number, path)) => {
-                let End { offset, next_group: group, .. } = recovery::repair(&path)?;
+                let SegmentEnd { offset, next_group: group, .. } = recovery::repair(&path)?;
                 let file = OpenOptions::new().read(true).write(true).open(&path)?;
                 let writer = Self {
                     folder,
@@ -217,7 +217,7 @@ impl Writer {
     }
 
     /// Begins the next segment where this one is full; all that was written is on the disk then.
-    fn rotate(&mut self, shared: &Shared) -> io::Result<()> {
+    fn rotate(&mut self, shared: &JournalState) -> io::Result<()> {
         if !self.is_full() {
             return Ok(());
         }
@@ -240,7 +240,7 @@ impl Writer {
     }
 
     /// Writes what waits, beginning with what could not be written before.
-    fn write_next(&mut self, shared: &Shared, by: By) -> Result<(), JournalError> {
+    fn write_next(&mut self, shared: &JournalState, by: By) -> Result<(), JournalError> {
         if self.batch.is_none() {
             self.batch = lock(shared).take();
         }

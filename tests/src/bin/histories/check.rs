@@ -7,7 +7,7 @@ use std::thread;
 
 use theater_chain::event::Id;
 use theater_chain::record::{Created, FunctionRecord, Kind, Outcome, Renewed, Return};
-use theater_chain::verify::{self, End, Event};
+use theater_chain::verify::{self, ChainEnd, Event};
 use theater_plugin_api::encoding::decode;
 use theater_runtime::replay::{Options, Report, replay};
 use theater_runtime::support::error::Error;
@@ -107,7 +107,7 @@ pub fn all(data: &Path, totals: &mut Totals) -> Vec<String> {
 }
 
 /// Replays each chain from its start, one per core at a time.
-fn replays<'a>(data: &Path, chains: &'a BTreeMap<Id, End>) -> Vec<(&'a str, Result<Report, Error>)> {
+fn replays<'a>(data: &Path, chains: &'a BTreeMap<Id, ChainEnd>) -> Vec<(&'a str, Result<Report, Error>)> {
     let at_a_time = thread::available_parallelism().map_or(1, usize::from);
     let next = Mutex::new(chains.iter());
     let replayed = Mutex::new(Vec::new());

@@ -284,7 +284,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 /// Reads a figure in KiB from a file in `/proc` and returns it in bytes.
 fn memory(file: &str, figure: &str) -> u64 {
-    let text = std::fs::read_to_string(file).expect("the system tells");
+    let text = std::fs::read_to_string(file).expect("it is readable");
     let line = text.lines().find_map(|line| line.strip_prefix(figure)).expect("the figure is there");
     line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024
 }

@@ -16,7 +16,7 @@ const LONG: usize = 1024;
 /// A place for the result of one call: what [`Dispatch`](crate::Dispatch) gives it to. As an
 /// [`Output`] it takes bytes that are encoded already.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct ResultBuffer<'a> {
     // Empty once the result did not fit.
     room: &'a mut [u8],
     length: usize,
@@ -24,7 +24,7 @@ pub struct Place<'a> {
     answer: Option<Answer>,
 }
 
-impl Output for Place<'_> {
+impl Output for ResultBuffer<'_> {
     #[inline]
     fn push(&mut self, byte: u8) {
         match self.room.get_mut(self.length) {
@@ -57,7 +57,7 @@ impl Output for Place<'_> {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> ResultBuffer<'a> {
     /// In this room, or anywhere.
     #[must_use]
     #[inline]
@@ -138,8 +138,8 @@ fn no_encoding(error: &EncodingError) -> Answer {
 #[inline]
 pub fn begin<'a, T: Send + 'a>(
     function: impl Future<Output = T> + Send + 'a,
-    place: &mut Place<'_>,
-    give: fn(T, &mut Place<'_>),
+    place: &mut ResultBuffer<'_>,
+    give: fn(T, &mut ResultBuffer<'_>),
 ) -> Option<Pending<'a>> {
     let mut function = Box::pin(function);
     match function.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -148,7 +148,7 @@ pub fn begin<'a, T: Send + 'a>(
             None
         }
         Poll::Pending => Some(Box::pin(async move {
-            let mut place = Place::new(&mut []);
+            let mut place = ResultBuffer::new(&mut []);
             give(function.await, &mut place);
             place.into_answer()
         })),
@@ -159,9 +159,9 @@ pub fn begin<'a, T: Send + 'a>(
 mod tests {
     use super::*;
 
-    fn given(room: usize, give: impl FnOnce(&mut Place<'_>)) -> (Option<u32>, Vec<u8>) {
+    fn given(room: usize, give: impl FnOnce(&mut ResultBuffer<'_>)) -> (Option<u32>, Vec<u8>) {
         let mut room = vec![0; room];
-        let mut place = Place::new(&mut room);
+        let mut place = ResultBuffer::new(&mut room);
         give(&mut place);
         let mut elsewhere = None;
         let length = place.end(|answer| elsewhere = Some(answer));
@@ -185,7 +185,7 @@ mod tests {
             assert_eq!(given(room, |place| place.give(&value)), (Some(bytes.len() as u32), bytes.clone()), "{room}");
         }
         let mut small = [0; 3];
-        let mut place = Place::new(&mut small);
+        let mut place = ResultBuffer::new(&mut small);
         place.give(&value);
         assert_eq!(*place.into_answer().bytes, bytes);
     }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn an_answer_stands_in_place_of_what_was_begun() {
         let mut room = [0; 8];
-        let mut place = Place::new(&mut room);
+        let mut place = ResultBuffer::new(&mut room);
         place.give(&300u16);
         place.answer(Answer::error("no"));
         assert_eq!(place.into_answer().sentence(), "no");
