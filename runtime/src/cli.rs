@@ -1,6 +1,6 @@
-//! The command line: what is asked, in which folders, and how answers are printed.
+//! The command line: parses arguments, runs a command, and prints its result.
 //!
-//! Exit codes: 0, 1 when something failed, 2 for a command line that cannot be read.
+//! Exit codes: 0 on success, 1 if something failed, 2 for a usage error.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ mod state;
 mod trace;
 mod validate;
 
-use out::{Purpose, complain};
+use out::{Purpose, print_error};
 pub use out::{print_json, print_line, print_text};
 
 const EXAMPLES: &str = "Examples:
@@ -47,7 +47,7 @@ const EXAMPLES: &str = "Examples:
   theater replay hello-http
   theater trace counter:12";
 
-/// Hosts WebAssembly component actors and a verifiable chain of everything each of them sees and does.
+/// A runtime for WebAssembly component actors that records everything each of them sees and does in a verifiable chain.
 #[derive(Parser)]
 #[command(name = "theater", version, long_version = long_version(), after_help = EXAMPLES, max_term_width = 120)]
 struct Cli {
@@ -57,63 +57,63 @@ struct Cli {
     command: Command,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Args, Clone)]
 pub struct Common {
-    /// Folder of plugins [default: `plugins` beside the program, else the program's own folder]
+    /// Plugin folder [default: `plugins` next to the program, else the program's own folder]
     #[arg(long, global = true, value_name = "DIR")]
     plugins: Option<PathBuf>,
     /// Data folder [default: THEATER_HOME, else ./.theater]
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How answers are printed
+    /// Format of the output
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
     /// Lowest level of log lines on stderr: error, warn, info, debug, trace
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]
     log: String,
-    /// How log lines are printed
+    /// Format of log lines
     #[arg(long, global = true, value_enum, default_value_t = log::Format::Text)]
     log_format: log::Format,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people
+    /// Text for people
     Text,
     /// One JSON object per line
     Json,
-    /// Events as lines with values in WAVE, for `chain export`; elsewhere as text
+    /// One event per line with values in WAVE, for `chain export`; text for all other commands
     Wave,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs actors in the foreground until they end or the program is told to
+    /// Run actors in the foreground until they end or the program receives a signal
     Run(run::Run),
-    /// Checks a manifest, its component and its handlers without starting anything
+    /// Check a manifest, its component and its handlers without starting anything
     Validate(validate::Validate),
-    /// Shows a component: its WIT, the handlers it needs, a manifest to start from
+    /// Show a component: its WIT, the handlers it needs, a manifest to start from
     Inspect(inspect::Inspect),
-    /// Lists the interfaces that the plugins offer
+    /// List the interfaces that the plugins offer
     Interfaces,
-    /// Lists plugins or shows one
+    /// List plugins or show one
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// Lists events of all chains or of one, a line each
+    /// List the events of all chains or of one, one per line
     Events(events::Events),
-    /// Lists, shows, verifies, exports and removes chains
+    /// List, show, verify, compare, fork, export and remove chains
     #[command(subcommand)]
     Chain(chain::ChainCommand),
-    /// Follows a message from end to end over all chains
+    /// Follow a message from end to end through all chains
     Trace(trace::Trace),
-    /// Runs an actor's calls once more from its chain alone, and finds the first byte that differs
+    /// Re-execute an actor's calls from its chain and report the first difference
     Replay(replay::Replay),
-    /// Prints an actor's state, now or behind any of its events
+    /// Print an actor's state, now or after any of its events
     State(state::State),
-    /// Checks a proof that an event is in a chain
+    /// Check a proof that an event is in a chain
     VerifyProof(proof::VerifyProof),
-    /// A command that a plugin answers, as `theater store ls`
+    /// A command of a plugin, for example `theater store ls`
     #[command(external_subcommand)]
     Plugins(Vec<OsString>),
 }
@@ -122,20 +122,20 @@ fn long_version() -> String {
     format!("{} (plugin ABI {}, chain format {})", env!("CARGO_PKG_VERSION"), abi_text(), theater_chain::event::FORMAT)
 }
 
-/// Reads the command line, does what it says, and prints what went wrong.
+/// Parses the command line, runs the command, and prints its error.
 pub fn main() -> ExitCode {
-    let (cli, asked) = commands::parse();
-    let _talk = match log::start(&cli.common.log, cli.common.log_format) {
-        Ok(talk) => talk,
+    let (cli, actor_commands) = commands::parse();
+    let _stderr = match log::start(&cli.common.log, cli.common.log_format) {
+        Ok(stderr) => stderr,
         Err(sentence) => {
-            complain(&format!("error: {sentence}"));
+            print_error(&format!("error: {sentence}"));
             return ExitCode::from(2);
         }
     };
     let common = cli.common;
-    out::is_for(cli.command.purpose());
-    let done = match cli.command {
-        Command::Run(command) => command.run(&common, &asked),
+    out::set_purpose(cli.command.purpose());
+    let result = match cli.command {
+        Command::Run(command) => command.run(&common, &actor_commands),
         Command::Validate(command) => command.run(&common),
         Command::Inspect(command) => command.run(&common),
         Command::Interfaces => plugin::interfaces(&common),
@@ -148,7 +148,7 @@ pub fn main() -> ExitCode {
         Command::VerifyProof(command) => command.run(&common),
         Command::Plugins(words) => commands::run(&words, &common),
     };
-    match done {
+    match result {
         Ok(code) => code,
         Err(error) => {
             common.report(&error);
@@ -157,19 +157,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The plugin folder when none is named.
+/// The plugin folder without `--plugins`.
 fn default_plugins() -> PathBuf {
-    let beside = || {
+    let next_to_program = || {
         let program = std::env::current_exe().ok()?;
         let folder = program.parent()?;
         let plugins = folder.join("plugins");
         Some(if plugins.is_dir() { plugins } else { folder.to_owned() })
     };
-    beside().unwrap_or_else(|| PathBuf::from("plugins"))
+    next_to_program().unwrap_or_else(|| PathBuf::from("plugins"))
 }
 
 impl Command {
-    /// What a write to standard output that fails means for the command.
+    /// What the command writes to standard output, which determines what a failed write means.
     fn purpose(&self) -> Purpose {
         match self {
             Self::Run(_) => Purpose::Service,
@@ -180,8 +180,8 @@ impl Command {
     }
 }
 
-/// What a command gives: an exit code, or what went wrong.
-pub type Done = Result<ExitCode, Error>;
+/// The result of a command.
+pub type CommandResult = Result<ExitCode, Error>;
 
 impl Common {
     /// The plugin folder.
@@ -195,27 +195,27 @@ impl Common {
         self.data.clone().or_else(home).unwrap_or_else(|| PathBuf::from(".theater"))
     }
 
-    /// Whether answers are JSON.
+    /// Whether the output is JSON.
     pub fn is_json(&self) -> bool {
         self.output == Output::Json
     }
 
-    /// Whether what is exported is lines of WAVE.
+    /// Whether events are exported as lines of WAVE.
     pub fn is_wave(&self) -> bool {
         self.output == Output::Wave
     }
 
-    /// Prints one answer: the object, or the text, on one line.
-    pub fn say(&self, object: &Json, text: impl FnOnce() -> String) {
+    /// Prints a result on one line, as the object or as the text.
+    pub fn print(&self, object: &Json, text: impl FnOnce() -> String) {
         if self.is_json() { print_json(object) } else { print_line(&text()) }
     }
 
-    /// As [`Common::say`], of text that may have several lines.
-    pub fn say_text(&self, object: &Json, text: impl FnOnce() -> String) {
+    /// Like [`Common::print`], for text of several lines.
+    pub fn print_lines(&self, object: &Json, text: impl FnOnce() -> String) {
         if self.is_json() { print_json(object) } else { print_text(&text()) }
     }
 
-    /// Prints what went wrong: on stderr for people, and as an object where objects are asked for.
+    /// Prints an error: as text on stderr, or as an object on stdout if the output is JSON.
     pub fn report(&self, error: &Error) {
         let (code, message, help) = (error.code(), chain_of(error), error.help());
         if self.is_json() {
@@ -227,7 +227,7 @@ impl Common {
             let help = text::lines(help.trim_end()).replace('\n', "\n  ");
             lines.push_str(&format!("\n  help: {help}"));
         }
-        complain(&lines);
+        print_error(&lines);
     }
 }
 
@@ -240,47 +240,47 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// By name.
+    /// The values by name.
     pub fn values(&self) -> Values {
         self.set.iter().cloned().collect()
     }
 
-    /// Tells of values that no manifest has a place for.
-    pub fn tell_unused(&self, manifests: &[&Path]) {
+    /// Warns of values that no manifest uses.
+    pub fn warn_unused(&self, manifests: &[&Path]) {
         let texts: Vec<_> = manifests.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
-        let has = |place: String| texts.iter().any(|text| text.contains(&place));
+        let is_used = |variable: String| texts.iter().any(|text| text.contains(&variable));
         for (name, _) in &self.set {
-            if !has(format!("${{{name}}}")) && !has(format!("${{{name}:-")) {
-                tracing::warn!("--set {name}=..: no manifest has a place ${{{name}}}");
+            if !is_used(format!("${{{name}}}")) && !is_used(format!("${{{name}:-")) {
+                tracing::warn!("--set {name}=..: no manifest uses ${{{name}}}");
             }
         }
     }
 }
 
-/// What actors may have, beside what their manifests say.
+/// Limits on what manifests can grant to actors.
 #[derive(Args)]
 pub struct Grants {
-    /// Ceilings by handler type, a TOML file [default: everything a manifest names]
+    /// TOML file with permission ceilings per handler type [default: everything a manifest names]
     #[arg(long, value_name = "FILE")]
     permissions: Option<PathBuf>,
-    /// Third party's plugin that may attach itself to every actor that imports it
+    /// Third-party plugin that may attach itself to every actor that imports its interfaces
     #[arg(long, value_name = "NAME")]
     allow_ambient: Vec<String>,
 }
 
 impl Grants {
-    /// Puts them among the options of a core.
+    /// Sets the options of a core.
     ///
     /// # Errors
-    /// Those of the file with the ceilings.
-    pub fn put(&self, options: &mut Options) -> Result<(), Error> {
+    /// The file with the ceilings is missing or invalid.
+    pub fn apply(&self, options: &mut Options) -> Result<(), Error> {
         options.permissions = self.permissions.as_deref().map(read_permissions).transpose()?;
         options.allow_ambient.clone_from(&self.allow_ambient);
         Ok(())
     }
 }
 
-/// A size as `512MiB`, `64k` or bytes.
+/// Parses a size: `512MiB`, `64k`, or a number of bytes.
 pub fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default().to_ascii_lowercase();
@@ -301,7 +301,7 @@ pub fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-/// A path as it is best shown.
+/// A path for display.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()
 }

@@ -1,15 +1,20 @@
 //! A runtime for WebAssembly component actors.
 //!
-//! The core hosts actors and a hash chain of everything each of them sees and does. It knows no host interface: every one
-//! is a plugin, a shared library found in a folder and bound through `theater-plugin-api`.
+//! The core runs actors and keeps a hash chain of everything that each of them receives and does. It knows no host
+//! interface: every interface is a plugin, a shared library that is found in a folder and bound through
+//! `theater-plugin-api`.
 //!
-//! Start at [`mod@core`] (what actors share, how one starts), then [`actor`] (one actor's life), [`linker`] (every
-//! call of a host function) and [`chain`] (the format of what is recorded).
+//! The modules are floors. A module uses only modules below it: [`mod@core`] (start, stop, resume, fork), [`replay`]
+//! (re-execution of recorded calls), [`wasm`] (engine, values, host calls), [`plugin`] (discovery, hosts, watchdog),
+//! [`actor`] (handle, mailbox, recording, end), [`manifest`], [`support`]. The format of the chain is the crate
+//! `theater-chain`.
+//!
+//! Start reading at [`mod@core`], then [`actor`], then [`wasm::linker`] (every call of a host function).
 //!
 //! Architecture invariants:
-//! - No plugin's, handler type's or interface's name stands in this crate, but `actor` and `init`.
-//! - Nothing crosses into an actor unrecorded: validate, record, then hand over.
-//! - Unsafe code stands in [`values`] only.
+//! - This crate contains no name of a plugin, handler type or interface, except `actor` and `init`.
+//! - Everything that an actor receives is validated, then recorded, then passed to it.
+//! - Only [`wasm::values`] contains unsafe code.
 //! - No central loop does I/O, compiles, or awaits a bounded queue.
 
 #![deny(unsafe_code)]

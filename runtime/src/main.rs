@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use theater_plugin_api::abi::loading;
 
-// Actors are made on one thread and end on another: with the C library's allocator, whose arenas the threads then contend
-// for, the start of an actor takes half as long again (bench B1).
+// Actors are created on one thread and dropped on another. With the C library's allocator the threads then contend for its
+// arenas, and the start of an actor takes half as long again (bench B1).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -134,7 +134,7 @@ fn verified(only: &Only) -> Option<Row> {
     let journal = journal(&scratch);
     let mut chain = Chain::new([1; 16]);
     for _ in 0..COUNT {
-        block_on(journal.room());
+        block_on(journal.wait_for_capacity());
         journal.append(&mut chain, &event(), Sync::None).expect("the disk takes it");
     }
     journal.close();

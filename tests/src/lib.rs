@@ -5,6 +5,8 @@ pub mod bench;
 pub mod browser;
 pub mod memory;
 pub mod plot;
+pub mod reference;
+pub mod source;
 pub mod talk;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -10,6 +10,8 @@ use std::process::Command;
 
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+use theater_runtime::manifest::Limits;
+use theater_tests::source::{Imports, SourceFile, code, folder_of, shipped_files};
 use theater_tests::{repository, theater};
 use wit_parser::{Function, Interface, Resolve, Type, TypeDefKind, TypeOwner};
 
@@ -40,63 +42,6 @@ fn read(path: impl AsRef<Path>) -> String {
 /// A path as it is named in this repository.
 fn named(path: &Path) -> String {
     path.strip_prefix(repository()).unwrap_or(path).display().to_string()
-}
-
-/// Rust source without comments and without what stands in string and character literals; lines stay lines.
-fn code(source: &str) -> String {
-    let mut out = String::new();
-    let mut rest = source;
-    let blank = |text: &str| text.chars().filter(|c| *c == '\n').collect::<String>();
-    while let Some(c) = rest.chars().next() {
-        let before = out.chars().next_back().unwrap_or(' ');
-        let length = match c {
-            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
-            'r' if !before.is_alphanumeric() && before != '_' => raw_string(rest).unwrap_or(0),
-            '"' => string(rest),
-            '\'' => character(rest),
-            _ => 0,
-        };
-        if length == 0 {
-            out.push(c);
-            rest = &rest[c.len_utf8()..];
-        } else {
-            out.push_str(&blank(&rest[..length]));
-            out.push(' ');
-            rest = &rest[length..];
-        }
-    }
-    out
-}
-
-fn raw_string(text: &str) -> Option<usize> {
-    let hashes = text[1..].chars().take_while(|c| *c == '#').count();
-    let body = text[1 + hashes..].strip_prefix('"')?;
-    let end = format!("\"{}", "#".repeat(hashes));
-    Some(2 + hashes + body.find(&end)? + end.len())
-}
-
-fn string(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// A character literal; a lifetime is none.
-fn character(text: &str) -> usize {
-    let mut inside = text[1..].char_indices();
-    match inside.next() {
-        Some((_, '\\')) => text[3..].find('\'').map_or(0, |end| 3 + end + 1),
-        Some((_, _)) => inside.next().filter(|(_, c)| *c == '\'').map_or(0, |(at, _)| 1 + at + 1),
-        None => 0,
-    }
 }
 
 /// Whether a word stands in a text, not as a part of a longer one.
@@ -164,6 +109,63 @@ fn dependencies_point_from_plugins_and_the_runtime_to_the_plugin_api_only() {
     }
     let parts: BTreeSet<_> = packages.keys().map(|name| part_of(name)).collect();
     assert_eq!(parts.into_iter().collect::<Vec<_>>(), ["plugin-api", "plugins", "runtime", "tests"]);
+}
+
+/// The floors of `runtime/src`, the highest first: a use leads down or stays on its floor.
+const FLOORS: [&str; 11] =
+    ["main", "cli", "lib", "control", "core", "replay", "wasm", "plugin", "actor", "manifest", "support"];
+
+/// Pairs of files that use each other, with the reason.
+const PAIRS: [(&str, &str, &str); 0] = [];
+
+/// The uses that run up, as sentences.
+fn running_up(files: &[SourceFile]) -> Vec<String> {
+    let height = |path: &str| {
+        let folder = folder_of(path);
+        let floor = folder.strip_prefix("runtime/src/")?;
+        let at = FLOORS.iter().position(|known| *known == floor);
+        Some(at.unwrap_or_else(|| panic!("{path}: its floor is not in the list")))
+    };
+    let imports = Imports::of(files);
+    let up = imports
+        .arrows
+        .iter()
+        .filter(|((from, to), _)| matches!((height(from), height(to)), (Some(a), Some(b)) if a > b));
+    up.map(|((from, to), names)| format!("{from} uses {names:?} of {to}")).collect()
+}
+
+#[test]
+fn no_use_runs_up_and_a_planted_one_is_found() {
+    let mut files = shipped_files();
+    assert!(files.len() > 150, "{}", files.len());
+    assert_eq!(running_up(&files), Vec::<String>::new());
+    let planted = |file: &str, line: &str| {
+        let mut files = files.clone();
+        let file = files.iter_mut().find(|known| known.path == file).unwrap();
+        file.text.insert_str(0, line);
+        running_up(&files)
+    };
+    let found = planted("runtime/src/support/budget.rs", "use crate::{core::{Core}, manifest::Limits};\n");
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found = planted("runtime/src/actor/mailbox.rs", "fn f() { crate::wasm::engine::VERSION; }\n");
+    assert!(found.len() == 1 && found[0].contains("wasm/engine.rs"), "{found:?}");
+    // A comment is no use.
+    assert_eq!(planted("runtime/src/support/budget.rs", "// use crate::core::Core;\n"), Vec::<String>::new());
+    files.retain(|file| !file.path.ends_with("lib.rs"));
+    assert_eq!(running_up(&files), Vec::<String>::new());
+}
+
+#[test]
+fn no_files_use_each_other_but_the_listed_pairs() {
+    let imports = Imports::of(&shipped_files());
+    let is_listed =
+        |from: &str, to: &str| PAIRS.iter().any(|(a, b, _)| (*a, *b) == (from, to) || (*b, *a) == (from, to));
+    let cycles = imports.cycles(is_listed);
+    assert!(cycles.is_empty(), "{}", cycles.iter().map(|cycle| cycle.join(", ")).collect::<Vec<_>>().join("\n"));
+    for (a, b, reason) in PAIRS {
+        let both = [(a, b), (b, a)].map(|(from, to)| imports.arrows.contains_key(&(from.to_owned(), to.to_owned())));
+        assert!(both == [true, true] && !reason.is_empty(), "{a} and {b} do not use each other any more");
+    }
 }
 
 /// Whether a folder of `plugins/` is a plugin, not a library for plugins.
@@ -267,7 +269,7 @@ fn unsafe_code_stands_in_four_files_only() {
         "plugin-api/abi/src/lib.rs",
         "plugin-api/src/abi.rs",
         "plugins/shared/child-process/src/before_exec.rs",
-        "runtime/src/values.rs",
+        "runtime/src/wasm/values/abi.rs",
     ];
     // No unsafe code, and no more to the compiler's lint: `bindings!` writes `#[unsafe(no_mangle)]` into a plugin for its entry
     // symbol, and a table's field has a type that says who has to argue when it is called.
@@ -454,7 +456,8 @@ fn wit_has_21_interfaces_one_per_file() {
 
 #[test]
 fn every_manifest_validates() {
-    for path in files("manifests", ".toml").into_iter().chain(files("tests/acme-greeter", "greeter.toml")) {
+    let fixtures = files("tests/manifests", ".toml");
+    for path in files("manifests", ".toml").into_iter().chain(fixtures).chain(files("tests/acme-greeter", "greeter.toml")) {
         let name = path.file_name().unwrap().display().to_string();
         let output = theater(&["validate", &path.display().to_string()]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -475,7 +478,7 @@ fn every_manifest_and_every_actor_is_used_by_a_test_or_named_in_the_documentatio
     let tests: String = texts.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap_or_default();
     let mut unused = Vec::new();
-    for path in files("manifests", ".toml") {
+    for path in files("tests/manifests", ".toml") {
         let stem = path.file_stem().unwrap().display().to_string();
         let used = tests.contains(&format!("{stem:?}")) || readme.contains(&format!("manifests/{stem}.toml"));
         if !used {
@@ -574,7 +577,9 @@ fn the_readme_has_the_two_commands_and_names_only_what_is_there() {
     let lines = code_lines(&readme);
     let count = |wanted: &[&str]| lines.iter().filter(|line| wanted.contains(&line.trim_end())).count();
     assert_eq!(count(&["cargo build --release && target/release/theater run manifests/hello-http.toml"]), 1);
-    assert_eq!(count(&["cargo test --workspace", "cargo nextest run --workspace"]), 1);
+    assert_eq!(count(&["tests/setup && cargo test --workspace"]), 1);
+    assert!(read(".ci/run").lines().any(|line| line == "tests/setup && cargo test --workspace"));
+    assert!(readme.lines().count() <= 120);
     for line in readme.lines() {
         for word in line.split(|c: char| c.is_whitespace() || "`()|,;".contains(c)) {
             let word = word.trim_end_matches('.').trim_end_matches(':');
@@ -624,4 +629,35 @@ fn every_mark_is_named_by_a_test_and_every_test_names_marks_of_a_table() {
     assert_eq!(files("tests/marks", ".md").len(), 13);
     let unknown: Vec<_> = named.difference(&known).collect();
     assert!(unknown.is_empty(), "marks that no table has: {unknown:?}");
+}
+
+#[test]
+fn the_reference_of_manifests_and_the_table_of_plugins_are_generated() {
+    for (path, expected) in theater_tests::reference::expected() {
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &expected).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap();
+        assert!(found == expected, "{} is out of date: UPDATE_GOLDEN=1 writes it", path.display());
+    }
+}
+
+#[test]
+fn the_reference_of_manifests_has_every_key_with_its_default() {
+    let reference = read("manifests/README.md");
+    let row = |key: &str| reference.lines().find(|line| line.starts_with("| ") && line.contains(key));
+    let source = read("runtime/src/manifest/read.rs");
+    let keys = source.split("const KEYS").nth(1).unwrap().split("];").next().unwrap();
+    let keys: Vec<_> = keys.split('"').skip(1).step_by(2).collect();
+    assert!(keys.len() >= 20, "{keys:?}");
+    for key in keys {
+        assert!(["`", "`[[", "`["].iter().any(|open| row(&format!("{open}{key}")).is_some()), "{key}");
+    }
+    for (key, default) in Limits::default().list() {
+        let row = row(&format!("| `{key}` |")).unwrap_or_else(|| panic!("no row for {key}"));
+        assert!(row.contains(&format!("| `{default}` |")), "{row}");
+    }
+    for key in ["sync", "snapshot_every", "keep", "retry_effects"] {
+        assert!(row(&format!("| `{key}` |")).is_some(), "{key}");
+    }
 }

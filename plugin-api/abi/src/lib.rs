@@ -1,12 +1,12 @@
-//! The frozen tables of the plugin ABI: what crosses between the core and a plugin's shared library.
+//! The frozen tables of the plugin ABI: the types that cross between the core and a plugin's shared library.
 //!
-//! A crate of its own, since `abi_stable` compares the version of the crate that defines a type: this one's version is the
-//! ABI's and changes with the ABI major only, whatever release of the project it ships in. Versions, threads and who
-//! calls what: `theater_plugin_api::abi`.
+//! This is a separate crate because `abi_stable` compares the version of the crate that defines a type. The version of
+//! this crate is that of the ABI: it changes only with the ABI major, whatever release of the project it ships in. For
+//! versioning, threads, and which side calls which function, see `theater_plugin_api::abi`.
 //!
-//! Every object is an opaque pointer and a table of `extern "C"` functions. Bytes go in as [`Slice`] (borrowed for the
-//! call) and come out as [`Buffer`] (owned, released by whoever holds it), a short result of a function in [`OutBuffer`] that its
-//! caller gives. A program in C can fill the same tables.
+//! Every object is an opaque pointer and a table of `extern "C"` functions. Bytes go in as [`Slice`], borrowed for the
+//! call, and come out as [`Buffer`], owned and released by the receiver. A short result of a function is written to an
+//! [`OutBuffer`] that the caller provides. A program in C can fill the same tables.
 
 use std::mem::MaybeUninit;
 
@@ -20,9 +20,9 @@ pub const ABI_MAJOR: u16 = 1;
 /// Minor version of the ABI: counts the services and descriptor keys added since `ABI_MAJOR.0`.
 pub const ABI_MINOR: u16 = 0;
 
-/// The call did what it was asked; `bytes` is the encoded result.
+/// The call succeeded; `bytes` is the encoded result.
 pub const OK: u32 = 0;
-/// The callee refused or failed in an ordinary way; `bytes` is a sentence in UTF-8.
+/// The callee rejected the call or failed without a fault; `bytes` is a message in UTF-8.
 pub const ERROR: u32 = 1;
 /// The callee panicked and the panic was caught; `bytes` is its message.
 pub const PANIC: u32 = 2;
@@ -32,7 +32,8 @@ pub const TRAP: u32 = 3;
 pub const GONE: u32 = 4;
 /// The actor has no such export.
 pub const ABSENT: u32 = 5;
-/// In a number of [`HandlerTable::recover`]: an export that the plugin calls is meant, not a function that it has.
+/// Bit in the function number of [`HandlerTable::recover`]: the number is that of an export that the plugin calls, not
+/// of a function that it provides.
 pub const EXPORT: u32 = 1 << 31;
 
 /// Bytes borrowed for the duration of a call.
@@ -80,7 +81,7 @@ impl Slice {
     }
 }
 
-/// Memory that the caller of a function gives for its result, valid for the duration of the call.
+/// Memory that the caller of a function provides for the result, valid for the duration of the call.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct OutBuffer {
@@ -99,7 +100,7 @@ impl OutBuffer {
     /// The memory.
     ///
     /// # Safety
-    /// The room must have been made from bytes that live as long as `'a`, and that nobody else uses as long.
+    /// The buffer must have been made from bytes that live as long as `'a` and that nothing else accesses meanwhile.
     #[must_use]
     #[inline]
     pub unsafe fn get<'a>(&self) -> &'a mut [u8] {
@@ -111,22 +112,22 @@ impl OutBuffer {
     }
 }
 
-/// What a function of a handler is called with, valid for the duration of the call.
-// Passed by pointer: on x86-64 structs behind the sixth word of arguments are copied through the stack, in pieces that the
-// CPU's store buffer does not forward.
+/// The arguments of a handler's function, valid for the duration of the call.
+// Passed by pointer: on x86-64, structs after the sixth argument word are copied through the stack in pieces, which
+// defeats the CPU's store forwarding.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct CallArgs {
     /// The encoded arguments.
     pub arguments: Slice,
-    /// What follows them: empty, or the whole content of the `list<u8>` or string that they end with.
+    /// Continues `arguments`: empty, or the whole content of the `list<u8>` or string at their end.
     pub tail: Slice,
-    /// OutBuffer for a result.
+    /// Memory for the result.
     pub room: OutBuffer,
 }
 
 impl CallArgs {
-    /// Asks with arguments in two parts, and room for a result.
+    /// Arguments in two parts, and memory for the result.
     #[inline]
     #[must_use]
     pub fn new([arguments, tail]: [&[u8]; 2], room: &mut [u8]) -> Self {
@@ -134,13 +135,13 @@ impl CallArgs {
     }
 }
 
-/// What a function of a handler returns when its result is not in the room: the place for an answer is filled.
+/// Returned by a handler's function when the result is not in the caller's buffer: `answer` is filled instead.
 pub const ELSEWHERE: u32 = u32::MAX;
-/// What an `async` function returns when it has not ended: the place for a future is filled.
+/// Returned by an `async` function that has not completed: `future` is filled.
 pub const WAITS: u32 = u32::MAX - 1;
 
-/// Bytes that one side made and the other holds: released through the maker's own function, with the maker's allocator.
-/// A capacity of 0 is nothing to release.
+/// Bytes that one side allocated and the other side owns. They are released through a function of the side that
+/// allocated them, and so with its allocator. A capacity of 0 means that there is nothing to release.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Buffer {
@@ -156,25 +157,27 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 thread_local! {
-    // Answers come and go with every call: the last released buffer of this thread serves the next one.
+    // Every call allocates and releases an answer, so the buffer released last on this thread is reused for the next
+    // one.
     static SPARE: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
 }
 
-/// Largest buffer that is kept for the next answer.
+/// Size in bytes of the largest buffer that is kept for reuse.
 const SPARE_BYTES: usize = 256 * 1024;
 
-/// An empty vector, with the memory of an answer that was released on this thread.
+/// Returns an empty vector, which reuses the memory of an answer released on this thread if there is one.
 #[must_use]
 pub fn spare() -> Vec<u8> {
     SPARE.try_with(std::cell::Cell::take).unwrap_or_default()
 }
 
 unsafe extern "C" fn release_vec(ptr: *mut u8, len: usize, capacity: usize) {
-    // SAFETY: called once, from Buffer::drop, with the parts that From<Vec<u8>> took apart in this same library.
+    // SAFETY: called once, from Buffer::drop, with the parts that From<Vec<u8>> of this same library took from a
+    // vector.
     let mut bytes = unsafe { Vec::from_raw_parts(ptr, len, capacity) };
     if capacity <= SPARE_BYTES {
         bytes.clear();
-        // A thread that is ending keeps nothing.
+        // Fails only while the thread is ending; the memory is freed then.
         SPARE.try_with(|spare| spare.set(bytes)).unwrap_or_default();
     }
 }
@@ -194,7 +197,7 @@ impl std::ops::Deref for Buffer {
         if self.len == 0 {
             return &[];
         }
-        // SAFETY: the maker filled ptr and len from an allocation that lives until release.
+        // SAFETY: ptr and len describe an allocation that lives until release.
         unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
     }
 }
@@ -203,7 +206,7 @@ impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
         if self.capacity > 0 {
-            // SAFETY: the one call of release, with the parts the maker gave.
+            // SAFETY: the only call of release, with the parts that came with it.
             unsafe { (self.release)(self.ptr, self.len, self.capacity) }
         }
     }
@@ -215,40 +218,40 @@ impl std::fmt::Debug for Buffer {
     }
 }
 
-/// What a call gives back: a status ([`OK`], [`ERROR`], [`PANIC`], [`TRAP`], [`GONE`], [`ABSENT`]) and bytes. A status
-/// the reader does not know counts as [`PANIC`].
+/// The result of a call: a status ([`OK`], [`ERROR`], [`PANIC`], [`TRAP`], [`GONE`], [`ABSENT`]) and bytes. A status
+/// that the receiver does not know counts as [`PANIC`].
 #[repr(C)]
 #[derive(Debug, StableAbi)]
 pub struct Answer {
     /// One of the constants above.
     pub status: u32,
-    /// The encoded result, or a sentence.
+    /// The encoded result, or a message.
     pub bytes: Buffer,
-    /// What follows `bytes`: the content of the `list<u8>` that a result ends with, handed over as its maker has it in
-    /// place of a copy. Else empty.
+    /// Continues `bytes`: the content of the `list<u8>` at the end of a result, handed over without a copy. Empty if
+    /// not used.
     pub tail: Buffer,
 }
 
 impl Answer {
-    /// A result, already encoded.
+    /// A result that is already encoded.
     #[must_use]
     pub fn ok(bytes: Vec<u8>) -> Self {
         Self::ok_with_tail(bytes, Vec::new())
     }
 
-    /// A result whose encoding is `bytes` and `tail` in a row; the whole of `tail` is the content of one `list<u8>`.
+    /// A result whose encoding is `bytes` followed by `tail`. All of `tail` is the content of one `list<u8>`.
     #[must_use]
     pub fn ok_with_tail(bytes: Vec<u8>, tail: Vec<u8>) -> Self {
         Self { status: OK, bytes: bytes.into(), tail: tail.into() }
     }
 
-    /// A refusal or failure.
+    /// A rejection or failure, with a message.
     #[must_use]
     pub fn error(sentence: impl Into<String>) -> Self {
         Self::with(ERROR, sentence)
     }
 
-    /// Any status with a sentence.
+    /// Any status with a message.
     #[must_use]
     pub fn with(status: u32, sentence: impl Into<String>) -> Self {
         Self { status, bytes: sentence.into().into_bytes().into(), tail: Vec::new().into() }
@@ -261,26 +264,26 @@ impl Answer {
     }
 }
 
-/// Who calls, and on whose behalf: valid for the duration of the call it is passed to, and for [`HandlerTable::call`] as
-/// long as the future it gave.
+/// Identifies the caller and the cause of a call. Valid for the duration of the call it is passed to; for
+/// [`HandlerTable::call`], until the future is dropped.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, StableAbi)]
 pub struct CallContext {
-    /// The calling actor's id, a UUID's 16 bytes.
+    /// The calling actor's id: the 16 bytes of a UUID.
     pub actor: [u8; 16],
-    /// Sequence of the `queued` event of the handler call that is running; with `actor` it names the call.
+    /// Sequence number of the `queued` event of the running handler call. Together with `actor` it identifies the call.
     pub call: u64,
-    /// How many host calls this handler call made before this one.
+    /// Number of host calls that this handler call made before this one.
     pub host_call: u64,
-    /// The actor whose event caused the call; all zero when it came from outside.
+    /// The actor whose event caused the call; all zero if the cause is outside.
     pub cause_actor: [u8; 16],
-    /// The sequence of that event.
+    /// The sequence number of that event.
     pub cause_sequence: u64,
-    /// Wall clock end of the call in ms since the epoch, 0 = none.
+    /// Deadline of the call in milliseconds since the Unix epoch by the wall clock; 0 for none.
     pub deadline_ms: u64,
-    /// Id shared by all calls that one outside event led to.
+    /// Id shared by all calls that result from one outside event.
     pub trace: [u8; 16],
-    /// 1 when the actor is being stopped: waits should end.
+    /// 1 if the actor is being stopped: waits should end.
     pub cancelled: u32,
     /// Always zero in this major.
     pub reserved: u32,
@@ -305,11 +308,11 @@ impl RootModule for EntryRef {
     const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
 }
 
-/// A plugin of this process: made by `Entry::init`, never released (libraries are never unloaded).
+/// A plugin in this process: created by `Entry::init`, never released (libraries are never unloaded).
 #[repr(C)]
 #[derive(Clone, Copy, StableAbi)]
 pub struct PluginObject {
-    /// The maker's own; passed to every function of the table.
+    /// Private to the side that created the object; passed to every function of the table.
     pub data: *const (),
     /// The functions.
     pub table: PluginTableRef,
@@ -326,8 +329,8 @@ unsafe impl Sync for PluginObject {}
 #[sabi(kind(Prefix(prefix_ref = PluginTableRef, prefix_fields = PluginTablePrefix)))]
 #[sabi(missing_field(panic))]
 pub struct PluginTable {
-    /// Makes the handler of one actor. Called once per `[[handlers]]` entry and start of the actor (a restart attaches
-    /// anew), after `created` is recorded and before the actor's `init`. `config` and `ceiling` are JSON.
+    /// Creates the handler of one actor. Called once per `[[handlers]]` entry and start of the actor (again at each
+    /// restart), after `created` is recorded and before the actor's `init`. `config` and `ceiling` are JSON.
     pub attach: unsafe extern "C" fn(
         this: *const (),
         host: HostObject,
@@ -335,35 +338,35 @@ pub struct PluginTable {
         config: Slice,
         ceiling: Slice,
     ) -> FfiFuture<Attached>,
-    /// The powers `requested` (JSON config) that `ceiling` (JSON) allows, as JSON. Pure; called when an actor
-    /// starts with a manifest and ceiling that none had before, and by `theater validate`.
+    /// Returns the part of `requested` (a JSON config) that `ceiling` (JSON) allows, as JSON. Pure. Called when an
+    /// actor starts with a combination of manifest and ceiling that is new to the core, and by `theater validate`.
     pub narrow: unsafe extern "C" fn(this: *const (), handler_type: Slice, ceiling: Slice, requested: Slice) -> Answer,
-    /// Reads what a URL of one of the descriptor's `schemes` names, for the actor with the id `actor`, whose manifest or
-    /// whose child's it stands in, and which may as much as `ceiling` (JSON) says; an operator has no id, and null or the
-    /// operator's own ceiling.
+    /// Reads the content that a URL with one of the descriptor's `schemes` refers to. `actor` is the id of the actor
+    /// whose manifest, or whose child's manifest, contains the URL. `ceiling` (JSON) bounds what that actor may read.
+    /// For an operator `actor` is empty, and `ceiling` is null or the operator's own ceiling.
     pub resolve: unsafe extern "C" fn(this: *const (), url: Slice, actor: Slice, ceiling: Slice) -> FfiFuture<Answer>,
-    /// Runs an operator's command of the descriptor's `commands`; arguments and result are JSON.
+    /// Runs one of the descriptor's `commands` for an operator. Arguments and result are JSON.
     pub command: unsafe extern "C" fn(this: *const (), name: Slice, arguments: Slice) -> FfiFuture<Answer>,
-    /// A later addition by name, or null; a frozen table of its own.
+    /// Returns the frozen table of a service that was added later, by its id, or null.
     #[sabi(last_prefix_field)]
     pub service: unsafe extern "C" fn(this: *const (), id: Slice, minimum_minor: u32) -> *const (),
 }
 
-/// What `attach` gives: the handler when the answer's status is OK.
+/// The result of `attach`: the handler, if the answer's status is OK.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Attached {
-    /// Whether there is a handler, and if not, why.
+    /// Whether there is a handler, and the reason if not.
     pub answer: Answer,
-    /// The handler; its data is null when the status is not OK.
+    /// The handler. Its data is null if the status is not OK.
     pub handler: HandlerObject,
 }
 
-/// A handler: one plugin's side of one actor.
+/// A handler: an instance of a plugin for one actor.
 #[repr(C)]
 #[derive(Clone, Copy, StableAbi)]
 pub struct HandlerObject {
-    /// The maker's own; passed to every function of the table.
+    /// Private to the side that created the object; passed to every function of the table.
     pub data: *const (),
     /// The functions.
     pub table: HandlerTableRef,
@@ -380,10 +383,11 @@ unsafe impl Sync for HandlerObject {}
 #[sabi(kind(Prefix(prefix_ref = HandlerTableRef, prefix_fields = HandlerTablePrefix)))]
 #[sabi(missing_field(panic))]
 pub struct HandlerTable {
-    /// Calls function number `function` of the descriptor, one that is not `async`. On the thread that runs the guest.
+    /// Calls function number `function` of the descriptor, which is not `async`, on the thread that runs the guest.
     ///
-    /// `context` and `ask` live until this returns. A result ([`OK`]) may be left in the room: then its length is
-    /// returned. Else `answer` is filled and [`ELSEWHERE`] returned. Any other number is the plugin's fault.
+    /// `context` and `ask` are valid until this returns. A result ([`OK`]) may be written to the buffer in `ask`; then
+    /// its length is returned. Otherwise `answer` is filled and [`ELSEWHERE`] returned. Any other value is a fault of
+    /// the plugin.
     pub call_sync: unsafe extern "C" fn(
         this: *const (),
         context: *const CallContext,
@@ -391,10 +395,12 @@ pub struct HandlerTable {
         ask: *const CallArgs,
         answer: *mut Answer,
     ) -> u32,
-    /// Starts function number `function`, one that is `async`, and polls it once; as `call_sync` when it has ended. Else
-    /// `future` is filled and [`WAITS`] returned; the core polls it at once, since what it waits for knows no waker yet.
-    /// `ask` does not live until the future ends, `context` and the handler do: the core changes the one and releases the
-    /// other only when it has dropped the future, at its end or when the call is interrupted.
+    /// Starts function number `function`, which is `async`, and polls it once. If it completes, this returns as
+    /// `call_sync` does. Otherwise `future` is filled and [`WAITS`] returned; the core polls the future at once, since
+    /// the first poll registered no waker of the core.
+    ///
+    /// `ask` is valid only until this returns. `context` and the handler outlive the future: the core changes the one
+    /// and releases the other only after it has dropped the future, on completion or when the call is interrupted.
     pub call: unsafe extern "C" fn(
         this: *const (),
         context: *const CallContext,
@@ -403,31 +409,33 @@ pub struct HandlerTable {
         answer: *mut Answer,
         future: *mut FfiFuture<Answer>,
     ) -> u32,
-    /// The actor is ready: from now on calls into it are accepted. Once per attach. The result is the encoded
-    /// `list<string>` of addresses the handler listens on.
+    /// The actor is ready: from now on calls into it are accepted. Called once per attach. The result is the encoded
+    /// `list<string>` of the addresses that the handler listens on.
     pub started: unsafe extern "C" fn(this: *const (), resumed: bool) -> FfiFuture<Answer>,
-    /// The actor makes no more calls. Once per attach, before `release`, which comes when its future has been dropped.
+    /// The actor makes no more calls. Called once per attach, before `release`, which follows after this future is
+    /// dropped.
     pub stopped: unsafe extern "C" fn(this: *const ()) -> FfiFuture<Answer>,
-    /// What a snapshot needs to make this handler again.
+    /// Returns what a snapshot needs to restore this handler.
     pub export_state: unsafe extern "C" fn(this: *const ()) -> Answer,
-    /// What `export_state` gave, before `started(resumed = true)`.
+    /// Restores what `export_state` returned. Called before `started(resumed = true)`.
     pub import_state: unsafe extern "C" fn(this: *const (), state: Slice) -> Answer,
-    /// A recorded call after the snapshot: rebuild what it made, repeat no effect. With [`EXPORT`] in the number it is a call
-    /// of an export, by its number in the descriptor's `calls`; the result is then an option (none: it has not ended) of a
-    /// result of the values behind the state, with an error of nothing for any end that is not `ok`.
+    /// Replays a recorded call from after the snapshot: the handler rebuilds the state that the call left, but repeats
+    /// no effect. With the bit [`EXPORT`] in `function`, the call is one of an export, by its number in the
+    /// descriptor's `calls`. `result` is then an `option<result>`: none if the call has not ended, ok with the values
+    /// after the state, or an empty error for any end other than `ok`.
     pub recover: unsafe extern "C" fn(this: *const (), function: u32, arguments: Slice, result: Slice) -> Answer,
-    /// A later addition by name, or null; a frozen table of its own.
+    /// Returns the frozen table of a service that was added later, by its id, or null.
     pub service: unsafe extern "C" fn(this: *const (), id: Slice, minimum_minor: u32) -> *const (),
-    /// Ends the handler; nothing of the table is called afterwards.
+    /// Releases the handler. No function of the table is called afterwards.
     #[sabi(last_prefix_field)]
     pub release: unsafe extern "C" fn(this: *const ()) -> Answer,
 }
 
-/// What the core gives a plugin: one for the whole plugin (at `init`), one per actor (at `attach`).
+/// The core's functions for a plugin: one object for the whole plugin (at `init`), and one per actor (at `attach`).
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct HostObject {
-    /// The maker's own; passed to every function of the table.
+    /// Private to the side that created the object; passed to every function of the table.
     pub data: *const (),
     /// The functions.
     pub table: HostTableRef,
@@ -440,48 +448,51 @@ unsafe impl Sync for HostObject {}
 
 impl Drop for HostObject {
     fn drop(&mut self) {
-        // SAFETY: gives back the one count this object holds.
+        // SAFETY: releases the one reference that this object owns.
         unsafe { self.table.release()(self.data) }
     }
 }
 
-/// Functions of a host. `this` is `HostObject::data`. What an actor's host starts ends with the actor.
+/// Functions of a host. `this` is `HostObject::data`. Everything started through an actor's host ends with the actor.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = HostTableRef, prefix_fields = HostTablePrefix)))]
 #[sabi(missing_field(panic))]
 pub struct HostTable {
-    /// One more owner of `this`.
+    /// Adds an owner of `this`.
     pub retain: unsafe extern "C" fn(this: *const ()),
-    /// One owner less.
+    /// Removes an owner of `this`.
     pub release: unsafe extern "C" fn(this: *const ()),
-    /// JSON of what this host is for: `{"plugin", "actor", "name", "handler"}`; `actor` is empty for the plugin's own.
+    /// Describes this host as JSON: `{"plugin", "actor", "name", "handler"}`. `actor` is empty for the host of the
+    /// plugin.
     pub about: unsafe extern "C" fn(this: *const ()) -> Answer,
-    /// Queues a call of export number `export` of the descriptor's `calls`. The future ends with the encoded values
-    /// behind the state. `cause` is a sentence on where the call came from. Dropping the future does not undo the call.
+    /// Queues a call of export number `export` of the descriptor's `calls`. The future yields the encoded values
+    /// after the state. `cause` describes where the call came from. Dropping the future does not cancel the call.
     pub call: unsafe extern "C" fn(this: *const (), export: u32, params: Slice, cause: Slice) -> FfiFuture<Answer>,
     /// Whether the actor has export number `export`.
     pub has_export: unsafe extern "C" fn(this: *const (), export: u32) -> bool,
-    /// Runs a future on the core's executor; the number names it for `abort`.
+    /// Runs a future on the core's executor. The returned number identifies it for `abort`.
     pub spawn: unsafe extern "C" fn(this: *const (), future: FfiFuture<Answer>) -> u64,
-    /// Drops a spawned future; nothing when it has ended.
+    /// Drops a spawned future. Does nothing if it has completed.
     pub abort: unsafe extern "C" fn(this: *const (), task: u64),
-    /// Ends after so many microseconds.
+    /// Completes after this many microseconds.
     pub sleep: unsafe extern "C" fn(this: *const (), microseconds: u64) -> FfiFuture<Answer>,
-    /// Ends when the actor (or the plugin) is being stopped.
+    /// Completes when the actor (or the plugin) is being stopped.
     pub cancelled: unsafe extern "C" fn(this: *const ()) -> FfiFuture<Answer>,
-    /// Adds the edge "this actor waits for `other`" to the wait graph; an error prints the cycle it would close.
-    /// `edge` is filled when the status is OK.
+    /// Adds the edge "this actor waits for `other`" to the wait graph; the error shows the cycle that it would close.
+    /// `edge` is filled if the status is OK.
     pub wait_for: unsafe extern "C" fn(this: *const (), other: Slice, why: Slice, edge: *mut u64) -> Answer,
     /// Removes an edge.
     pub wait_end: unsafe extern "C" fn(this: *const (), edge: u64),
-    /// Logs; `level` 1 error to 5 trace. A `target` of `actor` is the actor's own stream.
+    /// Writes a log line. `level` is 1 (error) to 5 (trace). The `target` `actor` is the actor's own log stream.
     pub log: unsafe extern "C" fn(this: *const (), level: u32, target: Slice, message: Slice),
-    /// Adds to (`kind` 0) or sets (`kind` 1) a metric of this plugin.
+    /// Adds `value` to a metric of this plugin (`kind` 0), or sets it (`kind` 1).
     pub metric: unsafe extern "C" fn(this: *const (), name: Slice, kind: u32, value: f64),
-    /// Path of a folder of this plugin's (or of this plugin and actor) under the data folder; made at the first call.
+    /// Path of the folder of this plugin (or of this plugin and actor) below the data folder. Created at the first
+    /// call.
     pub data_folder: unsafe extern "C" fn(this: *const ()) -> Answer,
-    /// A later addition by name, or null; a frozen table of its own, whose functions take this host's `this`.
+    /// Returns the frozen table of a service that was added later, by its id, or null. Its functions take this host's
+    /// `this`.
     #[sabi(last_prefix_field)]
     pub service: unsafe extern "C" fn(this: *const (), id: Slice, minimum_minor: u32) -> *const (),
 }
@@ -496,7 +507,7 @@ impl PluginObject {
         ceiling: &str,
     ) -> Result<HandlerObject, Answer> {
         let attached = {
-            // SAFETY: data is the table's own; slices live for the call (all below alike).
+            // SAFETY: data belongs to the table; slices live for the call (as in the functions below).
             unsafe { self.table.attach()(self.data, host, handler_type.into(), config.into(), ceiling.into()) }
         }
         .await;
@@ -520,17 +531,17 @@ impl PluginObject {
     }
 }
 
-/// What a call of a handler's function left.
+/// How a call of a handler's function returned.
 pub enum Called<F = std::convert::Infallible> {
-    /// A result: so many bytes of the room.
+    /// With a result of this many bytes, in the caller's buffer.
     OutBuffer(usize),
-    /// An answer, in the place given for it.
+    /// With an answer, in the memory provided for it.
     Elsewhere,
-    /// It waits.
+    /// With a future: the function has not completed.
     Waits(F),
 }
 
-/// A plugin that breaks the ABI.
+/// The answer for a plugin that violates the ABI.
 #[cold]
 fn broken(left: u32, room: usize) -> Answer {
     match left {
@@ -552,8 +563,8 @@ impl HandlerObject {
     ) -> Called {
         let mut elsewhere = MaybeUninit::uninit();
         let (most, ask) = (room.len(), CallArgs::new(arguments, room));
-        // SAFETY: data is the table's own until release; context and ask live for the call (all below alike), and elsewhere
-        // is a place for an answer.
+        // SAFETY: data belongs to the table until release; context and ask live for the call (as in the functions
+        // below), and elsewhere is memory for an answer.
         let left =
             unsafe { self.table.call_sync()(self.data, context, function, &raw const ask, elsewhere.as_mut_ptr()) };
         if left as usize <= most {
@@ -569,8 +580,8 @@ impl HandlerObject {
     /// Calls [`HandlerTable::call`].
     ///
     /// # Safety
-    /// `context` must point to a context, and the handler must not have been released. Until the future is dropped it must
-    /// not be released either, and the context must stand where it is, unchanged.
+    /// `context` must point to a context, and the handler must not have been released. Until the future is dropped, the
+    /// handler must not be released, and the context must be neither moved nor changed.
     #[inline]
     pub unsafe fn call(
         self,
@@ -629,7 +640,7 @@ impl HandlerObject {
     }
 }
 
-/// Kept private: proves at compile time that the frozen tables are `StableAbi`.
+/// Proves at compile time that the frozen tables are `StableAbi`.
 const _: fn() = || {
     fn stable<T: StableAbi>() {}
     stable::<PluginObject>();

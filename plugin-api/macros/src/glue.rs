@@ -1,4 +1,4 @@
-//! Modules, traits, dispatch, typed calls and the descriptor.
+//! Generates the modules, traits, dispatch, typed calls and the descriptor.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{quote, quote_spanned};
@@ -41,10 +41,10 @@ fn fault_case(input: &Input) -> Option<&str> {
     input.fault.as_ref().and_then(|fault| fault.case.as_deref())
 }
 
-/// A warning for each function that has an `err` and can tell no fault with it.
+/// Generates a warning for each function that has an `err` but cannot report a fault with it.
 ///
 /// # Errors
-/// `fault` names a case that no function has.
+/// If `fault` names a case that no function has.
 fn notes(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Result<TokenStream> {
     let case = fault_case(input);
     let all = || provided.iter().flat_map(|interface| interface.functions.iter());
@@ -55,7 +55,7 @@ fn notes(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Result<
         let what = format!("no function's error has a case {case} that carries text or nothing");
         return Err(Error::new(fault.span, what));
     }
-    // `fault: none` is somebody's decision.
+    // `fault: none` states that this is intended.
     if input.fault.as_ref().is_some_and(|fault| fault.case.is_none()) {
         return Ok(TokenStream::new());
     }
@@ -63,7 +63,7 @@ fn notes(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Result<
     let notes = untold.map(|(function, entry)| {
         let note = format!(
             "a panic in {0}, or a crash while it runs, fails the calling actor: the error of {0} has no case for it. Name one \
-             that carries text or nothing with `fault: case`, or write `fault: none` if that is meant",
+             that carries text or nothing with `fault: case`, or write `fault: none` if that is intended",
             function.name
         );
         quote_spanned! { entry.name.span() =>
@@ -111,14 +111,14 @@ fn functions<'a>(name: &LitStr, interface: &'a Interface) -> Result<Vec<&'a Func
         .map(|function| match function.kind {
             FunctionKind::Freestanding => Ok(function),
             _ => {
-                let what = format!("{}: {} is async or of a resource, which cannot cross", name.value(), function.name);
+                let what = format!("{}: {} is unsupported: it is async or on a resource", name.value(), function.name);
                 Err(Error::new(name.span(), what))
             }
         })
         .collect()
 }
 
-/// One module per namespace, package and interface, with its types, its trait and its typed calls.
+/// Generates one module per namespace, package and interface, with the types, trait and typed calls of the interface.
 fn modules(
     packages: &Packages,
     types: &Types<'_>,
@@ -193,7 +193,7 @@ fn provided_trait(types: &Types<'_>, provided: &Provided<'_>) -> Result<TokenStr
             Ok(quote!(#docs fn #method(&self, call: &::theater_plugin_api::Call, #(#params),*) -> #result;))
         })
         .collect::<Result<Vec<_>>>()?;
-    let doc = format!("`{}`, as a handler implements it.", provided.name);
+    let doc = format!("The functions of `{}`, implemented by a handler.", provided.name);
     Ok(quote!(#[doc = #doc] pub trait #name { #(#methods)* }))
 }
 
@@ -312,7 +312,8 @@ fn dispatch(input: &Input, types: &Types<'_>, provided: &[Provided<'_>], called:
     })
 }
 
-/// `f(state, params: tuple<..>) -> result<tuple<state[, tuple<..>]>, string>` as (params, values behind the state).
+/// Splits `f(state, params: tuple<..>) -> result<tuple<state[, tuple<..>]>, string>` into (params, values after the
+/// state).
 fn handler_signature<'a>(types: &'a Types<'_>, function: &'a Function) -> Option<(&'a [Type], &'a [Type])> {
     let kind = |ty: &Type| match ty {
         Type::Id(id) => types.resolve.types.get(*id).map(|def| &def.kind),
@@ -356,7 +357,7 @@ fn callers(types: &Types<'_>, called: &Called<'_>, first: usize) -> Result<Token
         let (name, asks, invoke) = (snake(&function.name), prefixed("exports"), prefixed("invoke"));
         let doc = format!("Whether the actor exports `{}`.", function.name);
         let invoke_doc =
-            format!("A call of `{}`, to be brought to an actor (service `theater.messages`).", function.name);
+            format!("Creates a call of `{}`, for delivery to an actor (service `theater.messages`).", function.name);
         all.extend(quote! {
             #docs
             pub async fn #name(
@@ -408,13 +409,13 @@ fn symbols(
             #(const _: &[u8] = include_bytes!(#watched);)*
             const JSON: &[u8] = #json;
             const LENGTH: usize = ::theater_plugin_api::__private::HEADER + JSON.len();
-            /// Read by the core without running code.
+            /// The descriptor, which the core reads without running code.
             #[unsafe(no_mangle)]
             #[unsafe(link_section = ".theater.plugin")]
             #[used]
             pub static THEATER_PLUGIN: [u8; LENGTH] =
                 ::theater_plugin_api::__private::section::<LENGTH>(JSON, cfg!(panic = "abort"));
-            /// The root module; the name is abi_stable's.
+            /// The root module. `abi_stable` prescribes the name.
             #[unsafe(no_mangle)]
             #[allow(non_upper_case_globals)]
             pub static _1as_0lib_1header_0root_bmodule_bloader:

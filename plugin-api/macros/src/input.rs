@@ -1,4 +1,4 @@
-//! The keys of `bindings!`.
+//! Parses the keys of `bindings!`.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt as _;
@@ -22,9 +22,9 @@ pub struct Input {
     pub fault: Option<FaultInput>,
 }
 
-/// Where a function whose error is a type of the WIT tells a fault.
+/// How functions report a fault if their error is a type of the WIT.
 pub struct FaultInput {
-    /// The case, as the WIT names it; none for `fault: none`.
+    /// The case by its name in the WIT; `None` for `fault: none`.
     pub case: Option<String>,
     pub span: Span,
 }
@@ -139,7 +139,7 @@ fn map<T>(input: ParseStream<'_>, mut value: impl FnMut(ParseStream<'_>) -> Resu
     Ok(entries)
 }
 
-/// `io`, or `"is-broken"` where the name is no Rust name, or `none`.
+/// Parses `io`, or `"is-broken"` for a name that is not a Rust identifier, or `none`.
 fn fault(input: ParseStream<'_>) -> Result<FaultInput> {
     let (case, span) = if input.peek(LitStr) {
         let name: LitStr = input.parse()?;

@@ -1,7 +1,7 @@
-//! `bindings!`: from WIT to the types, traits and symbols of a plugin.
+//! The `bindings!` macro: generates the types, traits and symbols of a plugin from its WIT.
 //!
-//! `input` reads the macro's keys, `wit` the packages, `types` makes Rust types, `glue` the traits, the dispatch,
-//! the typed calls and the descriptor. Documentation of the keys is in `theater-plugin-api`.
+//! `input` parses the macro's keys and `wit` reads the packages. `types` generates Rust types; `glue` generates the
+//! traits, the dispatch, the typed calls and the descriptor. The keys are documented in `theater-plugin-api`.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! From kebab-case to Rust's names.
+//! Converts kebab-case names to Rust names.
 
 use proc_macro2::{Ident, Span};
 
@@ -9,7 +9,7 @@ const KEYWORDS: [&str; 39] = [
 ];
 const MORE_KEYWORDS: [&str; 9] = ["try", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield"];
 
-/// `list-all` as `list_all`.
+/// Converts `list-all` to `list_all`. Keywords become raw identifiers, or get a `_` appended where there is none.
 pub fn snake(kebab: &str) -> Ident {
     let name = kebab.replace('-', "_").to_lowercase();
     match name.as_str() {
@@ -19,7 +19,7 @@ pub fn snake(kebab: &str) -> Ident {
     }
 }
 
-/// `list-all` as `ListAll`.
+/// Converts `list-all` to `ListAll`.
 pub fn camel(kebab: &str) -> Ident {
     let mut name = String::new();
     for part in kebab.split('-') {

@@ -1,4 +1,4 @@
-//! What `bindings!` makes of a WIT, and what it says of one that is wrong.
+//! What `bindings!` generates from a WIT, and its errors for an invalid one.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::glue::generate;
 use crate::input::Input;
 use crate::wit::Packages;
 
-/// A folder with that WIT, gone when dropped.
+/// A folder that contains a WIT. Removed when dropped.
 struct Wit(PathBuf);
 
 impl Wit {
@@ -17,7 +17,7 @@ impl Wit {
         Self(folder)
     }
 
-    /// What is made of it, with more keys.
+    /// The generated code, with the keys in `more` added.
     fn bindings(&self, functions: &str, more: &str) -> Result<String, String> {
         let input = format!(
             "plugin: P, handler: H, name: \"p\", wit: {:?}, provides: {{ \"a:b/c\": {{ {functions} }} }}, {more}",
@@ -63,7 +63,7 @@ fn an_error_that_can_tell_no_fault_is_warned_of() {
     }
     assert!(wit.bindings(ALL, "fault: io").unwrap().contains(r#"\"fault\":\"io\""#));
     assert!(!wit.bindings(ALL, "fault: none").unwrap().contains(r#"\"fault\""#));
-    // A number is no place for a sentence.
+    // A case that carries a number cannot carry the message.
     for wrong in ["code", "other"] {
         let said = wit.bindings(ALL, &format!("fault: {wrong}")).unwrap_err();
         assert_eq!(said, format!("no function's error has a case {wrong} that carries text or nothing"));

@@ -1,4 +1,4 @@
-//! Rust types of WIT types, as text in tokens.
+//! Generates Rust types for WIT types.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::names::{camel, snake};
 /// How a parameter is read from the arguments.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Reading {
-    /// Decoded into a value of its own.
+    /// Decoded into an owned value.
     Value,
     /// Borrowed text.
     Text,
@@ -21,26 +21,26 @@ pub enum Reading {
     Bytes,
 }
 
-/// How a function tells a fault: a panic of the plugin's, an effect in doubt.
+/// How a function reports a fault, such as a panic of the plugin or an effect whose outcome is unknown.
 pub enum Telling {
     /// As the text of its `err`.
     Text,
-    /// As the case of its `err` that is named for it.
+    /// As the case of its `err` that the key `fault` names.
     Case,
-    /// Not: it has an `err` that can tell none.
+    /// Not at all: its `err` has no suitable case.
     Untold,
-    /// Not: it has no `err`.
+    /// Not at all: it has no `err`.
     None,
 }
 
 pub struct Types<'a> {
     pub resolve: &'a Resolve,
     pub span: proc_macro2::Span,
-    /// Lengths of the tuples that are longer than those Rust has traits for.
+    /// Lengths of the tuples that are longer than [`LONGEST`].
     pub long_tuples: RefCell<BTreeSet<usize>>,
 }
 
-/// The longest tuple with `Debug`, `Clone` and `PartialEq` in the standard library.
+/// Length of the longest tuple for which the standard library implements `Debug`, `Clone` and `PartialEq`.
 const LONGEST: usize = 12;
 
 impl Types<'_> {
@@ -49,8 +49,8 @@ impl Types<'_> {
         Err(Error::new(self.span, format!("{}{what} cannot cross the plugin boundary", at.unwrap_or_default())))
     }
 
-    /// The module of an interface: (namespace, package, interface). A package that the WIT has in several versions has its
-    /// version in the name.
+    /// The module path of an interface: (namespace, package, interface). If the WIT has several versions of a package,
+    /// the version is part of the package's module name.
     pub fn path(&self, id: InterfaceId) -> Option<[proc_macro2::Ident; 3]> {
         let interface = self.resolve.interfaces.get(id)?;
         let package = self.resolve.packages.get(interface.package?)?;
@@ -65,7 +65,7 @@ impl Types<'_> {
         Some([snake(&of.namespace), name, snake(interface.name.as_ref()?)])
     }
 
-    /// A type as it is written from inside `from` (an interface's module), or from the invocation's scope.
+    /// The name of a type as seen from the module of the interface `from`, or from the scope of the macro call.
     pub fn name(&self, ty: &Type, from: Option<InterfaceId>) -> Result<TokenStream> {
         Ok(match ty {
             Type::Bool => quote!(bool),
@@ -132,7 +132,7 @@ impl Types<'_> {
         })
     }
 
-    /// How a function that is not async takes a parameter: text and bytes are borrowed from the arguments.
+    /// The parameter type of a function that is not async: text and bytes are borrowed from the arguments.
     pub fn borrowed(&self, ty: &Type, from: Option<InterfaceId>) -> Result<(TokenStream, Reading)> {
         Ok(match self.seen_through(ty) {
             Type::String => (quote!(&str), Reading::Text),
@@ -144,8 +144,8 @@ impl Types<'_> {
         })
     }
 
-    /// From `value`, a `&mut` of the type, to the bytes at the end of its encoding: an `Option<&mut Bytes>`. Nothing for
-    /// a type that does not end with bytes.
+    /// An expression that goes from `value`, a `&mut` of the type, to the bytes at the end of its encoding, as an
+    /// `Option<&mut Bytes>`. `None` for a type whose encoding does not end with bytes.
     pub fn last_bytes(&self, ty: &Type) -> Option<TokenStream> {
         let Type::Id(id) = self.seen_through(ty) else { return None };
         Some(match &self.resolve.types.get(id)?.kind {
@@ -167,7 +167,7 @@ impl Types<'_> {
         })
     }
 
-    /// How a function with that result tells a fault, with `case` for errors that are a variant or an enum.
+    /// How a function with this result reports a fault. `case` is the case for errors that are a variant or an enum.
     pub fn telling(&self, result: Option<&Type>, case: Option<&str>) -> Telling {
         let kind = |ty: &Type| match self.seen_through(ty) {
             Type::Id(id) => self.resolve.types.get(id).map(|def| &def.kind),
@@ -189,7 +189,7 @@ impl Types<'_> {
         if is_there { Telling::Case } else { Telling::Untold }
     }
 
-    /// The name of the trait of an interface: the interface's, or with `Functions` behind it where a type has that name.
+    /// The name of the trait for an interface: the interface's name, with `Functions` appended if a type has that name.
     pub fn trait_name(&self, id: InterfaceId) -> Option<proc_macro2::Ident> {
         let interface = self.resolve.interfaces.get(id)?;
         let name = interface.name.as_ref()?;
@@ -198,12 +198,12 @@ impl Types<'_> {
         Some(if is_taken { camel(&format!("{name}-functions")) } else { own })
     }
 
-    /// The tuples that Rust has no traits for, as structs.
+    /// Struct definitions for the tuples that are longer than [`LONGEST`].
     pub fn tuples(&self) -> TokenStream {
         let lengths = self.long_tuples.borrow();
         let structs = lengths.iter().map(|&length| {
             let (name, items) = (tuple_name(length), (0..length).map(|i| camel(&format!("t-{i}"))).collect::<Vec<_>>());
-            let doc = format!("A tuple of {length}: longer than those Rust has traits for.");
+            let doc = format!("A tuple of {length} elements, more than the standard library implements traits for.");
             let derive = derive();
             quote!(#[doc = #doc] #derive pub struct #name<#(#items),*>(#(pub #items),*);)
         });
@@ -212,13 +212,13 @@ impl Types<'_> {
             return structs;
         }
         quote! {
-            /// Long tuples.
+            /// Structs for long tuples.
             #[allow(dead_code, missing_docs)]
             pub mod tuples { #structs }
         }
     }
 
-    /// The type behind aliases.
+    /// Resolves aliases.
     fn seen_through(&self, ty: &Type) -> Type {
         let mut ty = *ty;
         while let Type::Id(id) = ty {
@@ -230,7 +230,7 @@ impl Types<'_> {
         ty
     }
 
-    /// The types an interface declares.
+    /// Declarations of the types of an interface.
     pub fn declarations(&self, id: InterfaceId, interface: &Interface) -> Result<TokenStream> {
         let mut all = TokenStream::new();
         for (name, ty) in &interface.types {
@@ -366,7 +366,7 @@ fn flags_type(docs: &TokenStream, ident: &proc_macro2::Ident, names: &[&str]) ->
     }
 }
 
-/// The WIT's docs, or the name where it has none.
+/// The docs from the WIT, or the name if there are none.
 pub fn docs(docs: &Docs, name: &str) -> TokenStream {
     let text = docs.contents.clone().unwrap_or_else(|| format!("`{name}`"));
     let lines = text.lines().map(|line| format!(" {line}"));

@@ -1,8 +1,8 @@
-//! The plugin `environment`: reads the variables of the host's process that the config allows.
+//! The `environment` plugin: reads the environment variables of the host process that the config allows.
 //!
-//! One rule ([`rule`]) decides for all three functions. A denied variable, a missing one and one that is not UTF-8 look
-//! the same, so nothing can be learned of what is not allowed. The process's variables are read at each call, never
-//! kept: nothing in the process writes them.
+//! One rule ([`rule`]) applies to all three functions. A denied variable, a missing one and one that is not UTF-8 look
+//! the same, so an actor learns nothing about variables that are not allowed. The variables are read at each call and
+//! never cached; nothing in the process changes them.
 
 #![forbid(unsafe_code)]
 
@@ -24,7 +24,7 @@ theater_plugin_api::bindings! {
     config: "config.schema.json",
 }
 
-/// The plugin: it keeps nothing.
+/// The plugin. It has no state.
 pub struct Environment;
 
 impl Plugin for Environment {
@@ -63,7 +63,7 @@ impl theater::simple::environment::Environment for Variables {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .filter(|(name, _)| self.rule.allows(name))
             .collect();
-        // A name may stand twice in the process's list; the system answers the first, also when that is not UTF-8.
+        // A name may occur twice in the process's list. `getenv` returns the first one, even if its value is not UTF-8.
         variables.sort_by(|(a, _), (b, _)| a.cmp(b));
         variables.dedup_by(|(later, _), (first, _)| later == first);
         variables.into_iter().filter_map(|(name, value)| Some((name, value.into_string().ok()?))).collect()
@@ -80,7 +80,7 @@ mod tests {
     use serde_json::json;
     use theater_plugin_api::testing::{FakeHost, attach, block_on};
 
-    /// Answers for the variables that every run of Cargo sets.
+    /// The results of all three functions. The tests use variables that every run of Cargo sets.
     fn asked(config: Value, name: &str) -> (Option<String>, bool, Vec<(String, String)>) {
         let host = FakeHost::new();
         block_on(async {
@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(asked(config, name), (None, false, vec![]));
             return;
         }
-        // This test again, in a process that has such a variable.
+        // Runs this test again, in a process that has such a variable.
         let test = "tests::a_value_that_is_not_utf_8_counts_as_missing";
         let mut again = std::process::Command::new(std::env::current_exe().unwrap());
         let output = again.args(["--exact", test]).env(name, std::ffi::OsStr::from_bytes(b"\xff")).output().unwrap();

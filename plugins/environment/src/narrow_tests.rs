@@ -1,11 +1,11 @@
-//! Random ceilings and configs: what is left of both lets an actor read or list a variable exactly where both would.
+//! Random ceilings and configs: a narrowed config allows reading or listing a variable exactly where both allow it.
 
 use serde_json::{Map, Value, json};
 use theater_plugin_api::testing::{FakeHost, Seeded, attach, block_on, pairs};
 
 use crate::Environment;
 
-/// Variables that every run of Cargo sets, and one that nobody sets.
+/// Variables that every run of Cargo sets, and one that is never set.
 const NAMES: [&str; 6] = ["CARGO", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_MANIFEST_DIR", "PATH", "X_UNSET"];
 const PREFIXES: [&str; 7] = ["", "C", "CARGO", "CARGO_", "CARGO_PKG_", "CARGO_PKG_NAME_", "P"];
 
@@ -19,7 +19,7 @@ enum Act {
 fn config(choices: &mut Seeded) -> Value {
     let mut config = Map::new();
     for (key, of) in [("allowed_vars", &NAMES[..]), ("allowed_prefixes", &PREFIXES), ("denied_vars", &NAMES)] {
-        // Few of them, so that what is left is often something and seldom everything.
+        // Only a few, so that the intersection is often not empty and seldom everything.
         let items = if choices.one_in(2) { choices.some(of) } else { vec![choices.pick(of)] };
         if !choices.one_in(4) {
             config.insert(key.to_owned(), json!(items));
@@ -31,7 +31,7 @@ fn config(choices: &mut Seeded) -> Value {
     Value::Object(config)
 }
 
-/// The rule as the specification has it, read off the JSON.
+/// The rule as specified, evaluated on the JSON.
 fn allows(config: &Value, act: &Act) -> bool {
     let list = |key: &str| config[key].as_array().cloned().unwrap_or_default();
     match act {

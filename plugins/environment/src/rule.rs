@@ -1,4 +1,4 @@
-//! Which variables an actor may read, and what of that a child of it may.
+//! Which variables an actor may read, and how that is narrowed for child actors.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,11 +29,11 @@ impl Rule {
     }
 }
 
-/// The part of `requested` that `ceiling` allows: exactly the variables that both rules allow. A requested name below a
-/// prefix of the ceiling stays, as does the longer of two prefixes of which one starts with the other.
+/// The part of `requested` that `ceiling` allows: exactly the variables that both rules allow. Names on one side that a
+/// prefix on the other side covers are kept. Of two prefixes where one starts with the other, the longer is kept.
 ///
 /// # Errors
-/// A sentence on a value of the wrong type.
+/// An error message if a value has the wrong type.
 pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     let rules = [("denied_vars", Narrowing::Refusals), ("allow_list_all", Narrowing::Permission)];
     let mut narrowed = narrow::object(&rules, ceiling, requested)?;

@@ -35,7 +35,7 @@ pub enum Error {
     Method(String),
     /// The config allows the host, but the address is not public.
     #[error(
-        "{0} is no address of the public internet: in the handler http-client, config = {{ allow_private_addresses = \
+        "{0} is not an address of the public internet: in the handler http-client, config = {{ allow_private_addresses = \
          true }} allows it, as far as the parent's config does"
     )]
     Private(Name),

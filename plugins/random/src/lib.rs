@@ -1,16 +1,16 @@
-//! The plugin `random`: numbers from the system's generator, or with a seed from a stream that can be repeated.
+//! The `random` plugin: numbers from the system's generator, or from a reproducible stream if a seed is configured.
 //!
-//! [`source`] gives bytes; all four functions are made of them here, the same way for both sources:
+//! [`source`] supplies bytes. The four functions derive their results from them in the same way for both sources:
 //!
 //! | function | bytes of the source |
 //! |---|---|
 //! | `random-bytes(n)` | the next n |
-//! | `random-range` | 8 as a little-endian number, again while it is one of the last `2^64 mod (max - min)` numbers |
-//! | `random-float` | 8 as a little-endian number, of which the top 53 bits over 2^53 |
-//! | `generate-uuid` | 16, with version and variant set (RFC 9562, section 5.4) |
+//! | `random-range` | 8 as a little-endian number, redrawn while it is among the last `2^64 mod (max - min)` numbers |
+//! | `random-float` | 8 as a little-endian number; its top 53 bits divided by 2^53 |
+//! | `generate-uuid` | 16, with version and variant bits set (RFC 9562, section 5.4) |
 //!
-//! The seeded stream's position is the handler's state: a snapshot keeps it and calls after the snapshot move it on, so
-//! that a resumed actor continues where it was.
+//! The position in the seeded stream is the handler's state. A snapshot contains it, and [`Handler::recover`] advances
+//! it for each recorded call after the snapshot, so a resumed actor continues where it was.
 
 #![forbid(unsafe_code)]
 
@@ -55,7 +55,7 @@ impl Default for Config {
     }
 }
 
-/// The plugin: it keeps nothing.
+/// The plugin. It has no state.
 pub struct Random;
 
 impl Plugin for Random {
@@ -77,7 +77,7 @@ impl Plugin for Random {
     }
 }
 
-/// One actor's dice.
+/// The handler of one actor.
 pub struct Dice {
     source: Source,
     max_bytes: u64,
@@ -93,7 +93,7 @@ impl Dice {
                 self.max_bytes
             ));
         }
-        // As wide as a pointer on every system this runs on.
+        // Lossless: a pointer is at least as wide as a u32 on every supported system.
         let mut bytes = vec![0; length as usize];
         self.source.fill(&mut bytes)?;
         Ok(bytes.into())
@@ -111,7 +111,8 @@ impl Dice {
             ));
         }
         let count = max - min;
-        // How many of the 2^64 numbers are left when as many as possible are dealt out evenly: 2^64 mod count.
+        // 2^64 mod count: rejecting this many numbers at the top leaves a multiple of count, so there is no modulo
+        // bias.
         let left_over = (u64::MAX % count + 1) % count;
         loop {
             let drawn = self.number()?;
@@ -123,7 +124,7 @@ impl Dice {
 
     fn float(&self) -> Result<f64, String> {
         const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
-        // 53 bits: the conversion and the product are exact.
+        // With 53 bits both the conversion and the product are exact.
         Ok((self.number()? >> 11) as f64 * STEP)
     }
 
@@ -144,7 +145,7 @@ impl Dice {
         Ok(bytes)
     }
 
-    /// Draws again what a recorded call drew.
+    /// Draws the bytes that a recorded call drew, to advance the stream.
     fn again(&self, function: &str, arguments: &[u8]) -> Result<(), EncodingError> {
         match function {
             "random-bytes" => drop(self.bytes(decode::<(u32,)>(arguments)?.0)),
@@ -218,7 +219,7 @@ mod tests {
     /// [random-1] [random-4] [random-5]
     #[test]
     fn a_seed_gives_the_chacha20_stream_of_its_key() {
-        // Of an implementation of RFC 8439 in Python; seed 0 is also test vector 1 of its appendix A.1.
+        // From an implementation of RFC 8439 in Python. Seed 0 is also test vector 1 of appendix A.1 of the RFC.
         for (seed, stream) in [
             (0, "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7"),
             (1, "c5d30a7ce1ec119378c84f487d775a8542f13ece238a9455e8229e888de85bbd"),
@@ -232,7 +233,7 @@ mod tests {
     /// [random-5] [random-9] [random-10] [random-11]
     #[test]
     fn every_function_takes_the_next_bytes_of_the_one_stream() {
-        // The same Python, seed 42; the first wide range takes two draws.
+        // From the same Python code, with seed 42. The wide range takes two draws.
         let host = FakeHost::new();
         block_on(async {
             let dice = attach::<Random>(&host, "random", json!({ "seed": 42 })).await.unwrap();

@@ -1,5 +1,5 @@
-//! Random ceilings and configs: what is left of both answers as many bytes and as large numbers as both would. A seed is
-//! no power: whose numbers are repeatable is the request's own affair.
+//! Random ceilings and configs: a narrowed config returns as many bytes and as large numbers as both allow. A seed is
+//! not a permission: the request alone decides whether its numbers are reproducible.
 
 use serde_json::{Map, Value, json};
 use theater_plugin_api::Bytes;
@@ -35,7 +35,7 @@ fn config(choices: &mut Seeded) -> Value {
     Value::Object(config)
 }
 
-/// The rule as the specification has it; a missing limit is its default.
+/// The rule as specified. A missing limit has the specified default.
 fn allows(config: &Value, act: &Act) -> bool {
     match act {
         Act::Bytes(length) => u64::from(*length) <= config["max_bytes"].as_u64().unwrap_or(1_048_576),

@@ -1,41 +1,41 @@
-//! Where random bytes come from: the system, or a ChaCha20 stream.
+//! Sources of random bytes: the system's generator, or a ChaCha20 stream.
 //!
-//! The stream is that of RFC 8439 with a 64-bit block counter from 0 and nonce 0; the key is the seed's 8 little-endian
-//! bytes and 24 zeros. It is read byte by byte without gaps, whatever lengths are asked for.
+//! The stream is that of RFC 8439 with a 64-bit block counter starting at 0 and nonce 0. The key is the seed as 8
+//! little-endian bytes followed by 24 zeros. Reads are consecutive: no byte is skipped, whatever lengths are requested.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The bytes in a word of the generator, which can be set to the start of a word only.
+/// Bytes in a word of the generator. The generator can only be positioned at the start of a word.
 const WORD: u64 = 4;
 
-/// One actor's source.
+/// The source of one actor.
 pub enum Source {
     /// The system's generator.
     System,
-    /// A seed's stream.
+    /// The stream of a seed.
     Seeded(Box<Mutex<Stream>>),
 }
 
-/// A ChaCha20 stream and how far it was read.
+/// A ChaCha20 stream and the number of bytes read from it.
 pub struct Stream {
-    // Stands at the first whole word at or behind `position`.
+    // Invariant: positioned at the first word boundary at or after `position`.
     words: ChaCha20Rng,
     position: u64,
 }
 
 impl Source {
-    /// The stream of the seed, or the system's generator without one.
+    /// Creates the stream of the seed, or uses the system's generator if there is none.
     pub fn new(seed: Option<u64>) -> Self {
         seed.map_or(Self::System, |seed| Self::Seeded(Box::new(Mutex::new(Stream::new(seed)))))
     }
 
-    /// Fills `bytes` with the next ones.
+    /// Fills `bytes` with the next bytes of the source.
     ///
     /// # Errors
-    /// A sentence on what the system's generator failed with.
+    /// If the system's generator fails, a message with its error.
     pub fn fill(&self, bytes: &mut [u8]) -> Result<(), String> {
         match self {
             Self::System => {
@@ -48,7 +48,7 @@ impl Source {
         }
     }
 
-    /// How many bytes of the stream were read; none for the system's generator.
+    /// Number of bytes read from the stream; `None` for the system's generator.
     pub fn position(&self) -> Option<u64> {
         match self {
             Self::System => None,
@@ -56,7 +56,7 @@ impl Source {
         }
     }
 
-    /// Goes on as if so many bytes of the stream had been read; nothing for the system's generator.
+    /// Sets the number of bytes read from the stream. Does nothing for the system's generator.
     pub fn go_to(&self, position: u64) {
         if let Self::Seeded(stream) = self {
             locked(stream).go_to(position);
@@ -76,7 +76,7 @@ impl Stream {
     }
 
     fn fill(&mut self, bytes: &mut [u8]) {
-        // What is left of a word that was read in part: the generator has passed it, so it is made once more.
+        // The rest of a partially read word. The generator is already past that word, so it is generated again.
         let begun = self.position % WORD;
         let (head, tail) = bytes.split_at_mut(bytes.len().min(((WORD - begun) % WORD) as usize));
         if !head.is_empty() {

@@ -1,7 +1,8 @@
-//! The plugin `runtime`: what every actor may use without asking: its log, its chain and its own end.
+//! The `runtime` plugin: functions available to every actor: its log, its chain and its own shutdown.
 //!
-//! The core does the work (services `theater.chain` and `theater.lifecycle`); this is their WIT face. [`stream`] decides
-//! what of the log is shown: the chain has every call, so `log` is `pure` and limits cost no evidence.
+//! The core does the work (services `theater.chain` and `theater.lifecycle`); this plugin exposes them as WIT.
+//! [`stream`] decides which log lines are shown. The chain has every call, so `log` is `pure`, and the limits lose no
+//! evidence.
 
 #![forbid(unsafe_code)]
 
@@ -49,7 +50,7 @@ impl Default for Config {
     }
 }
 
-/// The plugin: it keeps nothing.
+/// The plugin. It has no state.
 pub struct Runtime;
 
 impl Plugin for Runtime {
@@ -80,7 +81,7 @@ impl Plugin for Runtime {
     }
 }
 
-/// One actor's log stream, chain and end.
+/// The handler of one actor: its log stream, chain and shutdown.
 pub struct Actor {
     host: Host,
     stream: Stream,
@@ -100,7 +101,7 @@ impl Handler for Actor {
         self.show(self.stream.left_out());
     }
 
-    /// An actor that asked for its end before the program ended gets it now.
+    /// Repeats a recorded `shutdown` that succeeded: the previous run ended before the actor stopped.
     fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
         let wrong = |error: EncodingError| format!("{}: {error}", call.function);
         if call.function.ends_with("/shutdown") && decode::<Result<(), String>>(call.result).map_err(wrong)?.is_ok() {
@@ -121,7 +122,7 @@ impl theater::simple::runtime::Runtime for Actor {
             Ok(events) => Chain { events: events.into_iter().map(meta_event).collect() },
             #[allow(
                 clippy::panic,
-                reason = "the function has no result: only a fault, which traps the call, can say it"
+                reason = "the function has no result: only a fault, which traps the call, can report it"
             )]
             Err(sentence) => panic!("the chain could not be read: {sentence}"),
         }

@@ -1,5 +1,5 @@
-//! Random ceilings and configs: what is left of both shows as many bytes of log and as many events as both would. The
-//! level is no power: the request may show what it logs, within the bytes.
+//! Random ceilings and configs: a narrowed config shows as many bytes of log and as many events as both allow. The
+//! level is not a permission: the request may choose it freely, within the byte limit.
 
 use serde_json::{Map, Value, json};
 use theater_plugin_api::Bytes;
@@ -15,9 +15,9 @@ const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 /// What an actor may do.
 #[derive(Debug)]
 enum Act {
-    /// Show a line of so many bytes at once.
+    /// Show a line of this many bytes at once.
     Show(usize),
-    /// See so many of its events.
+    /// See this many of its events.
     See(u64),
 }
 
@@ -43,7 +43,7 @@ fn config(choices: &mut Seeded) -> Value {
     Value::Object(config)
 }
 
-/// The rule as the specification has it; a missing limit is its default.
+/// The rule as specified. A missing limit has the specified default.
 fn allows(config: &Value, act: &Act) -> bool {
     match act {
         Act::Show(bytes) => *bytes as u64 <= config["max_log_bytes_per_second"].as_u64().unwrap_or(65_536),

@@ -1,7 +1,8 @@
-//! What of an actor's log is shown: escaping, the level, and a token bucket of bytes.
+//! Decides which lines of an actor's log are shown: escaping, the level, and a token bucket of bytes.
 //!
-//! The bucket holds one second's bytes and fills evenly; a line takes its escaped length. A line that does not fit is left
-//! out and counted, and the next one that fits is preceded by the count. It decides only; the caller writes.
+//! The bucket holds at most the bytes of one second and fills at a constant rate. A line costs its escaped length in
+//! bytes. A line that does not fit is left out and counted, and the next line that fits is preceded by the count. This
+//! module only decides; the caller writes the lines.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -14,13 +15,13 @@ use serde::Deserialize;
 pub enum LogLevel {
     Error,
     Warn,
-    /// What actors log at.
+    /// The level at which actors log.
     Info,
     Debug,
     Trace,
 }
 
-/// One actor's log stream.
+/// The log stream of one actor.
 pub struct Stream {
     shown: bool,
     bytes_per_second: u64,
@@ -35,13 +36,14 @@ struct Bucket {
 }
 
 impl Stream {
-    /// A stream whose bucket is full.
+    /// Creates a stream with a full bucket.
     pub fn new(lowest: LogLevel, bytes_per_second: u64, now: Instant) -> Self {
         let bucket = Bucket { tokens: bytes_per_second as f64, filled: now, lines: 0, bytes: 0 };
         Self { shown: lowest >= LogLevel::Info, bytes_per_second, bucket: Mutex::new(bucket) }
     }
 
-    /// What to write for a line of the actor's: nothing, the line, or a count of what was left out and the line.
+    /// Returns what to write for a line of the actor: nothing, the line, or a count of lines left out and then the
+    /// line.
     pub fn line(&self, text: &str, now: Instant) -> Vec<String> {
         if !self.shown {
             return Vec::new();
@@ -55,7 +57,7 @@ impl Stream {
         bucket.count_of_left_out(self.bytes_per_second).into_iter().chain([line]).collect()
     }
 
-    /// The count of lines left out since the last one shown, if there are any.
+    /// Returns the count of lines left out since the last line shown, if there are any.
     pub fn left_out(&self) -> Option<String> {
         self.bucket().count_of_left_out(self.bytes_per_second)
     }
@@ -91,8 +93,8 @@ impl Bucket {
     }
 }
 
-/// The text with everything escaped that could move the cursor, end the line or reorder it (Unicode categories Cc, Zl, Zp
-/// and the bidirectional controls of UAX #9).
+/// Escapes every character that could move the cursor, end the line or reorder text: Unicode categories Cc, Zl, Zp, and
+/// the bidirectional controls of UAX #9.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

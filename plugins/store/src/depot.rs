@@ -1,9 +1,9 @@
 //! Combines index and contents: the operations behind actors' functions and operators' commands. Everything here
 //! blocks.
 //!
-//! **Invariant:** a content's file is on disk before the index refers to it, and is removed only after the index no longer
-//! does. A put holds `sweeping` for reading from before it checks for the file until the index refers to it; removing
-//! files requires `sweeping` for writing. So no file that a put relies on is removed.
+//! **Invariant:** a content's file is on disk before the index refers to it, and is removed only after the index no
+//! longer does. A put holds `sweeping` for reading from before it checks for the file until the index refers to it;
+//! removing files requires `sweeping` for writing. So no file that a put relies on is removed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -164,8 +164,8 @@ fn there_is(manifest: &str) -> Result<(), String> {
     if !manifest.trim().is_empty() {
         return Ok(());
     }
-    Err("the manifest is empty; it has to be TOML (which contains a newline or =), a URL (with a scheme), or the path of \
-         a file"
+    Err("the manifest is empty; it must be TOML (with a newline or =), a URL (with a scheme), or else the path of a \
+         file"
         .to_owned())
 }
 

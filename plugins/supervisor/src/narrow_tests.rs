@@ -1,8 +1,9 @@
-//! Random ceilings and configs: what is left of both starts a child that fails no more often than either would. What is
-//! started again is no power, and a ceiling's entries for certain names are about other children: of a ceiling the numbers
-//! for all children count.
+//! Random ceilings and configs: a narrowed config restarts a failing child no more often than either of the two would.
+//! Which endings are followed by a restart is not a permission, and a ceiling's entries for certain names apply to
+//! other children, so only a ceiling's numbers for all children count.
 //!
-//! At most, not exactly: of two numbers in two windows the smaller in the longer is left, which both allow.
+//! The tests check "at most", not "exactly": narrowing takes the smaller number and the longer window, which both
+//! allow.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 const RESTARTS: [u64; 5] = [0, 1, 2, 3, 6];
 const WINDOWS: [u64; 3] = [600_000, 700_000, 800_000];
 
-/// A child's failures, each `apart_ms` behind the other and each followed by a start.
+/// A number of failures of a child, `apart_ms` apart, each followed by a restart.
 #[derive(Debug)]
 struct Act {
     child: &'static str,
@@ -56,7 +57,8 @@ fn config(choices: &mut Seeded) -> Value {
     Value::Object(config)
 }
 
-/// As [`config`], with a window within which all of a test happens, as the default's 5 s may not be on a busy machine.
+/// Like [`config`], but with a window long enough for a whole test. The default of 5 s may be too short on a busy
+/// machine.
 fn slow(choices: &mut Seeded) -> Value {
     let mut config = config(choices);
     if config.get("restart_window_ms").is_none() {
@@ -65,7 +67,7 @@ fn slow(choices: &mut Seeded) -> Value {
     config
 }
 
-/// The pair with what a ceiling says of all children.
+/// The pair with only the ceiling's numbers for all children.
 fn of_all(mut pair: Pair) -> Pair {
     if let Some(ceiling) = pair.ceiling.as_object_mut() {
         ceiling.remove("children");
@@ -74,7 +76,7 @@ fn of_all(mut pair: Pair) -> Pair {
     pair
 }
 
-/// The rule as the specification has it: for a child with an entry its keys, for the rest those of all.
+/// The rule as specified: the keys of the entry for the child, and the keys for all children where it has none.
 fn allows(config: &Value, act: &Act) -> bool {
     let entry = &config["children"][act.child];
     let of = |key: &str| entry.get(key).or_else(|| config.get(key));
@@ -111,7 +113,7 @@ fn children_under_a_hundred_pairs_are_started_again_only_as_often_as_both_allow(
                 }
             }
         }
-        // All of them in turn: whatever each may for itself, together they stay within the ceiling.
+        // All children in turn: whatever each one is allowed, together they stay within the ceiling.
         let (host, _parent) = parent(&pair);
         let together = NAMES.into_iter().cycle().take(24).filter(|child| fails(&host, child)).count() as u64;
         let most = pair.ceiling.get("max_restarts").map_or(3, |most| most.as_u64().unwrap());
@@ -119,7 +121,7 @@ fn children_under_a_hundred_pairs_are_started_again_only_as_often_as_both_allow(
     }
 }
 
-/// A parent that has started, under what is left of a pair.
+/// A started parent with the narrowed config of a pair.
 fn parent(pair: &Pair) -> (FakeHost, Arc<Parent>) {
     let host = FakeHost::new();
     host.set_child_answers(|_| Ok(String::new()));
@@ -130,7 +132,7 @@ fn parent(pair: &Pair) -> (FakeHost, Arc<Parent>) {
     (host, parent)
 }
 
-/// Whether a child that fails is started again.
+/// Lets a child fail and returns whether it is restarted.
 fn fails(host: &FakeHost, child: &str) -> bool {
     let ending = Ending::Failed { kind: FailureKind::Internal, causes: "a trap".to_owned() };
     host.child_ended(ChildEnd { child: child.to_owned(), name: child.to_owned(), ending });

@@ -1,8 +1,9 @@
-//! What becomes of a child that died: nothing of the core and no clock is in here.
+//! Decides whether a child that ended is restarted. Pure logic: it uses neither the core nor a clock.
 //!
-//! As in Erlang/OTP (`supervisor`, "Maximum Restart Intensity"), restarts are counted for the supervisor, not for the
-//! child: when more than `max_restarts` of them fall within `restart_window_ms`, the supervisor itself fails, and whoever
-//! looks after it decides. An entry of `children` with numbers of its own counts the children it is for by themselves.
+//! As in Erlang/OTP (`supervisor`, "Maximum Restart Intensity"), restarts are counted per supervisor, not per child.
+//! When more than `max_restarts` of them fall within `restart_window_ms`, the supervisor itself fails, and its own
+//! supervisor decides what to do. An entry of `children` that sets its own limits has its own count for the children it
+//! applies to.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ const MAX_RESTARTS: u64 = 3;
 const RESTART_WINDOW_MS: u64 = 5_000;
 const MAX_COMPONENT_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Which deaths are followed by a start.
+/// Which endings are followed by a restart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
@@ -32,8 +33,8 @@ pub enum Restart {
 }
 
 impl Restart {
-    /// Whether a child that ended so is started again. One that somebody stopped, also while it was starting, never is:
-    /// that was what they wanted.
+    /// Whether a child with this ending is restarted. A child that was stopped, even while it was starting, never is:
+    /// the stop was intended.
     fn follows(self, ending: &Ending) -> bool {
         match ending {
             Ending::Stopped | Ending::Failed { kind: FailureKind::ShuttingDown, .. } => false,
@@ -64,7 +65,7 @@ impl Default for Config {
     }
 }
 
-/// What is different for the children that a pattern matches.
+/// Overrides for the children that a pattern matches.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ForSome {
@@ -73,14 +74,16 @@ struct ForSome {
     restart_window_ms: Option<u64>,
 }
 
-/// The part of `requested` that `ceiling` allows. What to restart is no power: it decides over the actor's own children
-/// only. How often is, since each start costs work that nobody asked for: the smaller number of restarts counts, and the
-/// longer window, in which they are fewer. The ceiling's numbers for all children bound each entry of `children`, and
-/// [`Strategy`] holds the entries together to them; the ceiling's own entries are about other children's names. What a
-/// child may do is narrowed by the plugins of its handlers.
+/// The part of `requested` that `ceiling` allows.
+///
+/// Which endings lead to a restart is not a permission: it only concerns the actor's own children. How often is one,
+/// since each restart costs resources: the smaller number of restarts applies, and the longer window, which
+/// allows fewer of them over time. The ceiling's numbers for all children bound each entry of `children`, and
+/// [`Strategy`] bounds the sum of all entries by them. The ceiling's own entries are ignored, since they apply to other
+/// children. What a child may do is narrowed by the plugins of its handlers.
 ///
 /// # Errors
-/// A sentence naming the key whose value has the wrong type.
+/// An error message that names the key whose value has the wrong type.
 pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     if ceiling.is_null() {
         return Ok(requested.clone());
@@ -99,7 +102,7 @@ const RULES: [(&str, Rule); 3] = [
     ("restart_window_ms", Rule::Larger(RESTART_WINDOW_MS)),
 ];
 
-/// What the core reads of this config (service `theater.children`): which files this actor may name.
+/// Keys that the core reads from this config (service `theater.children`): which files this actor may name.
 const FILES: [(&str, Rule); 3] =
     [("paths", Rule::Paths), ("state_paths", Rule::Paths), ("max_component_bytes", Rule::Smaller(MAX_COMPONENT_BYTES))];
 
@@ -112,29 +115,29 @@ fn narrow_children(ceiling: &Value, children: &Value) -> Result<Value, String> {
     narrowed.collect::<Result<Map<_, _>, String>>().map(Value::Object)
 }
 
-/// A number that the entry does not have stays missing: it is the one for all children.
+/// A number that the entry does not set stays missing: the one for all children applies.
 fn narrow_entry(ceiling: &Value, entry: &Value) -> Result<Value, String> {
     let there: Vec<_> = RULES.into_iter().filter(|(key, _)| entry.get(key).is_some()).collect();
     narrow::object(&there, ceiling, entry)
 }
 
-/// What becomes of a child that died.
+/// What happens to a child that ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It stays dead.
+    /// It is released and not restarted.
     LetGo,
-    /// It is started again.
+    /// It is restarted.
     StartAgain,
-    /// It stays dead, and its parent fails with this sentence.
+    /// It is released, and its parent fails with this message.
     GiveUp(String),
 }
 
-/// The restarts of late.
+/// A sliding window of restarts.
 #[derive(Debug)]
 struct Intensity {
     most: u64,
     window: Duration,
-    /// Those within the window, oldest first.
+    /// Times of the restarts within the window, oldest first.
     restarts: VecDeque<Instant>,
 }
 
@@ -143,7 +146,10 @@ impl Intensity {
         Self { most, window: Duration::from_millis(window_ms), restarts: VecDeque::new() }
     }
 
-    /// Counts a restart at `now`, no earlier than the last one; the number of it within the window if there are too many.
+    /// Counts a restart at `now`, which must not be before the previous one.
+    ///
+    /// # Errors
+    /// If there are too many restarts within the window: their number, including this one.
     fn count(&mut self, now: Instant) -> Result<(), u64> {
         let window = self.window;
         self.restarts.retain(|at| now.saturating_duration_since(*at) <= window);
@@ -153,12 +159,12 @@ impl Intensity {
     }
 }
 
-/// A pattern of `children` and what holds for those it matches.
+/// An entry of `children`: a pattern, and the settings for the children it matches.
 #[derive(Debug)]
 struct Entry {
     pattern: Pattern,
     restart: Restart,
-    /// Its own count, if it has numbers of its own.
+    /// The count of this entry, if it sets its own limits.
     own: Option<Intensity>,
 }
 
@@ -172,20 +178,20 @@ impl Entry {
     }
 }
 
-/// Decides, and counts.
+/// Decides about each death and counts restarts.
 #[derive(Debug)]
 pub struct Strategy {
     restart: Restart,
     intensity: Intensity,
     entries: Vec<Entry>,
-    /// All restarts there are, entries' included, where a ceiling bounds them.
+    /// The count of all restarts, including those of `entries`, if there is a ceiling.
     bound: Option<Intensity>,
     given_up: bool,
 }
 
 impl Strategy {
-    /// Nothing has been counted yet. No matter how many entries of `config` have numbers of their own, the restarts of all
-    /// children together stay within those of `ceiling`.
+    /// Creates a strategy that has counted no restarts. No matter how many entries of `config` set their own limits,
+    /// the restarts of all children together stay within the limits of `ceiling`.
     pub fn new(config: &Config, ceiling: Option<&Config>) -> Self {
         Self {
             restart: config.restart,
@@ -196,7 +202,7 @@ impl Strategy {
         }
     }
 
-    /// What this death, told at `now`, means. After the first [`Decision::GiveUp`] every child is let go.
+    /// Decides about a death that was reported at `now`. After the first [`Decision::GiveUp`] every child is released.
     pub fn decide(&mut self, end: &ChildEnd, now: Instant) -> Decision {
         let matching = self.entries.iter_mut().filter(|entry| entry.pattern.matches(&end.name));
         let closest = matching.reduce(|one, other| if other.pattern.rank() < one.pattern.rank() { other } else { one });
@@ -246,7 +252,7 @@ mod tests {
         ChildEnd { ending, ..failed("worker") }
     }
 
-    /// Decides on failures of these names at these milliseconds: `r`estarted, `l`et go, given `u`p.
+    /// The decisions for failures of these names at these milliseconds: `r`estarted, `l`et go, given `u`p.
     fn decided(strategy: &mut Strategy, deaths: &[(&str, u64)]) -> String {
         let start = Instant::now();
         let one = |(name, ms): &(&str, u64)| match strategy.decide(&failed(name), start + Duration::from_millis(*ms)) {

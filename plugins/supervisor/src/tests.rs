@@ -1,4 +1,4 @@
-//! The functions an actor calls, and the watch over its children.
+//! Tests for the functions that an actor calls and for the watch over its children.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -11,7 +11,7 @@ use theater_plugin_api::{Bytes, ChildEnd, Ending, FailureKind, Handler, encoding
 use crate::theater::simple::types::{ChainEvent, WitActorError, WitErrorType};
 use crate::{Parent, Supervisor};
 
-// Numbers of the called exports, in the order of WIT.
+// Numbers of the called exports, in the order of the WIT.
 const ERROR: u32 = 0;
 const EXIT: u32 = 1;
 const STOP: u32 = 2;
@@ -20,7 +20,7 @@ fn attached(host: &FakeHost, config: Value) -> Arc<Parent> {
     block_on(attach::<Supervisor>(host, "supervisor", config)).unwrap()
 }
 
-/// A parent that has started and exports all handlers; every start of a child succeeds.
+/// A started parent that exports all handlers. Every start of a child succeeds.
 fn started(config: Value) -> (FakeHost, Arc<Parent>) {
     let host = FakeHost::new();
     host.set_exports(&[ERROR, EXIT, STOP], |_, _| encoded(&()));
@@ -46,7 +46,7 @@ fn next_done(host: &FakeHost) -> Done {
     block_on(host.next_done()).unwrap()
 }
 
-/// The child that a call tells the death of.
+/// The child whose death a call reports.
 fn told(called: &Called) -> String {
     match called.export {
         ERROR => encoding::decode::<(String, WitActorError)>(&called.params).unwrap().0,
@@ -133,7 +133,8 @@ fn a_stop_and_a_restart_wait_for_a_living_child_and_for_nobody_else() {
     for function in ["stop-child", "restart-child"] {
         for (living, children, expected) in [
             (&["a"][..], &["a"][..], &["a"][..]),
-            // An actor that is nobody's child, and a child that has ended: the core refuses the one and starts the other.
+            // An actor that is not a child, and a child that has ended: the core rejects the first and starts the
+            // second.
             (&["a"], &[], &[]),
             (&[], &["a"], &[]),
         ] {
@@ -161,12 +162,12 @@ fn a_wait_that_would_close_a_cycle_is_err_and_nothing_is_done() {
         let host = FakeHost::new();
         let parent = attached(&host, json!({}));
         host.set_child_answers(|_| Ok(String::new()));
-        // The only cycle a test's host knows: an actor that is its own child.
+        // The only cycle that the test host detects: an actor that is its own child.
         host.set_living(&[&host.actor()]);
         host.set_children(&[&host.actor()]);
         let refused: Nothing = block_on(host.call(&parent, function, &(host.actor(),))).unwrap();
         assert!(refused.unwrap_err().contains("wait for itself"), "{function}");
-        assert!(run(poll_once(host.next_done())).is_none(), "{function} was done all the same");
+        assert!(run(poll_once(host.next_done())).is_none(), "{function} was carried out");
     }
 }
 
@@ -215,7 +216,7 @@ fn a_function_that_waits_is_err_at_once_when_the_actor_is_being_stopped() {
     let restarted: Nothing = block_on(host.call(&parent, "restart-child", &("a",))).unwrap();
     assert!(spawned.unwrap_err().contains("being stopped"));
     assert!(restarted.unwrap_err().contains("being stopped"));
-    assert!(run(poll_once(host.next_done())).is_none(), "it was done all the same");
+    assert!(run(poll_once(host.next_done())).is_none(), "it was carried out");
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn each_way_to_end_is_told_by_its_handler() {
         (
             Ending::Failed { kind: FailureKind::Timeout, causes: "ä: b".to_owned() },
             ERROR,
-            // The case number of operation-timeout, then some of the text.
+            // The case number of operation-timeout, then `some` text.
             encoding::encode(&("a", 0_u8, Some("ä: b"))).unwrap(),
         ),
     ] {
@@ -293,7 +294,7 @@ fn a_thousand_children_that_fail_at_once_give_exactly_a_thousand_notifications()
     for child in &children {
         assert_eq!(next_done(&host), Done::Released(child.clone()));
     }
-    // All that was to come for them has come: the next is another child's.
+    // There are no further notifications for them: the next one is for another child.
     host.child_ended(failed("the last"));
     assert_eq!(told(&next_call(&host)), "the last");
 }
@@ -393,7 +394,7 @@ fn a_child_whose_starts_keep_failing_is_given_up() {
         assert_eq!(told(&next_call(&host)), "a");
         assert_eq!(next_done(&host), expected);
     }
-    // The sentence comes right behind the release: the next death is dealt with after it.
+    // The failure is reported right after the release, so before the next death is handled.
     host.child_ended(failed("b"));
     assert_eq!(next_done(&host), Done::Released("b".to_owned()));
     assert!(host.failed().unwrap().contains("restart 3"));
@@ -409,7 +410,7 @@ fn without_a_handler_the_strategy_still_holds() {
         assert_eq!(next_done(&host), Done::Restarted("a".to_owned()));
         host.child_ended(ended("a", Ending::Exit(None)));
         assert_eq!(next_done(&host), Done::Released("a".to_owned()));
-        assert!(host.lines().iter().all(|line| !line.message.contains("could not be told")));
+        assert!(host.lines().iter().all(|line| !line.message.contains("could not be notified")));
     }
 }
 

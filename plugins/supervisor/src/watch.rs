@@ -96,8 +96,8 @@ impl Watch {
         let host = self.host.clone();
         self.host.spawn(async move {
             match host.restart_held_child(&end.child).await {
-                Ok(()) => host.log(Level::Info, &format!("{}: restarted it", news(&end))),
-                Err(error) => host.log(Level::Info, &format!("{}: could not restart it: {error}", news(&end))),
+                Ok(()) => host.log(Level::Info, &format!("{}: restarted", news(&end))),
+                Err(error) => host.log(Level::Info, &format!("{}: could not be restarted: {error}", news(&end))),
             }
         });
     }

@@ -1,7 +1,7 @@
-//! The plugin `timing`: the time, and waits that suspend only the actor that calls.
+//! The `timing` plugin: the wall clock, and waits that suspend only the calling actor.
 //!
-//! A wait is checked before it begins, against the config and the end of the running call, so that an actor learns of a
-//! wait that could not end well at once. All times are milliseconds, of the wall clock where they are points in time.
+//! A wait is checked against the config and the deadline of the running call before it begins, so a wait that cannot
+//! complete fails at once. All times are in milliseconds; points in time are wall clock times since the Unix epoch.
 
 #![forbid(unsafe_code)]
 
@@ -42,7 +42,7 @@ impl Default for Config {
     }
 }
 
-/// The plugin: it keeps nothing.
+/// The plugin. It has no state.
 pub struct Timing;
 
 impl Plugin for Timing {
@@ -67,7 +67,7 @@ impl Plugin for Timing {
     }
 }
 
-/// One actor's clock.
+/// The handler of one actor.
 pub struct Clock {
     host: Host,
     config: Config,
@@ -128,7 +128,7 @@ impl theater::simple::timing::Timing for Clock {
     }
 }
 
-/// An error when the running call ends before a wait of so many milliseconds would.
+/// Fails if the running call reaches its deadline before a wait of `ms` milliseconds would end.
 fn fits(call: &Call, ms: u64) -> Result<(), String> {
     let Some(end) = call.deadline_ms() else { return Ok(()) };
     let left = end.saturating_sub(now_ms());
@@ -145,7 +145,7 @@ fn interrupted(ms: u64) -> String {
     format!("the wait of {ms} ms was interrupted: the actor is being stopped")
 }
 
-/// The wall clock; 0 for a clock set before the epoch.
+/// Milliseconds since the Unix epoch by the wall clock; 0 if the clock is set to a time before the epoch.
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

@@ -1,4 +1,4 @@
-//! Random ceilings and configs: what is left of both allows a wait exactly where both would.
+//! Random ceilings and configs: a narrowed config allows a wait exactly where both allow it.
 
 use serde_json::{Map, Value, json};
 use theater_plugin_api::testing::{FakeHost, Seeded, attach, block_on, pairs};
@@ -6,9 +6,9 @@ use theater_plugin_api::testing::{FakeHost, Seeded, attach, block_on, pairs};
 use crate::Timing;
 
 const LIMITS: [u64; 8] = [0, 1, 2, 5, 10, 1_000, 3_600_000, u64::MAX];
-/// Waits at and beside the limits.
+/// Waits at the limits and next to them.
 const WAITS: [u64; 12] = [0, 1, 2, 3, 5, 6, 10, 11, 1_001, 3_600_000, 3_600_001, u64::MAX];
-/// A wait that a test can wait for.
+/// The longest wait that a test performs in full.
 const SHORT: u64 = 11;
 
 fn config(choices: &mut Seeded) -> Value {
@@ -22,7 +22,7 @@ fn config(choices: &mut Seeded) -> Value {
     Value::Object(config)
 }
 
-/// Whether a config allows a wait of so many milliseconds; a missing limit is the specification's default.
+/// Whether a config allows a wait of `ms` milliseconds. A missing limit has the specified default.
 fn allows(config: &Value, ms: &u64) -> bool {
     let limit = |key: &str, default| config[key].as_u64().unwrap_or(default);
     (limit("min_sleep_duration", 0)..=limit("max_sleep_duration", 3_600_000)).contains(ms)
@@ -45,12 +45,12 @@ fn ten_thousand_pairs_allow_exactly_what_both_allow() {
 #[test]
 fn calls_under_a_hundred_pairs_wait_only_as_long_as_both_allow() {
     for pair in pairs(&Timing, "timing", 2, 100, config) {
-        // A long wait that is allowed is interrupted at once, since this actor is being stopped.
+        // An allowed long wait is interrupted at once, because the actor `stopping` is being stopped.
         let (host, stopping) = (FakeHost::new(), FakeHost::new());
         stopping.stop();
         let attached = |host| block_on(attach::<Timing>(host, "timing", pair.narrowed.clone()));
         let (Ok(clock), Ok(stopped)) = (attached(&host), attached(&stopping)) else {
-            // A longest wait below the shortest fails the start.
+            // A maximum below the minimum fails the start.
             assert!(!WAITS.iter().any(|wait| pair.both(wait, allows)), "{pair:#?}");
             continue;
         };

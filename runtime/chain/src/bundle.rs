@@ -1,4 +1,4 @@
-//! `chain export --bundle`: a data folder with one chain and all objects that it names, which needs no other folder.
+//! `chain export --bundle`: writes a self-contained data folder with one chain and all objects that it refers to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,16 +14,16 @@ use crate::objects::Objects;
 use crate::record::Created;
 use crate::verify::{self, created};
 
-/// What a bundle holds.
+/// The content of a bundle that was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bundle {
-    /// Events of the chain.
+    /// The number of events of the chain.
     pub events: u64,
-    /// Objects beside it.
+    /// The number of objects.
     pub objects: u64,
-    /// Bytes of the journal and of the objects.
+    /// Size of the journal and the objects, in bytes.
     pub bytes: u64,
-    /// What the chain names and the data folder does not have.
+    /// Objects that the chain refers to and the data folder does not have.
     pub missing: Vec<Missing>,
 }
 
@@ -32,24 +32,24 @@ pub struct Bundle {
 pub struct Missing {
     /// Its SHA-256.
     pub digest: String,
-    /// What it is, in words.
+    /// A description of the object.
     pub what: String,
     /// Why it is missing.
     pub reason: String,
 }
 
-/// Writes the chain of an actor and the objects that it names to the folder `to`.
+/// Writes the chain of an actor and the objects that it refers to to the folder `to`.
 ///
 /// # Errors
 /// Those of reading, and `J0007`.
 pub fn bundle(path: &Path, actor: Id, objects: &Path, to: &Path) -> Result<Bundle, Error> {
     let unwritable = |source| Error::Bundle { path: to.to_owned(), source };
     let journal = export(path, actor)?;
-    let (events, named) = named(path, actor)?;
-    make(to).map_err(unwritable)?;
+    let (events, referenced) = references(path, actor)?;
+    create_folders(to).map_err(unwritable)?;
     let mut bundle = Bundle { events, bytes: journal.len() as u64, ..Bundle::default() };
     let (from, into) = (Objects::new(objects), Objects::new(to));
-    for (digest, what) in named {
+    for (digest, what) in referenced {
         match from.get(&digest) {
             Ok(bytes) => {
                 into.put_known(&digest, &bytes).map_err(unwritable)?;
@@ -67,8 +67,8 @@ pub fn bundle(path: &Path, actor: Id, objects: &Path, to: &Path) -> Result<Bundl
     Ok(bundle)
 }
 
-/// How many events the chain has, and the objects that it names, each with what it is.
-fn named(path: &Path, actor: Id) -> Result<(u64, BTreeMap<String, BTreeSet<String>>), Error> {
+/// Returns the number of events of the chain, and the objects that it refers to with their descriptions.
+fn references(path: &Path, actor: Id) -> Result<(u64, BTreeMap<String, BTreeSet<String>>), Error> {
     let (mut events, mut named) = (0, BTreeMap::<_, BTreeSet<_>>::new());
     verify::read(path, |event| {
         if event.header.actor == actor {
@@ -81,6 +81,7 @@ fn named(path: &Path, actor: Id) -> Result<(u64, BTreeMap<String, BTreeSet<Strin
     Ok((events, named))
 }
 
+/// The objects that a start refers to.
 fn of_start(created: &Created) -> Vec<(String, String)> {
     let setup = &created.setup;
     let wit = |plugin: &str| format!("the WIT of plugin {plugin:?}");
@@ -89,18 +90,18 @@ fn of_start(created: &Created) -> Vec<(String, String)> {
         (setup.component.clone(), "the component".to_owned()),
     ];
     all.extend(setup.handlers.iter().map(|handler| (handler.wit.clone(), wit(&handler.plugin))));
-    all.extend(created.init_state.iter().map(|state| (state.clone(), "a first state".to_owned())));
+    all.extend(created.init_state.iter().map(|state| (state.clone(), "an initial state".to_owned())));
     all
 }
 
-/// Makes the folder, or takes an empty one, with those below: nobody else can look into them.
-fn make(to: &Path) -> io::Result<()> {
+/// Creates the folder and those below, or uses an empty folder. Only this user can read them (mode 0700).
+fn create_folders(to: &Path) -> io::Result<()> {
     let is_empty = match std::fs::read_dir(to) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         entries => entries?.next().is_none(),
     };
     if !is_empty {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is there already, and not empty"));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the folder exists and is not empty"));
     }
     for folder in [to.to_owned(), to.join("journal"), to.join("objects")] {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;

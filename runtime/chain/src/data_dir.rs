@@ -1,4 +1,4 @@
-//! The data folder: who may use it, and its lock.
+//! The data folder: permission checks, lock and format version.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 use crate::error::Error;
 use crate::event::FORMAT;
 
-/// A data folder that this process may write; unlocked when dropped.
+/// A data folder that this process has locked. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
@@ -21,9 +21,11 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the folder if need be (0700), checks that it is this user's alone to write and has this program's format, and
-    /// locks it. Its files are opened through a handle of it and never through a link: somebody who made the folder could
-    /// have put one there to have another file of this user's truncated.
+    /// Opens and locks the folder; creates it if it does not exist (mode 0700). Checks that only this user can write to it and
+    /// that it has this program's format.
+    ///
+    /// Its files are opened through a handle of the folder, and links are not followed: another user could have created the
+    /// folder with a link in it, to have this program truncate a file of this user.
     ///
     /// # Errors
     /// `S0001` to `S0003`, `S0007`.
@@ -52,7 +54,7 @@ impl DataDir {
         &self.path
     }
 
-    /// Whether the path still leads to the folder that was opened, and the lock is still in it.
+    /// Whether the path still leads to the folder that was opened, and the folder still has the locked file.
     #[must_use]
     pub fn is_there(&self) -> bool {
         let same = |one: Stat, other: Stat| (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino);
@@ -64,7 +66,7 @@ impl DataDir {
 
 const LOCK: &str = "LOCK";
 
-/// Nobody but this user may put files into the folder.
+/// Checks that only this user can create files in the folder.
 fn check_owner(path: &Path, folder: &OwnedFd) -> Result<(), Error> {
     let found = fstat(folder).map_err(|error| Error::DataDir { path: path.to_owned(), source: error.into() })?;
     let (own, mode) = (geteuid().as_raw(), found.st_mode & 0o7777);
@@ -82,7 +84,7 @@ fn check_owner(path: &Path, folder: &OwnedFd) -> Result<(), Error> {
     Ok(())
 }
 
-/// Opens a file of the folder that this program made, or makes it (0600).
+/// Opens a file that this program created in the folder, or creates it (mode 0600).
 fn open_own(folder: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let foreign =
@@ -98,7 +100,7 @@ fn open_own(folder: &OwnedFd, name: &str) -> io::Result<File> {
     Ok(File::from(file))
 }
 
-/// Checks the folder's file `FORMAT`, or makes it.
+/// Checks the folder's file `FORMAT`, or creates it.
 pub(crate) fn check_format(path: &Path) -> Result<(), Error> {
     let file = path.join("FORMAT");
     match std::fs::read_to_string(&file) {

@@ -1,22 +1,22 @@
-//! `chain diff`: two chains in step, up to the first event that differs.
+//! `chain diff`: compares two chains event by event, up to the first difference.
 //!
-//! Two runs of one manifest with the same inputs are the same here, although each has ids, times and hashes of its own.
-//! Compared are, event by event:
-//! - the type, the function by its name, the call that it belongs to, and whether it has a cause;
+//! Two runs of the same manifest with the same inputs are identical, although their ids, times and hashes differ. Each pair of
+//! events is compared by:
+//! - type, function name, call, and whether the event has a cause;
 //! - of a start (`created`, `restarted`, `swapped`): manifest, component, handlers with their plugins and configs, functions,
-//!   limits, how the instance is kept, first state and engine; not the name, the parent and where the manifest was read;
-//! - of `queued`: the params; not the words on where the call comes from;
-//! - of `host`: arguments and result; of a result that is a part of a chain, which part;
+//!   limits, instance policy, initial state and engine; not name, parent and path of the manifest;
+//! - of `queued`: the params; not the description of the caller;
+//! - of `host`: arguments and result; of a result that is a range of the chain, the range;
 //! - of `return`: how the call ended, how many host calls it made, and the new state;
-//! - of `snapshot`: the state and which calls wait; not what handlers keep for themselves;
+//! - of `snapshot`: the state and the waiting calls; not the states of handlers;
 //! - of `sealed`: the key;
 //! - of all others: the data.
 //!
-//! An actor's own id is the same as the other actor's wherever it stands, as text or as 16 bytes. Returns have but the digest
-//! of a new state: where those differ and the two states, computed by replay, are the same but for the ids, states are
-//! compared by their length alone from there on, and that is said.
+//! The id of the first actor in its data equals the id of the second actor in its, as text or as 16 bytes. Returns have only a
+//! digest of the new state. If two digests differ, both states are computed by replay. If these are equal except for the ids,
+//! later states are compared by length only, and the result says so.
 //!
-//! Events are read one by one: the first chain by a thread of its own, which is a few events ahead.
+//! A separate thread reads the first chain, a few events ahead; the caller's thread reads the second one.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -32,48 +32,48 @@ use crate::objects::Objects;
 use crate::record::{Created, FunctionRecord, HostCall, HostResult, Kind, Queued, Return, Sealed, Snapshot};
 use crate::verify::{self, Event, created};
 
-/// Events of the first chain that are read ahead.
+/// Number of events by which the first chain is read ahead.
 const AHEAD: usize = 16;
-/// What is said of a return whose new state has another digest.
-const STATE: &str = "its new state is another";
+/// The difference of two returns whose new states have different digests.
+const STATE: &str = "its new state differs";
 
-/// A chain, and where it is.
+/// A chain and its location.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// A data folder, or the file of an exported chain.
     pub path: PathBuf,
-    /// Whose chain.
+    /// The chain's actor.
     pub actor: Id,
-    /// The data folder whose objects it names.
+    /// The data folder with the objects that the chain refers to.
     pub objects: PathBuf,
 }
 
-/// How far two chains are the same.
+/// The result of a comparison.
 #[derive(Debug, Clone, Default)]
 pub struct Comparison {
-    /// How many events are, from the first one on.
+    /// The number of equal events, from the first one on.
     pub same: u64,
-    /// How many more events each of them has, when one is the beginning of the other.
+    /// The number of further events of each chain, if one is a prefix of the other.
     pub more: [u64; 2],
     /// The first event that differs.
     pub difference: Option<Difference>,
-    /// The event from which on states are compared by their length alone.
+    /// The event from which on states were compared by length only.
     pub by_length: Option<u64>,
 }
 
 /// The first event that differs.
 #[derive(Debug, Clone)]
 pub struct Difference {
-    /// In words.
+    /// A description of the difference.
     pub what: &'static str,
     /// The two events.
     pub sides: [DiffEvent; 2],
 }
 
-/// An event as it is shown.
+/// An event for display.
 #[derive(Debug, Clone)]
 pub struct DiffEvent {
-    /// What it says.
+    /// The event as text.
     pub described: EventText,
     header: Header,
     hash: Hash,
@@ -87,7 +87,7 @@ impl DiffEvent {
     }
 }
 
-/// Computes the state after an event by replay, or nothing where that is not possible. The inner option is the state.
+/// Computes the state after an event by replay; none if that is not possible. The inner option is the state.
 pub type StateAt<'a> = dyn Fn(&Source, u64) -> Option<Option<Vec<u8>>> + 'a;
 
 /// Compares two chains. `state_at` is called for two states of equal length whose digests differ.
@@ -106,14 +106,14 @@ pub fn diff(first: &Source, second: &Source, state_at: &StateAt<'_>) -> Result<C
     })
 }
 
-/// An event that was read.
+/// An event that was read, with its data.
 struct OwnedEvent {
     header: Header,
     hash: Hash,
     data: Option<Vec<u8>>,
 }
 
-/// Sends the events of a chain as long as somebody takes them.
+/// Sends the events of a chain until the receiver is dropped.
 fn read_ahead(source: &Source, sender: &SyncSender<OwnedEvent>) -> Result<(), Error> {
     let mut is_wanted = true;
     verify::read(&source.path, |event| {
@@ -125,7 +125,8 @@ fn read_ahead(source: &Source, sender: &SyncSender<OwnedEvent>) -> Result<(), Er
     Ok(())
 }
 
-/// Walks the second chain in step with what comes of the first; both are read to their ends, so that damage is found.
+/// Compares the events of the second chain with those received from the first. Both are read to the end, so that damage is
+/// found.
 fn compare(
     [first, second]: [&Source; 2],
     receiver: Receiver<OwnedEvent>,
@@ -141,7 +142,7 @@ fn compare(
             Some(taken) => walk.pair(&taken, event),
             None => walk.comparison.more[1] += 1,
         }
-        // Nothing more of the first chain is needed.
+        // No further events of the first chain are needed.
         receiver.take_if(|_| walk.comparison.difference.is_some());
     })?;
     walk.comparison.more[0] = receiver.iter().flatten().count() as u64;
@@ -154,7 +155,7 @@ struct Walk<'a> {
     state_at: &'a StateAt<'a>,
 }
 
-/// A chain as far as it was seen.
+/// One of the two chains, as far as it was read.
 struct Side<'a> {
     source: &'a Source,
     functions: Vec<FunctionRecord>,
@@ -162,12 +163,12 @@ struct Side<'a> {
 }
 
 impl Walk<'_> {
-    /// Compares the next event of both.
+    /// Compares the next events of both chains.
     fn pair(&mut self, taken: &OwnedEvent, event: &Event<'_>) {
         let taken = Event { header: taken.header.clone(), hash: taken.hash, data: taken.data.as_deref() };
         let [first, second] = &mut self.sides;
-        first.see(&taken);
-        second.see(event);
+        first.learn(&taken);
+        second.learn(event);
         let what = first.header_differs(second, &taken.header, &event.header).or_else(|| {
             let own = [first.source.actor, second.source.actor];
             data_differs(own, &taken, event)
@@ -183,7 +184,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether the states behind an event, whose digests differ, are the same but for the actors' own ids.
+    /// Whether the states after an event, whose digests differ, are equal except for the actors' ids.
     fn states_are_same(&mut self, sequence: u64) -> bool {
         if self.comparison.by_length.is_none() {
             let [first, second] = self.sides.each_ref().map(|side| side.state(sequence, self.state_at));
@@ -200,8 +201,8 @@ impl<'a> Side<'a> {
         Self { source, functions: Vec::new(), describer: EventFormatter::new(Some(Objects::new(&source.objects))) }
     }
 
-    /// A start says which functions the events behind it are about.
-    fn see(&mut self, event: &Event<'_>) {
+    /// Takes over the functions and types that later events refer to, if the event is a start.
+    fn learn(&mut self, event: &Event<'_>) {
         if let Some(created) = created(event) {
             self.functions = created.setup.functions;
             self.describer.describe(event);
@@ -215,11 +216,11 @@ impl<'a> Side<'a> {
 
     fn header_differs(&self, other: &Self, one: &Header, two: &Header) -> Option<&'static str> {
         if one.kind != two.kind {
-            Some("it is of another type")
+            Some("its type differs")
         } else if self.function(one) != other.function(two) {
-            Some("it is about another function")
+            Some("its function differs")
         } else if one.call != two.call {
-            Some("it belongs to another call")
+            Some("its call differs")
         } else if one.cause.is_some() != two.cause.is_some() {
             Some("only one of the two has a cause")
         } else {
@@ -227,7 +228,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// The state behind an event without the actor's own id; none when it cannot be computed.
+    /// The state after an event, without the actor's id; none if it cannot be computed.
     fn state(&self, sequence: u64, state_at: &StateAt<'_>) -> Option<Option<Vec<u8>>> {
         let state = state_at(self.source, sequence)?;
         Some(state.map(|state| without_id(state, &self.source.actor)))
@@ -238,11 +239,11 @@ impl<'a> Side<'a> {
     }
 }
 
-/// What differs between the data of two events of one type.
+/// Compares the data of two events of one type. Returns a description of the difference.
 fn data_differs(own: [Id; 2], one: &Event<'_>, two: &Event<'_>) -> Option<&'static str> {
-    let whole = "its data is another";
+    let whole = "its data differs";
     let (Some(first), Some(second)) = (one.data, two.data) else {
-        // Of data that was dropped the length and the digest are left.
+        // Of deleted data, length and digest remain.
         let is_same = (one.header.length, &one.header.tail) == (two.header.length, &two.header.tail);
         return (!is_same).then_some(whole);
     };
@@ -262,7 +263,7 @@ fn data_differs(own: [Id; 2], one: &Event<'_>, two: &Event<'_>) -> Option<&'stat
     pairs.find_map(|((what, first), (_, second))| differs(first, second).then_some(what))
 }
 
-/// What is compared of an event's data, each part with what is said when it differs; none when it does not decode.
+/// The parts of an event's data that are compared, each with the description of a difference; none if the data does not decode.
 fn parts(kind: Kind, data: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
     Some(match kind {
         Kind::Created | Kind::Restarted | Kind::Swapped => {
@@ -270,19 +271,19 @@ fn parts(kind: Kind, data: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
             let mut functions = setup.functions;
             functions.sort_by(|a, b| (&a.interface, &a.function).cmp(&(&b.interface, &b.function)));
             vec![
-                ("it has another manifest", setup.manifest.into_bytes()),
-                ("it has another component", setup.component.into_bytes()),
-                ("it has other handlers", encode(&setup.handlers).ok()?),
-                ("it has other functions", encode(&functions).ok()?),
-                ("it has other limits", encode(&setup.limits).ok()?),
-                ("its instance is kept otherwise", setup.instance.into_bytes()),
-                ("it has another first state", encode(&init_state).ok()?),
-                ("it has another engine", engine.into_bytes()),
+                ("its manifest differs", setup.manifest.into_bytes()),
+                ("its component differs", setup.component.into_bytes()),
+                ("its handlers differ", encode(&setup.handlers).ok()?),
+                ("its functions differ", encode(&functions).ok()?),
+                ("its limits differ", encode(&setup.limits).ok()?),
+                ("its instance policy differs", setup.instance.into_bytes()),
+                ("its initial state differs", encode(&init_state).ok()?),
+                ("its engine differs", engine.into_bytes()),
             ]
         }
         Kind::Queued => {
             let Queued { params, .. } = decode(data).ok()?;
-            vec![("its params are others", params.into_vec())]
+            vec![("its params differ", params.into_vec())]
         }
         Kind::Host => {
             let HostCall { arguments, mut result } = decode(data).ok()?;
@@ -290,33 +291,33 @@ fn parts(kind: Kind, data: &[u8]) -> Option<Vec<(&'static str, Vec<u8>)>> {
                 (*head, *digest) = (Bytes::default(), Bytes::default());
             }
             let result = encode(&result).ok()?;
-            vec![("its arguments are others", arguments.into_vec()), ("its result is another", result)]
+            vec![("its arguments differ", arguments.into_vec()), ("its result differs", result)]
         }
         Kind::Return => {
             let Return { outcome, host_calls, state } = decode(data).ok()?;
             let is_changed = state.is_some();
             let (length, digest) = state.map(|state| (state.length, state.digest)).unzip();
             vec![
-                ("the call ends otherwise", encode(&outcome).ok()?),
-                ("the call made another number of host calls", encode(&host_calls).ok()?),
+                ("the call ends differently", encode(&outcome).ok()?),
+                ("the number of host calls differs", encode(&host_calls).ok()?),
                 ("only one of the two changes the state", encode(&is_changed).ok()?),
-                ("its new state is of another length", encode(&length).ok()?),
+                ("the length of its new state differs", encode(&length).ok()?),
                 (STATE, encode(&digest).ok()?),
             ]
         }
         Kind::Snapshot => {
             let Snapshot { state, waiting, .. } = decode(data).ok()?;
-            vec![("its state is another", encode(&state).ok()?), ("other calls wait", encode(&waiting).ok()?)]
+            vec![("its state differs", encode(&state).ok()?), ("its waiting calls differ", encode(&waiting).ok()?)]
         }
         Kind::Sealed => {
             let Sealed { key, .. } = decode(data).ok()?;
-            vec![("it is sealed with another key", key.into_vec())]
+            vec![("its key differs", key.into_vec())]
         }
-        _ => vec![("its data is another", data.to_vec())],
+        _ => vec![("its data differs", data.to_vec())],
     })
 }
 
-/// The bytes with a placeholder of the same length wherever the id stands.
+/// Replaces each occurrence of the id by zeros of the same length.
 fn without_id(mut bytes: Vec<u8>, id: &Id) -> Vec<u8> {
     for form in [uuid_text(id).as_bytes(), id] {
         let mut at = 0;
@@ -369,10 +370,10 @@ mod tests {
         let own = |id: &str| format!("I am {id}, {id}!");
         assert_eq!(differs(Kind::Queued, &queued("a", own(&first)), &queued("b", own(&second))), None);
         let others = differs(Kind::Queued, &queued("a", own(&first)), &queued("a", own(&first.replace('a', "e"))));
-        assert_eq!(others, Some("its params are others"));
-        // The other one's id is no own id.
+        assert_eq!(others, Some("its params differ"));
+        // An actor's data may contain the id of the other one: this is a difference.
         let swapped = differs(Kind::Queued, &queued("a", own(&second)), &queued("a", own(&first)));
-        assert_eq!(swapped, Some("its params are others"));
+        assert_eq!(swapped, Some("its params differ"));
         let raw =
             IDS.map(|id| Snapshot { state: Some(id.as_slice().into()), handlers: Vec::new(), waiting: Vec::new() });
         assert_eq!(differs(Kind::Snapshot, &raw[0], &raw[1]), None);
@@ -385,8 +386,8 @@ mod tests {
             result: HostResult::Chain { from: 0, to, head: head.into(), digest: head.into() },
         };
         assert_eq!(differs(Kind::Host, &call(b"a", b"b", 1), &call(b"a", b"c", 1)), None);
-        assert_eq!(differs(Kind::Host, &call(b"a", b"b", 1), &call(b"b", b"b", 1)), Some("its arguments are others"));
-        assert_eq!(differs(Kind::Host, &call(b"a", b"b", 1), &call(b"a", b"b", 2)), Some("its result is another"));
+        assert_eq!(differs(Kind::Host, &call(b"a", b"b", 1), &call(b"b", b"b", 1)), Some("its arguments differ"));
+        assert_eq!(differs(Kind::Host, &call(b"a", b"b", 1), &call(b"a", b"b", 2)), Some("its result differs"));
         let returned = |text: &str, host_calls, digest: &[u8]| Return {
             outcome: Outcome::Err(text.to_owned()),
             host_calls,
@@ -394,15 +395,15 @@ mod tests {
         };
         let whole = returned("a", 1, b"d");
         let cases = [
-            (returned("b", 2, b"e"), "the call ends otherwise"),
-            (returned("a", 2, b"e"), "the call made another number of host calls"),
+            (returned("b", 2, b"e"), "the call ends differently"),
+            (returned("a", 2, b"e"), "the number of host calls differs"),
             (Return { state: None, ..whole.clone() }, "only one of the two changes the state"),
             (returned("a", 1, b"e"), STATE),
         ];
         for (other, what) in cases {
             assert_eq!(differs(Kind::Return, &whole, &other), Some(what));
         }
-        assert_eq!(differs(Kind::Failed, &"a", &"b"), Some("its data is another"));
+        assert_eq!(differs(Kind::Failed, &"a", &"b"), Some("its data differs"));
     }
 
     #[test]
@@ -412,6 +413,6 @@ mod tests {
         let dropped = Event { data: None, ..event(Kind::Fault, &data) };
         assert_eq!(data_differs(IDS, &kept, &dropped), None);
         let other = encode(&"thing").unwrap();
-        assert_eq!(data_differs(IDS, &event(Kind::Fault, &other), &dropped), Some("its data is another"));
+        assert_eq!(data_differs(IDS, &event(Kind::Fault, &other), &dropped), Some("its data differs"));
     }
 }

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::journal::JournalError;
-use crate::verify::Finding;
+use crate::finding::Finding;
+use crate::journal::types::JournalError;
 
 /// An error of this crate. The codes are part of the program's list of stable codes: `J` for chains and the journal, `S`
 /// for the data folder and keys.
@@ -94,7 +94,7 @@ pub enum Error {
         reason: String,
     },
     /// The system returned no random bytes for a new key.
-    #[error("no key could be made: the system gives no random bytes")]
+    #[error("no key could be created: the system returned no random bytes")]
     NoRandomBytes,
 }
 

@@ -1,6 +1,6 @@
 //! The chain: a hash-linked list of everything one actor sees and does, and its format.
 //!
-//! Enough is said here and in [`crate::record`] to write a verifier in another language; `tests/verify_chain.py` is one.
+//! This page and [`crate::record`] are sufficient to write a verifier in another language; `tests/verify_chain.py` is one.
 //!
 //! # Events
 //! An event is a header and data. Numbers are little-endian.
@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | 0 | 16 | actor id (the UUID's bytes) |
 //! | 16 | 8 | sequence, from 0 |
-//! | 24 | 32 | hash of the event before; zero for sequence 0 |
+//! | 24 | 32 | hash of the previous event; zero for sequence 0 |
 //! | 56 | 32 | skip hash: hash of the event that [`skips_to`] names; zero for sequence 0 |
 //! | 88 | 1 | type ([`Kind`]) |
 //! | 89 | 4 | index into `Setup::functions`, [`NO_FUNCTION`] for none |
@@ -21,12 +21,12 @@
 //! | 165 | 8 | length of the data |
 //! | 173 | ≤ 64 | the data itself when it is at most 64 bytes, else `SHA3-256("theater/data/1" ‖ data)` (32 bytes) |
 //!
-//! `hash = SHA3-256("theater/event/1" ‖ header)`. The data's content is the encoding of the type that [`Kind`] names.
-//! Data above 64 bytes may be dropped later; headers never are, so a chain stays verifiable.
+//! `hash = SHA3-256("theater/event/1" ‖ header)`. The data is the encoding of the record that [`Kind`] names.
+//! Data above 64 bytes may be deleted later. Headers are never deleted, so a chain stays verifiable.
 //!
 //! An event `n` skips to `n - w`, where `w` is the smallest part of `n` as a sum of numbers 2^k - 1, each as large as
-//! possible (12 = 7 + 3 + 1 + 1 skips to 11, 10 = 7 + 3 to 7): by parents and skips some 2 log2(n) steps lead from any event to
-//! any before it (E. W. Myers, "An applicative random-access stack", 1983).
+//! possible (12 = 7 + 3 + 1 + 1 skips to 11, 10 = 7 + 3 to 7): through parents and skips, about 2 log2(n) steps lead from any
+//! event to any earlier one (E. W. Myers, "An applicative random-access stack", 1983).
 //!
 //! # Journal
 //! All actors of a data folder share one journal: segments `journal/NNNNNNNN.log`, each a header of 40 bytes and frames.
@@ -44,18 +44,18 @@
 //! | frame | size | |
 //! |---|---|---|
 //! | length of the payload | 4 | |
-//! | kind: 1 event with data, 2 event whose data was dropped, 3 commit | 1 | |
+//! | kind: 1 event with data, 2 event whose data was deleted, 3 commit | 1 | |
 //! | zero | 3 | |
-//! | place of the actor's frame before (segment in the upper 32 bits, offset below), all ones for none; 0 in a commit | 8 | |
+//! | position of the actor's previous frame (segment in the upper 32 bits, offset in the lower), all ones for none; 0 in a commit | 8 | |
 //! | CRC-32 of the payload | 4 | |
 //! | CRC-32 of the 20 bytes before | 4 | |
 //! | payload | | |
 //!
 //! The payload of an event is its header, then its data when that is above 64 bytes and kept. Events are written in
 //! groups; a commit frame ends each: number of the group (8), events in it (4), CRC-32 over the frames of the group (4).
-//! Where the place before is in another segment, data may have been dropped there since: then the actor's last frame of that
-//! segment is meant. What stands behind the last commit was being written when the program ended; a running core moves it to
-//! `NNNNNNNN.torn`. Anything else that does not fit is damage.
+//! If the previous frame is in another segment, data may have been deleted there since, and the offset may be outdated: then
+//! the previous frame is the actor's last one in that segment. The bytes after the last commit were being written when the
+//! program ended; the next run moves them to `NNNNNNNN.torn`. Anything else that does not match is damage.
 //!
 //! `chain export` writes the same format, one segment with the events of one actor.
 
@@ -65,13 +65,13 @@ use crate::record::Kind;
 
 /// Version of the format of events and journal.
 pub const FORMAT: u32 = 1;
-/// A header's function index when the event is about none.
+/// A header's function index if the event concerns no function.
 pub const NO_FUNCTION: u32 = u32::MAX;
-/// A header's call when the event belongs to none.
+/// A header's call if the event belongs to no call.
 pub const NO_CALL: u64 = u64::MAX;
-/// Largest data that stands in the header itself.
+/// Largest data that is stored in the header itself, in bytes.
 pub const INLINE: usize = 64;
-/// Bytes of a header before the data or its digest.
+/// Length of a header before the data or its digest, in bytes.
 pub const HEADER: usize = 173;
 
 /// A SHA3-256 digest.
@@ -79,7 +79,7 @@ pub type Hash = [u8; 32];
 /// An actor's id: the 16 bytes of a UUID.
 pub type Id = [u8; 16];
 
-/// SHA3-256 over the parts in a row.
+/// SHA3-256 of the concatenated parts.
 pub fn sha3<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Hash {
     let mut hasher = Sha3_256::new();
     for part in parts {
@@ -94,31 +94,31 @@ pub fn event_hash(header: &[u8]) -> Hash {
     sha3([b"theater/event/1", header])
 }
 
-/// The digest of data that does not stand in the header.
+/// The digest of data that is not stored in the header.
 #[must_use]
 pub fn data_digest(data: &[u8]) -> Hash {
     sha3([b"theater/data/1", data])
 }
 
-/// An event of some chain, by place and content.
+/// A reference to an event of some chain, by position and content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventRef {
-    /// Whose chain.
+    /// The chain's actor.
     pub actor: Id,
-    /// Where in it.
+    /// The position in the chain.
     pub sequence: u64,
     /// Its hash.
     pub hash: Hash,
 }
 
-/// What a new event says, besides its place in the chain.
+/// A new event, without its position in the chain.
 #[derive(Debug, Clone, Copy)]
 pub struct NewEvent<'a> {
     /// Its type.
     pub kind: Kind,
     /// Index into `Setup::functions`.
     pub function: Option<u32>,
-    /// The event of another actor that led to it.
+    /// The event of another actor that caused it.
     pub cause: Option<EventRef>,
     /// Sequence of the `queued` event it belongs to.
     pub call: Option<u64>,
@@ -127,19 +127,19 @@ pub struct NewEvent<'a> {
 }
 
 impl<'a> NewEvent<'a> {
-    /// An event that is about no function, no call and has no cause.
+    /// An event without function, call and cause.
     #[must_use]
     pub fn plain(kind: Kind, data: &'a [u8]) -> Self {
         Self { kind, function: None, cause: None, call: None, data }
     }
 }
 
-/// The event that event `sequence` skips to; 0 for event 0, which skips to none.
+/// The event that event `sequence` skips to; 0 for event 0, which skips to no event.
 #[must_use]
 pub fn skips_to(sequence: u64) -> u64 {
     let (mut rest, mut part) = (sequence, u64::MAX.checked_shr(sequence.leading_zeros()).unwrap_or_default());
     while part > 0 {
-        // Each part stands at most twice: twice a part and one is the next larger one.
+        // Each part occurs at most twice: twice a part plus one is the next larger part.
         for _ in 0..2 {
             if rest == part {
                 return sequence - part;
@@ -156,7 +156,7 @@ pub fn skips_to(sequence: u64) -> u64 {
 pub struct Chain {
     actor: Id,
     next: u64,
-    // The newest event last, before it the one that it skips to, and so on to event 0.
+    // The newest event is last, preceded by the one that it skips to, and so on to event 0.
     skips: Vec<(u64, Hash)>,
 }
 
@@ -167,34 +167,34 @@ impl Chain {
         Self { actor, next: 0, skips: Vec::new() }
     }
 
-    /// Whose chain.
+    /// The chain's actor.
     #[must_use]
     pub fn actor(&self) -> Id {
         self.actor
     }
 
-    /// How many events it has.
+    /// The number of events.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.next
     }
 
-    /// Whether it has none.
+    /// Whether the chain has no events.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.next == 0
     }
 
-    /// Hash of the newest event; zero when there is none.
+    /// Hash of the newest event; zero if there is none.
     #[must_use]
     pub fn head(&self) -> Hash {
         self.skips.last().map_or([0; 32], |(_, hash)| *hash)
     }
 
-    /// How many of `skips` stay when the next event is there: it skips to the last one that does.
+    /// How many of `skips` the next event keeps: it skips to the last one of these.
     fn kept(&self) -> usize {
         match self.skips.as_slice() {
-            // Two skips of one length become one over both.
+            // Two skips of equal length become one.
             [.., (third, _), (second, _), (first, _)] if first - second == second - third => self.skips.len() - 2,
             all => all.len(),
         }
@@ -205,7 +205,7 @@ impl Chain {
         self.kept().checked_sub(1).and_then(|last| self.skips.get(last)).map_or([0; 32], |(_, hash)| *hash)
     }
 
-    /// Writes the next event's header behind what `out` holds and moves the chain's end to it.
+    /// Appends the next event's header to `out` and advances the chain.
     pub fn push(&mut self, event: &NewEvent<'_>, timestamp: u64, out: &mut Vec<u8>) -> EventRef {
         let start = out.len();
         let sequence = self.next;
@@ -237,28 +237,28 @@ impl Chain {
         EventRef { actor: self.actor, sequence, hash }
     }
 
-    /// Counts an event that is not made: for benches without a chain.
+    /// Counts an event without encoding it: for benches without a chain.
     pub(crate) fn skip_event(&mut self) -> EventRef {
         self.next += 1;
         EventRef { actor: self.actor, sequence: self.next - 1, hash: [0; 32] }
     }
 
-    /// Moves the end over an event with this hash.
+    /// Advances the chain by an event with this hash.
     pub(crate) fn advance(&mut self, hash: Hash) {
         self.skips.truncate(self.kept());
         self.skips.push((self.next, hash));
         self.next += 1;
     }
 
-    /// Whether `header` is what comes next, and if not, which field is wrong.
+    /// Checks that `header` is the chain's next event.
     ///
     /// # Errors
-    /// A few words on the field.
+    /// Which field is wrong.
     pub fn check(&self, header: &Header) -> Result<(), &'static str> {
         if header.sequence != self.next {
             Err("its sequence is not the next one")
         } else if header.parent != self.head() {
-            Err("it does not link to the event before")
+            Err("it does not link to the previous event")
         } else if header.skip != self.skip() {
             Err("its skip hash is not that of the event it skips to")
         } else {
@@ -302,14 +302,14 @@ fn write_header(out: &mut Vec<u8>, fields: &Fields, tail: &[u8]) {
     out.extend_from_slice(tail);
 }
 
-/// A header, read.
+/// A header that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// Whose event.
+    /// The event's actor.
     pub actor: Id,
-    /// Its place in the chain.
+    /// Its position in the chain.
     pub sequence: u64,
-    /// Hash of the event before.
+    /// Hash of the previous event.
     pub parent: Hash,
     /// Hash of the event it skips to.
     pub skip: Hash,
@@ -319,18 +319,18 @@ pub struct Header {
     pub function: Option<u32>,
     /// Milliseconds since the epoch.
     pub timestamp: u64,
-    /// What led to it.
+    /// The event that caused it.
     pub cause: Option<EventRef>,
     /// The call it belongs to.
     pub call: Option<u64>,
     /// Length of its data.
     pub length: u64,
-    /// The data when it is short, else its digest.
+    /// The data if it has at most [`INLINE`] bytes, else its digest.
     pub tail: Vec<u8>,
 }
 
 impl Header {
-    /// The header's bytes: what is hashed.
+    /// Encodes the header: the bytes that are hashed.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let fields = Fields {
@@ -350,7 +350,7 @@ impl Header {
         out
     }
 
-    /// Reads a header from the start of `bytes`: the header and how long it is.
+    /// Decodes a header from the start of `bytes`. Returns the header and its length.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut rest = bytes;

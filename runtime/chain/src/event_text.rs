@@ -1,4 +1,4 @@
-//! Events as text: what a chain says, in WAVE, with the types its own `created` event names.
+//! Formats events as text: values in WAVE, with the types that the chain's own `created` event refers to.
 
 use std::collections::HashMap;
 
@@ -17,11 +17,11 @@ use crate::value_type::{Signature, ValueType};
 use crate::verify::{Event, created};
 use crate::wave;
 
-/// Knows the types of the chains it has seen the beginning of.
+/// Formats events. It learns the types of a chain from the chain's first event.
 pub struct EventFormatter {
     objects: Option<Objects>,
     chains: HashMap<Id, Functions>,
-    is_mute: bool,
+    discards: bool,
 }
 
 #[derive(Default)]
@@ -35,9 +35,9 @@ struct Functions {
 pub struct EventText {
     /// Its type's name.
     pub kind: String,
-    /// `interface/function`, if it is about one.
+    /// `interface/function`, if the event concerns one.
     pub function: Option<String>,
-    /// What it says.
+    /// The content.
     pub text: String,
 }
 
@@ -64,21 +64,21 @@ impl EventText {
 }
 
 impl EventFormatter {
-    /// A describer that finds WIT in these objects; without, values are shown as bytes.
+    /// A formatter that reads WIT from these objects. Without objects, values are shown as bytes.
     #[must_use]
     pub fn new(objects: Option<Objects>) -> Self {
-        Self { objects, chains: HashMap::new(), is_mute: false }
+        Self { objects, chains: HashMap::new(), discards: false }
     }
 
-    /// One for a reader who wants no text: it is all empty.
+    /// A formatter whose texts are all empty, for callers that need no text.
     #[must_use]
     pub fn mute() -> Self {
-        Self { objects: None, chains: HashMap::new(), is_mute: true }
+        Self { objects: None, chains: HashMap::new(), discards: true }
     }
 
-    /// The event as text. Events of one chain must come in order, from `created` on.
+    /// Formats an event. Events of a chain must be passed in order, from `created` on.
     pub fn describe(&mut self, event: &Event<'_>) -> EventText {
-        if self.is_mute {
+        if self.discards {
             return EventText { kind: String::new(), function: None, text: String::new() };
         }
         if let Some(created) = created(event) {
@@ -91,8 +91,8 @@ impl EventFormatter {
         let signature = index.and_then(|index| functions?.signatures.get(index)?.as_ref());
         let kind = Kind::from_number(event.header.kind);
         let mut text = match (kind, event.data) {
-            (_, None) => format!("{} bytes of data were dropped", event.header.length),
-            (Some(kind), Some(data)) => said(kind, data, signature).unwrap_or_else(|| wave::bytes(data)),
+            (_, None) => format!("{} bytes of data were deleted", event.header.length),
+            (Some(kind), Some(data)) => content(kind, data, signature).unwrap_or_else(|| wave::bytes(data)),
             (None, Some(data)) => wave::bytes(data),
         };
         if let (Some(Kind::Created), Some(origin)) = (kind, event.header.cause) {
@@ -101,7 +101,7 @@ impl EventFormatter {
         EventText { kind: kind.map_or_else(|| event.header.kind.to_string(), |kind| kind.to_string()), function, text }
     }
 
-    /// `interface/function` that an event is about, if it is about one.
+    /// The function that an event concerns, as `interface/function`.
     #[must_use]
     pub fn function(&self, header: &Header) -> Option<&str> {
         let index = header.function? as usize;
@@ -132,7 +132,8 @@ impl EventFormatter {
     }
 }
 
-fn said(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String> {
+/// The content of an event; none if its data does not decode.
+fn content(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String> {
     Some(match kind {
         Kind::Created | Kind::Restarted | Kind::Swapped => {
             let created: Created = decode(data).ok()?;
@@ -214,13 +215,13 @@ fn said(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String
     })
 }
 
-/// Encoded arguments as text.
+/// Formats encoded arguments.
 pub fn arguments(bytes: &[u8], signature: Option<&Signature>) -> String {
     let shapes = signature.map(|signature| signature.params.iter().map(|(_, shape)| shape));
     shapes.and_then(|shapes| wave::row(shapes, bytes).ok()).unwrap_or_else(|| wave::bytes(bytes))
 }
 
-/// What a host call gave as text.
+/// Formats the result of a host call.
 pub fn result(result: &HostResult, signature: Option<&Signature>) -> String {
     match result {
         HostResult::Value(bytes) => {

@@ -1,17 +1,18 @@
-//! Names of WIT interfaces: when two of them match, and the one that every actor exports.
+//! Names of WIT interfaces: when two names match, and the interface that every actor exports.
 
 /// The interface that every actor exports.
 pub const ACTOR: &str = "theater:simple/actor";
 /// Its function that starts an actor.
 pub const INIT: &str = "init";
 
-/// Whether this export starts an actor.
+/// Whether this function is the export that starts an actor.
 #[must_use]
 pub fn is_init(interface: &str, function: &str) -> bool {
     function == INIT && meets(interface, ACTOR)
 }
 
-/// Whether an offered interface meets an import: the same name, and versions of one semver track, or no version on both.
+/// Whether an offered interface satisfies an import: the names are equal, and both have versions of the same semver track or
+/// both have none.
 #[must_use]
 pub fn meets(offered: &str, import: &str) -> bool {
     let split = |name: &str| match name.split_once('@') {
@@ -21,7 +22,7 @@ pub fn meets(offered: &str, import: &str) -> bool {
     split(offered) == split(import)
 }
 
-/// What versions of one semver track have in common: the major, or for 0.x the minor, or for 0.0.x all.
+/// The semver track of a version: the major version, for 0.x also the minor, for 0.0.x the whole version.
 fn track(version: &str) -> String {
     if version.contains('-') {
         return version.to_owned();

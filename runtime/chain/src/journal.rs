@@ -1,267 +1,226 @@
-//! The journal: takes events of all actors to disk, in groups, one behind the other. The format is in [`crate::event`].
+//! The journal: writes the events of all actors to disk, in groups, to one sequence of segments.
 //!
-//! Appending hashes the event on the caller's thread, under the chain's own lock, and copies it into a shared buffer; the
-//! writer takes the whole buffer at once, so events appended under one lock are in one group: after a crash nobody has
-//! received what nobody sent.
+//! The on-disk format is described in [`crate::event`].
 //!
-//! A thread writes the groups. Where one actor waits and nobody else, and the disk is quick, who waits writes the group
-//! instead: two changes of thread would take half as long as that.
+//! # Groups and commits
+//! [`Journal::append`] hashes the event on the caller's thread and copies its frame into a shared buffer, under the lock of
+//! the queue. Whoever writes takes the whole buffer at once: this is a group. A group is one write: its frames, then a commit
+//! frame with their checksum. A group without a valid commit frame does not count, so events that are appended under one lock
+//! ([`Journal::append_encoded`]) survive a crash together or not at all: a message that was received was also sent.
 //!
-//! A write that fails is tried again at the same place until it succeeds; meanwhile nothing can be appended, so a call
-//! that cannot be recorded fails and nothing wrong is recorded.
+//! # Who writes
+//! The writer thread writes a group at the end of [`GROUP_WINDOW`], or earlier when a caller waits for it or the buffer is half
+//! full. If exactly one caller waits and flushes have been fast, this caller writes the group on its own thread: two thread
+//! switches would cost half as much again. Groups are written in order in either case: the writer's lock is taken before the
+//! queue's.
+//!
+//! # What is acknowledged when
+//! [`Journal::written`] returns once the group of the caller's events is written, and flushed if an event of the group is from
+//! an actor whose [`Sync`] is not `none`. Appending alone acknowledges nothing.
+//!
+//! # Crash recovery
+//! [`Journal::open`] truncates the newest segment after its last commit ([`recovery`]). A segment gets its header before its
+//! name, so there is never a segment without a header.
+//!
+//! # Disk failures
+//! A group that cannot be written is retried at the same offset until the write succeeds. Meanwhile
+//! [`Journal::append`] and [`Journal::written`] return [`JournalError`]: calls fail, and no later event is added to any chain.
+//!
+//! # Retention
+//! When a segment is full, a maintenance thread writes its index, and deletes the call data that a later snapshot covers from
+//! completed segments ([`retention`]). A snapshot counts only once it is in a completed segment, since those are flushed.
 
 pub mod export;
+mod group_commit;
 pub mod index;
 pub mod lookup;
+mod maintenance;
 pub mod prune;
 mod queue;
 pub mod reader;
 pub mod recovery;
 pub mod retention;
+mod rewrite;
 pub mod segment;
+mod snapshot_tracker;
+#[cfg(test)]
+mod tests;
+pub(crate) mod types;
 mod writer;
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use self::queue::Queue;
-use self::writer::{Writer, keep_segments};
 use crate::event::{Chain, EventRef, INLINE, Id, NewEvent};
+use crate::journal::group_commit::GroupCommit;
+use crate::journal::maintenance::maintain_segments;
 use crate::journal::retention::RetainFrom;
 use crate::journal::segment::{FRAME, FramePosition};
+use crate::journal::types::HIGH_WATER;
+pub use crate::journal::types::{EncodedEvent, GROUP_WINDOW, JournalError, SEGMENT_SIZE, Sync, now_ms};
+use crate::journal::writer::Writer;
 use crate::latch::{Latch, SetOnDrop};
 
-/// Longest time between a group's first event and the beginning of its write.
-pub const GROUP_WINDOW: Duration = Duration::from_millis(5);
-/// Size at which the next segment begins.
-pub const SEGMENT_SIZE: u64 = 64 * 1024 * 1024;
-/// Bytes that may wait for the writer before calls have to.
-const HIGH_WATER: usize = 32 * 1024 * 1024;
-
-/// How durable an actor's events are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Sync {
-    /// Written to the system within the group window; lost only when the machine stops.
-    None,
-    /// And flushed to the disk with the group.
-    #[default]
-    Batch,
-    /// And flushed before anything that follows from them leaves: the result of a host call that waits for something, the
-    /// answer to a call, and the word that a message was taken in.
-    Always,
-}
-
-/// Why an event could not be appended.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the journal {} cannot be written: {reason}", path.display())]
-pub struct JournalError {
-    /// The segment.
-    pub path: PathBuf,
-    /// The system's words.
-    pub reason: String,
-}
-
-/// Where events go.
+/// The journal of a data folder. Dropping it writes the remaining events and stops its threads.
 pub struct Journal {
-    shared: Arc<JournalState>,
-    // The writer, and who keeps the segments behind it.
+    groups: Arc<GroupCommit>,
+    // The writer thread first, then the maintenance thread.
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     // Whether a waiter may write on its own thread.
     may_write: fn() -> bool,
 }
 
-/// An event that is in its chain and not in the journal yet.
-pub struct EncodedEvent {
-    actor: Id,
-    frame: Vec<u8>,
-    sync: Sync,
-}
-
-struct JournalState {
-    queue: Mutex<Queue>,
-    work: Condvar,
-    // Locked before the queue by who takes a batch from it: batches are written in their order. None: at the end.
-    writer: Mutex<Option<Writer>>,
-    /// None: events are dropped.
-    folder: Option<PathBuf>,
-    hashed: bool,
-}
-
-fn lock(shared: &JournalState) -> MutexGuard<'_, Queue> {
-    // A panic while the lock is held leaves the queue as it was before the append or whole after it.
-    shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Milliseconds since the epoch.
-#[must_use]
-pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
 impl Journal {
-    /// Opens the journal of a data folder, repairing the end of its last segment: what a crash cut off is moved to a
-    /// file `.torn` beside it.
+    /// Opens the journal of a data folder and repairs the end of its last segment: bytes after the last commit are moved to a
+    /// file `.torn` next to it.
     ///
     /// # Errors
-    /// What the system says; damage anywhere else than behind the last commit does not hinder writing.
+    /// The system's error, or damage in the last segment before its last commit. Older segments are not read.
     pub fn open(folder: &Path, segment_size: u64) -> io::Result<Self> {
         Self::open_with(folder, segment_size, || true)
     }
 
-    /// As [`Journal::open`]. Before a waiter writes a group on its own thread, it asks `may_write`, on that thread.
+    /// Like [`Journal::open`]. Before a waiter writes a group on its own thread, it calls `may_write` on that thread.
     ///
     /// # Errors
-    /// As [`Journal::open`].
+    /// Like [`Journal::open`].
     pub fn open_with(folder: &Path, segment_size: u64, may_write: fn() -> bool) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let (rotated, rotations) = mpsc::channel();
         let writer = Writer::open(folder.to_owned(), segment_size, rotated)?;
-        let has_more_threads = thread::available_parallelism().is_ok_and(|threads| threads.get() > 1);
-        let shared = Arc::new(JournalState {
-            queue: Mutex::new(Queue::new(has_more_threads)),
-            work: Condvar::new(),
-            writer: Mutex::new(Some(writer)),
-            folder: Some(folder.to_owned()),
-            hashed: true,
-        });
-        let of_thread = Arc::clone(&shared);
+        let groups = Arc::new(GroupCommit::new(folder, writer));
+        let of_thread = Arc::clone(&groups);
         let writer =
             thread::Builder::new().name("theater-journal".to_owned()).spawn(move || of_thread.write_groups())?;
-        let (of_thread, folder) = (Arc::clone(&shared), folder.to_owned());
-        let keeper = thread::Builder::new().name("theater-keeper".to_owned());
-        let keeper = keeper.spawn(move || keep_segments(&of_thread, &folder, &rotations))?;
-        Ok(Self { shared, threads: Mutex::new(vec![writer, keeper]), may_write })
+        let (of_thread, folder) = (Arc::clone(&groups), folder.to_owned());
+        let maintenance = thread::Builder::new().name("theater-keeper".to_owned());
+        let maintenance = maintenance.spawn(move || maintain_segments(&of_thread.queue, &folder, &rotations))?;
+        Ok(Self { groups, threads: Mutex::new(vec![writer, maintenance]), may_write })
     }
 
-    /// A journal that drops events, hashed or not: for benches that leave the disk or the chain out.
+    /// A journal that discards events, hashed or not: for benches that leave out the disk or the chain.
     #[must_use]
     pub fn discarding(hashed: bool) -> Self {
-        let shared = Arc::new(JournalState {
-            queue: Mutex::default(),
-            work: Condvar::new(),
-            writer: Mutex::default(),
-            folder: None,
-            hashed,
-        });
-        Self { shared, threads: Mutex::default(), may_write: || true }
+        Self { groups: Arc::new(GroupCommit::discarding(hashed)), threads: Mutex::default(), may_write: || true }
     }
 
-    /// Whether events are not even made: a bench that leaves the chain out.
+    /// Whether events are not even encoded: a bench that leaves out the chain.
     #[must_use]
-    pub fn drops_all(&self) -> bool {
-        !self.shared.hashed
+    pub fn is_disabled(&self) -> bool {
+        !self.groups.hashed
     }
 
-    /// Where the segments are.
+    /// The folder of the segments; none for a journal that discards events.
     #[must_use]
     pub fn folder(&self) -> Option<&Path> {
-        self.shared.folder.as_deref()
+        self.groups.folder.as_deref()
     }
 
-    /// Appends one event to a chain.
+    /// Appends an event to a chain. The event is not on disk when this returns: see [`Journal::written`].
     ///
     /// # Errors
-    /// When the disk does not take events.
+    /// The last write to the disk failed.
     pub fn append(&self, chain: &mut Chain, event: &NewEvent<'_>, sync: Sync) -> Result<EventRef, JournalError> {
-        if !self.shared.hashed {
+        if !self.groups.hashed {
             return Ok(chain.skip_event());
         }
-        self.takes_events()?;
-        let (made, frame) = self.make(chain, event, sync);
-        self.append_made([frame]);
-        Ok(made)
+        self.check_writable()?;
+        let (event, frame) = self.encode(chain, event, sync);
+        self.append_encoded([frame]);
+        Ok(event)
     }
 
-    /// Whether the disk takes events.
+    /// Checks that the last write to the disk succeeded.
     ///
     /// # Errors
-    /// When it does not.
-    pub fn takes_events(&self) -> Result<(), JournalError> {
-        lock(&self.shared).failed.clone().map_or(Ok(()), Err)
+    /// It failed, and no retry has succeeded yet.
+    pub fn check_writable(&self) -> Result<(), JournalError> {
+        self.groups.queue.lock().failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Makes a chain's next event, for [`Journal::append_made`]: hashed before the queue is locked, since that needs only the
-    /// chain's own end.
-    pub fn make(&self, chain: &mut Chain, event: &NewEvent<'_>, sync: Sync) -> (EventRef, EncodedEvent) {
-        if !self.shared.hashed {
+    /// Hashes and encodes a chain's next event, for [`Journal::append_encoded`]. The queue is not locked meanwhile: the hash
+    /// depends only on the chain.
+    pub fn encode(&self, chain: &mut Chain, event: &NewEvent<'_>, sync: Sync) -> (EventRef, EncodedEvent) {
+        if !self.groups.hashed {
             return (chain.skip_event(), EncodedEvent { actor: chain.actor(), frame: Vec::new(), sync });
         }
         let mut frame = Vec::with_capacity(FRAME + 256 + event.data.len());
         frame.resize(FRAME, 0);
-        let made = chain.push(event, now_ms(), &mut frame);
+        let reference = chain.push(event, now_ms(), &mut frame);
         if event.data.len() > INLINE {
             frame.extend_from_slice(event.data);
         }
-        (made, EncodedEvent { actor: chain.actor(), frame, sync })
+        (reference, EncodedEvent { actor: chain.actor(), frame, sync })
     }
 
-    /// Appends events in one group: after a crash all of them are there, or none.
-    pub fn append_made<const N: usize>(&self, made: [EncodedEvent; N]) {
-        if self.shared.folder.is_none() {
+    /// Appends events to one group: a crash preserves either all of them or none.
+    pub fn append_encoded<const N: usize>(&self, events: [EncodedEvent; N]) {
+        if self.groups.folder.is_none() {
             return;
         }
-        let mut queue = lock(&self.shared);
-        for made in &made {
-            queue.push(made);
+        let mut queue = self.groups.queue.lock();
+        for event in &events {
+            queue.push(event);
         }
-        if std::mem::take(&mut queue.sleeps) {
-            self.shared.work.notify_one();
+        if std::mem::take(&mut queue.writer_sleeps) {
+            self.groups.work.notify_one();
         }
     }
 
-    /// A snapshot stands for what was before it: the data of that may go, once the snapshot is safe.
-    pub fn may_drop(&self, actor: Id, base: RetainFrom) {
-        if self.shared.folder.is_none() {
+    /// Allows the journal to delete the call data that a snapshot covers, once the snapshot is in a completed segment.
+    pub fn retain_from(&self, actor: Id, from: RetainFrom) {
+        if self.groups.folder.is_none() {
             return;
         }
-        let mut queue = lock(&self.shared);
-        let (appended, written, rotated) = (queue.appended, queue.written, queue.rotated);
-        let bases = queue.bases.entry(actor).or_default();
-        bases.ended = false;
-        bases.push(appended, base, written, rotated);
+        let mut queue = self.groups.queue.lock();
+        let (appended, written, completed) = (queue.appended, queue.written, queue.completed);
+        let snapshots = queue.snapshots.entry(actor).or_default();
+        snapshots.ended = false;
+        snapshots.push(appended, from, written, completed);
     }
 
-    /// Forgets an actor that has ended: its next event, if there is one, starts a new list of places.
-    pub fn forget(&self, actor: Id) {
-        if self.shared.folder.is_some() {
-            let mut queue = lock(&self.shared);
-            queue.forget.push(actor);
-            if let Some(bases) = queue.bases.get_mut(&actor) {
-                bases.ended = true;
+    /// Releases the memory that the journal holds for the chain of an actor that ended. A later event of the chain has no
+    /// link to the previous frame, unless [`Journal::resume_chain`] is called first.
+    pub fn end_chain(&self, actor: Id) {
+        if self.groups.folder.is_some() {
+            let mut queue = self.groups.queue.lock();
+            queue.ended.push(actor);
+            if let Some(snapshots) = queue.snapshots.get_mut(&actor) {
+                snapshots.ended = true;
             }
         }
     }
 
-    /// Waits until events may be appended without the buffer growing beyond its bound.
-    pub async fn room(&self) {
+    /// Waits until the buffer is below its high-water mark. Callers that append without waiting for [`Journal::written`] call
+    /// this for backpressure.
+    pub async fn wait_for_capacity(&self) {
         let waiter = {
-            let mut queue = lock(&self.shared);
-            if queue.bytes.len() < HIGH_WATER || queue.stop {
+            let mut queue = self.groups.queue.lock();
+            if queue.bytes.len() < HIGH_WATER || queue.closing {
                 return;
             }
             let latch = Latch::default();
-            queue.room.push(SetOnDrop(latch.clone()));
+            queue.capacity_waiters.push(SetOnDrop(latch.clone()));
             latch
         };
         waiter.wait().await;
     }
 
-    /// Waits until everything appended so far is written (and flushed, for actors that say so).
+    /// Waits until everything appended so far is written, and flushed for actors whose [`Sync`] is not `none`.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// The write failed. It is retried, but this call does not wait for that.
     pub async fn written(&self) -> Result<(), JournalError> {
-        if self.shared.folder.is_none() {
+        if self.groups.folder.is_none() {
             return Ok(());
         }
         let mut wanted = None;
         let mut may_write = (self.may_write)();
         loop {
             let waiter = {
-                let mut queue = lock(&self.shared);
+                let mut queue = self.groups.queue.lock();
                 let until = *wanted.get_or_insert(queue.appended);
                 if queue.written >= until {
                     return Ok(());
@@ -269,46 +228,46 @@ impl Journal {
                 if let Some(failed) = &queue.failed {
                     return Err(failed.clone());
                 }
-                if may_write && queue.is_for_who_waits() {
+                if may_write && queue.waiter_should_write() {
                     drop(queue);
                     may_write = false;
-                    self.shared.write_here();
+                    self.groups.write_on_this_thread();
                     continue;
                 }
                 let latch = Latch::default();
                 queue.waiters.push((until, SetOnDrop(latch.clone())));
                 queue.urgent = true;
-                self.shared.work.notify_one();
+                self.groups.work.notify_one();
                 latch
             };
-            // Written, or failed: look again either way.
+            // The latch is set on success and on failure: check again.
             waiter.wait().await;
         }
     }
 
-    /// An actor of a program before goes on: its next event follows the one at `newest`.
-    pub fn go_on(&self, actor: Id, newest: FramePosition) {
-        lock(&self.shared).places.insert(actor, newest.number());
+    /// Continues the chain of a previous run: its next event follows the one at `newest`.
+    pub fn resume_chain(&self, actor: Id, newest: FramePosition) {
+        self.groups.queue.lock().positions.insert(actor, newest.number());
     }
 
-    /// Where an actor's newest written event is.
+    /// The position of an actor's newest written event.
     #[must_use]
-    pub fn place(&self, actor: Id) -> Option<FramePosition> {
-        lock(&self.shared).places.get(&actor).copied().and_then(FramePosition::from_number)
+    pub fn newest_position(&self, actor: Id) -> Option<FramePosition> {
+        self.groups.queue.lock().positions.get(&actor).copied().and_then(FramePosition::from_number)
     }
 
-    /// Writes what is left and ends the writer.
+    /// Writes the remaining events and stops the threads.
     pub fn close(&self) {
         {
-            let mut queue = lock(&self.shared);
-            queue.stop = true;
-            self.shared.work.notify_one();
+            let mut queue = self.groups.queue.lock();
+            queue.closing = true;
+            self.groups.work.notify_one();
         }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             drop(thread.join());
-            // The first is the writer's; who keeps the segments ends when nobody can write any more.
-            *self.shared.writer() = None;
+            // The writer thread comes first. Dropping the writer closes the channel on which the maintenance thread waits.
+            *self.groups.writer() = None;
         }
     }
 }
@@ -316,138 +275,5 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_lite::future::{block_on, poll_once};
-
-    use super::queue::{Bases, QUICK};
-    use super::*;
-    use crate::event::event_hash;
-    use crate::record::Kind;
-    use crate::verify;
-
-    pub(super) struct Folder(PathBuf);
-
-    impl Folder {
-        pub fn new(name: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("theater-{name}-{}", std::process::id()));
-            drop(std::fs::remove_dir_all(&folder));
-            Self(folder)
-        }
-
-        pub fn path(&self) -> &Path {
-            &self.0
-        }
-
-        pub fn journal(&self, segment_size: u64) -> Arc<Journal> {
-            Arc::new(Journal::open(&self.0.join("journal"), segment_size).unwrap())
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            drop(std::fs::remove_dir_all(&self.0));
-        }
-    }
-
-    pub(super) fn push(journal: &Journal, chain: &mut Chain, sync: Sync) -> Result<EventRef, JournalError> {
-        journal.append(chain, &NewEvent::plain(Kind::Queued, &[5; 300]), sync)
-    }
-
-    /// Who waits next may write, however slow this disk is and however few cores there are.
-    pub(super) fn alone(journal: &Journal) {
-        let mut queue = lock(&journal.shared);
-        (queue.pace, queue.crowd, queue.has_more_threads) = (Some(Duration::ZERO), 0, true);
-    }
-
-    #[test]
-    fn who_waits_alone_writes_itself() {
-        let folder = Folder::new("alone");
-        let journal = folder.journal(SEGMENT_SIZE);
-        let mut chain = Chain::new([1; 16]);
-        push(&journal, &mut chain, Sync::Always).unwrap();
-        block_on(journal.written()).unwrap();
-        assert!(lock(&journal.shared).pace.is_some(), "it was flushed");
-        // Now and then the thread is the first, at the end of a group's window: nobody waits for it then.
-        let here = (0..100).any(|_| {
-            alone(&journal);
-            push(&journal, &mut chain, Sync::Always).unwrap();
-            let written = block_on(poll_once(journal.written()));
-            let answered = lock(&journal.shared).crowd;
-            block_on(journal.written()).unwrap();
-            matches!(written, Some(Ok(()))) && answered == 1
-        });
-        assert!(here);
-    }
-
-    #[test]
-    fn one_of_many_or_on_a_slow_disk_or_the_only_thread_does_not_write_itself() {
-        let folder = Folder::new("many");
-        let journal = folder.journal(SEGMENT_SIZE);
-        let is_for_who_waits = |change: fn(&mut Queue)| {
-            alone(&journal);
-            let mut queue = lock(&journal.shared);
-            change(&mut queue);
-            queue.is_for_who_waits()
-        };
-        assert!(is_for_who_waits(|queue| queue.crowd = 1));
-        assert!(!is_for_who_waits(|queue| queue.crowd = 2));
-        assert!(!is_for_who_waits(|queue| queue.pace = Some(QUICK)));
-        assert!(!is_for_who_waits(|queue| queue.pace = None));
-        assert!(!is_for_who_waits(|queue| queue.has_more_threads = false));
-    }
-
-    #[test]
-    fn whoever_writes_it_an_event_that_was_waited_for_is_at_its_place_and_groups_are_in_order() {
-        const EACH: u64 = 300;
-        let folder = Folder::new("whoever");
-        let journal = folder.journal(20_000);
-        let tasks = [(1, Sync::Always), (2, Sync::Always), (3, Sync::Batch), (4, Sync::None)].map(|(number, sync)| {
-            let (journal, path) = (Arc::clone(&journal), folder.path().join("journal"));
-            thread::spawn(move || {
-                let mut chain = Chain::new([number; 16]);
-                for sequence in 0..EACH {
-                    let made = push(&journal, &mut chain, sync).unwrap();
-                    if sync == Sync::Always {
-                        if sequence.is_multiple_of(3) {
-                            alone(&journal);
-                        }
-                        block_on(journal.written()).unwrap();
-                        let place = journal.place(chain.actor()).expect("it is written");
-                        let event = lookup::read_event(&path, chain.actor(), place, sequence..=sequence).unwrap();
-                        assert_eq!(event_hash(&event.header.bytes()), made.hash);
-                    } else {
-                        thread::yield_now();
-                    }
-                }
-            })
-        });
-        tasks.into_iter().for_each(|task| task.join().unwrap());
-        journal.close();
-        let contents = verify::read(folder.path(), |_| {}).unwrap();
-        assert_eq!(contents.chains.values().map(|end| end.chain.len()).collect::<Vec<_>>(), [EACH; 4]);
-        assert!(segment::list(&folder.path().join("journal")).unwrap().len() > 10);
-    }
-
-    #[test]
-    fn however_often_snapshots_come_one_of_those_in_ended_segments_is_known() {
-        let base = |below| RetainFrom { below, waiting: Vec::new() };
-        let mut bases = Bases::default();
-        // One snapshot a group: at each rotation the newest is in the group that is about to be written.
-        let (mut written, mut rotated) = (0, 0);
-        for appended in 1..100_u64 {
-            bases.push(appended, base(appended), written, rotated);
-            if appended % 10 == 0 {
-                rotated = written;
-                let known = bases.within(rotated).map(|base| base.below);
-                assert_eq!(known, (rotated > 0).then_some(rotated));
-            }
-            assert!(bases.within(rotated).is_none_or(|base| base.below <= rotated));
-            assert_eq!(bases.within(rotated).is_some(), rotated > 0);
-            written = appended;
-        }
     }
 }

@@ -9,7 +9,7 @@
 //! | [`event`] | the format: headers, hashes, the journal's frames |
 //! | [`record`] | the data of each event type |
 //! | [`journal`] | segments on disk: writing, crash recovery, retention, export |
-//! | [`verify`] | reads and verifies journals and exported chains |
+//! | [`verify`], [`finding`] | reads and verifies journals and exported chains |
 //! | [`proof`], [`signature`] | inclusion proofs, and signatures over the head of a chain |
 //! | [`event_text`], [`wave`], [`value_type`] | events as text |
 //! | [`data_dir`], [`objects`], [`bundle`] | the data folder and what it stores beside the journal |
@@ -22,6 +22,7 @@ pub mod diff;
 mod error;
 pub mod event;
 pub mod event_text;
+pub mod finding;
 pub mod interface_name;
 pub mod journal;
 pub mod latch;

@@ -1,4 +1,5 @@
-//! `<data>/objects/<sha256>`: components, manifests, WIT and first states, so that chains can be read when files are gone.
+//! `<data>/objects/<sha256>`: components, manifests, WIT and initial states, so that chains can be replayed when the original
+//! files are gone.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -11,41 +12,41 @@ use sha2::{Digest, Sha256};
 
 use crate::event::hex;
 
-/// Where objects are kept.
+/// The object store of a data folder.
 #[derive(Debug)]
 pub struct Objects {
     folder: PathBuf,
-    // What is known to be there: only this program drops objects, and never while it runs.
+    // Digests of objects that exist: only this program deletes objects, and never while it runs.
     known: Mutex<HashSet<String>>,
-    // Drafts begun.
+    // The number of drafts so far, for unique names.
     drafts: AtomicU64,
 }
 
 impl Objects {
-    /// The objects of a data folder.
+    /// Opens the object store of a data folder.
     #[must_use]
     pub fn new(data: &Path) -> Self {
         Self { folder: data.join("objects"), known: Mutex::default(), drafts: AtomicU64::new(0) }
     }
 
-    /// The same objects, for another reader.
+    /// Another handle of the same store.
     #[must_use]
-    pub fn again(&self) -> Self {
+    pub fn reopen(&self) -> Self {
         Self { folder: self.folder.clone(), known: Mutex::default(), drafts: AtomicU64::new(0) }
     }
 
-    /// Keeps bytes: their SHA-256 in lower-case hex.
+    /// Stores bytes. Returns their SHA-256 in lower-case hex.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn put(&self, bytes: &[u8]) -> io::Result<String> {
         self.put_known(&hex(&Sha256::digest(bytes)), bytes)
     }
 
-    /// Keeps bytes whose digest is known.
+    /// Stores bytes whose digest the caller knows.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn put_known(&self, digest: &str, bytes: &[u8]) -> io::Result<String> {
         let digest = digest.to_owned();
         if self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
@@ -61,7 +62,7 @@ impl Objects {
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
-        // Two actors that start may keep the same bytes at once.
+        // Two actors may store the same bytes at the same time: drafts have different names.
         let number = self.drafts.fetch_add(1, Ordering::Relaxed);
         let draft = path.with_extension(format!("{}-{number}", std::process::id()));
         let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
@@ -70,10 +71,10 @@ impl Objects {
         std::fs::rename(&draft, path)
     }
 
-    /// The bytes of a digest, checked.
+    /// Reads the object with this digest and checks it.
     ///
     /// # Errors
-    /// What the system says, or that they were changed.
+    /// The system's error, or the object was changed.
     pub fn get(&self, digest: &str) -> io::Result<Vec<u8>> {
         let path = self.folder.join(digest);
         let bytes = std::fs::read(&path)?;

@@ -1,15 +1,15 @@
-//! Proofs that an event is in a chain with a given head, for somebody who has neither the journal nor this program.
+//! Inclusion proofs: show that an event is in a chain with a given head, without the journal.
 //!
 //! # Format
-//! `THTRPRF1`, then the encoding (that of all values, see the crate `theater-plugin-api`) of a record: actor id (16 bytes),
-//! the steps, and the event's data if it is not in the header. Steps lead from the event to the head; a step is a record of
-//! sequence, how it links to the step before (0 by its parent hash, 1 by its skip hash; the first step links to nothing), its
-//! parent hash and its skip hash without the one that links (or that equals it), type, function, timestamp, cause, call,
-//! length of the data and the header's last field. Each header's hash, made as [`crate::event`] says, stands where the next
-//! step links to it; the last one is the head.
+//! `THTRPRF1`, then a record in the encoding of the crate `theater-encoding`: actor id (16 bytes), the steps, and the event's
+//! data if it is not in the header. Steps lead from the event to the head. A step is a record of: sequence; how it links to the
+//! previous step (0 by its parent hash, 1 by its skip hash; the first step links to nothing); its parent hash and its skip
+//! hash, without the one that links or equals it; type, function, timestamp, cause, call, length of the data and the header's
+//! last field. The verifier computes each header's hash as [`crate::event`] describes and inserts it where the next step links
+//! to it. The last hash is the head.
 //!
-//! An event `n` links to `n - 1` and to [`skips_to`]`(n)`, so that even in a chain of 50 million events about 47 steps
-//! of about 100 bytes (75 at most) lead from anywhere to the head.
+//! An event `n` links to `n - 1` and to [`skips_to`]`(n)`, so even in a chain of 50 million events a proof has about 47 steps
+//! of about 100 bytes (75 steps at most).
 
 use std::path::Path;
 
@@ -19,9 +19,9 @@ use theater_encoding::{decode, encode};
 
 use crate::error::Error;
 use crate::event::{EventRef, Hash, Header, INLINE, Id, data_digest, event_hash, hex, skips_to};
-use crate::verify::{self, Event, Finding};
+use crate::finding::Finding;
+use crate::verify::{self, Event};
 
-/// First bytes of a proof.
 /// The first bytes of a proof.
 pub const MAGIC: &[u8; 8] = b"THTRPRF1";
 
@@ -36,7 +36,7 @@ struct Proof {
 struct ProofStep {
     sequence: u64,
     by_skip: bool,
-    /// None: it is the one that links.
+    /// None: this hash links to the previous step.
     parent: Option<Bytes>,
     skip: Option<Bytes>,
     kind: u8,
@@ -48,23 +48,23 @@ struct ProofStep {
     tail: Bytes,
 }
 
-/// What a proof proves.
+/// A proof that was checked.
 #[derive(Debug)]
 pub struct Proven {
     /// The event's header.
     pub header: Header,
     /// Its hash.
     pub hash: Hash,
-    /// Its data, when the proof has it.
+    /// Its data, if the proof has it.
     pub data: Option<Vec<u8>>,
     /// Sequence of the newest event.
     pub head_sequence: u64,
-    /// Its hash: what somebody has to know from elsewhere.
+    /// Hash of the newest event. The proof is worth as much as the source from which the verifier knows this hash.
     pub head: Hash,
 }
 
 impl Proven {
-    /// The event.
+    /// The event that was proven.
     #[must_use]
     pub fn event(&self) -> Event<'_> {
         Event { header: self.header.clone(), hash: self.hash, data: self.data.as_deref() }
@@ -80,11 +80,11 @@ impl Proven {
             return Ok(());
         }
         let what = format!("it is a proof for a chain with the head {head}, not {known}");
-        Err(Error::Invalid(Box::new(Finding { path: path.to_owned(), offset: None, event: None, what })))
+        Err(Error::Invalid(Box::new(Finding::file(path, what))))
     }
 }
 
-/// The sequences from `head` down to `event`, each linked by the one before.
+/// The sequences from `head` down to `event`; each is linked by the previous one.
 fn path(head: u64, event: u64) -> Vec<u64> {
     let mut path = vec![head];
     let mut at = head;
@@ -96,10 +96,10 @@ fn path(head: u64, event: u64) -> Vec<u64> {
     path
 }
 
-/// Proves that event `sequence` of an actor is in its chain.
+/// Creates a proof that event `sequence` of an actor is in its chain.
 ///
 /// # Errors
-/// Those of reading, and `J0005` when there is no such event.
+/// Those of reading, and `J0005` if there is no such event.
 pub fn prove(journal: &Path, actor: Id, sequence: u64) -> Result<Vec<u8>, Error> {
     let missing = || Error::NoSuchEvent { id: sequence.to_string(), path: journal.to_owned() };
     let contents = verify::read(journal, |_| {})?;
@@ -119,10 +119,10 @@ pub fn prove(journal: &Path, actor: Id, sequence: u64) -> Result<Vec<u8>, Error>
             headers.push(header.clone());
         }
     })?;
-    let mut before = None;
+    let mut previous = None;
     let steps = headers.into_iter().map(|header| {
-        let step = ProofStep::of(&header, before);
-        before = Some(header.sequence);
+        let step = ProofStep::of(&header, previous);
+        previous = Some(header.sequence);
         step
     });
     let proof = Proof { actor: Bytes::from(actor.as_slice()), steps: steps.collect(), data };
@@ -130,10 +130,10 @@ pub fn prove(journal: &Path, actor: Id, sequence: u64) -> Result<Vec<u8>, Error>
 }
 
 impl ProofStep {
-    fn of(header: &Header, before: Option<u64>) -> Self {
-        let by_skip = before.is_some_and(|before| before + 1 != header.sequence);
-        // Where both name one event, one of them is enough.
-        let is_link = |skips: bool| before.is_some() && (skips == by_skip || header.parent == header.skip);
+    fn of(header: &Header, previous: Option<u64>) -> Self {
+        let by_skip = previous.is_some_and(|previous| previous + 1 != header.sequence);
+        // If parent and skip are the same event, one hash is enough.
+        let is_link = |skips: bool| previous.is_some() && (skips == by_skip || header.parent == header.skip);
         let known = |skips: bool, hash: &Hash| (!is_link(skips)).then(|| Bytes::from(hash.as_slice()));
         Self {
             sequence: header.sequence,
@@ -152,7 +152,7 @@ impl ProofStep {
         }
     }
 
-    /// The header, which links to an event with this hash.
+    /// The step's header, with `link` as the hash of the previous step.
     fn header(&self, actor: Id, link: Hash) -> Option<Header> {
         let hash = |known: &Option<Bytes>| known.as_ref().map_or(Some(link), |hash| hash.as_ref().try_into().ok());
         let cause = match &self.cause {
@@ -179,35 +179,35 @@ impl ProofStep {
     }
 }
 
-/// What the proof in a file proves.
+/// Checks a proof. `path` is for error messages.
 ///
 /// # Errors
-/// `J0004`: it is no proof, or proves nothing.
+/// `J0004`: the bytes are not a proof, or the proof is not valid.
 pub fn check(path: &Path, bytes: &[u8]) -> Result<Proven, Error> {
     let wrong = |what: &str| {
-        Error::Invalid(Box::new(Finding { path: path.to_owned(), offset: None, event: None, what: what.to_owned() }))
+        Error::Invalid(Box::new(Finding::file(path, what.to_owned())))
     };
-    let bytes = bytes.strip_prefix(MAGIC).ok_or_else(|| wrong("it does not begin with THTRPRF1: it is no proof"))?;
-    let proof: Proof = decode(bytes).map_err(|error| wrong(&format!("it is no proof: {error}")))?;
-    let actor: Id = proof.actor.as_ref().try_into().map_err(|_| wrong("its actor's id has not 16 bytes"))?;
+    let bytes = bytes.strip_prefix(MAGIC).ok_or_else(|| wrong("it is not a proof: it does not begin with THTRPRF1"))?;
+    let proof: Proof = decode(bytes).map_err(|error| wrong(&format!("it is not a proof: {error}")))?;
+    let actor: Id = proof.actor.as_ref().try_into().map_err(|_| wrong("its actor's id does not have 16 bytes"))?;
     let mut proven: Option<Proven> = None;
     for step in &proof.steps {
-        let before = proven.as_ref().map(|proven| (proven.head_sequence, proven.head));
-        let header = step.header(actor, before.map_or([0; 32], |(_, hash)| hash));
-        let header = header.ok_or_else(|| wrong("a step has a hash of another length than 32 bytes"))?;
+        let previous = proven.as_ref().map(|proven| (proven.head_sequence, proven.head));
+        let header = step.header(actor, previous.map_or([0; 32], |(_, hash)| hash));
+        let header = header.ok_or_else(|| wrong("a step has a hash that does not have 32 bytes"))?;
         let (sequence, hash) = (header.sequence, event_hash(&header.bytes()));
-        match (&mut proven, before) {
+        match (&mut proven, previous) {
             (Some(proven), Some((linked, link))) => {
                 let target = if step.by_skip { skips_to(sequence) } else { sequence.wrapping_sub(1) };
                 let named = if step.by_skip { header.skip } else { header.parent };
                 let is_needed = step.by_skip == (linked.checked_add(1) != Some(sequence));
                 if sequence == 0 || target != linked || named != link || !is_needed {
-                    return Err(wrong("a step does not link to the one before"));
+                    return Err(wrong("a step does not link to the previous one"));
                 }
                 (proven.head_sequence, proven.head) = (sequence, hash);
             }
             _ if step.by_skip || step.parent.is_none() || step.skip.is_none() => {
-                return Err(wrong("its first step links to nothing, and has both hashes"));
+                return Err(wrong("its first step must link to nothing and have both hashes"));
             }
             _ => {
                 let data = if header.length <= INLINE as u64 { Some(header.tail.clone()) } else { None };
@@ -218,7 +218,7 @@ pub fn check(path: &Path, bytes: &[u8]) -> Result<Proven, Error> {
     let mut proven = proven.ok_or_else(|| wrong("it has no steps"))?;
     if let Some(data) = proof.data {
         if data_digest(&data)[..] != proven.header.tail[..] {
-            return Err(wrong("its data is not what the event's digest says"));
+            return Err(wrong("its data does not match the event's digest"));
         }
         proven.data = Some(data.into_vec());
     }

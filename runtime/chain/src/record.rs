@@ -1,7 +1,7 @@
-//! What events of a chain say: the data of each type, in the one encoding.
+//! The data of each event type.
 //!
-//! These are part of the chain format (see [`crate::event`]): a field is never changed or removed, a new one makes a new
-//! event type.
+//! These records are part of the chain format (see [`crate::event`]). A field is never changed or removed; a new field
+//! requires a new event type.
 
 use std::fmt;
 
@@ -16,36 +16,36 @@ use crate::interface_name::is_init;
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Kind {
-    /// The actor exists: [`Created`]. Always the first event; of a fork, its cause is the event behind which it begins.
+    /// The actor exists: [`Created`]. Always the first event. The cause of a fork's is the event after which the fork begins.
     Created = 1,
-    /// The instance is a new one: [`Renewed`]. Replay can begin here.
+    /// There is a new instance: [`Renewed`]. A replay can start here.
     Instance = 2,
     /// A call of an export waits in the mailbox: [`Queued`].
     Queued = 3,
-    /// The actor called a host function: [`HostCall`].
+    /// A host function returned: [`HostCall`].
     Host = 4,
-    /// The actor is about to call a host function that changes the outside; the data is the encoded arguments.
+    /// The actor is about to call a host function with side effects. The data is the encoded arguments.
     Intent = 5,
     /// A call of an export ended: [`Return`].
     Return = 6,
-    /// State and handlers' states, to start from: [`Snapshot`].
+    /// The actor's and its handlers' states, from which a resume can start: [`Snapshot`].
     Snapshot = 7,
     /// A plugin failed: [`Fault`].
     Fault = 8,
-    /// The actor ended by failure: [`Failed`]. The last event but for a seal, unless it is started again.
+    /// The actor failed: [`Failed`]. Only a seal follows, unless the actor is started again.
     Failed = 9,
-    /// The actor ended: [`Stopped`]. The last event but for a seal, unless it is started again or, stopped with the program,
-    /// resumed.
+    /// The actor stopped: [`Stopped`]. Only a seal follows, unless the actor is started again, or resumed after it was stopped
+    /// with the program.
     Stopped = 10,
     /// The actor starts again with its id and chain: [`Created`].
     Restarted = 11,
-    /// The actor goes on with another plugin, core or config: [`Created`].
+    /// The actor continues with another plugin, core or config: [`Created`].
     Swapped = 12,
-    /// Something from outside that no export of the actor takes: [`Noted`].
+    /// Input from outside that is not passed to an export of the actor: [`Noted`].
     Noted = 13,
-    /// The parent of an actor that ended by itself does not start it again.
+    /// The parent of an ended actor decided not to start it again.
     Released = 14,
-    /// An operator's signature over the event before: [`Sealed`].
+    /// An operator's signature over the previous event: [`Sealed`].
     Sealed = 15,
 }
 
@@ -102,46 +102,46 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Data of `created`, `restarted` and `swapped`: everything the rest of the chain is read with.
+/// Data of `created`, `restarted` and `swapped`: everything that is needed to read the following events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Created {
     /// The actor's name, unique among its siblings.
     pub name: String,
-    /// The parent's id, for an actor that was spawned by another.
+    /// The parent's id, if another actor spawned it.
     pub parent: Option<String>,
-    /// What it was started from.
+    /// Manifest, component, handlers and limits.
     pub setup: Setup,
-    /// SHA-256 of the initial state (kept in `objects/`), if there is one.
+    /// SHA-256 of the initial state (stored in `objects/`), if there is one.
     pub init_state: Option<String>,
-    /// Core and engine: `theater 0.1.0, wasmtime 48.0.8`.
+    /// Versions of runtime and engine: `theater 0.1.0, wasmtime 48.0.8`.
     pub engine: String,
 }
 
 /// The part of [`Created`] that is the same for all actors of one manifest, component and set of plugins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
-    /// SHA-256 of the manifest (kept in `objects/`), lower-case hex.
+    /// SHA-256 of the manifest (stored in `objects/`), lower-case hex.
     pub manifest: String,
-    /// Where it was read from, or a name in angle brackets.
+    /// The path of the manifest, or a name in angle brackets.
     pub path: String,
-    /// Where its relative paths start.
+    /// The folder that its relative paths are relative to.
     pub folder: String,
-    /// SHA-256 of the component (kept in `objects/`).
+    /// SHA-256 of the component (stored in `objects/`).
     pub component: String,
-    /// The handlers, in the manifest's order, ambient ones behind.
+    /// The handlers, in the manifest's order, followed by ambient ones.
     pub handlers: Vec<HandlerRecord>,
     /// The functions that events name by index.
     pub functions: Vec<FunctionRecord>,
-    /// The limits in force.
+    /// The effective limits.
     pub limits: Vec<(String, u64)>,
-    /// How the instance is kept: `cached`, `fresh` or `kept`.
+    /// The instance policy: `cached`, `fresh` or `kept`.
     pub instance: String,
 }
 
-/// The encoding of [`Created`] with a [`Setup`] that is encoded already.
+/// Encodes [`Created`] with a [`Setup`] that is already encoded.
 ///
 /// # Errors
-/// None for text.
+/// Those of the encoder; strings cause none.
 pub fn created(
     name: &str,
     parent: Option<&str>,
@@ -149,7 +149,7 @@ pub fn created(
     init_state: Option<&str>,
     engine: &str,
 ) -> Result<Vec<u8>, EncodingError> {
-    // A record is its fields in a row.
+    // A record is encoded as the concatenation of its fields.
     let mut data = encode(&(name, parent))?;
     data.extend_from_slice(setup);
     encode_into(&(init_state, engine), &mut data)?;
@@ -167,7 +167,7 @@ pub struct HandlerRecord {
     pub version: String,
     /// SHA-256 of the plugin's file.
     pub digest: String,
-    /// SHA-256 of the plugin's WIT (kept in `objects/` as the JSON of the descriptor's `wit`).
+    /// SHA-256 of the plugin's WIT (stored in `objects/` as the JSON of the descriptor's `wit`).
     pub wit: String,
     /// The effective config, JSON.
     pub config: String,
@@ -180,36 +180,36 @@ pub struct FunctionRecord {
     pub interface: String,
     /// The function's name.
     pub function: String,
-    /// Which of the handlers offers it, for an import; none for an export.
+    /// The index of the handler that offers it, for an import; none for an export.
     pub handler: Option<u32>,
 }
 
 impl FunctionRecord {
-    /// Whether it is the export that starts an actor.
+    /// Whether this is the export that starts an actor.
     #[must_use]
     pub fn is_init(&self) -> bool {
         self.handler.is_none() && is_init(&self.interface, &self.function)
     }
 }
 
-/// Why there is a new instance: the actor goes on in another program. One that is kept has its memory again.
+/// Reason of a new instance after a resume. An instance with the policy `kept` gets its memory back by replay.
 pub const RESUMED: &str = "resume";
 
 /// Data of `instance`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renewed {
-    /// Counts the actor's instances from 1.
+    /// The instance's number, from 1.
     pub number: u64,
-    /// Why there is a new one.
+    /// Why there is a new instance.
     pub reason: String,
 }
 
 /// Data of `queued`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queued {
-    /// Where the call comes from, in words; the header's cause names an event when there is one.
+    /// A description of the caller. If an event caused the call, the header has it as its cause.
     pub source: String,
-    /// The encoded params, behind the state.
+    /// The encoded params, without the state.
     pub params: Bytes,
 }
 
@@ -218,22 +218,22 @@ pub struct Queued {
 pub struct HostCall {
     /// The encoded arguments.
     pub arguments: Bytes,
-    /// What came back.
+    /// The result.
     pub result: HostResult,
 }
 
-/// What a host call gave.
+/// The result of a host call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostResult {
     /// The encoded result.
     Value(Bytes),
     /// The plugin failed, and the call trapped with this text.
     Fault(String),
-    /// The result is a function of a chain: which part, and its digest.
+    /// The result can be computed from this actor's chain: the range of events, and a digest.
     Chain {
-        /// First sequence.
+        /// The first sequence.
         from: u64,
-        /// Behind the last sequence.
+        /// The sequence after the last one.
         to: u64,
         /// Hash of the last event.
         head: Bytes,
@@ -247,13 +247,13 @@ pub enum HostResult {
 pub struct Return {
     /// How the call ended.
     pub outcome: Outcome,
-    /// How many host calls it made.
+    /// The number of host calls it made.
     pub host_calls: u64,
-    /// Digest of the state when the call changed it (see [`crate::state_digest`]).
+    /// Digest of the new state if the call changed it (see [`crate::state_digest`]).
     pub state: Option<StateDigest>,
 }
 
-/// The new state: its length and digest; a length of 2^64 - 1 is no state.
+/// Length and digest of a state. A length of 2^64 - 1 means no state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateDigest {
     /// In bytes.
@@ -265,13 +265,13 @@ pub struct StateDigest {
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// `ok`, with the encoded values behind the state.
+    /// `ok`, with the encoded values without the state.
     Ok(Bytes),
     /// `err`, with its text.
     Err(String),
     /// The guest trapped.
     Trap(String),
-    /// The core ended the call.
+    /// The runtime interrupted the call.
     Interrupted(String),
 }
 
@@ -282,7 +282,7 @@ pub struct Snapshot {
     pub state: Option<Bytes>,
     /// Each handler's exported state, in the order of `Setup::handlers`.
     pub handlers: Vec<Bytes>,
-    /// Sequences of the `queued` events before this one whose calls have not begun.
+    /// Sequences of earlier `queued` events whose calls have not begun.
     pub waiting: Vec<u64>,
 }
 
@@ -302,9 +302,9 @@ pub struct Fault {
 pub struct Noted {
     /// The plugin's name.
     pub plugin: String,
-    /// What it is, in words.
+    /// A description of the input.
     pub what: String,
-    /// The bytes themselves.
+    /// The input.
     pub data: Bytes,
 }
 
@@ -322,16 +322,16 @@ pub struct Sealed {
 pub struct Failed {
     /// What the actor was doing.
     pub step: String,
-    /// The chain of causes.
+    /// The error and its causes.
     pub message: String,
 }
 
 /// Data of `stopped`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopped {
-    /// Who asked: `shutdown`, `program`, `parent`.
+    /// Who stopped the actor: `shutdown` (itself), `program`, `parent`.
     pub reason: String,
-    /// What `shutdown` was given.
+    /// The argument of `shutdown`.
     pub data: Option<Bytes>,
 }
 
@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_start_is_its_parts_in_a_row() {
+    fn a_start_is_the_concatenation_of_its_parts() {
         let setup = Setup {
             manifest: "m".repeat(64),
             path: "m.toml".into(),

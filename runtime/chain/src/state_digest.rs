@@ -1,15 +1,15 @@
 //! An actor's state and its digest.
 //!
 //! The digest of a state is SHA3-256 over `"theater/state/1"`, its length (u64, little-endian) and the SHA3-256 of each
-//! leaf of 64 KiB (the last one may be shorter) over `"theater/leaf/1"` and its bytes. A leaf that did not change costs a
-//! comparison, no hash. No state (`none`) has the digest of no leaves and the length 2^64 - 1.
+//! leaf of 64 KiB (the last one may be shorter) over `"theater/leaf/1"` and its bytes. An unchanged leaf is compared, not
+//! hashed again. The digest of `none` (no state) has no leaves and the length 2^64 - 1.
 
 use std::sync::Arc;
 
 use crate::event::{Hash, sha3};
 use crate::record::StateDigest;
 
-/// Bytes of a leaf.
+/// Size of a leaf in bytes.
 pub const LEAF: usize = 64 * 1024;
 
 /// An actor's state with the hashes of its leaves.
@@ -20,7 +20,7 @@ pub struct State {
 }
 
 impl State {
-    /// A state to start with.
+    /// An initial state.
     #[must_use]
     pub fn new(bytes: Option<Arc<Vec<u8>>>) -> Self {
         let leaves = bytes.iter().flat_map(|bytes| bytes.chunks(LEAF)).map(leaf).collect();
@@ -39,17 +39,17 @@ impl State {
         self.bytes.clone()
     }
 
-    /// What replacing the state with `new` changes; nothing when the two are equal.
+    /// Prepares to replace the state with `new`. Returns none if the two are equal.
     #[must_use]
     pub fn change(&self, new: Vec<u8>) -> Option<Change> {
         let old = self.get();
         if old == Some(&new[..]) {
             return None;
         }
-        let mut before = old.unwrap_or_default().chunks(LEAF).zip(&self.leaves);
+        let mut previous = old.unwrap_or_default().chunks(LEAF).zip(&self.leaves);
         let leaves = new
             .chunks(LEAF)
-            .map(|chunk| match before.next() {
+            .map(|chunk| match previous.next() {
                 Some((same, hash)) if same == chunk => *hash,
                 _ => leaf(chunk),
             })
@@ -57,12 +57,12 @@ impl State {
         Some(Change(Self { bytes: Some(Arc::new(new)), leaves }))
     }
 
-    /// Makes a change of this state.
+    /// Applies a change of this state.
     pub fn commit(&mut self, change: Change) {
         *self = change.0;
     }
 
-    /// The digest of the state as it is.
+    /// The digest of the current state.
     #[must_use]
     pub fn digest(&self) -> StateDigest {
         let length = self.bytes.as_ref().map_or(u64::MAX, |bytes| bytes.len() as u64);
@@ -77,7 +77,7 @@ impl State {
 pub struct Change(State);
 
 impl Change {
-    /// Bytes of the new state.
+    /// Size of the new state in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.get().map_or(0, |bytes| bytes.len() as u64)

@@ -1,12 +1,11 @@
-//! The one escaping of text that is not ours, for whoever reads it: names, messages, headers, paths, plugins' sentences.
+//! Escapes untrusted text before it is printed or logged: names, messages, headers, paths, errors of plugins.
 //!
-//! A terminal obeys control characters (a title, a colour, a forged line), and an editor reorders what stands between
-//! bidirectional marks: none of them reaches one. [`line`](fn@line) is for what has to stay on one line, [`lines`] for text of
-//! several, [`json`] for JSON, in which the same characters are escaped as JSON does it.
+//! Terminals interpret control characters (titles, colours, forged lines), and editors reorder text between bidirectional
+//! marks. [`line`](fn@line) is for text on a single line, [`lines`] for text of several lines, [`json`] for JSON documents.
 
 use std::borrow::Cow;
 
-/// Whether a character does something to a terminal or to the order of text, in place of being shown.
+/// Whether a character controls a terminal or the order of text instead of being displayed.
 #[must_use]
 pub fn is_active(c: char) -> bool {
     c.is_control()
@@ -17,19 +16,19 @@ pub fn is_active(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text with everything escaped that is not shown as itself, line ends included.
+/// Escapes all active characters, including line ends.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
-    escaped(text, is_active, rust)
+    escaped(text, is_active, push_rust_escape)
 }
 
-/// As [`line`](fn@line), but for line ends and tabs.
+/// Like [`line`](fn@line), but keeps line ends and tabs.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| is_active(c) && !matches!(c, '\n' | '\t'), rust)
+    escaped(text, |c| is_active(c) && !matches!(c, '\n' | '\t'), push_rust_escape)
 }
 
-/// The text of a JSON value with those characters escaped that JSON does not escape itself.
+/// Escapes the active characters that a JSON serializer leaves as they are. The result is the same JSON value.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
     escaped(text, is_active, |c, out| {
@@ -39,17 +38,17 @@ pub fn json(text: &str) -> Cow<'_, str> {
     })
 }
 
-fn rust(c: char, out: &mut String) {
+fn push_rust_escape(c: char, out: &mut String) {
     out.extend(c.escape_default());
 }
 
-fn escaped(text: &str, is_meant: impl Fn(char) -> bool, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
-    if !text.chars().any(&is_meant) {
+fn escaped(text: &str, needs_escape: impl Fn(char) -> bool, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
+    if !text.chars().any(&needs_escape) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_meant(c) { escape(c, &mut out) } else { out.push(c) }
+        if needs_escape(c) { escape(c, &mut out) } else { out.push(c) }
     }
     Cow::Owned(out)
 }

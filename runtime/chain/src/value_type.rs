@@ -1,18 +1,17 @@
-//! What values look like: the types of WIT without names of types, from a component or from WIT text.
+//! Structural types of values: WIT types without the names of types.
 //!
-//! A [`ValueType`] validates encoded bytes and compares what a plugin offers with what a component imports. Moving values in
-//! and out of a component's memory is [`crate::values`]; values as text are [`crate::wave`].
+//! A [`ValueType`] comes from WIT text or from a component. It validates encoded values, and compares the functions that a
+//! plugin offers with those that a component imports. [`crate::wave`] formats values as text.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
-use std::path::Path;
 use theater_encoding::{EncodingError, Reader, unzigzag, write_bytes, write_varint};
-
 use wit_parser::{Function, FunctionKind, PackageId, Resolve, SourceMap, Type as WitType, TypeDefKind};
 
-/// The structure of a value. Two types are equal when their shapes are: names of fields, cases and flags count, names of
-/// types do not, as in the component model.
+/// The structure of a type. Names of fields, cases and flags are part of it; names of types are not, as in the component
+/// model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueType {
     /// `bool`
@@ -80,10 +79,10 @@ pub struct Number {
 }
 
 impl Number {
-    /// Reads one; the bits of its core value, which has 32 for all but the largest numbers.
+    /// Reads a number. Returns the bits of its core value: 64 for `u64` and `s64`, 32 for all others.
     ///
     /// # Errors
-    /// As [`ValueType::validate`].
+    /// Those of [`ValueType::validate`].
     #[inline]
     pub fn read(self, reader: &mut Reader<'_>) -> Result<u64, EncodingError> {
         let number = reader.varint(self.bits)?;
@@ -96,10 +95,10 @@ impl Number {
 }
 
 impl ValueType {
-    /// The shape of a type of WIT text.
+    /// Converts a type of WIT text.
     ///
     /// # Errors
-    /// [`Unsupported`], by name.
+    /// [`Unsupported`], with the type's name.
     pub fn of_wit(resolve: &Resolve, ty: &WitType) -> Result<Self, Unsupported> {
         Ok(match ty {
             WitType::Bool => Self::Bool,
@@ -155,7 +154,7 @@ impl ValueType {
         })
     }
 
-    /// Of what a value is a number of more than one byte, if it is one.
+    /// The number type, for integers of more than one byte.
     #[must_use]
     pub fn number(&self) -> Option<Number> {
         match self {
@@ -169,10 +168,10 @@ impl ValueType {
         }
     }
 
-    /// Walks one encoded value.
+    /// Reads one encoded value and checks it.
     ///
     /// # Errors
-    /// Where the bytes are not the canonical encoding of a value of this shape.
+    /// The bytes are not the canonical encoding of a value of this type.
     pub fn validate(&self, reader: &mut Reader<'_>) -> Result<(), EncodingError> {
         match self {
             Self::Bool => reader.bool().map(drop),
@@ -219,7 +218,7 @@ impl ValueType {
         }
     }
 
-    /// How many core values the type is as parameters.
+    /// The number of core values to which the type is flattened as a parameter.
     #[must_use]
     pub fn flat_count(&self) -> usize {
         let of = |shape: &Option<ValueType>| shape.as_ref().map_or(0, ValueType::flat_count);
@@ -239,8 +238,8 @@ impl ValueType {
         }
     }
 
-    /// How a fault is told as the function's own `err`: as text where the error is that, as `case` where it is a variant or
-    /// an enum that has it. `None` where neither is so.
+    /// The `err` with which a function of this result type can report a fault: a text if the error type is `string`, else
+    /// `case` if the error type is a variant or an enum with such a case. `None` for any other type.
     #[must_use]
     pub fn fault_case(&self, case: Option<&str>) -> Option<FaultCase> {
         let Self::Result(sides) = self else { return None };
@@ -263,7 +262,7 @@ impl ValueType {
     }
 }
 
-/// The `err` that tells a fault.
+/// The `err` that reports a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultCase {
     /// Its encoding, up to the text.
@@ -273,9 +272,9 @@ pub struct FaultCase {
 }
 
 impl FaultCase {
-    /// The encoded result that tells a sentence.
+    /// Encodes the result with this message.
     #[must_use]
-    pub fn tell(&self, sentence: &str) -> Vec<u8> {
+    pub fn encode(&self, sentence: &str) -> Vec<u8> {
         let mut bytes = self.head.clone();
         if self.has_text {
             write_bytes(&mut bytes, sentence.as_bytes());
@@ -287,7 +286,7 @@ impl FaultCase {
 /// Reads a case number below `count`.
 ///
 /// # Errors
-/// One that does not exist.
+/// The case does not exist.
 pub fn case(reader: &mut Reader<'_>, count: usize) -> Result<usize, EncodingError> {
     let number = reader.varint(32)? as usize;
     if number < count {
@@ -341,17 +340,17 @@ impl fmt::Display for ValueType {
     }
 }
 
-/// The parameters and the result of a function.
+/// The parameter and result types of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// The shapes of the parameters with their names.
+    /// Names and types of the parameters.
     pub params: Vec<(String, ValueType)>,
     /// The result, if there is one.
     pub result: Option<ValueType>,
 }
 
 impl Signature {
-    /// The signature of a function of WIT text.
+    /// Converts a function of WIT text.
     ///
     /// # Errors
     /// [`Unsupported`].
@@ -368,14 +367,14 @@ impl Signature {
         Ok(Self { params, result })
     }
 
-    /// How many core values the parameters are.
+    /// The number of core values to which the parameters are flattened.
     #[must_use]
     pub fn flat_params(&self) -> usize {
         self.params.iter().map(|(_, shape)| shape.flat_count()).sum()
     }
 
-    /// `f(state, params: tuple<..>) -> result<tuple<state[, tuple<..>]>, string>` as (params, values behind the state):
-    /// the calling convention of handler exports.
+    /// For the calling convention of handler exports, `f(state, params: tuple<..>) -> result<tuple<state[, tuple<..>]>, string>`:
+    /// the params, and the result values without the state. `None` for any other signature.
     #[must_use]
     pub fn handler(&self) -> Option<(&[ValueType], &[ValueType])> {
         let state = ValueType::Option(Arc::new(ValueType::Bytes));
@@ -401,10 +400,10 @@ impl fmt::Display for Signature {
     }
 }
 
-/// Parses the packages of a descriptor's `wit`.
+/// Parses the WIT packages of a descriptor.
 ///
 /// # Errors
-/// What the parser says.
+/// The parser's error.
 pub fn resolve_wit(packages: &[Vec<(String, String)>]) -> Result<(Resolve, Vec<PackageId>), String> {
     let mut resolve = Resolve::default();
     let mut ids = Vec::new();

@@ -1,7 +1,11 @@
-//! Verification and verifying journals and exported chains. Nothing here writes, and nothing but the files is needed.
+//! Reads and verifies journals and exported chains.
+//!
+//! [`read`] checks, in this order: frames and groups by their checksums, the numbers of segments and groups, each header's
+//! sequence, parent and skip hash, data by the header's digest, and signatures. Events are hashed on all cores in batches, then
+//! linked one by one. Only the files are needed, and nothing is written. Truncation at a commit is not visible in the files:
+//! [`require_head`] and [`require_key`] detect it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rayon::iter::{ParallelDrainRange, ParallelIterator};
@@ -10,52 +14,27 @@ use theater_encoding::uuid_text;
 
 use crate::error::Error;
 use crate::event::{Chain, Hash, Header, INLINE, Id, data_digest, event_hash, hex};
+use crate::finding::Finding;
 use crate::journal::segment::{self, Damage, Frame, FramePosition, Frames};
 use crate::record::{Created, Kind, Sealed};
 use crate::signature;
 
-/// The first thing that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The file.
-    pub path: PathBuf,
-    /// Where the frame starts, if it is about one.
-    pub offset: Option<u64>,
-    /// The event, if it is about one: actor and sequence.
-    pub event: Option<(Id, u64)>,
-    /// What does not fit.
-    pub what: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
-        if let Some(offset) = self.offset {
-            write!(f, ", frame at offset {offset}")?;
-        }
-        if let Some((actor, sequence)) = self.event {
-            write!(f, ", event {sequence} of actor {}", uuid_text(&actor))?;
-        }
-        write!(f, ": {}", self.what)
-    }
-}
-
-/// An event, read.
+/// An event that was read.
 pub struct Event<'a> {
     /// Its header.
     pub header: Header,
     /// Its hash.
     pub hash: Hash,
-    /// Its data; none when it was dropped.
+    /// Its data; none if it was deleted.
     pub data: Option<&'a [u8]>,
 }
 
-/// What a journal or file holds.
+/// The content of a journal or file.
 #[derive(Debug, Default)]
 pub struct Contents {
     /// The end of each chain.
     pub chains: BTreeMap<Id, ChainEnd>,
-    /// Where an unfinished group begins, if the last segment ends in one.
+    /// The file and offset of an unfinished group, if the last segment ends in one.
     pub torn: Option<(PathBuf, u64)>,
 }
 
@@ -64,25 +43,25 @@ pub struct Contents {
 pub struct ChainEnd {
     /// The actor's name.
     pub name: String,
-    /// How many events there are, and what the next one links to.
+    /// The number of events, and what the next one links to.
     pub chain: Chain,
-    /// Type of the last one that is no seal.
+    /// Type of the last event, ignoring seals.
     pub last: u8,
     /// The newest seal: the sequence of its event, and the public key.
     pub sealed: Option<(u64, Vec<u8>)>,
-    /// Where the first one is.
+    /// Position of the first event.
     pub first: FramePosition,
-    /// Where the last one is.
+    /// Position of the last event.
     pub newest: FramePosition,
-    /// Where its `created`, `restarted` and `swapped` are, oldest first.
+    /// Positions of the `created`, `restarted` and `swapped` events, oldest first.
     pub setups: Vec<FramePosition>,
-    /// Time of the first one, ms since the epoch.
+    /// Time of the first event, ms since the epoch.
     pub first_ms: u64,
-    /// Time of the last one.
+    /// Time of the last event.
     pub last_ms: u64,
 }
 
-/// The segments a path stands for: a data folder, a journal folder, or one file.
+/// The segments of a path: a data folder, a journal folder, or a single file.
 ///
 /// # Errors
 /// `J0002`.
@@ -100,13 +79,13 @@ pub fn segments(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(list.into_iter().map(|(_, path)| path).collect())
 }
 
-/// Reads every event in order, checking frames, groups, links and data.
+/// Reads and verifies every event in order.
 ///
 /// # Errors
 /// `J0002`, and `J0004` with the first [`Finding`].
 pub fn read(path: &Path, mut each: impl FnMut(&Event<'_>)) -> Result<Contents, Error> {
     // A folder's first segment is number 1 and begins with group 1; a file may be any segment.
-    let mut reading = Verification { before: path.is_dir().then_some((0, 1)), ..Verification::default() };
+    let mut reading = Verification { previous: path.is_dir().then_some((0, 1)), ..Verification::default() };
     let segments = segments(path)?;
     let last = segments.len();
     for (number, segment) in segments.iter().enumerate() {
@@ -118,11 +97,12 @@ pub fn read(path: &Path, mut each: impl FnMut(&Event<'_>)) -> Result<Contents, E
     Ok(reading.contents)
 }
 
-/// How many events are hashed at once, and how few are not worth the hand-over to other threads.
+/// Number of events that are hashed at once.
 const BATCH: usize = 16 * 1024;
+/// Fewer events are hashed on the calling thread: the others would cost more than they save.
 const FEW: usize = 256;
 
-/// An event as its frame has it.
+/// An event before it is hashed.
 struct Unhashed<'a> {
     offset: u32,
     header: Box<Header>,
@@ -131,7 +111,7 @@ struct Unhashed<'a> {
 }
 
 impl<'a> Unhashed<'a> {
-    /// The event with its hash, and whether its data is what the header's digest says.
+    /// Hashes the event, and checks its data against the header's digest.
     fn hash(self) -> (u32, Event<'a>, bool) {
         let Self { offset, header, event, data } = self;
         let outside = data.filter(|_| header.length > INLINE as u64);
@@ -143,8 +123,8 @@ impl<'a> Unhashed<'a> {
 #[derive(Default)]
 struct Verification {
     contents: Contents,
-    // Number and next group of the segment before.
-    before: Option<(u32, u64)>,
+    // Number and next group of the previous segment.
+    previous: Option<(u32, u64)>,
 }
 
 impl Verification {
@@ -155,13 +135,10 @@ impl Verification {
         is_last: bool,
         each: &mut impl FnMut(&Event<'_>),
     ) -> Result<(), Finding> {
-        let at = |offset: Option<u64>, what: String| Finding { path: path.to_owned(), offset, event: None, what };
-        let damaged = |damage: Damage| match damage {
-            Damage::Frame { offset, what } => at(Some(offset), what.to_owned()),
-            other => at(None, other.to_string()),
-        };
+        let at = |offset: Option<u64>, what: String| Finding { offset, ..Finding::file(path, what) };
+        let damaged = |damage: Damage| Finding::damage(path, &damage);
         let mut frames = Frames::new(bytes).map_err(damaged)?;
-        if let Some((number, group)) = self.before {
+        if let Some((number, group)) = self.previous {
             if Some(frames.number()) != number.checked_add(1) {
                 return Err(at(
                     None,
@@ -169,10 +146,10 @@ impl Verification {
                 ));
             }
             if frames.next_group() != group {
-                return Err(at(None, "groups are missing between the segment before and this one".to_owned()));
+                return Err(at(None, "groups are missing between the previous segment and this one".to_owned()));
             }
         }
-        // Events count once their group has its commit.
+        // Events count once their group is committed.
         let (mut group, mut whole) = (Vec::new(), Vec::new());
         let ended = loop {
             match frames.next_frame().map_err(damaged) {
@@ -185,27 +162,27 @@ impl Verification {
                         self.events(path, frames.number(), &mut whole, each)?;
                     }
                 }
-                // An export is written whole, and a journal is read with its folder.
-                Ok(Some(Frame::Torn { offset })) if self.before.is_none() => {
+                // An export has no unfinished group, and a journal is read by its folder.
+                Ok(Some(Frame::Torn { offset })) if self.previous.is_none() => {
                     let what = "it is cut off here: export the chain again, or name the data folder of the journal";
                     break Err(at(Some(offset), what.to_owned()));
                 }
                 Ok(Some(Frame::Torn { offset })) if is_last => self.contents.torn = Some((path.to_owned(), offset)),
                 Ok(Some(Frame::Torn { offset })) => {
-                    break Err(at(Some(offset), "its group is cut off, and another segment follows".to_owned()));
+                    break Err(at(Some(offset), "its group is unfinished, but another segment follows".to_owned()));
                 }
                 Ok(None) => break Ok(()),
                 Err(finding) => break Err(finding),
             }
         };
-        // What is wrong before that is found first.
+        // Report an earlier finding first.
         self.events(path, frames.number(), &mut whole, each)?;
         ended?;
-        self.before = Some((frames.number(), frames.next_group()));
+        self.previous = Some((frames.number(), frames.next_group()));
         Ok(())
     }
 
-    /// Events of a segment in their order: hashed on all cores, then linked one after the other.
+    /// Verifies events of a segment: hashes them on all cores, then links them in order.
     fn events(
         &mut self,
         path: &Path,
@@ -227,14 +204,14 @@ impl Verification {
     fn event(
         &mut self,
         path: &Path,
-        place: FramePosition,
+        position: FramePosition,
         event: &Event<'_>,
         is_data_whole: bool,
     ) -> Result<(), Finding> {
         let header = &event.header;
         let wrong = |what: &str| Finding {
             path: path.to_owned(),
-            offset: Some(place.offset.into()),
+            offset: Some(position.offset.into()),
             event: Some((header.actor, header.sequence)),
             what: what.to_owned(),
         };
@@ -243,48 +220,49 @@ impl Verification {
             chain: Chain::new(header.actor),
             last: header.kind,
             sealed: None,
-            first: place,
-            newest: place,
+            first: position,
+            newest: position,
             setups: Vec::new(),
             first_ms: header.timestamp,
             last_ms: header.timestamp,
         });
         end.chain.check(header).map_err(wrong)?;
         if !is_data_whole {
-            return Err(wrong("its data is not what the header's digest says"));
+            return Err(wrong("its data does not match the header's digest"));
         }
-        let kind = Kind::from_number(header.kind).ok_or_else(|| wrong("it is of no known type"))?;
+        let kind = Kind::from_number(header.kind).ok_or_else(|| wrong("its type is unknown"))?;
         if matches!(kind, Kind::Created | Kind::Restarted | Kind::Swapped) {
-            end.setups.push(place);
+            end.setups.push(position);
         }
         if kind == Kind::Sealed {
             let sealed = event.data.and_then(|data| decode::<Sealed>(data).ok());
-            let sealed = sealed.filter(|sealed| signature::fits(header, sealed));
-            let key = sealed.ok_or_else(|| wrong("its signature is none over the event before"))?.key;
+            let sealed = sealed.filter(|sealed| signature::is_valid(header, sealed));
+            let key = sealed.ok_or_else(|| wrong("its signature does not match the previous event"))?.key;
             end.sealed = Some((header.sequence, key.into_vec()));
         } else {
             end.last = header.kind;
         }
         end.chain.advance(event.hash);
-        (end.newest, end.last_ms) = (place, header.timestamp);
+        (end.newest, end.last_ms) = (position, header.timestamp);
         Ok(())
     }
 }
 
-/// An event, by its actor and sequence.
+/// Actor and sequence of an event.
 type Key = (Id, u64);
 
-/// How many of the newest events are kept at hand while causes are looked up: most stand right behind what they are caused by.
-const AT_HAND: usize = 100_000;
+/// How many of the newest hashes are kept in memory while causes are checked: most events follow their cause closely.
+const NEWEST_HASHES: usize = 100_000;
 
-/// As [`read`], and that each event's cause is the event that it names, where that one's chain is here.
+/// Like [`read`], and checks that each event's cause exists and has the recorded hash, if its chain is in the same journal.
+/// Also returns the number of causes that were checked.
 ///
 /// # Errors
-/// As [`read`].
+/// Those of [`read`].
 pub fn read_with_causes(path: &Path) -> Result<(Contents, u64), Error> {
-    let mut newest: HashMap<Key, Hash> = HashMap::with_capacity(AT_HAND);
-    let mut order: VecDeque<Key> = VecDeque::with_capacity(AT_HAND);
-    // Those that are further away, with who names them: looked up by a second pass.
+    let mut newest: HashMap<Key, Hash> = HashMap::with_capacity(NEWEST_HASHES);
+    let mut order: VecDeque<Key> = VecDeque::with_capacity(NEWEST_HASHES);
+    // Causes that are further away, with the events that name them: a second pass checks them.
     let mut far: HashMap<Key, Vec<(Hash, Key)>> = HashMap::new();
     let (mut wrong, mut checked) = (None, 0);
     let contents = read(path, |event| {
@@ -296,7 +274,7 @@ pub fn read_with_causes(path: &Path) -> Result<(Contents, u64), Error> {
                 None => far.entry((cause.actor, cause.sequence)).or_default().push((cause.hash, key)),
             }
         }
-        if order.len() == AT_HAND
+        if order.len() == NEWEST_HASHES
             && let Some(oldest) = order.pop_front()
         {
             newest.remove(&oldest);
@@ -315,14 +293,14 @@ pub fn read_with_causes(path: &Path) -> Result<(Contents, u64), Error> {
             }
         })?;
     }
-    // What is left is of chains that are not here, or of events that are not there.
-    let nowhere = far.iter().find(|((actor, _), _)| contents.chains.contains_key(actor));
-    let wrong = wrong.or(nowhere.and_then(|(_, by)| by.first()).map(|(_, key)| *key));
+    // The rest are causes in other journals, or events that do not exist.
+    let missing = far.iter().find(|((actor, _), _)| contents.chains.contains_key(actor));
+    let wrong = wrong.or(missing.and_then(|(_, by)| by.first()).map(|(_, key)| *key));
     match wrong {
         None => Ok((contents, checked)),
         Some(event) => {
-            let what = "the event that it names as its cause is not there, or is another one".to_owned();
-            Err(Error::Invalid(Box::new(Finding { path: path.to_owned(), offset: None, event: Some(event), what })))
+            let what = "the event that it names as its cause does not exist or has another hash".to_owned();
+            Err(Error::Invalid(Box::new(Finding { event: Some(event), ..Finding::file(path, what) })))
         }
     }
 }
@@ -337,16 +315,16 @@ pub fn created(event: &Event<'_>) -> Option<Created> {
 }
 
 impl Contents {
-    /// The chain with that id, name (the newest of several), or unique start of an id.
+    /// Finds a chain by id, name (the newest of several), or unique prefix of an id.
     #[must_use]
     pub fn find(&self, wanted: &str) -> Option<(Id, &ChainEnd)> {
-        meant(&self.chains, wanted, |end| (&end.name, end.first_ms))
+        select_chain(&self.chains, wanted, |end| (&end.name, end.first_ms))
     }
 }
 
-/// The chain that somebody means by an id, a name (the newest of several) or the unique start of an id; `of` tells the name
-/// and the time of the first event.
-pub(crate) fn meant<'a, E>(
+/// Finds a chain by id, name (the newest of several) or unique prefix of an id. `of` returns a chain's name and the time of
+/// its first event.
+pub(crate) fn select_chain<'a, E>(
     chains: &'a BTreeMap<Id, E>,
     wanted: &str,
     of: impl Fn(&'a E) -> (&'a str, u64),
@@ -360,7 +338,7 @@ pub(crate) fn meant<'a, E>(
     all().find(|(id, _)| uuid_text(id) == wanted).or_else(named).or_else(started)
 }
 
-/// The outcome of a verification, as sentences.
+/// A verified chain as a line of text.
 #[must_use]
 pub fn sentence(id: &Id, end: &ChainEnd) -> String {
     let mut text = format!(
@@ -391,7 +369,7 @@ pub fn require_head(path: &Path, chains: &[(Id, &ChainEnd)], head: &str) -> Resu
     } else {
         let ends: Vec<_> = chains.iter().map(|(id, end)| sentence(id, end)).collect();
         format!(
-            "no chain ends in {head}: events were cut off, or it is the head of another chain; there is {}",
+            "no chain ends in {head}: events were cut off, or this is the head of another chain; found: {}",
             ends.join("; ")
         )
     };
@@ -412,8 +390,8 @@ pub fn require_key(path: &Path, chains: &[(Id, &ChainEnd)], key: &str) -> Result
         None if chains.is_empty() => "there is no chain, so none is sealed".to_owned(),
         None => return Ok(()),
         Some((id, end)) => format!(
-            "a chain is not sealed by {key}: it was written anew, cut off before its first seal, run without `--seal`, or has \
-             not come to its first snapshot or end; there is {}",
+            "a chain is not sealed by {key}: it was rewritten, truncated before its first seal, recorded without `--seal`, or \
+             has no snapshot and no end yet; found: {}",
             sentence(id, end)
         ),
     };
@@ -421,5 +399,5 @@ pub fn require_key(path: &Path, chains: &[(Id, &ChainEnd)], key: &str) -> Result
 }
 
 fn invalid(path: &Path, what: String) -> Error {
-    Error::Invalid(Box::new(Finding { path: path.to_owned(), offset: None, event: None, what }))
+    Error::Invalid(Box::new(Finding::file(path, what)))
 }

@@ -1,6 +1,6 @@
-//! Encoded values as text: WAVE (WebAssembly Value Encoding), with `list<u8>` as text where it is text, else as hex.
+//! Formats encoded values as WAVE (WebAssembly Value Encoding). A `list<u8>` is shown as text if it is text, else as hex.
 //!
-//! WAVE itself has no short form for bytes; `b"…"` and `hex"…"` here are for reading, not for parsing back.
+//! WAVE has no short form for bytes: `b"…"` and `hex"…"` are for people and cannot be parsed back.
 
 use std::fmt::Write;
 
@@ -10,13 +10,13 @@ use crate::event::hex;
 use crate::text::is_active;
 use crate::value_type::{ValueType, case};
 
-/// Longest bytes or text printed in full; what follows is counted.
+/// Longest text or bytes that are printed in full. Of the rest only the length is printed.
 pub const LONGEST: usize = 4096;
 
-/// One encoded value as text.
+/// Formats one encoded value.
 ///
 /// # Errors
-/// Bytes that are not the encoding of such a value.
+/// The bytes are not an encoding of a value of this type.
 pub fn value(shape: &ValueType, reader: &mut Reader<'_>) -> Result<String, EncodingError> {
     Ok(match shape {
         ValueType::Bool => reader.bool()?.to_string(),
@@ -87,10 +87,10 @@ pub fn value(shape: &ValueType, reader: &mut Reader<'_>) -> Result<String, Encod
     })
 }
 
-/// Encoded values in a row, as a call's arguments.
+/// Formats a sequence of encoded values, such as a call's arguments.
 ///
 /// # Errors
-/// As [`value`], and bytes behind them.
+/// Like [`value`]; also if bytes remain.
 pub fn row<'a>(shapes: impl IntoIterator<Item = &'a ValueType>, bytes: &[u8]) -> Result<String, EncodingError> {
     let mut reader = Reader::new(bytes);
     let texts = shapes.into_iter().map(|shape| value(shape, &mut reader)).collect::<Result<Vec<_>, _>>()?;
@@ -105,7 +105,7 @@ fn payload(name: &str, side: Option<&ValueType>, reader: &mut Reader<'_>) -> Res
     })
 }
 
-/// A number in the fewest digits that its own precision needs.
+/// Formats a number with the fewest digits that identify it in its own precision.
 fn float(number: f64, shown: &dyn std::fmt::Display) -> String {
     if number.is_nan() {
         "nan".to_owned()
@@ -142,7 +142,7 @@ fn more(mut out: String, bytes: usize) -> String {
     out
 }
 
-/// Bytes as text: `b"…"` where they are printable UTF-8, else `hex"…"`.
+/// Formats bytes: `b"…"` if they are printable UTF-8, else `hex"…"`.
 #[must_use]
 pub fn bytes(bytes: &[u8]) -> String {
     let printable = |text: &&str| text.chars().all(|c| !is_active(c) || matches!(c, '\n' | '\r' | '\t'));

@@ -1,61 +1,94 @@
-//! An actor's children: who they are, in the order of their birth, and the deaths its plugin has not been told yet.
+//! The children of an actor, in the order of their start, and the ends that its plugin has not been notified of yet.
 //!
-//! A child lives, is held or has ended. One that ended is **held**, unless somebody stopped it: its mailbox takes
-//! calls and its chain goes on, until the parent's plugin starts it again or lets it go. Of those that have ended the newest
+//! A child is living, held or ended. One that ended without being stopped is **held**: its mailbox still accepts calls and
+//! its chain stays open, until the plugin of the parent restarts or releases it. Of those that have ended the newest
 //! [`ENDED_KEPT`] stay known, with their last state, until the parent ends.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use theater_plugin_api::{ChildEnd, Ending};
 
-use crate::actor::ActorHandle;
+use crate::actor::identity::Identity;
 use crate::actor::name_table::NameTable;
+use crate::manifest::Limits;
+use crate::support::budget::Account;
 use crate::support::executor;
 use theater_chain::event::{EventRef, Id};
 
 /// How many ended children stay known.
 pub const ENDED_KEPT: usize = 1_000;
+/// The same while the program's memory is nearly used up: an ended child keeps its manifest and its states.
+const ENDED_KEPT_PRESSED: usize = 16;
+/// Ended children that are evicted at most when one more ends.
+const EVICTED_AT_ONCE: usize = 8;
 
-/// Where a child stands.
+/// The status of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildStatus {
-    /// It runs, or starts.
+    /// It is running or starting.
     Living,
-    /// It ended, and its parent has not said what becomes of it.
+    /// It ended, and its parent has not decided yet whether to restart it.
     Held,
     /// It has ended.
     Ended,
 }
 
-/// An actor's children.
-pub struct ChildTable {
-    inner: Mutex<Inner>,
-    // Held while a child is let go, whose chain, name and place in the registry end behind its standing.
+/// An actor in a child table, of which its parent is one too.
+pub trait Child: Identity + Sized {
+    /// The name in its manifest.
+    fn manifest_name(&self) -> &str;
+
+    /// Its parent.
+    fn parent(&self) -> Option<&Arc<Self>>;
+
+    /// Its limits.
+    fn limits(&self) -> &Limits;
+
+    /// The account that its memory is charged to.
+    fn account(&self) -> &Arc<Account>;
+
+    /// The number of its living descendants.
+    fn descendants(&self) -> &AtomicU64;
+
+    /// Whether it is about to end.
+    fn is_ending(&self) -> bool;
+
+    /// Whether the program's memory is nearly used up.
+    fn is_memory_low(&self) -> bool;
+
+    /// The table no longer knows it: its data may be deleted.
+    fn evict(self: Arc<Self>);
+}
+
+/// The children of an actor.
+pub struct ChildTable<A> {
+    inner: Mutex<Inner<A>>,
+    // Locked while a child is released: its status changes first, then its chain, name and registry entry.
     leaving: Mutex<()>,
     ends: (executor::Sender<Death>, executor::Receiver<Death>),
-    /// NameTable of living and held children.
+    /// The names of living and held children.
     pub names: NameTable,
 }
 
-/// A child's death, for its parent's plugin.
+/// The end of a child, for the plugin of its parent.
 #[derive(Debug, Clone)]
 pub struct Death {
-    /// What the plugin is told.
+    /// The end as the plugin receives it.
     pub end: ChildEnd,
     /// The event of the child's end.
     pub event: Option<EventRef>,
-    /// The parent's chain has it already: a program before was told.
-    pub is_told: bool,
+    /// Whether the parent was notified already, in a previous run: its chain has the notification.
+    pub is_notified: bool,
 }
 
-/// Why a child is not born.
+/// Why a child is not started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChildRefused {
     /// The parent is ending.
     ParentEnding,
-    /// A limit of the parent's, or of an actor above it.
+    /// A limit of the parent, or of one of its ancestors, is reached.
     TooMany {
         /// Its key in `[limits]`.
         key: &'static str,
@@ -66,19 +99,31 @@ pub enum ChildRefused {
     },
 }
 
-#[derive(Default)]
-struct Inner {
+struct Inner<A> {
     born: u64,
-    // Children that live or are held.
+    // The number of children that are living or held.
     living: u64,
     numbers: HashMap<Id, u64>,
-    children: BTreeMap<u64, (Arc<ActorHandle>, ChildStatus)>,
+    children: BTreeMap<u64, (Arc<A>, ChildStatus)>,
     ended: VecDeque<u64>,
-    // Once the parent ends: no child is born, no death told.
+    // Set once the parent ends: no child is started, and no end is reported.
     closed: bool,
 }
 
-impl Default for ChildTable {
+impl<A> Default for Inner<A> {
+    fn default() -> Self {
+        Self {
+            born: 0,
+            living: 0,
+            numbers: HashMap::new(),
+            children: BTreeMap::new(),
+            ended: VecDeque::new(),
+            closed: false,
+        }
+    }
+}
+
+impl<A> Default for ChildTable<A> {
     fn default() -> Self {
         Self {
             inner: Mutex::default(),
@@ -89,28 +134,28 @@ impl Default for ChildTable {
     }
 }
 
-impl ChildTable {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // The collections agree at every point a panic could happen.
+impl<A: Child> ChildTable<A> {
+    fn lock(&self) -> MutexGuard<'_, Inner<A>> {
+        // The collections are consistent at every point where a panic can happen.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// While this is held, no child is half let go.
+    /// Blocks releases of children while the guard is held, so that none is seen half released.
     pub fn nobody_leaves(&self) -> MutexGuard<'_, ()> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a child, or puts its new life in place of the old one.
+    /// Adds a child, or replaces its previous run.
     ///
     /// # Errors
-    /// The parent is ending, or has as many children, or an actor above it as many descendants, as its limits allow.
-    pub fn live(&self, child: &Arc<ActorHandle>) -> Result<(), ChildRefused> {
+    /// The parent is ending, or a limit of children, descendants or depth is reached.
+    pub fn live(&self, child: &Arc<A>) -> Result<(), ChildRefused> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(ChildRefused::ParentEnding);
         }
         let known = inner.numbers.get(&child.id()).and_then(|number| inner.children.get(number));
-        if known.is_none_or(|(_, standing)| *standing == ChildStatus::Ended) {
+        if known.is_none_or(|(_, status)| *status == ChildStatus::Ended) {
             if let Some(parent) = child.parent() {
                 count_up(parent, inner.living)?;
             }
@@ -129,32 +174,32 @@ impl ChildTable {
         Ok(())
     }
 
-    /// A child and where it stands.
+    /// A child and its status.
     #[must_use]
-    pub fn get(&self, id: Id) -> Option<(Arc<ActorHandle>, ChildStatus)> {
+    pub fn get(&self, id: Id) -> Option<(Arc<A>, ChildStatus)> {
         let inner = self.lock();
         inner.numbers.get(&id).and_then(|number| inner.children.get(number)).cloned()
     }
 
-    /// The children that live or are held, oldest first.
+    /// The living and held children, oldest first.
     #[must_use]
-    pub fn living(&self) -> Vec<Arc<ActorHandle>> {
+    pub fn living(&self) -> Vec<Arc<A>> {
         let inner = self.lock();
-        let living = inner.children.values().filter(|(_, standing)| *standing != ChildStatus::Ended);
+        let living = inner.children.values().filter(|(_, status)| *status != ChildStatus::Ended);
         living.map(|(child, _)| Arc::clone(child)).collect()
     }
 
-    /// All that are known.
+    /// All children that the table knows.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<ActorHandle>> {
+    pub fn all(&self) -> Vec<Arc<A>> {
         self.lock().children.values().map(|(child, _)| Arc::clone(child)).collect()
     }
 
-    /// The child of that manifest's name that ended last, if one has: one that is held, or one that was let go.
+    /// The child with that name in its manifest that ended last: a held one, else a released one.
     #[must_use]
-    pub fn last_ended(&self, name: &str) -> Option<Arc<ActorHandle>> {
+    pub fn last_ended(&self, name: &str) -> Option<Arc<A>> {
         let inner = self.lock();
-        let is_it = |child: &ActorHandle| child.manifest().name == name;
+        let is_it = |child: &A| child.manifest_name() == name;
         let held = inner.children.values().rev().find(|(child, of)| *of == ChildStatus::Held && is_it(child));
         let let_go = || {
             let mut newest = inner.ended.iter().rev().filter_map(|number| inner.children.get(number));
@@ -163,24 +208,24 @@ impl ChildTable {
         held.or_else(let_go).map(|(child, _)| Arc::clone(child))
     }
 
-    /// The child of that manifest's name that is about to end, if one is.
+    /// The living child with that name in its manifest that is about to end.
     #[must_use]
-    pub fn ending(&self, name: &str) -> Option<Arc<ActorHandle>> {
+    pub fn ending(&self, name: &str) -> Option<Arc<A>> {
         let inner = self.lock();
-        let mut living = inner.children.values().filter(|(_, standing)| *standing == ChildStatus::Living);
-        let ending = living.find(|(child, _)| child.manifest().name == name && child.is_ending());
+        let mut living = inner.children.values().filter(|(_, status)| *status == ChildStatus::Living);
+        let ending = living.find(|(child, _)| child.manifest_name() == name && child.is_ending());
         ending.map(|(child, _)| Arc::clone(child))
     }
 
-    /// A child has ended; whether it is held (which `hold` asks for). A death is told when `ending` is there, unless the parent
-    /// is ending; `event` is that of the end, with whether the parent's chain has it already.
+    /// A child has ended. Returns whether it is held, which `hold` requests. The plugin of the parent is notified of
+    /// `ending`, unless that is `None` or the parent is ending. `event` is the event of the end.
     #[must_use]
     pub fn ended(
         &self,
-        child: &ActorHandle,
+        child: &A,
         ending: Option<Ending>,
         hold: bool,
-        (event, is_told): (Option<EventRef>, bool),
+        (event, is_notified): (Option<EventRef>, bool),
     ) -> bool {
         let mut inner = self.lock();
         let Some(number) = inner.numbers.get(&child.id()).copied() else { return false };
@@ -189,49 +234,49 @@ impl ChildTable {
             && let Some(ending) = ending
         {
             let end = ChildEnd { child: child.id_text().to_owned(), name: child.name().to_owned(), ending };
-            // The receiver lives as long as self.
-            drop(self.ends.0.try_send(Death { end, event, is_told }));
+            // The receiver is a field of this table, so the channel is open.
+            drop(self.ends.0.try_send(Death { end, event, is_notified }));
         }
         if held {
-            inner.stand(number, ChildStatus::Held);
+            inner.set_status(number, ChildStatus::Held);
         } else {
             inner.let_go(number);
         }
         held
     }
 
-    /// Takes a held child to start it again: the child, when it was held.
+    /// Claims a held child for a restart. Returns `None` if it is not held.
     #[must_use]
-    pub fn claim(&self, id: Id) -> Option<Arc<ActorHandle>> {
+    pub fn claim(&self, id: Id) -> Option<Arc<A>> {
         let mut inner = self.lock();
         let number = inner.numbers.get(&id).copied()?;
-        let (child, standing) = inner.children.get_mut(&number)?;
-        if *standing != ChildStatus::Held {
+        let (child, status) = inner.children.get_mut(&number)?;
+        if *status != ChildStatus::Held {
             return None;
         }
-        *standing = ChildStatus::Living;
+        *status = ChildStatus::Living;
         Some(Arc::clone(child))
     }
 
-    /// Lets a claimed child go whose next life came to nothing; whether it was claimed.
+    /// Releases a claimed child whose restart failed. Returns whether it was claimed.
     #[must_use]
     pub fn let_go_claimed(&self, id: Id) -> bool {
         let mut inner = self.lock();
         let Some(number) = inner.numbers.get(&id).copied() else { return false };
-        let is_claimed = inner.children.get(&number).is_some_and(|(_, standing)| *standing == ChildStatus::Living);
+        let is_claimed = inner.children.get(&number).is_some_and(|(_, status)| *status == ChildStatus::Living);
         if is_claimed {
             inner.let_go(number);
         }
         is_claimed
     }
 
-    /// Lets a held child go: the child, when it was held.
+    /// Releases a held child. Returns `None` if it is not held.
     #[must_use]
-    pub fn let_go(&self, id: Id) -> Option<Arc<ActorHandle>> {
+    pub fn let_go(&self, id: Id) -> Option<Arc<A>> {
         let mut inner = self.lock();
         let number = inner.numbers.get(&id).copied()?;
-        let (child, standing) = inner.children.get(&number)?;
-        if *standing != ChildStatus::Held {
+        let (child, status) = inner.children.get(&number)?;
+        if *status != ChildStatus::Held {
             return None;
         }
         let child = Arc::clone(child);
@@ -239,36 +284,36 @@ impl ChildTable {
         Some(child)
     }
 
-    /// The parent is ending: everyone it had, and nothing is told any more.
+    /// Closes the table, because the parent is ending. Returns all children; no end is reported any more.
     #[must_use]
-    pub fn close(&self) -> Vec<(Arc<ActorHandle>, ChildStatus)> {
+    pub fn close(&self) -> Vec<(Arc<A>, ChildStatus)> {
         let mut inner = self.lock();
         inner.closed = true;
         self.ends.0.close();
         inner.children.values().cloned().collect()
     }
 
-    /// Forgets everyone: parent and children would keep each other.
+    /// Removes all children, because parent and children hold references to each other.
     pub fn forget(&self) {
         let before = std::mem::replace(&mut *self.lock(), Inner { closed: true, ..Inner::default() });
-        for (child, standing) in before.children.values() {
-            if *standing != ChildStatus::Ended {
-                count_down(child);
+        for (child, status) in before.children.values() {
+            if *status != ChildStatus::Ended {
+                count_down(child.as_ref());
             }
         }
     }
 
-    /// The next death that has not been told; nothing once the parent ends.
-    pub fn next_end(&self) -> impl Future<Output = Option<Death>> + Send + use<> {
+    /// The next end of a child; `None` once the parent ends.
+    pub fn next_end(&self) -> impl Future<Output = Option<Death>> + Send + use<A> {
         let ends = self.ends.1.clone();
         async move { ends.recv().await.ok() }
     }
 }
 
-/// Counts a child more of `parent`, which has `living` of them, and a descendant more of everyone above.
-fn count_up(parent: &Arc<ActorHandle>, living: u64) -> Result<(), ChildRefused> {
+/// Counts one more child of `parent`, which has `living` children, and one more descendant of it and its ancestors.
+fn count_up<A: Child>(parent: &Arc<A>, living: u64) -> Result<(), ChildRefused> {
     let too_many =
-        |key, limit, whose: &ActorHandle| ChildRefused::TooMany { key, limit, whose: whose.name().to_owned() };
+        |key, limit, whose: &A| ChildRefused::TooMany { key, limit, whose: whose.name().to_owned() };
     let limits = parent.limits();
     if limits.depth == 0 {
         return Err(too_many("depth", limits.depth, parent));
@@ -277,7 +322,7 @@ fn count_up(parent: &Arc<ActorHandle>, living: u64) -> Result<(), ChildRefused> 
         return Err(too_many("children", limits.children, parent));
     }
     let above =
-        |actor: &Arc<ActorHandle>| std::iter::successors(Some(Arc::clone(actor)), |actor| actor.parent().cloned());
+        |actor: &Arc<A>| std::iter::successors(Some(Arc::clone(actor)), |actor| actor.parent().cloned());
     for (number, actor) in above(parent).enumerate() {
         let before = actor.descendants().fetch_add(1, Ordering::Relaxed);
         let limit = actor.limits().descendants;
@@ -291,8 +336,8 @@ fn count_up(parent: &Arc<ActorHandle>, living: u64) -> Result<(), ChildRefused> 
     Ok(())
 }
 
-/// The child neither lives nor is held any more.
-fn count_down(child: &ActorHandle) {
+/// Counts one descendant less of all ancestors of a child that is no longer living or held.
+fn count_down<A: Child>(child: &A) {
     let mut above = child.parent();
     while let Some(actor) = above {
         actor.descendants().fetch_sub(1, Ordering::Relaxed);
@@ -300,29 +345,38 @@ fn count_down(child: &ActorHandle) {
     }
 }
 
-impl Inner {
-    fn stand(&mut self, number: u64, standing: ChildStatus) {
+impl<A: Child> Inner<A> {
+    fn set_status(&mut self, number: u64, status: ChildStatus) {
         if let Some(child) = self.children.get_mut(&number) {
-            child.1 = standing;
+            child.1 = status;
         }
     }
 
     fn let_go(&mut self, number: u64) {
-        if let Some((child, standing)) = self.children.get(&number)
-            && *standing != ChildStatus::Ended
+        if let Some((child, status)) = self.children.get(&number)
+            && *status != ChildStatus::Ended
         {
-            count_down(child);
+            count_down(child.as_ref());
             self.living -= 1;
         }
-        self.stand(number, ChildStatus::Ended);
+        self.set_status(number, ChildStatus::Ended);
         self.ended.push_back(number);
-        if self.ended.len() > ENDED_KEPT
-            && let Some(oldest) = self.ended.pop_front()
+        // Under memory pressure fewer are kept; a few are evicted per ended child, so that no call does it all.
+        let is_pressed = self.children.get(&number).is_some_and(|(child, _)| child.is_memory_low());
+        let most = if is_pressed { ENDED_KEPT_PRESSED } else { ENDED_KEPT };
+        for _ in 0..EVICTED_AT_ONCE {
+            if self.ended.len() > most {
+                self.evict_oldest();
+            }
+        }
+    }
+
+    fn evict_oldest(&mut self) {
+        if let Some(oldest) = self.ended.pop_front()
             && let Some((child, _)) = self.children.remove(&oldest)
         {
             self.numbers.remove(&child.id());
-            child.services().journal.forget(child.id());
-            drop(executor::spawn(async move { child.lifecycle().forget(&child).await }));
+            child.evict();
         }
     }
 }

@@ -1,15 +1,20 @@
-//! What an actor does with its children without starting one.
+//! What a parent does with its children, except starting them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use theater_plugin_api::host::ChainEvent;
 
-use crate::actor::child_table::ChildStatus;
-use crate::actor::{ActorHandle, BY_PARENT};
+use crate::actor::child_table::{Child, ChildStatus};
+use crate::actor::end::BY_PARENT;
+use crate::actor::handle::ActorHandle;
+use crate::manifest::Limits;
+use crate::support::budget::Account;
 use crate::support::error::chain_of;
+use crate::support::executor;
 
-/// The child that an id, or the name of a living child, stands for.
+/// Finds a child by its id, or a living one by its name.
 pub(crate) fn child(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(Arc<ActorHandle>, ChildStatus), String> {
     let family = parent.family();
     let by_id = uuid::Uuid::try_parse(wanted).ok().and_then(|id| family.get(id.into_bytes()));
@@ -17,13 +22,13 @@ pub(crate) fn child(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(Arc<Acto
     by_id.or_else(by_name).ok_or_else(|| format!("{wanted:?} is no child of actor {:?}", parent.name()))
 }
 
-/// Stops a child and everything below it; nothing when it has ended.
+/// Stops a child and all its descendants. Does nothing if it has ended.
 ///
 /// # Errors
-/// It is no child.
+/// There is no such child.
 pub async fn stop(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(), String> {
-    let (child, standing) = child(parent, wanted)?;
-    match standing {
+    let (child, status) = child(parent, wanted)?;
+    match status {
         ChildStatus::Living => child.stop(BY_PARENT, Duration::from_millis(child.limits().stop_grace_ms)).await,
         ChildStatus::Held => release(parent, child.id_text())?,
         ChildStatus::Ended => {}
@@ -31,23 +36,23 @@ pub async fn stop(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(), String>
     Ok(())
 }
 
-/// Lets a held child go; nothing when it is not held.
+/// Releases a held child. Does nothing if it is not held.
 ///
 /// # Errors
-/// It is no child.
+/// There is no such child.
 pub fn release(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(), String> {
     let (child, _) = child(parent, wanted)?;
-    let _whole = parent.family().nobody_leaves();
+    let _blocked = parent.family().nobody_leaves();
     if let Some(held) = parent.family().let_go(child.id()) {
         held.let_go();
     }
     Ok(())
 }
 
-/// A child, or a child of one, and so on; ended ones too, as long as their parent knows them.
+/// Finds a descendant by its id or name. Ended ones are found as long as their parent's table knows them.
 ///
 /// # Errors
-/// It is none.
+/// There is no such descendant.
 pub fn descendant(ancestor: &Arc<ActorHandle>, wanted: &str) -> Result<Arc<ActorHandle>, String> {
     let mut open = ancestor.family().all();
     while let Some(actor) = open.pop() {
@@ -62,8 +67,43 @@ pub fn descendant(ancestor: &Arc<ActorHandle>, wanted: &str) -> Result<Arc<Actor
 /// The newest events of a descendant that fit into one value of the ancestor, oldest first.
 ///
 /// # Errors
-/// It is none, or its chain cannot be read.
+/// There is no such descendant, or its chain cannot be read.
 pub async fn events(ancestor: &Arc<ActorHandle>, wanted: &str) -> Result<Vec<ChainEvent>, String> {
     let actor = descendant(ancestor, wanted)?;
     actor.events(u64::MAX, ancestor.limits().value_bytes).await.map_err(|error| chain_of(&error))
+}
+
+impl Child for ActorHandle {
+    fn is_memory_low(&self) -> bool {
+        self.account.is_pressed()
+    }
+
+    fn manifest_name(&self) -> &str {
+        &self.origin.manifest.name
+    }
+
+    fn parent(&self) -> Option<&Arc<Self>> {
+        self.settings.parent.as_ref()
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    fn descendants(&self) -> &AtomicU64 {
+        &self.below
+    }
+
+    fn is_ending(&self) -> bool {
+        Self::is_ending(self)
+    }
+
+    fn evict(self: Arc<Self>) {
+        self.services.journal.end_chain(self.settings.id);
+        drop(executor::spawn(async move { self.lifecycle.forget(&self).await }));
+    }
 }

@@ -1,30 +1,36 @@
-//! Calls that a program before had queued for a host call that is made again: they are not made twice.
+//! Deduplicates calls that a resumed host call issues again.
+//!
+//! When a crash cuts off a host call of actor A that had queued a call at actor B, B may have the call in its chain while A
+//! has no result. The resumed A repeats the host call, and B must not run the call twice. B therefore keeps a
+//! [`PendingReply`] for each such call: the repeated call is matched by its cause (A's event) and gets the outcome of the
+//! recorded one, which may already be known, or still be running.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::actor::handle::{ActorHandle, CallOutcome, QueuedCall, lock};
-use crate::support::executor;
 use theater_chain::event::EventRef;
 
-/// Calls that other actors may ask for again, in whichever life of this one.
+use crate::actor::queued_call::{CallOutcome, QueuedCall};
+use crate::support::executor;
+use crate::support::lock::lock;
+
+/// The recorded calls of an actor that their callers may issue again. Shared by all runs of the actor.
 #[derive(Default)]
 pub(crate) struct PendingReplies {
     all: Mutex<Vec<PendingReply>>,
-    // Whether there ever was one: nearly no actor has any.
+    // Whether there ever was one. Hardly any actor has one, so this spares every call the lock.
     any: AtomicBool,
 }
 
-/// A call that a program before had queued for another actor's host call, which was cut off: that host call is made again,
-/// and what it asks for is this call, not another one.
+/// A recorded call whose caller may issue it again.
 pub(crate) struct PendingReply {
-    /// The call of the other actor.
+    /// The caller's event that led to the call.
     pub(crate) cause: EventRef,
     /// The sequence of the `queued` event.
     pub(crate) sequence: u64,
-    /// How it ended, once it has.
+    /// The outcome, once the call has ended.
     pub(crate) outcome: Option<CallOutcome>,
-    /// Who waits for that, once it is asked for again.
+    /// The caller, once it has issued the call again.
     pub(crate) reply: Option<executor::Sender<CallOutcome>>,
 }
 
@@ -36,58 +42,58 @@ impl PendingReplies {
     pub(crate) fn clear(&self) {
         lock(&self.all).clear();
     }
-}
 
-impl ActorHandle {
-    /// A call that other actors may ask for again.
-    pub(crate) fn expect(&self, repeat: PendingReply) {
-        lock(&self.repeats.all).push(repeat);
-        self.repeats.any.store(true, Ordering::Relaxed);
+    /// Adds a call that its caller may issue again.
+    pub(crate) fn add(&self, pending: PendingReply) {
+        lock(&self.all).push(pending);
+        self.any.store(true, Ordering::Relaxed);
     }
 
-    /// `reply` again, unless the call is one that is there already: then that one's end is what it gets.
-    pub(crate) fn not_repeated(
+    /// Gives `reply` back if the call with that cause is new. Otherwise `reply` gets the outcome of the recorded call, now
+    /// or when it ends.
+    pub(crate) fn attach(
         &self,
         cause: Option<EventRef>,
         reply: executor::Sender<CallOutcome>,
     ) -> Option<executor::Sender<CallOutcome>> {
-        let mut repeats = lock(&self.repeats.all);
-        let place = repeats.iter().position(|repeat| Some(repeat.cause) == cause && repeat.reply.is_none());
-        let Some(repeat) = place.and_then(|place| repeats.get_mut(place).map(|repeat| (place, repeat))) else {
+        let mut all = lock(&self.all);
+        let index = all.iter().position(|pending| Some(pending.cause) == cause && pending.reply.is_none());
+        let Some(pending) = index.and_then(|index| all.get_mut(index).map(|pending| (index, pending))) else {
             return Some(reply);
         };
-        match repeat {
-            (place, PendingReply { outcome: Some(outcome), .. }) => {
-                // Whoever asks waits still.
+        match pending {
+            (index, PendingReply { outcome: Some(outcome), .. }) => {
+                // The caller still holds the receiver.
                 drop(reply.try_send(outcome.clone()));
-                repeats.remove(place);
+                all.remove(index);
             }
-            (_, repeat) => repeat.reply = Some(reply),
+            (_, pending) => pending.reply = Some(reply),
         }
         None
     }
 
-    /// A call has ended that may be asked for again.
-    pub(crate) fn repeat_ended(&self, sequence: u64, ended: &CallOutcome) {
-        let mut repeats = lock(&self.repeats.all);
-        let Some(place) = repeats.iter().position(|repeat| repeat.sequence == sequence) else { return };
-        let Some(repeat) = repeats.get_mut(place) else { return };
-        match repeat.reply.take() {
+    /// The call with that `queued` event has ended.
+    pub(crate) fn complete(&self, sequence: u64, ended: &CallOutcome) {
+        let mut all = lock(&self.all);
+        let Some(index) = all.iter().position(|pending| pending.sequence == sequence) else { return };
+        let Some(pending) = all.get_mut(index) else { return };
+        match pending.reply.take() {
             Some(reply) => {
-                // Who waited may be gone.
+                // The caller may have given up.
                 drop(reply.try_send(ended.clone()));
-                repeats.remove(place);
+                all.remove(index);
             }
-            None => repeat.outcome = Some(ended.clone()),
+            None => pending.outcome = Some(ended.clone()),
         }
     }
 
-    /// Whether somebody waits for the end of a call.
-    pub(crate) fn is_awaited(&self, call: &QueuedCall) -> bool {
-        call.reply.is_some() || self.is_repeat_awaited(call.queued.sequence)
+    /// Whether a caller waits for the outcome of a queued call, be it the first one or one that issued the call again.
+    pub(crate) fn has_waiter(&self, call: &QueuedCall) -> bool {
+        call.reply.is_some() || self.has_repeated_waiter(call.queued.sequence)
     }
 
-    pub(crate) fn is_repeat_awaited(&self, sequence: u64) -> bool {
-        lock(&self.repeats.all).iter().any(|repeat| repeat.sequence == sequence && repeat.reply.is_some())
+    /// Whether a caller that issued the call again waits for its outcome.
+    pub(crate) fn has_repeated_waiter(&self, sequence: u64) -> bool {
+        lock(&self.all).iter().any(|pending| pending.sequence == sequence && pending.reply.is_some())
     }
 }

@@ -1,9 +1,11 @@
-//! The events of an actor as it reads them itself.
+//! Reads the newest events of an actor, for plugins.
 
 use theater_plugin_api::host::ChainEvent;
 
-use crate::actor::handle::{ActorHandle, lock};
+use crate::actor::handle::ActorHandle;
+use crate::support::error::Error;
 use crate::support::executor;
+use crate::support::lock::lock;
 use theater_chain::event::Id;
 use theater_chain::journal::segment;
 use theater_chain::record::Kind;
@@ -12,19 +14,19 @@ impl ActorHandle {
     /// The newest events, oldest first: at most `most`, and no more than fit into one value (`value_bytes`).
     ///
     /// # Errors
-    /// When the journal cannot be written or read.
-    pub async fn newest_events(&self, most: u64) -> Result<Vec<ChainEvent>, crate::support::error::Error> {
+    /// The journal cannot be written or read.
+    pub async fn newest_events(&self, most: u64) -> Result<Vec<ChainEvent>, Error> {
         let (head, length) = self.head();
         let events = self.events_until(length, most, self.limits().value_bytes).await?;
         *lock(&self.chain_read) = Some((length - events.len() as u64, length, head));
         Ok(events)
     }
 
-    /// The newest events, oldest first: at most `most`, of at most `most_bytes`.
+    /// The newest events, oldest first: at most `most`, of at most `most_bytes` together.
     ///
     /// # Errors
     /// As [`ActorHandle::newest_events`].
-    pub async fn events(&self, most: u64, most_bytes: u64) -> Result<Vec<ChainEvent>, crate::support::error::Error> {
+    pub async fn events(&self, most: u64, most_bytes: u64) -> Result<Vec<ChainEvent>, Error> {
         self.events_until(self.head().1, most, most_bytes).await
     }
 
@@ -33,21 +35,22 @@ impl ActorHandle {
         length: u64,
         most: u64,
         most_bytes: u64,
-    ) -> Result<Vec<ChainEvent>, crate::support::error::Error> {
+    ) -> Result<Vec<ChainEvent>, Error> {
         self.services.journal.written().await?;
         let Some(folder) = self.services.journal.folder().map(ToOwned::to_owned) else { return Ok(Vec::new()) };
         let names: Vec<String> =
             self.interface.functions.iter().map(|f| format!("{}/{}", f.interface, f.function)).collect();
-        let place = self.services.journal.place(self.id());
+        let newest = self.services.journal.newest_position(self.id());
         let id = self.id();
-        let read = move || read_back((&folder, id), place, length, (most, most_bytes), &names);
+        let read = move || read_back((&folder, id), newest, length, (most, most_bytes), &names);
         executor::blocking(read)
             .await
             .map_err(|source| theater_chain::Error::Read { path: self.services.data.join("journal"), source }.into())
     }
 }
 
-/// The event type an actor sees: `<interface>/<function>` of a host call, `wasm` for calls of it, else the core's own.
+/// The event type that an actor sees: `<interface>/<function>` for a host call, `wasm` for a call of an export, `runtime/..`
+/// for events of the core.
 pub(crate) fn event_type(kind: u8, function: Option<u32>, names: &[String]) -> String {
     match Kind::from_number(kind) {
         Some(Kind::Host) => function.and_then(|index| names.get(index as usize)).cloned().unwrap_or_default(),
@@ -57,33 +60,33 @@ pub(crate) fn event_type(kind: u8, function: Option<u32>, names: &[String]) -> S
     }
 }
 
-/// Follows the places back from an actor's newest written event to the one it had `length` events at.
+/// Reads events backwards, from an actor's newest written event. Events from `length` on are skipped.
 fn read_back(
     (folder, actor): (&std::path::Path, Id),
-    mut place: Option<segment::FramePosition>,
+    mut position: Option<segment::FramePosition>,
     length: u64,
     (most, most_bytes): (u64, u64),
     names: &[String],
 ) -> std::io::Result<Vec<ChainEvent>> {
-    // What an event is beside its data, at the most: hashes, type, lengths.
-    const BESIDE: u64 = 256;
+    // The size of an event without its data, at most: hashes, type, lengths.
+    const OVERHEAD: u64 = 256;
     let mut events = Vec::new();
     let mut bytes = 0;
     let mut sequences = length.saturating_sub(1)..=u64::MAX;
-    while let Some(at) = place {
+    while let Some(at) = position {
         if events.len() as u64 >= most {
             break;
         }
-        let theater_chain::journal::lookup::StoredEvent { header, hash, data, before, .. } =
+        let theater_chain::journal::lookup::StoredEvent { header, hash, data, previous, .. } =
             theater_chain::journal::lookup::read_event(folder, actor, at, sequences)?;
-        place = before;
+        position = previous;
         let next = header.sequence.saturating_sub(1);
         sequences = next..=next;
         if header.sequence >= length {
             continue;
         }
         let data = data.unwrap_or_default();
-        bytes += data.len() as u64 + BESIDE;
+        bytes += data.len() as u64 + OVERHEAD;
         if bytes > most_bytes {
             break;
         }

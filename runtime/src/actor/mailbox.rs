@@ -1,8 +1,9 @@
 //! An actor's mailbox: two lanes, signals first.
 //!
-//! Calls are bounded in number and in bytes: whoever brings one reserves a place first and waits for it. The call that
-//! reaches the limit of bytes is still accepted, so that one longer than the limit is not refused for ever. What waits
-//! beyond the first 4 KiB is charged to the account of the actor. Signals are few and never wait.
+//! Calls are bounded in number and in bytes. A sender reserves a permit first, and waits for it while the mailbox is full:
+//! that is the backpressure on callers. The call that reaches the limit of bytes is still accepted, so that a call longer
+//! than the limit is not refused forever. Queued bytes beyond the first 4 KiB are charged to the account of the actor.
+//! Signals are few and are not bounded.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,11 +13,11 @@ use std::task::{Poll, Waker};
 use crate::support::budget::{ACTOR_BYTES, Account, Charge, Exceeded};
 use crate::support::executor;
 
-/// Calls that an empty mailbox keeps room for: a burst is over, and each of many actors has had one.
+/// The capacity, in calls, that an empty mailbox keeps. After a burst the rest is freed, because there may be many actors.
 const KEPT: usize = 4;
-/// Bytes of calls that may wait without a charge: the sum that each actor is charged has them.
+/// Bytes of queued calls that are not charged: they are part of the fixed charge of each actor.
 const UNCHARGED: u64 = ACTOR_BYTES / 4;
-/// What is charged beyond that changes in steps of so many bytes: accounts are shared by all actors, and a step is rare.
+/// Charges change in steps of so many bytes, because accounts are shared by all actors and contended.
 const STEP: u64 = 16 * 1024;
 
 /// A mailbox of calls `C` and signals `S`.
@@ -27,7 +28,7 @@ pub struct Mailbox<C, S> {
 struct Inner<C, S> {
     calls: VecDeque<(C, u64)>,
     signals: VecDeque<S>,
-    // Places taken: calls that wait and places that are reserved; and their bytes.
+    // Queued calls and reserved permits, and their bytes.
     taken: usize,
     taken_bytes: u64,
     charge: Charge,
@@ -38,27 +39,27 @@ struct Inner<C, S> {
     closed: bool,
 }
 
-/// What comes out.
+/// A message taken out of a mailbox.
 #[derive(Debug)]
 pub enum Message<C, S> {
-    /// From the lane that goes first.
+    /// From the first lane.
     Signal(S),
-    /// From the other one.
+    /// From the second lane.
     Call(C),
 }
 
-/// A reserved place; dropping it gives the place back.
+/// Reserved space for one call; dropping it gives the space back.
 pub struct Permit<C, S> {
-    // None once the call is in its place.
-    place: Option<(Arc<Mailbox<C, S>>, u64)>,
+    // The mailbox and the bytes; `None` once the call is queued.
+    reserved: Option<(Arc<Mailbox<C, S>>, u64)>,
 }
 
-/// Why there is no place for a call.
+/// Why a call is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
     /// The mailbox is closed.
     Closed,
-    /// A memory limit does not allow it, with a sentence that names it.
+    /// A memory limit is exceeded; the sentence names it.
     OverBudget(String),
 }
 
@@ -87,10 +88,10 @@ impl<C, S> Mailbox<C, S> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a place for a call of so many bytes.
+    /// Waits until there is space for a call of so many bytes, and reserves it.
     ///
     /// # Errors
-    /// The mailbox is closed, or a memory limit does not allow it.
+    /// The mailbox is closed, or a memory limit is exceeded.
     pub async fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Permit<C, S>, Refused> {
         loop {
             let turn = {
@@ -100,33 +101,33 @@ impl<C, S> Mailbox<C, S> {
                 }
                 if inner.taken < inner.capacity && inner.taken_bytes < inner.capacity_bytes {
                     if let Err(error) = inner.take(bytes) {
-                        inner.call_next();
+                        inner.wake_next();
                         return Err(Refused::OverBudget(error.to_string()));
                     }
-                    // A call may have made room for more than one.
-                    inner.call_next_if_room();
-                    return Ok(Permit { place: Some((Arc::clone(self), bytes)) });
+                    // One finished call may have freed space for more than one waiter.
+                    inner.wake_next_if_free();
+                    return Ok(Permit { reserved: Some((Arc::clone(self), bytes)) });
                 }
                 let (sender, receiver) = executor::bounded(1);
                 inner.waiting.push_back(sender);
                 Turn { mailbox: self, receiver }
             };
-            // Closed or sent: look again either way.
+            // Woken or closed: check again either way.
             executor::turn(&turn.receiver).await;
         }
     }
 
-    /// Puts a signal in.
+    /// Adds a signal.
     pub fn signal(&self, signal: S) {
         let mut inner = self.lock();
         inner.signals.push_back(signal);
         inner.wake();
     }
 
-    /// Puts a call in that has its place, whether there is room or not.
+    /// Adds a call that was accepted before, whether there is space or not.
     pub fn put(&self, call: C, bytes: u64) {
         let mut inner = self.lock();
-        // It was accepted before: a limit that it is over now keeps others out.
+        // It counts, even over a limit, so that others wait.
         if inner.take(bytes).is_err() {
             inner.taken += 1;
             inner.taken_bytes += bytes;
@@ -135,7 +136,7 @@ impl<C, S> Mailbox<C, S> {
         inner.wake();
     }
 
-    /// What `of_call` and `of_signal` make of everything that waits.
+    /// Maps everything that is queued, signals first.
     pub fn each<T>(&self, of_call: impl Fn(&C) -> T, of_signal: impl Fn(&S) -> Option<T>) -> Vec<T> {
         let inner = self.lock();
         inner.signals.iter().filter_map(of_signal).chain(inner.calls.iter().map(|(call, _)| of_call(call))).collect()
@@ -161,7 +162,7 @@ impl<C, S> Mailbox<C, S> {
         .await
     }
 
-    /// Takes nothing in any more: what waited comes back, in order.
+    /// Closes the mailbox and returns the queued calls, in order.
     pub fn close(&self) -> Vec<C> {
         let mut inner = self.lock();
         inner.closed = true;
@@ -176,7 +177,7 @@ impl<C, S> Mailbox<C, S> {
             .collect()
     }
 
-    /// Whether nothing is taken in any more.
+    /// Whether the mailbox is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.lock().closed
@@ -204,23 +205,23 @@ impl<C, S> Inner<C, S> {
     fn give_back(&mut self, bytes: u64) {
         self.taken -= 1;
         self.taken_bytes -= bytes;
-        // What was put in over a limit is not charged: the charge may be smaller already.
+        // A call that `put` added over a limit was not charged, so the charge may be smaller already.
         let over = self.taken_bytes.saturating_sub(UNCHARGED);
         if over == 0 || self.charge.bytes() > over + 2 * STEP {
             self.charge.shrink(over);
         }
-        self.call_next();
+        self.wake_next();
     }
 
-    fn call_next_if_room(&mut self) {
+    fn wake_next_if_free(&mut self) {
         if self.taken < self.capacity && self.taken_bytes < self.capacity_bytes {
-            self.call_next();
+            self.wake_next();
         }
     }
 
-    fn call_next(&mut self) {
+    fn wake_next(&mut self) {
         while let Some(waiting) = self.waiting.pop_front() {
-            // One that has gone away passes its turn on.
+            // A waiter that was dropped passes its turn on.
             if waiting.try_send(()).is_ok() {
                 return;
             }
@@ -228,7 +229,7 @@ impl<C, S> Inner<C, S> {
     }
 }
 
-/// A wait for one's turn; a turn that was called and not taken goes to the next one.
+/// A wait for space. If it is dropped after it was woken, the next waiter is woken in its place.
 struct Turn<'a, C, S> {
     mailbox: &'a Mailbox<C, S>,
     receiver: executor::Receiver<()>,
@@ -237,18 +238,18 @@ struct Turn<'a, C, S> {
 impl<C, S> Drop for Turn<'_, C, S> {
     fn drop(&mut self) {
         if self.receiver.try_recv().is_ok() {
-            self.mailbox.lock().call_next();
+            self.mailbox.lock().wake_next();
         }
     }
 }
 
 impl<C, S> Permit<C, S> {
-    /// Puts the call in its place; gives it back once the mailbox is closed.
+    /// Queues the call.
     ///
     /// # Errors
-    /// The call.
+    /// The call, if the mailbox is closed.
     pub fn send(mut self, call: C) -> Result<(), C> {
-        let Some((mailbox, bytes)) = self.place.take() else { return Err(call) };
+        let Some((mailbox, bytes)) = self.reserved.take() else { return Err(call) };
         let mut inner = mailbox.lock();
         if inner.closed {
             inner.give_back(bytes);
@@ -262,7 +263,7 @@ impl<C, S> Permit<C, S> {
 
 impl<C, S> Drop for Permit<C, S> {
     fn drop(&mut self) {
-        if let Some((mailbox, bytes)) = self.place.take() {
+        if let Some((mailbox, bytes)) = self.reserved.take() {
             mailbox.lock().give_back(bytes);
         }
     }
@@ -350,13 +351,13 @@ mod tests {
             assert_eq!(account.used(), 0);
             let Err(Refused::OverBudget(sentence)) = mailbox.reserve(200_000).await else { panic!("it has a place") };
             assert!(sentence.contains("--memory"), "{sentence}");
-            // What was accepted before goes in, charged or not; what is closed is charged no more.
+            // Calls that were accepted before are added, charged or not; a closed mailbox has no charge.
             mailbox.put(3, 200_000);
             assert_eq!(account.used(), 0);
             assert!(matches!(mailbox.next().await, Message::Call(3)));
             mailbox.put(4, 50_000);
             assert_eq!(account.used(), (50_000 - UNCHARGED).next_multiple_of(STEP));
-            // A few bytes more or less change no account.
+            // A few bytes more or less do not change the account.
             mailbox.put(5, 100);
             assert_eq!(account.used(), (50_000 - UNCHARGED).next_multiple_of(STEP));
             assert_eq!(mailbox.close(), [4, 5]);

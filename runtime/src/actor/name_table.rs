@@ -1,4 +1,4 @@
-//! NameTable of siblings: a taken one gets `#2`, `#3`, and so on.
+//! Unique names of siblings: a name that is taken gets `#2`, `#3`, and so on.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ pub struct NameTable {
 #[derive(Debug, Default)]
 struct Inner {
     living: HashSet<String>,
-    // The last number given to a name; numbers are not given again while the program runs.
+    // The last number appended to a name. Numbers are not reused while the program runs.
     last: HashMap<String, u64>,
 }
 
@@ -22,7 +22,7 @@ impl NameTable {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the name, or the next free one made of it.
+    /// Takes the name, or the name with the next free number.
     #[must_use]
     pub fn take(&self, name: &str) -> String {
         let inner = &mut *self.lock();
@@ -39,13 +39,13 @@ impl NameTable {
         }
     }
 
-    /// Takes a name that was given before; false when it is taken.
+    /// Takes a name again that [`NameTable::take`] returned before. Returns false if it is taken.
     #[must_use]
     pub fn take_again(&self, name: &str) -> bool {
         self.lock().living.insert(name.to_owned())
     }
 
-    /// Gives a name back.
+    /// Releases a name.
     pub fn give_back(&self, name: &str) {
         self.lock().living.remove(name);
     }

@@ -1,4 +1,4 @@
-//! What a previous run of the program left of an actor's calls: plain data that the mailbox, the linker and replay share.
+//! The unfinished calls of a previous run: plain data that the mailbox, the linker and replay share.
 
 use std::collections::VecDeque;
 
@@ -12,12 +12,12 @@ use theater_chain::record::HostCall;
 pub(crate) struct UnfinishedCall {
     /// Its `queued` event.
     pub(crate) queued: EventRef,
-    /// What led to it.
+    /// The event that caused it.
     pub(crate) cause: Option<EventRef>,
     pub(crate) interface: String,
     pub(crate) function: String,
     pub(crate) params: Bytes,
-    /// What it did, if it had begun.
+    /// What it had done, if it was running.
     pub(crate) begun: Option<Remainder>,
 }
 
@@ -27,18 +27,18 @@ impl UnfinishedCall {
     }
 }
 
-/// As far as a call had come.
+/// What a running call had done before the program ended. A resume re-executes the call against these records.
 #[derive(Default)]
 pub(crate) struct Remainder {
-    /// Its host calls, oldest first.
+    /// Its recorded host calls, oldest first.
     pub(crate) hosts: VecDeque<RecordedHostCall>,
-    /// The effect that it was about to have.
+    /// The host call with an effect whose outcome was not recorded.
     pub(crate) intent: Option<Intent>,
-    /// It made no other ones.
+    /// Whether the call had ended, so that it makes no other host calls.
     pub(crate) has_ended: bool,
 }
 
-/// A host call that was about to be made.
+/// A host call with an effect, recorded before it was made.
 #[derive(Clone)]
 pub(crate) struct Intent {
     pub(crate) header: Header,
@@ -47,7 +47,7 @@ pub(crate) struct Intent {
     pub(crate) arguments: Vec<u8>,
 }
 
-/// A host call as it was recorded.
+/// A recorded host call.
 #[derive(Clone)]
 pub(crate) struct RecordedHostCall {
     pub(crate) header: Header,

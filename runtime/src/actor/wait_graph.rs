@@ -1,4 +1,5 @@
-//! The one wait graph: which actor waits for which. A wait that would close a cycle is refused, with the cycle printed.
+//! The wait graph: which actor waits for which. A wait that would close a cycle is refused, because the actors in it would
+//! wait forever; the error has the cycle.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,11 +9,11 @@ use theater_chain::event::Id;
 /// All waits of all actors.
 #[derive(Debug, Default)]
 pub struct WaitGraph {
-    inner: Mutex<Inner>,
+    edges: Mutex<Edges>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Edges {
     next: u64,
     edges: HashMap<u64, Edge>,
     by_waiter: HashMap<Id, Vec<u64>>,
@@ -25,7 +26,7 @@ struct Edge {
     why: String,
 }
 
-/// A cycle: each actor with why it waits for the next one.
+/// A cycle: each actor, and why it waits for the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cycle(pub Vec<(Id, String)>);
 
@@ -43,14 +44,14 @@ impl Drop for Wait<'_> {
 }
 
 impl WaitGraph {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Edges> {
+        self.edges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `waiter` waits for `other` until [`WaitGraph::end`].
+    /// Records that `waiter` waits for `other`, until [`WaitGraph::end`] with the returned number.
     ///
     /// # Errors
-    /// The cycle it would close; waiting for oneself is one.
+    /// The cycle that the wait would close. An actor that waits for itself is a cycle.
     pub fn begin(&self, waiter: Id, other: Id, why: &str) -> Result<u64, Cycle> {
         let mut inner = self.lock();
         if let Some(mut path) = inner.path(other, waiter) {
@@ -64,7 +65,7 @@ impl WaitGraph {
         Ok(number)
     }
 
-    /// As [`WaitGraph::begin`], until the result is dropped.
+    /// As [`WaitGraph::begin`]; the wait ends when the result is dropped.
     ///
     /// # Errors
     /// As [`WaitGraph::begin`].
@@ -72,7 +73,7 @@ impl WaitGraph {
         self.begin(waiter, other, why).map(|edge| Wait { graph: self, edge })
     }
 
-    /// Ends a wait; one that has ended is nothing.
+    /// Ends a wait. Does nothing if it has ended already.
     pub fn end(&self, edge: u64) {
         let mut inner = self.lock();
         if let Some(Edge { waiter, .. }) = inner.edges.remove(&edge)
@@ -94,8 +95,8 @@ impl WaitGraph {
     }
 }
 
-impl Inner {
-    /// The waits that lead from one actor to another; none of length 0 unless they are the same.
+impl Edges {
+    /// The waits that lead from one actor to another. The path is empty if both are the same.
     fn path(&self, from: Id, to: Id) -> Option<Vec<(Id, String)>> {
         if from == to {
             return Some(Vec::new());

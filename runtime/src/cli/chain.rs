@@ -10,7 +10,7 @@ use theater_chain::data_dir::DataDir;
 use theater_chain::event::hex;
 use theater_chain::event_text::EventFormatter;
 use theater_chain::journal::prune;
-use theater_chain::journal::reader::{self, Catalog, Entry, find};
+use theater_chain::journal::reader::{self, Catalog, CatalogEntry, find};
 use theater_chain::objects::Objects;
 use theater_chain::record::Kind;
 use theater_chain::verify;
@@ -21,7 +21,7 @@ use super::diff::Diff;
 use super::events::{line, time};
 use super::export::Export;
 use super::fork::Fork;
-use super::{Common, Done, print_line};
+use super::{Common, CommandResult, print_line};
 
 const EXAMPLES: &str = "Examples:
   theater chain list
@@ -39,74 +39,77 @@ const EXAMPLES: &str = "Examples:
   theater chain prove counter 120 --to counter.proof
   theater chain rm counter && theater chain gc";
 
-/// Lists, shows, verifies, compares, forks, exports and removes chains.
+/// List, show, verify, compare, fork, export and remove chains.
 #[derive(Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum ChainCommand {
-    /// Lists the chains of the data folder
+    /// List the chains of the data folder
     List,
-    /// Shows the events of a chain in full
+    /// Show the events of a chain
     Show {
-        /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+        /// Id, unique prefix of an id, or name of the actor (its newest chain); or the file of an exported chain
         chain: String,
     },
-    /// Verifies all chains, or one; needs nothing but the files and never writes
+    /// Verify the hash chain of all chains or of one; with `--head`, also that it was not truncated
+    ///
+    /// Only the files are needed, and nothing is written.
     Verify {
-        /// Id, unique start of an id, or name of an actor (its newest chain); or a data folder or the file of an exported chain
+        /// Id, unique prefix of an id, or name of an actor (its newest chain); or a data folder or the file of an exported chain
         chain: Option<String>,
-        /// The hash the newest event must have: proves that nothing was cut off
+        /// The hash that the newest event must have (at least 16 hex digits): detects truncation
         #[arg(long, value_name = "HASH")]
         head: Option<String>,
         /// The public key (64 hex digits) that must have sealed every chain
         #[arg(long, value_name = "KEY")]
         key: Option<String>,
     },
-    /// Makes a key for `theater run --seal`, and prints its public part
+    /// Generate a key for `theater run --seal`, and print its public key
     Key {
-        /// The file: keep it away from the data folder, and from everybody else
+        /// The key file: do not store it in the data folder, and keep it secret
         file: PathBuf,
     },
-    /// Writes a proof that an event is in a chain with the newest event's hash, for `theater verify-proof`
+    /// Write a proof that an event is in the chain with the newest event's hash, for `theater verify-proof`
     Prove {
-        /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+        /// Id, unique prefix of an id, or name of the actor (its newest chain); or the file of an exported chain
         chain: String,
-        /// The event
+        /// The event's sequence
         sequence: u64,
         /// The file [default: <id>-<sequence>.proof]
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
-    /// Compares two chains and tells the first event that differs
+    /// Compare two chains and report the first event that differs
     ///
-    /// Exit code 1 when there is one; 0 when both are the same, or one is the beginning of the other.
+    /// Exit code 1 if there is one; 0 if both are identical, or one is a prefix of the other.
     Diff(Diff),
-    /// Makes a new actor with the state that another one had behind an event; the program must not be running
+    /// Create a new actor from another actor's state after an event; `theater run` must not be running
     ///
-    /// Its chain begins with that event as its cause. `theater run --resume` starts it: its init gets that state. Of several
-    /// top-level actors of one name the newest goes on, so give the fork a name of its own in its manifest where both shall.
+    /// The new chain names that event as its cause. `theater run --resume` starts the new actor: its init gets that state. Of
+    /// several top-level actors with the same name only the newest is resumed: to resume both, give the fork another name in
+    /// its manifest.
     Fork(Fork),
-    /// Writes a chain to a file of its own: as it is, as JSON or WAVE lines, or in a folder with all that it needs
+    /// Export a chain: as a chain file, as JSON or WAVE lines, or as a self-contained folder
     ///
-    /// With -o json its events are written as JSON lines, with -o wave as the lines of `chain show`: to stdout, or to the file
-    /// of --to. Without, the file is a chain that `chain verify`, `chain show` and `replay` read.
+    /// With -o json, events are written as JSON lines, with -o wave as the lines of `chain show`: to stdout, or to the file of
+    /// --to. Otherwise the file is a chain that `chain verify`, `chain show` and `replay` can read.
     Export(Export),
-    /// Removes a chain for good; the program must not be running
+    /// Remove a chain permanently; `theater run` must not be running
     Rm {
-        /// Id, unique start of an id, or name of the actor (its newest chain)
+        /// Id, unique prefix of an id, or name of the actor (its newest chain)
         chain: String,
     },
-    /// Drops components, manifests and plugin copies that no chain names; the program must not be running
+    /// Delete components, manifests and plugin copies that no chain refers to; `theater run` must not be running
     Gc,
 }
 
 impl ChainCommand {
-    /// Whether the command lists: then a reader may stop early.
+    /// Whether the command prints a listing, whose reader may stop early.
     pub fn is_listing(&self) -> bool {
         matches!(self, Self::List | Self::Show { .. })
     }
 
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         let data = common.data();
         match self {
             Self::List => list(common, &data)?,
@@ -114,7 +117,7 @@ impl ChainCommand {
             Self::Verify { chain, head, key } => {
                 return verify(common, &data, chain.as_deref(), (head.as_deref(), key.as_deref()));
             }
-            Self::Key { file } => super::seal::make(common, &file)?,
+            Self::Key { file } => super::seal::write_key(common, &file)?,
             Self::Prove { chain, sequence, to } => super::proof::prove(common, &data, &chain, sequence, to)?,
             Self::Diff(command) => return command.run(common),
             Self::Fork(command) => command.run(common)?,
@@ -133,21 +136,21 @@ fn list(common: &Common, data: &Path) -> Result<(), Error> {
             "id": uuid_text(id), "name": entry.name, "events": entry.events, "head": hex(&entry.head(*id)?), "last": last,
             "first_ms": entry.first_ms, "last_ms": entry.last_ms,
         });
-        common.say(&object, || {
-            let Entry { name, events, last_ms, .. } = entry;
+        common.print(&object, || {
+            let CatalogEntry { name, events, last_ms, .. } = entry;
             format!("{} {name:<20} {events:>8} events, last {last} at {}", uuid_text(id), time(*last_ms))
         });
     }
     Ok(())
 }
 
-/// The folder whose objects a chain of this file or data folder names.
+/// The data folder with the objects that a chain of this file or data folder refers to.
 pub fn objects(data: &Path, path: &Path) -> PathBuf {
     if path.is_dir() { path.to_owned() } else { data.to_owned() }
 }
 
-/// The file that is named, or the data folder and the actor in it. A path has a slash; a word without one is an actor's
-/// name or id, and only where there is no such actor the file or folder of that name.
+/// Resolves a command's chain argument to a file or folder, or to the data folder and an actor in it. An argument without a
+/// slash is an actor's name or id if there is such an actor, else a file or folder.
 pub fn source(data: &Path, chain: &str) -> (PathBuf, Option<String>) {
     let path = Path::new(chain);
     let is_actor = || !chain.contains('/') && find(data, chain).is_ok();
@@ -170,7 +173,7 @@ fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn verify(common: &Common, data: &Path, chain: Option<&str>, (head, key): (Option<&str>, Option<&str>)) -> Done {
+fn verify(common: &Common, data: &Path, chain: Option<&str>, (head, key): (Option<&str>, Option<&str>)) -> CommandResult {
     let (path, wanted) = chain.map_or_else(|| (data.to_owned(), None), |chain| source(data, chain));
     let (contents, causes) = verify::read_with_causes(&path)?;
     let chosen: Vec<_> = match &wanted {
@@ -192,18 +195,18 @@ fn verify(common: &Common, data: &Path, chain: Option<&str>, (head, key): (Optio
             "id": uuid_text(&id), "name": end.name, "events": end.chain.len(), "head": hex(&end.chain.head()),
             "sealed": sealed,
         });
-        common.say(&object, || verify::sentence(&id, end));
+        common.print(&object, || verify::sentence(&id, end));
     }
     if causes > 0 && wanted.is_none() {
         let object = json!({"event": "causes", "checked": causes});
-        common.say(&object, || format!("{causes} causes between the chains are what they say"));
+        common.print(&object, || format!("{causes} causes between the chains verify"));
     }
     if let Some((path, offset)) = contents.torn {
         let text = format!(
-            "{}: the bytes from offset {offset} on were being written when the program ended; they belong to no chain, and the next start moves them aside",
+            "{}: the bytes from offset {offset} on were being written when the program ended; they belong to no chain, and the next run moves them to a file .torn",
             path.display()
         );
-        common.say(&json!({"event": "torn", "path": path.display().to_string(), "offset": offset}), || text);
+        common.print(&json!({"event": "torn", "path": path.display().to_string(), "offset": offset}), || text);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -213,7 +216,7 @@ fn rm(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
     let id = find(data, chain)?;
     let removed = prune::remove(&folder.path().join("journal"), id)
         .map_err(|source| theater_chain::Error::DataDir { path: data.to_owned(), source })?;
-    common.say(&json!({"id": uuid_text(&id), "removed": removed}), || {
+    common.print(&json!({"id": uuid_text(&id), "removed": removed}), || {
         format!("{removed} events of {} removed", uuid_text(&id))
     });
     Ok(())
@@ -223,6 +226,6 @@ fn gc(common: &Common, data: &Path) -> Result<(), Error> {
     let _folder = DataDir::open(data)?;
     let collected = prune::collect(data)?;
     let object = json!({"files": collected.files, "bytes": collected.bytes});
-    common.say(&object, || format!("{} files of {} bytes dropped", collected.files, collected.bytes));
+    common.print(&object, || format!("{} files deleted, {} bytes", collected.files, collected.bytes));
     Ok(())
 }

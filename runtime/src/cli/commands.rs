@@ -1,6 +1,6 @@
-//! Commands that plugins answer: `theater NAME WORDS..` and, for actors that run, `theater run MANIFEST --NAME ACTOR=JSON`.
+//! Commands of plugins: `theater NAME WORDS..` and, for running actors, `theater run MANIFEST --NAME ACTOR=JSON`.
 //!
-//! The program does not know them: names and help are in the plugins' descriptors.
+//! Their names and help texts come from the plugins' descriptors.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,22 +14,21 @@ use theater_runtime::plugin::plugins::Plugins;
 use theater_runtime::support::error::suggest;
 use theater_runtime::support::executor;
 
-use super::{Cli, Common, Done, EXAMPLES, print_json, print_line};
+use super::{Cli, Common, CommandResult, EXAMPLES, print_json, print_line};
 
-/// A command for an actor that `theater run` starts.
-pub struct Asked {
+/// A plugin command for an actor that `theater run` starts.
+pub struct ActorCommand {
     /// The command's name.
     pub command: String,
     /// The actor's name or id.
     pub actor: String,
-    /// What it is given.
+    /// The argument.
     pub value: Json,
 }
 
-/// Reads the command line. Only one that has an option the program does not know, or that asks for help, makes it look into
-/// the plugin folder.
-pub fn parse() -> (Cli, Vec<Asked>) {
-    let words = in_front(std::env::args_os().collect());
+/// Parses the command line. The plugin folder is read only for an unknown option or for help.
+pub fn parse() -> (Cli, Vec<ActorCommand>) {
+    let words = own_options_first(std::env::args_os().collect());
     let first = Cli::command().try_get_matches_from(&words);
     let (matches, commands) = match first {
         Ok(matches) => (matches, Vec::new()),
@@ -39,15 +38,15 @@ pub fn parse() -> (Cli, Vec<Asked>) {
         }
         Err(error) => error.exit(),
     };
-    let asked = asked(&matches, &commands).unwrap_or_else(|sentence| {
+    let actor_commands = actor_commands(&matches, &commands).unwrap_or_else(|sentence| {
         Cli::command().error(ErrorKind::ValueValidation, sentence).exit();
     });
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    (cli, asked)
+    (cli, actor_commands)
 }
 
-/// The words with the program's own options in front of a plugin's command, where clap knows them.
-fn in_front(words: Vec<OsString>) -> Vec<OsString> {
+/// Moves the program's own options before a plugin's command, where clap recognizes them.
+fn own_options_first(words: Vec<OsString>) -> Vec<OsString> {
     let own = Cli::command();
     let takes_value = |word: &str| {
         own.get_arguments().filter(|known| known.get_action().takes_values()).any(|known| {
@@ -76,7 +75,7 @@ fn in_front(words: Vec<OsString>) -> Vec<OsString> {
     }
 }
 
-/// NameTable and help of the commands of the plugins that `--plugins` or the default folder has.
+/// Names and help texts of the commands of the plugins in `--plugins` or the default folder.
 fn commands_of(words: &[OsString]) -> Vec<(String, String)> {
     let mut folder = None;
     let mut words = words.iter().filter_map(|word| word.to_str());
@@ -97,43 +96,43 @@ fn commands_of(words: &[OsString]) -> Vec<(String, String)> {
     all.filter(|(name, _)| !taken(name)).collect()
 }
 
-/// The command line with an option of `run` for each command, and its help with all of them.
+/// The command line extended by the plugins' commands: an option of `run` for each, and a list in the help.
 fn extended(commands: &[(String, String)]) -> Command {
     let width = commands.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     let lines: String = commands.iter().map(|(name, help)| format!("  {name:width$}  {help}\n")).collect();
-    let of_plugins = if lines.is_empty() { lines } else { format!("Commands of the plugins:\n{lines}\n") };
+    let of_plugins = if lines.is_empty() { lines } else { format!("Plugin commands:\n{lines}\n") };
     Cli::command().after_help(format!("{of_plugins}{EXAMPLES}")).mut_subcommand("run", |run| {
         commands.iter().fold(run, |run, (name, help)| {
             let option = Arg::new(name.clone()).long(name.clone()).value_name("ACTOR=JSON").action(ArgAction::Append);
-            run.arg(option.help(format!("{help} (once all actors are ready; then the program ends)")))
+            run.arg(option.help(format!("{help} (runs when all actors are ready; then the program ends)")))
         })
     })
 }
 
-/// The commands given to `run`, in the order of the command line.
-fn asked(matches: &ArgMatches, commands: &[(String, String)]) -> Result<Vec<Asked>, String> {
+/// The plugin commands of `run`, in the order of the command line.
+fn actor_commands(matches: &ArgMatches, commands: &[(String, String)]) -> Result<Vec<ActorCommand>, String> {
     let Some(("run", run)) = matches.subcommand() else { return Ok(Vec::new()) };
     let mut all = Vec::new();
     for (name, _) in commands {
         let Some(values) = run.get_many::<String>(name) else { continue };
         for (index, value) in run.indices_of(name).into_iter().flatten().zip(values) {
-            all.push((index, ask(name, value)?));
+            all.push((index, parse_actor_command(name, value)?));
         }
     }
     all.sort_by_key(|(index, _)| *index);
-    Ok(all.into_iter().map(|(_, asked)| asked).collect())
+    Ok(all.into_iter().map(|(_, command)| command).collect())
 }
 
-fn ask(command: &str, text: &str) -> Result<Asked, String> {
+fn parse_actor_command(command: &str, text: &str) -> Result<ActorCommand, String> {
     let (actor, value) =
         text.split_once('=').ok_or_else(|| format!("--{command} {text:?}: write --{command} ACTOR=JSON"))?;
     let value = serde_json::from_str(value)
-        .map_err(|error| format!("--{command} {text:?}: {value:?} is not JSON ({error}); a text stands in quotes"))?;
-    Ok(Asked { command: command.to_owned(), actor: actor.to_owned(), value })
+        .map_err(|error| format!("--{command} {text:?}: {value:?} is not JSON ({error}); text needs quotes"))?;
+    Ok(ActorCommand { command: command.to_owned(), actor: actor.to_owned(), value })
 }
 
 /// Runs `theater NAME WORDS..`.
-pub fn run(words: &[OsString], common: &Common) -> Done {
+pub fn run(words: &[OsString], common: &Common) -> CommandResult {
     let mut words = words.iter().map(|word| word.to_string_lossy().into_owned());
     let name = words.next().unwrap_or_default();
     let plugins = Plugins::find(&common.plugins())?;
@@ -148,15 +147,15 @@ pub fn run(words: &[OsString], common: &Common) -> Done {
     executor::init(2);
     let core = Core::open(Options::new(common.plugins(), common.data()))?;
     let arguments = json!({ "args": words.collect::<Vec<_>>() });
-    let done = executor::block_on(core.command(&name, &arguments));
+    let result = executor::block_on(core.command(&name, &arguments));
     core.services.journal.close();
-    if let Some(done) = done {
-        show(common, &name, &done?);
+    if let Some(result) = result {
+        show(common, &name, &result?);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lists have a line per item.
+/// Prints the result of a command. A list is printed with one item per line.
 fn show(common: &Common, name: &str, result: &Json) {
     let items = match result {
         Json::Array(items) => items.iter().collect(),
@@ -172,7 +171,7 @@ fn show(common: &Common, name: &str, result: &Json) {
     }
 }
 
-/// A value for people: text as it is, an object as its values.
+/// Formats a value for people: a string without quotes, any other value as JSON.
 pub fn plain(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),

@@ -11,42 +11,42 @@ use theater_runtime::replay;
 use theater_runtime::support::error::Error;
 
 use super::chain::objects;
-use super::events::shown;
-use super::replay::one;
-use super::{Common, Done};
+use super::events::event_line;
+use super::replay::resolve_chain;
+use super::{Common, CommandResult};
 
-const EXAMPLES: &str = "Compared are, event by event:
-  all events   type, function by name, call, and whether there is a cause
-  starts       all but the name, the parent, and where the manifest was read
-  queued       params, not the words on where the call comes from
+const EXAMPLES: &str = "Each pair of events is compared by:
+  all events   type, function name, call, and whether there is a cause
+  starts       everything except name, parent and path of the manifest
+  queued       params, not the description of the caller
   host         arguments and result
   return       how the call ended, its number of host calls, and the new state
-  snapshot     state and which calls wait, not what handlers keep for themselves
-  sealed       the key
+  snapshot     state and waiting calls, not the states of handlers
+  sealed       key
   others       data
-Ids, hashes and times of events are not compared. An actor's own id in data
-is the same as the other actor's.
+Ids, hashes and times of events are not compared. The id of the first actor in
+its data equals the id of the second actor in its.
 
 Examples:
   theater chain diff counter counter.chain
   theater chain diff 3f9a1c 71d2e0
   theater -o json chain diff monday.chain tuesday.chain";
 
-/// Which chains are compared.
+/// The chains to compare.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Diff {
-    /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+    /// Id, unique prefix of an id, or name of the actor (its newest chain); or the file of an exported chain
     #[arg(value_name = "A")]
     first: String,
-    /// The other one, likewise
+    /// The other chain, in the same form
     #[arg(value_name = "B")]
     second: String,
 }
 
 impl Diff {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         let data = common.data();
         let sources = [source(&data, &self.first)?, source(&data, &self.second)?];
         let state_at = |source: &Source, sequence| {
@@ -54,7 +54,7 @@ impl Diff {
             Some(found.state)
         };
         let comparison = diff(&sources[0], &sources[1], &state_at)?;
-        common.say_text(&object(&sources, &comparison), || self.text(common, &comparison));
+        common.print_lines(&object(&sources, &comparison), || self.text(common, &comparison));
         Ok(if comparison.difference.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
@@ -63,13 +63,13 @@ impl Diff {
         let Comparison { same, more: [of_first, of_second], difference, by_length } = comparison;
         let mut text = match (difference, of_first, of_second) {
             (Some(difference), ..) => self.differs(common, *same, difference),
-            (None, 0, 0) => format!("{first} and {second} are the same: {same} events"),
-            (None, 0, more) => begins(first, second, *same, *more),
-            (None, more, _) => begins(second, first, *same, *more),
+            (None, 0, 0) => format!("{first} and {second} are identical: {same} events"),
+            (None, 0, more) => prefix(first, second, *same, *more),
+            (None, more, _) => prefix(second, first, *same, *more),
         };
         if let Some(sequence) = by_length {
             text.push_str(&format!(
-                "\nfrom event {sequence} on states are compared by their length alone: they hold the actors' own ids"
+                "\nfrom event {sequence} on, states are compared by length only, because they contain the actors' ids"
             ));
         }
         text
@@ -80,18 +80,18 @@ impl Diff {
         let width = first.chars().count().max(second.chars().count());
         let lines = [first, second].into_iter().zip(&difference.sides);
         let lines = lines
-            .map(|(name, side)| format!("\n  {name:width$}  {}", shown(common, &side.event(), side.described.clone())));
-        format!("event {same} differs: {}; the events before it are the same: {same}", difference.what)
+            .map(|(name, side)| format!("\n  {name:width$}  {}", event_line(common, &side.event(), side.described.clone())));
+        format!("event {same} differs: {}; identical events before it: {same}", difference.what)
             + &lines.collect::<String>()
     }
 }
 
-fn begins(short: &str, long: &str, same: u64, more: u64) -> String {
-    format!("{short} is the beginning of {long}: {same} events are the same, {long} has {more} more")
+fn prefix(short: &str, long: &str, same: u64, more: u64) -> String {
+    format!("{short} is a prefix of {long}: {same} events are identical, {long} has {more} more")
 }
 
 fn source(data: &Path, chain: &str) -> Result<Source, Error> {
-    let (path, actor) = one(data, chain)?;
+    let (path, actor) = resolve_chain(data, chain)?;
     let objects = objects(data, &path);
     Ok(Source { path, actor, objects })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use theater_chain::event::{Header, Id, hex};
 use theater_chain::event_text::{EventFormatter, EventText};
-use theater_chain::journal::reader::{EventFilter, Position, find, read_on};
+use theater_chain::journal::reader::{EventFilter, ReadPosition, find, read_more};
 use theater_chain::objects::Objects;
 use theater_chain::record::Kind;
 use theater_chain::text;
@@ -16,7 +16,7 @@ use theater_chain::verify::Event;
 use theater_runtime::support::error::Error;
 
 use super::filter::Condition;
-use super::{Common, Done, print_line};
+use super::{Common, CommandResult, print_line};
 
 const EXAMPLES: &str = "Examples:
   theater events
@@ -26,51 +26,51 @@ const EXAMPLES: &str = "Examples:
   theater events --where 'text~in doubt' --where 'sequence>=100'
   theater events -o json counter";
 
-/// Period at which `--follow` looks for more.
-const LOOK: Duration = Duration::from_millis(100);
+/// Interval at which `--follow` checks for new events.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Lists events of all chains or of one, a line each, from disk; a running program's are there within milliseconds.
+/// List the events of all chains or of one from disk, one per line; events of a running program appear within milliseconds.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Events {
-    /// Id, unique start of an id, or name of the actor (its newest chain) [default: all]
+    /// Id, unique prefix of an id, or name of the actor (its newest chain) [default: all]
     actor: Option<String>,
-    /// Only events for which this holds, as type=host, function=send, text~WORDS, sequence>=10; several: all of them
+    /// Only events that match, for example type=host, function=send, text~WORDS, sequence>=10; several must all match
     #[arg(long = "where", value_name = "CONDITION")]
     conditions: Vec<Condition>,
-    /// Go on with events as they come
+    /// Keep printing new events
     #[arg(long)]
     follow: bool,
 }
 
 impl Events {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         let data = common.data();
         let only = self.actor.as_ref().map(|wanted| find(&data, wanted)).transpose()?;
         let mut describer = EventFormatter::new(Some(Objects::new(&data)));
-        let mut position = Position::default();
+        let mut position = ReadPosition::default();
         loop {
             self.print(common, (&data, only), &mut describer, &mut position)?;
             if !self.follow {
                 return Ok(ExitCode::SUCCESS);
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(FOLLOW_INTERVAL);
         }
     }
 
-    /// Prints the events behind a position.
+    /// Prints the events after a position.
     fn print(
         &self,
         common: &Common,
         (data, only): (&Path, Option<Id>),
         describer: &mut EventFormatter,
-        position: &mut Position,
+        position: &mut ReadPosition,
     ) -> Result<(), Error> {
         let excluded = |header: &Header| self.conditions.iter().any(|condition| condition.excludes(header));
-        // Starts say which types the others have.
+        // Starts are always read: they have the types of later events.
         let header = |header: &Header| is_start(header.kind) || !excluded(header);
-        let shown = read_on(data, position, &mut EventFilter { only, header }, |event| {
+        let read = read_more(data, position, &mut EventFilter { only, header }, |event| {
             let unwanted = excluded(&event.header) || {
                 let function = describer.function(&event.header);
                 self.conditions.iter().any(|condition| condition.excludes_function(function))
@@ -80,11 +80,11 @@ impl Events {
             }
             let described = describer.describe(event);
             if !unwanted && self.conditions.iter().all(|condition| condition.holds(&described)) {
-                print_line(&shown(common, event, described));
+                print_line(&event_line(common, event, described));
             }
             ControlFlow::Continue(())
         });
-        shown.map(drop).map_err(Error::from)
+        read.map(drop).map_err(Error::from)
     }
 }
 
@@ -92,14 +92,14 @@ fn is_start(kind: u8) -> bool {
     matches!(Kind::from_number(kind), Some(Kind::Created | Kind::Restarted | Kind::Swapped))
 }
 
-/// An event on one line.
+/// Formats an event on one line.
 pub fn line(common: &Common, describer: &mut EventFormatter, event: &Event<'_>) -> String {
     let described = describer.describe(event);
-    shown(common, event, described)
+    event_line(common, event, described)
 }
 
-/// An event that is described already on one line.
-pub fn shown(common: &Common, event: &Event<'_>, described: EventText) -> String {
+/// Formats an event with its text on one line.
+pub fn event_line(common: &Common, event: &Event<'_>, described: EventText) -> String {
     if common.is_json() {
         return text::json(&described.json(event).to_string()).into_owned();
     }
@@ -115,7 +115,7 @@ pub fn shown(common: &Common, event: &Event<'_>, described: EventText) -> String
     text::line(&line).into_owned()
 }
 
-/// Milliseconds since the epoch as UTC, RFC 3339.
+/// Formats milliseconds since the epoch as UTC, RFC 3339.
 pub fn time(ms: u64) -> String {
     let (days, rest) = (ms / 86_400_000, ms % 86_400_000);
     let (hours, minutes, seconds) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1000 % 60);

@@ -6,7 +6,7 @@ use theater_chain::event::Header;
 use theater_chain::event_text::EventText;
 use theater_chain::record::Kind;
 
-/// A condition: a key, how it compares, and with what.
+/// A condition: a field of the event, a comparison and a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     key: Key,
@@ -45,7 +45,7 @@ const KEYS: [(&str, Key); 7] = [
     ("timestamp_ms", Key::Time),
 ];
 
-// Longer ones first: `>=` is no `=`.
+// Longer operators first: `>=` also contains `=`.
 const COMPARISONS: [(&str, Comparison); 5] = [
     ("!=", Comparison::NotEqual),
     (">=", Comparison::AtLeast),
@@ -62,28 +62,28 @@ impl FromStr for Condition {
         let (name, rest) = text.split_at(at.unwrap_or(text.len()));
         let compared = COMPARISONS.iter().find_map(|(sign, comparison)| Some((*comparison, rest.strip_prefix(sign)?)));
         let (comparison, value) = compared.ok_or_else(|| {
-            format!("{text:?} compares nothing: write KEY=VALUE, or with !=, >=, <= or ~ (has), as type=host")
+            format!("{text:?} is not a condition: write KEY=VALUE, or use !=, >=, <= or ~ (contains), for example type=host")
         })?;
         let key = KEYS.iter().find(|(known, _)| *known == name.trim()).map(|(_, key)| *key);
         let names: Vec<_> = KEYS.iter().map(|(name, _)| *name).collect();
-        let key = key.ok_or_else(|| format!("an event has no {:?}: it has {}", name.trim(), names.join(", ")))?;
+        let key = key.ok_or_else(|| format!("events have no field {:?}; the fields are {}", name.trim(), names.join(", ")))?;
         let value = value.trim().to_owned();
         let number = match (key, comparison) {
             (Key::Type | Key::Function | Key::Text, Comparison::AtLeast | Comparison::AtMost) => {
-                return Err(format!("{} is text: compare it with =, != or ~ (has)", name.trim()));
+                return Err(format!("{} is text: compare it with =, != or ~ (contains)", name.trim()));
             }
             (Key::Type | Key::Function | Key::Text, _) => 0,
             (_, Comparison::Has) => {
                 return Err(format!("{} is a number: compare it with =, !=, >= or <=", name.trim()));
             }
-            _ => value.parse().map_err(|_| format!("{value:?} is no number"))?,
+            _ => value.parse().map_err(|_| format!("{value:?} is not a number"))?,
         };
         Ok(Self { key, comparison, value, number })
     }
 }
 
 impl Condition {
-    /// Whether the header alone says that the condition does not hold: then the event needs no text.
+    /// Whether the header alone shows that the condition does not hold: then the event need not be formatted.
     #[must_use]
     pub fn excludes(&self, header: &Header) -> bool {
         let number = match self.key {
@@ -103,8 +103,8 @@ impl Condition {
         }
     }
 
-    /// Whether the function that an event is about says that the condition does not hold. A function is meant by its whole
-    /// name or by what stands behind its last `/`.
+    /// Whether the event's function shows that the condition does not hold. A function matches by its full name or by the part
+    /// after the last `/`.
     #[must_use]
     pub fn excludes_function(&self, function: Option<&str>) -> bool {
         let function = function.unwrap_or_default();
@@ -117,7 +117,7 @@ impl Condition {
             }
     }
 
-    /// Whether it holds for the text of an event that neither its header nor its function excludes.
+    /// Whether the condition holds for the text of an event that neither header nor function excludes.
     #[must_use]
     pub fn holds(&self, described: &EventText) -> bool {
         self.key != Key::Text || self.compares(&described.text)
@@ -138,11 +138,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_compares_nothing_is_told_with_what_there_is() {
+    fn a_malformed_condition_is_refused_with_a_hint() {
         let refused = |text: &str| text.parse::<Condition>().unwrap_err();
-        assert!(refused("type").contains("as type=host"));
-        assert!(refused("typ=host").contains("it has type, function"));
-        assert!(refused("sequence=many").contains("no number"));
+        assert!(refused("type").contains("for example type=host"));
+        assert!(refused("typ=host").contains("the fields are type, function"));
+        assert!(refused("sequence=many").contains("is not a number"));
         assert!(refused("type>=host").contains("is text"));
         assert!(refused("bytes~1").contains("is a number"));
         for good in ["type=host", "function!=log", "text~a=b", "sequence >= 10", "bytes<=64", "call=3"] {

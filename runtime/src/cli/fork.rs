@@ -14,7 +14,7 @@ use theater_runtime::support::error::Error;
 use theater_runtime::support::executor;
 
 use super::chain::objects;
-use super::replay::one;
+use super::replay::resolve_chain;
 use super::state::state_at;
 use super::{Common, Grants, Settings};
 
@@ -23,13 +23,13 @@ const EXAMPLES: &str = "Examples:
   theater chain fork counter.chain --at 120 --manifest other.toml --set port=9000
   theater run --resume";
 
-/// Which state a new actor begins with, and its manifest.
+/// The state from which a new actor starts, and its manifest.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Fork {
-    /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+    /// Id, unique prefix of an id, or name of the actor (its newest chain); or the file of an exported chain
     chain: String,
-    /// The event behind which the state is taken
+    /// The event after which the fork begins
     #[arg(long, value_name = "SEQUENCE")]
     at: u64,
     /// The manifest of the new actor
@@ -49,24 +49,24 @@ impl Fork {
     pub fn run(self, common: &Common) -> Result<(), Error> {
         let data = common.data();
         let manifest = Manifest::read(&self.manifest, &self.settings.values())?;
-        self.settings.tell_unused(&[&self.manifest]);
-        // Before the folder is opened: that makes one where there is none.
-        let (path, actor) = one(&data, &self.chain)?;
+        self.settings.warn_unused(&[&self.manifest]);
+        // Before opening the data folder, which creates one if there is none.
+        let (path, actor) = resolve_chain(&data, &self.chain)?;
         let from = event_at(&path, actor, self.at)?;
         let mut options = Options::new(common.plugins(), &data);
-        self.grants.put(&mut options)?;
+        self.grants.apply(&mut options)?;
         executor::init(2);
         let core = Core::open(options)?;
         let StateAt { state, .. } = state_at(&path, actor, &objects(&data, &path), Some(self.at))?;
         let bytes = state.as_ref().map(Vec::len);
         let forked = executor::block_on(core.fork(&manifest, state, from));
         core.services.journal.close();
-        told(common, &forked?, &from, bytes);
+        print_fork(common, &forked?, &from, bytes);
         Ok(())
     }
 }
 
-/// The event of a chain at a place.
+/// Finds an event by its sequence.
 fn event_at(path: &Path, actor: Id, sequence: u64) -> Result<EventRef, Error> {
     let mut found = None;
     verify::read(path, |event| {
@@ -77,7 +77,7 @@ fn event_at(path: &Path, actor: Id, sequence: u64) -> Result<EventRef, Error> {
     found.ok_or_else(|| theater_chain::Error::NoSuchEvent { id: sequence.to_string(), path: path.to_owned() }.into())
 }
 
-fn told(common: &Common, forked: &Forked, from: &EventRef, bytes: Option<usize>) {
+fn print_fork(common: &Common, forked: &Forked, from: &EventRef, bytes: Option<usize>) {
     let Forked { id, name, in_place_of } = forked;
     let [id, origin] = [id, &from.actor].map(uuid_text);
     let in_place_of = in_place_of.as_ref().map(uuid_text);
@@ -85,7 +85,7 @@ fn told(common: &Common, forked: &Forked, from: &EventRef, bytes: Option<usize>)
         "event": "forked", "id": id, "name": name, "bytes": bytes, "in_place_of": in_place_of,
         "cause": {"actor": origin, "sequence": from.sequence, "hash": hex(&from.hash)},
     });
-    common.say_text(&object, || {
+    common.print_lines(&object, || {
         let state = bytes.map_or_else(|| "no state".to_owned(), |bytes| format!("a state of {bytes} bytes"));
         let mut text = format!(
             "actor {id} {name} forked from event {} of {origin} with {state}\n`theater run --resume` starts it: its init \
@@ -94,8 +94,9 @@ fn told(common: &Common, forked: &Forked, from: &EventRef, bytes: Option<usize>)
         );
         if let Some(before) = in_place_of {
             text.push_str(&format!(
-                "\nactor {before} of that name does not go on any more: of one name the newest does, and that is the \
-                 fork; for both to go on, `theater chain rm {id}` and fork with another name in the manifest"
+                "\nactor {before} with the same name will not be resumed any more: only the newest actor of a name is, and \
+                 that is now the fork; to resume both, run `theater chain rm {id}` and fork again with another name in \
+                 the manifest"
             ));
         }
         text

@@ -11,13 +11,13 @@ use theater_runtime::support::error::{ComponentProblem, Error};
 use theater_runtime::wasm::component::Components;
 use theater_runtime::wasm::engine::Engines;
 
-use super::{Common, Done};
+use super::{Common, CommandResult};
 
 const EXAMPLES: &str = "Examples:
   theater inspect my_actor.wasm
   theater inspect -o json my_actor.wasm";
 
-/// Shows a component: its WIT, the handlers it needs, a manifest to start from.
+/// Show a component: its WIT, the handlers it needs, a manifest to start from.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Inspect {
@@ -28,7 +28,7 @@ pub struct Inspect {
 
 impl Inspect {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         let bytes = std::fs::read(&self.file).map_err(|error| Error::ComponentRead {
             place: None,
             url: self.file.display().to_string(),
@@ -63,7 +63,7 @@ impl Inspect {
             "digest": component.digest, "wit": wit, "handlers": handlers, "unknown": unknown, "wasi": wasi,
             "manifest": manifest,
         });
-        common.say_text(&object, || {
+        common.print_lines(&object, || {
             let mut text = format!("# sha256 {}\n\n{wit}\n", component.digest);
             for import in &unknown {
                 text.push_str(&format!(

@@ -1,4 +1,4 @@
-//! Log lines on stderr, through a queue ([`super::out`]).
+//! Log lines on standard error, through the queue of [`super::out`].
 
 use std::fmt::{self, Debug};
 use std::io::{self, Write};
@@ -11,9 +11,9 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-use super::out::{Talk, start_talk, talks_to_terminal};
+use super::out::{StderrGuard, start_stderr, stderr_is_terminal};
 
-/// Writes a field of a log line. What it says may be an actor's or a client's.
+/// Writes a field of a log line. The value is escaped: it may come from an actor or a client.
 fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let value = format!("{value:?}");
     match field.name() {
@@ -22,7 +22,7 @@ fn field(to: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     }
 }
 
-/// Escapes what JSON leaves of characters that a terminal obeys.
+/// Escapes the control characters that the JSON formatter leaves as they are.
 struct EscapedJson<W>(W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for EscapedJson<W> {
@@ -33,7 +33,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for EscapedJson<W> {
     }
 }
 
-/// Takes one line as a whole, as the log's formatter writes it.
+/// Escapes one line. The formatter passes each line in a single write.
 struct EscapedLine<W>(W);
 
 impl<W: Write> Write for EscapedLine<W> {
@@ -48,32 +48,32 @@ impl<W: Write> Write for EscapedLine<W> {
     }
 }
 
-/// How log lines are printed.
+/// The format of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text for people
     Text,
     /// One JSON object per line
     Json,
 }
 
-/// Starts logging at a level; lines are written until the result is dropped.
+/// Starts logging. Lines are written until the guard is dropped.
 ///
 /// # Errors
-/// A sentence, when the level is none.
-pub fn start(level: &str, format: Format) -> Result<Talk, String> {
+/// A message, if the level does not exist.
+pub fn start(level: &str, format: Format) -> Result<StderrGuard, String> {
     const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
     if !LEVELS.contains(&level) {
         return Err(format!("--log {level}: {}", theater_runtime::support::error::suggest(level, LEVELS)));
     }
-    // What lies beneath is only of interest when looking for a fault there.
+    // Dependencies only log warnings. `theater` also matches the target `theater_chain`.
     let filter = format!("warn,theater={level},theater_runtime={level},actor={level},plugin={level}");
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let (talk, writer) = start_talk();
+    let (guard, writer) = start_stderr();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
-        Format::Text => subscriber.fmt_fields(debug_fn(field).delimited(" ")).with_ansi(talks_to_terminal()).init(),
+        Format::Text => subscriber.fmt_fields(debug_fn(field).delimited(" ")).with_ansi(stderr_is_terminal()).init(),
         Format::Json => subscriber.map_writer(EscapedJson).json().init(),
     }
-    Ok(talk)
+    Ok(guard)
 }

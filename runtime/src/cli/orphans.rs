@@ -1,27 +1,26 @@
-//! The duty of process 1, as which the program may run in a container: the system makes processes whose parent has ended its
-//! children, and they stay zombies until it has waited for them.
+//! Reaps orphans when the program is process 1 of a container: the kernel makes process 1 the parent of orphaned processes, and
+//! these remain zombies until it waits for them.
 //!
-//! Programs that plugins start are children, too, and whoever started one waits for it. Those lead a process group in this
-//! program's session, which what others leave behind rarely does; so such a zombie is left alone unless it has been one for
-//! so long that nobody waits for it.
+//! Programs that plugins start are children too, and the plugin waits for its own. Each of them leads a process group in this
+//! program's session, which orphans rarely do. Such a zombie is left to the plugin, and reaped only after [`PATIENCE`].
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 
-/// How long a zombie that may be a plugin's own program is left to it.
+/// How long a zombie that may belong to a plugin is left to it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for orphans.
 pub struct Reaper {
     own: i32,
     session: i32,
-    // Zombies that may be plugins' programs, and since when they were seen.
+    // Zombies that may belong to plugins, and when they were first seen.
     seen: HashMap<i32, Instant>,
 }
 
-/// What `/proc/PID/stat` says of a process.
+/// A process, as `/proc/PID/stat` describes it.
 struct Process {
     pid: i32,
     is_zombie: bool,
@@ -31,15 +30,15 @@ struct Process {
 }
 
 impl Reaper {
-    /// One, where this is process 1.
+    /// A reaper if this is process 1, else none.
     pub fn of_first_process() -> Option<Self> {
         let own = getpid();
-        // Of a session that began outside of the container the number is 0 in here.
+        // If the session began outside the container, its number is 0 here.
         let session = status(own.as_raw_nonzero().get())?.session;
         own.is_init().then(|| Self { own: own.as_raw_nonzero().get(), session, seen: HashMap::new() })
     }
 
-    /// Waits for those that have ended.
+    /// Waits for orphans that have ended.
     pub fn reap(&mut self) {
         let zombies = zombies(self.own);
         self.seen.retain(|pid, _| zombies.iter().any(|zombie| zombie.pid == *pid));
@@ -51,7 +50,7 @@ impl Reaper {
             if let Some(pid) = Pid::from_raw(pid)
                 && let Err(error) = waitpid(Some(pid), WaitOptions::NOHANG)
             {
-                tracing::debug!("process {pid:?} could not be waited for: {error}");
+                tracing::debug!("waiting for process {pid:?} failed: {error}");
             }
         }
     }
@@ -66,7 +65,7 @@ fn zombies(parent: i32) -> Vec<Process> {
 
 fn status(pid: i32) -> Option<Process> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may have blanks and parentheses: fields begin behind the last one.
+    // The name may contain spaces and parentheses: the fields begin after the last parenthesis.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     let is_zombie = fields.next() == Some("Z");
     let mut number = || fields.next()?.parse::<i32>().ok();

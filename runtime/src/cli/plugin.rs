@@ -9,20 +9,20 @@ use serde_json::{Value as Json, json};
 use theater_runtime::plugin::plugins::{Found, Plugins, read};
 use theater_runtime::support::error::{Error, suggest};
 
-use super::{Common, Done, print_line, short, shown};
+use super::{Common, CommandResult, print_line, short, shown};
 
 const EXAMPLES: &str = "Examples:
   theater plugin list
   theater plugin inspect my-plugin
   theater plugin inspect ./libmine.so";
 
-/// Lists plugins or shows one.
+/// List plugins or show one.
 #[derive(Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum PluginCommand {
-    /// Lists the plugins of the plugin folder and what is wrong with those that cannot be used
+    /// List the plugins of the plugin folder, and why some cannot be used
     List,
-    /// Shows one plugin: what it offers, what it calls, its config, its WIT
+    /// Show one plugin: the functions it offers, the exports it calls, its commands and config
     Inspect {
         /// The plugin's name, or the path of its file
         name: String,
@@ -31,7 +31,7 @@ pub enum PluginCommand {
 
 impl PluginCommand {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         let plugins = Plugins::find(&common.plugins())?;
         match self {
             Self::List => list(common, &plugins),
@@ -48,7 +48,7 @@ fn list(common: &Common, plugins: &Plugins) {
             "name": d.name, "version": d.version, "abi": format!("{}.{}", found.abi.0, found.abi.1),
             "digest": found.digest, "handlers": d.handlers, "ambient": d.ambient, "path": shown(&found.path),
         });
-        common.say_text(&object, || {
+        common.print_lines(&object, || {
             format!(
                 "{:<16} {:<10} {}  handlers: {}{}  {}",
                 d.name,
@@ -63,7 +63,7 @@ fn list(common: &Common, plugins: &Plugins) {
     for problem in plugins.problems.iter().filter(|problem| problem.is_plugin()) {
         let object =
             json!({"event": "problem", "code": problem.code(), "message": problem.to_string(), "help": problem.help()});
-        common.say_text(&object, || {
+        common.print_lines(&object, || {
             let help = problem.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
             format!("unusable[{}] {problem}{help}", problem.code())
         });
@@ -73,14 +73,14 @@ fn list(common: &Common, plugins: &Plugins) {
     }
 }
 
-fn inspect(common: &Common, plugins: &Plugins, name: &str) -> Done {
+fn inspect(common: &Common, plugins: &Plugins, name: &str) -> CommandResult {
     let path = Path::new(name);
     if path.is_file() {
         let found = read(path).map_err(|problem| Error::Plugin { what: Arc::new(problem) })?;
-        return inspected(common, &found);
+        return show_plugin(common, &found);
     }
     match plugins.by_name(name) {
-        Some(found) => inspected(common, found),
+        Some(found) => show_plugin(common, found),
         None => {
             let suggestion = suggest(name, plugins.all().map(|found| found.descriptor.name.as_str()));
             Err(Error::NoSuchPlugin { name: name.to_owned(), folder: plugins.folder().to_owned(), suggestion })
@@ -88,7 +88,7 @@ fn inspect(common: &Common, plugins: &Plugins, name: &str) -> Done {
     }
 }
 
-fn inspected(common: &Common, found: &Found) -> Done {
+fn show_plugin(common: &Common, found: &Found) -> CommandResult {
     let (functions, exports) = found.signatures().map_err(|what| found.problem(what))?;
     let lines = |list: &mut dyn Iterator<Item = (String, String)>| -> Vec<Json> {
         list.map(|(name, signature)| json!({"function": name, "signature": signature})).collect()
@@ -102,7 +102,7 @@ fn inspected(common: &Common, found: &Found) -> Done {
         "services": d.services, "schemes": d.schemes, "commands": d.commands,
         "offers": offers, "calls": calls, "config": d.config,
     });
-    common.say_text(&object, || text_of(found, &offers, &calls));
+    common.print_lines(&object, || text_of(found, &offers, &calls));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -141,7 +141,7 @@ fn text_of(found: &Found, offers: &[Json], calls: &[Json]) -> String {
 }
 
 /// `theater interfaces`.
-pub fn interfaces(common: &Common) -> Done {
+pub fn interfaces(common: &Common) -> CommandResult {
     let plugins = Plugins::find(&common.plugins())?;
     for found in plugins.all() {
         let d = &found.descriptor;
@@ -151,7 +151,7 @@ pub fn interfaces(common: &Common) -> Done {
                 "interface": provided.interface, "plugin": d.name, "handlers": d.handlers, "functions": functions,
                 "direction": "import",
             });
-            common.say_text(&object, || {
+            common.print_lines(&object, || {
                 format!("{}  import, handler {}: {}", provided.interface, d.handlers.join(" or "), functions.join(", "))
             });
         }
@@ -160,7 +160,7 @@ pub fn interfaces(common: &Common) -> Done {
                 "interface": called.interface, "plugin": d.name, "handlers": d.handlers,
                 "functions": called.functions, "direction": "export", "required": called.required,
             });
-            common.say_text(&object, || {
+            common.print_lines(&object, || {
                 let need = if called.required { "required" } else { "optional" };
                 let functions = called.functions.join(", ");
                 format!("{}  export ({need}), handler {}: {functions}", called.interface, d.handlers.join(" or "))

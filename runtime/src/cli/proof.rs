@@ -11,21 +11,21 @@ use theater_chain::proof;
 use theater_plugin_api::uuid_text;
 use theater_runtime::support::error::Error;
 
-use super::replay::one;
-use super::{Common, Done};
+use super::replay::resolve_chain;
+use super::{Common, CommandResult};
 
 const EXAMPLES: &str = "Examples:
   theater chain prove counter 120 --to counter.proof
   theater verify-proof counter.proof
   theater verify-proof counter.proof --head HASH";
 
-/// Checks a proof that an event is in a chain; needs nothing but the file. Exit code 1 when it proves nothing.
+/// Check a proof that an event is in a chain; only the file is needed. Exit code 1 if the proof is not valid.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct VerifyProof {
-    /// What `theater chain prove` wrote
+    /// The file that `theater chain prove` wrote
     file: PathBuf,
-    /// The hash that the chain's newest event is known to have: without it, compare the one that is printed
+    /// Known hash of the chain's newest event; without it, compare the printed hash yourself
     #[arg(long, value_name = "HASH")]
     head: Option<String>,
 }
@@ -35,7 +35,7 @@ pub struct VerifyProof {
 /// # Errors
 /// Those of reading, and of the file.
 pub fn prove(common: &Common, data: &Path, chain: &str, sequence: u64, to: Option<PathBuf>) -> Result<(), Error> {
-    let (path, actor) = one(data, chain)?;
+    let (path, actor) = resolve_chain(data, chain)?;
     let bytes = proof::prove(&path, actor, sequence)?;
     let id = uuid_text(&actor);
     let to = to.unwrap_or_else(|| PathBuf::from(format!("{id}-{sequence}.proof")));
@@ -43,15 +43,15 @@ pub fn prove(common: &Common, data: &Path, chain: &str, sequence: u64, to: Optio
     let head = hex(&proof::check(&to, &bytes)?.head);
     let object =
         json!({"id": id, "sequence": sequence, "head": head, "path": to.display().to_string(), "bytes": bytes.len()});
-    common.say_text(&object, || {
-        format!("{}: {} bytes, event {sequence} of {id} under the head {head}", to.display(), bytes.len())
+    common.print_lines(&object, || {
+        format!("{}: {} bytes, a proof that event {sequence} of {id} is in the chain with the head {head}", to.display(), bytes.len())
     });
     Ok(())
 }
 
 impl VerifyProof {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         let bytes = std::fs::read(&self.file)
             .map_err(|source| theater_chain::Error::Read { path: self.file.clone(), source })?;
         let proven = proof::check(&self.file, &bytes)?;
@@ -59,16 +59,16 @@ impl VerifyProof {
         if let Some(known) = &self.head {
             proven.require_head(&self.file, known)?;
         }
-        let described = EventFormatter::new(None).describe(&proven.event());
+        let formatted = EventFormatter::new(None).describe(&proven.event());
         let (id, sequence) = (uuid_text(&proven.header.actor), proven.header.sequence);
         let object = json!({
-            "id": id, "sequence": sequence, "hash": hex(&proven.hash), "type": described.kind, "text": described.text,
+            "id": id, "sequence": sequence, "hash": hex(&proven.hash), "type": formatted.kind, "text": formatted.text,
             "head": head, "head_sequence": proven.head_sequence,
         });
-        common.say_text(&object, || {
+        common.print_lines(&object, || {
             format!(
                 "event {sequence} of {id} ({} {}) is in the chain whose event {} has the hash {head}",
-                described.kind, described.text, proven.head_sequence
+                formatted.kind, formatted.text, proven.head_sequence
             )
         });
         Ok(ExitCode::SUCCESS)

@@ -15,7 +15,7 @@ use theater_runtime::support::error::Error;
 use theater_runtime::support::executor;
 
 use super::chain::source;
-use super::{Common, Done, short};
+use super::{Common, CommandResult, short};
 
 const EXAMPLES: &str = "Examples:
   theater replay counter
@@ -24,40 +24,40 @@ const EXAMPLES: &str = "Examples:
   theater replay counter --plugin libnew.so
   theater replay counter.chain
 
-Exit code: 0 when all bytes are the same. 1 at the first that differ; with --component behind the last call, since that
-counts them all. With --plugin 1 when a call of a `pure` function gives other bytes: what a `read` function gives may be
-another each time, so that is counted and shown, and is no failure.";
+Exit code: 0 if all bytes are identical, else 1. The replay ends at the first difference; with --component it continues
+to the last call and counts them. With --plugin, 1 if a call of a `pure` function returns different bytes: a `read`
+function may return different ones each time, so these are only counted and shown.";
 
-/// Runs an actor's calls once more from its chain alone and compares every byte; exit code 1 at the first that differs.
+/// Re-execute an actor's calls from its chain and report the first difference (exit code 1).
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Replay {
-    /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+    /// Id, unique prefix of an id, or name of the actor (its newest chain); or the file of an exported chain
     chain: String,
-    /// Another component in place of the recorded one: counts the calls that give identical bytes
+    /// Run this component instead of the recorded one, and count the calls with identical bytes
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
-    /// Asks this plugin the recorded calls of its `pure` and `read` functions, in place of running a component, and counts
-    /// those that give identical bytes; each has 5 s, and nothing that needs a running actor works
+    /// Instead of running a component, repeat the recorded calls of this plugin's `pure` and `read` functions, and count those
+    /// with identical bytes; each call has 5 s, and functions that need a running actor fail
     #[arg(long, value_name = "FILE", conflicts_with_all = ["component", "fresh"])]
     plugin: Option<PathBuf>,
-    /// The last event that counts
+    /// The last event to replay
     #[arg(long, value_name = "SEQUENCE")]
     until: Option<u64>,
-    /// A new instance for each call: finds state that is kept in memory
+    /// Use a new instance for each call: detects state that is kept in linear memory
     #[arg(long)]
     fresh: bool,
 }
 
 impl Replay {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         let data = common.data();
-        let (path, actor) = one(&data, &self.chain)?;
+        let (path, actor) = resolve_chain(&data, &self.chain)?;
         let id = uuid_text(&actor);
         if let Some(plugin) = &self.plugin {
             executor::init(1);
-            return Ok(asked(common, &id, &ask(&path, actor, plugin, self.until)?));
+            return Ok(print_plugin_report(common, &id, &ask(&path, actor, plugin, self.until)?));
         }
         let options = Options { component: self.component, until: self.until, fresh: self.fresh };
         let report = replay(&path, actor, &data, &options)?;
@@ -76,9 +76,9 @@ impl Replay {
         if let (true, Some(object)) = (counted, object.as_object_mut()) {
             object.insert("differing".to_owned(), json!(report.differing));
         }
-        common.say_text(&object, || {
-            let said = report.difference.as_ref().map_or_else(|| same(&id, &report), |other| differs(&id, other));
-            if counted { format!("{said}\n{}", count(report.calls, report.calls + report.differing)) } else { said }
+        common.print_lines(&object, || {
+            let text = report.difference.as_ref().map_or_else(|| same(&id, &report), |other| differs(&id, other));
+            if counted { format!("{text}\n{}", identical_calls(report.calls, report.calls + report.differing)) } else { text }
         });
         Ok(if report.difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -88,12 +88,12 @@ fn text(described: Option<&EventText>) -> Option<&str> {
     described.map(|described| described.text.as_str())
 }
 
-fn count(identical: u64, of: u64) -> String {
+fn identical_calls(identical: u64, of: u64) -> String {
     format!("  calls with identical bytes: {identical} of {of}")
 }
 
-/// Prints what a plugin gave.
-fn asked(common: &Common, id: &str, report: &Asked) -> ExitCode {
+/// Prints the comparison of a plugin's results.
+fn print_plugin_report(common: &Common, id: &str, report: &Asked) -> ExitCode {
     let differences: Vec<_> = report
         .differences
         .iter()
@@ -110,23 +110,23 @@ fn asked(common: &Common, id: &str, report: &Asked) -> ExitCode {
         "failed": report.failed, "not_asked": report.not_asked, "same": report.identical == report.asked,
         "differences": differences,
     });
-    common.say_text(&object, || asked_text(id, report));
+    common.print_lines(&object, || plugin_text(id, report));
     if report.pure_differ == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn asked_text(id: &str, report: &Asked) -> String {
+fn plugin_text(id: &str, report: &Asked) -> String {
     let Asked { plugin, version, digest, .. } = report;
     let mut text =
-        format!("{id}: asked plugin {plugin} {version} ({})\n{}", short(digest), count(report.identical, report.asked));
+        format!("{id}: called plugin {plugin} {version} ({})\n{}", short(digest), identical_calls(report.identical, report.asked));
     let mut line = |what: &str, count: u64| {
         if count > 0 {
             text.push_str(&format!("\n  {what}: {count}"));
         }
     };
     line("calls of pure functions that differ", report.pure_differ);
-    line("calls of read functions that differ, which is no failure", report.read_differ);
-    line("calls that the plugin failed in", report.failed);
-    line("calls not asked, since they are no pure or read ones or their handler hangs", report.not_asked);
+    line("calls of read functions that differ (not a failure)", report.read_differ);
+    line("calls in which the plugin failed", report.failed);
+    line("calls skipped, because the function is neither pure nor read or its handler hangs", report.not_asked);
     for other in &report.differences {
         text.push_str(&format!(
             "\n  {} {} ({})\n    arguments ({})\n    recorded  {}\n    given     {}",
@@ -140,11 +140,11 @@ fn asked_text(id: &str, report: &Asked) -> String {
     text
 }
 
-/// The chain that is meant: the file it is in, and whose it is.
+/// Resolves a command's chain argument to a file or folder and the actor.
 ///
 /// # Errors
 /// `J0003`, and those of reading.
-pub fn one(data: &Path, chain: &str) -> Result<(PathBuf, [u8; 16]), Error> {
+pub fn resolve_chain(data: &Path, chain: &str) -> Result<(PathBuf, [u8; 16]), Error> {
     let (path, wanted) = source(data, chain);
     let actor = match wanted {
         Some(wanted) => find(&path, &wanted)?,
@@ -157,7 +157,7 @@ pub fn one(data: &Path, chain: &str) -> Result<(PathBuf, [u8; 16]), Error> {
 fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
     let catalog = Catalog::read(path)?;
     if catalog.chains.is_empty() {
-        // What is wrong with it: it may be cut off.
+        // Report the damage: the file may be truncated.
         verify::read(path, |_| {})?;
     }
     let mut ids = catalog.chains.keys();
@@ -169,17 +169,22 @@ fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
 
 fn same(id: &str, report: &Report) -> String {
     let Report { calls, host_calls, interrupted, unfinished, begun_at, .. } = report;
-    let mut text = format!("{id}: the same bytes once more (calls: {calls}, host calls: {host_calls})");
+    let mut text = format!("{id}: replay identical: {}, {}", counted(*calls, "call"), counted(*host_calls, "host call"));
     if *interrupted > 0 {
-        text.push_str(&format!("; interrupted, and the same as far as they went: {interrupted}"));
+        text.push_str(&format!("; {}, identical up to the interruption", counted(*interrupted, "interrupted call")));
     }
     if *unfinished > 0 {
-        text.push_str(&format!("; not ended: {unfinished}"));
+        text.push_str(&format!("; {}", counted(*unfinished, "unfinished call")));
     }
     if let Some(snapshot) = begun_at {
-        text.push_str(&format!("; from the snapshot {snapshot} on, as data before it was dropped"));
+        text.push_str(&format!("; from snapshot {snapshot} on, because earlier data was deleted"));
     }
     text
+}
+
+/// A number with its noun, in the singular or plural.
+pub fn counted(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 fn differs(id: &str, difference: &Difference) -> String {
@@ -192,7 +197,7 @@ fn differs(id: &str, difference: &Difference) -> String {
     };
     let Difference { sequence, what, before, call: (call, described), recorded, replayed } = difference;
     format!(
-        "{id}: event {sequence} differs: {what}; the calls before it are the same: {before}\n  call     {call} {}\n  recorded \
+        "{id}: event {sequence} differs: {what}; identical calls before it: {before}\n  call     {call} {}\n  recorded \
          {sequence} {}\n  replayed {sequence} {}",
         shown(Some(described)),
         shown(recorded.as_ref()),

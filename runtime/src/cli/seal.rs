@@ -1,4 +1,4 @@
-//! Keys that seal chains: making one, and demanding one.
+//! `theater chain key`: generates a key that seals chains.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -12,11 +12,11 @@ use theater_runtime::support::error::Error;
 
 use super::{Common, shown};
 
-/// Writes a new key to a file that is not there yet.
+/// Writes a new key to a new file (mode 0600).
 ///
 /// # Errors
 /// `S0006`.
-pub fn make(common: &Common, file: &Path) -> Result<(), Error> {
+pub fn write_key(common: &Common, file: &Path) -> Result<(), Error> {
     let bytes = new_key()?;
     let refused =
         |error: std::io::Error| theater_chain::Error::Key { path: file.to_owned(), reason: error.to_string() };
@@ -24,6 +24,6 @@ pub fn make(common: &Common, file: &Path) -> Result<(), Error> {
     new.write_all(&bytes).and_then(|()| new.sync_all()).map_err(refused)?;
     let public = hex(Sealer::read(file)?.public());
     let object = json!({"path": file.display().to_string(), "key": public});
-    common.say(&object, || format!("{}: its public key is {public}", shown(file)));
+    common.print(&object, || format!("{}: its public key is {public}", shown(file)));
     Ok(())
 }

@@ -10,30 +10,30 @@ use theater_plugin_api::uuid_text;
 use theater_runtime::replay::{self, StateAt};
 use theater_runtime::support::error::Error;
 
-use super::replay::one;
-use super::{Common, Done};
+use super::replay::resolve_chain;
+use super::{Common, CommandResult};
 
 const EXAMPLES: &str = "Examples:
   theater state counter
   theater state counter --at 120
   theater state counter.chain --at 120 > state.json";
 
-/// Prints an actor's state as its chain has it: bytes as they are, or an object with -o json.
+/// Print an actor's state from its chain: as raw bytes, or as an object with -o json.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct State {
-    /// Id, unique start of an id, or name of the actor (its newest chain); or the file of an exported chain
+    /// Id, unique prefix of an id, or name of the actor (its newest chain); or the file of an exported chain
     chain: String,
-    /// The event behind which the state is wanted [default: the newest]
+    /// The event after which the state is printed [default: the newest]
     #[arg(long, value_name = "SEQUENCE")]
     at: Option<u64>,
 }
 
 impl State {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         let data = common.data();
-        let (path, actor) = one(&data, &self.chain)?;
+        let (path, actor) = resolve_chain(&data, &self.chain)?;
         let id = uuid_text(&actor);
         let StateAt { sequence, state } = state_at(&path, actor, &data, self.at)?;
         if common.is_json() {
@@ -48,15 +48,15 @@ impl State {
     }
 }
 
-/// The state of an actor behind event `at`, or at the end of its chain.
+/// Computes the state of an actor after event `at`, or at the end of its chain.
 ///
 /// # Errors
-/// As [`replay::state`], and `J0006` with the first thing that differs.
+/// Those of [`replay::state`], and `J0006` with the first difference of the replay.
 pub fn state_at(path: &Path, actor: Id, data: &Path, at: Option<u64>) -> Result<StateAt, Error> {
     let found = replay::state(path, actor, data, at)?;
     found.map_err(|difference| Error::Replay {
         sequence: difference.sequence,
-        what: format!("it does not give again what it gave: {}; `theater replay` shows both", difference.what),
+        what: format!("the replay diverged from the chain: {}; `theater replay` shows both events", difference.what),
         is_missing: false,
     })
 }

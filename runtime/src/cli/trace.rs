@@ -1,7 +1,8 @@
-//! `theater trace`: a message from end to end, over all chains of a data folder.
+//! `theater trace`: follows a message from end to end, through all chains of a data folder.
 //!
-//! An event leads to others in two ways: a `queued` event to what its call did (`call` names its sequence), and any event
-//! to the `queued` events, and the `created` ones of forks, that name it as their cause. The trace is the tree of both, from the outermost cause down.
+//! There are two kinds of links between events. An event of a call links to the call's `queued` event (`call` is its sequence),
+//! and a `queued` event, or the `created` event of a fork, links to its cause. The trace is the tree of these links, from the
+//! outermost cause down.
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
@@ -17,29 +18,29 @@ use theater_plugin_api::uuid_text;
 use theater_runtime::support::error::Error;
 
 use super::events::line;
-use super::{Common, Done, print_line};
+use super::{Common, CommandResult, print_line};
 
 const EXAMPLES: &str = "Examples:
   theater trace counter:12
   theater trace 3f9a1c";
 
-/// Follows a message from what led to it to everything it led to, over all chains of the data folder.
+/// Follow a message from its outermost cause to everything it caused, through all chains of the data folder.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Trace {
-    /// An event: CHAIN:SEQUENCE (the chain by its actor's id, a unique start of it, or name), or the start of its hash (8
-    /// digits or more)
+    /// The event: CHAIN:SEQUENCE (the chain by its actor's id, a unique prefix of it, or name), or a prefix of its hash (at
+    /// least 8 digits)
     event: String,
 }
 
 type Key = (Id, u64);
 
-/// How events hang together.
+/// The links between events.
 #[derive(Default)]
 struct Links {
-    // What each event stands under: its call, or its cause.
-    up: HashMap<Key, Key>,
-    down: BTreeMap<Key, Vec<Key>>,
+    // The parent of each event: its call, or its cause.
+    parents: HashMap<Key, Key>,
+    children: BTreeMap<Key, Vec<Key>>,
 }
 
 impl Links {
@@ -51,13 +52,13 @@ impl Links {
             _ => header.call.map(|call| (header.actor, call)),
         };
         if let Some(above) = above {
-            self.up.insert(key, above);
-            self.down.entry(above).or_default().push(key);
+            self.parents.insert(key, above);
+            self.children.entry(above).or_default().push(key);
         }
     }
 
     fn root(&self, mut key: Key) -> Key {
-        while let Some(above) = self.up.get(&key) {
+        while let Some(above) = self.parents.get(&key) {
             key = *above;
         }
         key
@@ -69,7 +70,7 @@ impl Links {
         let mut open = vec![(root, 0)];
         while let Some((key, depth)) = open.pop() {
             shown.push((key, depth));
-            let below = self.down.get(&key).into_iter().flatten().rev();
+            let below = self.children.get(&key).into_iter().flatten().rev();
             open.extend(below.map(|key| (*key, depth + 1)));
         }
         shown
@@ -78,21 +79,21 @@ impl Links {
 
 impl Trace {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         let data = common.data();
         let wanted = self.wanted(common)?;
-        let (mut links, mut meant) = (Links::default(), Vec::new());
+        let (mut links, mut found) = (Links::default(), Vec::new());
         verify::read(&data, |event| {
             links.add(event);
-            if wanted.is(event) {
-                meant.push((event.header.actor, event.header.sequence));
+            if wanted.matches(event) {
+                found.push((event.header.actor, event.header.sequence));
             }
         })?;
-        let [meant] = meant.as_slice() else {
-            let id = if meant.is_empty() { self.event } else { format!("{} (it is not unique)", self.event) };
+        let [event] = found.as_slice() else {
+            let id = if found.is_empty() { self.event } else { format!("{} (it is not unique)", self.event) };
             return Err(theater_chain::Error::NoSuchEvent { id, path: data }.into());
         };
-        let tree = links.tree(links.root(*meant));
+        let tree = links.tree(links.root(*event));
         let mut lines: HashMap<Key, String> = tree.iter().map(|(key, _)| (*key, String::new())).collect();
         let mut describer = EventFormatter::new(Some(Objects::new(&data)));
         verify::read(&data, |event| {
@@ -123,14 +124,14 @@ impl Trace {
     }
 }
 
-/// Which event is meant.
+/// The requested event.
 enum Wanted {
     Key(Key),
     Hash(String),
 }
 
 impl Wanted {
-    fn is(&self, event: &Event<'_>) -> bool {
+    fn matches(&self, event: &Event<'_>) -> bool {
         match self {
             Self::Key(key) => *key == (event.header.actor, event.header.sequence),
             Self::Hash(start) => start.len() >= 8 && starts(&event.hash, start),

@@ -11,14 +11,14 @@ use theater_runtime::manifest::{Ceilings, Manifest};
 use theater_runtime::support::error::Error;
 use theater_runtime::support::executor;
 
-use super::{Common, Done, Grants, Settings, short};
+use super::{Common, CommandResult, Grants, Settings, short};
 
 const EXAMPLES: &str = "Examples:
   theater validate my-actor.toml
   theater validate --permissions ceilings.toml my-actor.toml
   theater validate --set port=9000 -o json my-actor.toml";
 
-/// Checks a manifest, its component and its handlers without starting anything, and shows what each handler is allowed.
+/// Check a manifest, its component and its handlers without starting anything, and show the permissions of each handler.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Validate {
@@ -30,8 +30,8 @@ pub struct Validate {
     grants: Grants,
 }
 
-/// What children may have, where there can be any.
-fn below(prepared: &Prepared) -> Vec<(&String, &Json)> {
+/// The permission ceilings of children, if the actor can start any.
+fn child_ceilings(prepared: &Prepared) -> Vec<(&String, &Json)> {
     let starts_actors = |handler: &PreparedHandler| {
         handler.plugin.descriptor.services.iter().any(|(service, _)| service == SERVICE_CHILDREN)
     };
@@ -41,11 +41,11 @@ fn below(prepared: &Prepared) -> Vec<(&String, &Json)> {
     }
 }
 
-/// Part of `memory_bytes` that the body of one request may take: the guest holds it, what it parses it to, and its answer.
+/// A body may take at most one part in this many of `memory_bytes`: the guest holds the body, the parsed data and the response.
 const BODY_SHARE: u64 = 8;
 
-/// Tells of handlers that accept bodies which the actor's memory is hardly enough for.
-fn tell_large_bodies(manifest: &Manifest, prepared: &Prepared) {
+/// Warns of handlers that accept bodies for which the actor's memory may not suffice.
+fn warn_large_bodies(manifest: &Manifest, prepared: &Prepared) {
     const KEY: &str = "max_body_bytes";
     for handler in &prepared.handlers {
         let default = || handler.plugin.descriptor.config.get("properties")?.get(KEY)?.get("default")?.as_u64();
@@ -54,8 +54,8 @@ fn tell_large_bodies(manifest: &Manifest, prepared: &Prepared) {
         if let Some(most) = most.filter(|most| *most > memory / BODY_SHARE) {
             let handler = &handler.handler_type;
             tracing::warn!(
-                "handler {handler:?} accepts bodies of {KEY} = {most}, and memory_bytes = {memory}: a guest that parses one \
-                 may need many times its size, and fails when it has used up its memory; lower {KEY} or raise memory_bytes"
+                "handler {handler:?} accepts bodies of {KEY} = {most}, but memory_bytes = {memory}: a guest that parses a body \
+                 may need many times its size, and fails if it runs out of memory; lower {KEY} or raise memory_bytes"
             );
         }
     }
@@ -63,11 +63,11 @@ fn tell_large_bodies(manifest: &Manifest, prepared: &Prepared) {
 
 impl Validate {
     /// Runs the command.
-    pub fn run(self, common: &Common) -> Done {
+    pub fn run(self, common: &Common) -> CommandResult {
         executor::init(1);
         let manifest = Manifest::read(&self.manifest, &self.settings.values())?;
-        self.settings.tell_unused(&[&self.manifest]);
-        // A folder of its own: a running program keeps the usual one locked.
+        self.settings.warn_unused(&[&self.manifest]);
+        // A temporary folder: a running program has locked the usual one.
         let data = std::env::temp_dir().join(format!("theater-validate-{}", std::process::id()));
         let checked = self.check(common, &manifest, data.clone());
         if let Err(error) = std::fs::remove_dir_all(&data) {
@@ -76,21 +76,21 @@ impl Validate {
         checked
     }
 
-    fn check(&self, common: &Common, manifest: &Manifest, data: PathBuf) -> Done {
+    fn check(&self, common: &Common, manifest: &Manifest, data: PathBuf) -> CommandResult {
         let mut options = Options::new(common.plugins(), data);
         options.sink = Sink::Hashed;
-        self.grants.put(&mut options)?;
+        self.grants.apply(&mut options)?;
         let core = Core::open(options)?;
         let prepared = executor::block_on(core.prepare(manifest, core.top()))?;
         executor::block_on(Core::initial_state(manifest, core.top()))?;
-        tell_large_bodies(manifest, &prepared);
+        warn_large_bodies(manifest, &prepared);
         for handler in &prepared.handlers {
             let descriptor = &handler.plugin.descriptor;
             let object = json!({
                 "event": "handler", "type": handler.handler_type, "plugin": descriptor.name,
                 "version": descriptor.version, "digest": handler.plugin.digest, "config": handler.config,
             });
-            common.say_text(&object, || {
+            common.print_lines(&object, || {
                 format!(
                     "handler {}: plugin {} {} ({}), allowed {}",
                     handler.handler_type,
@@ -101,13 +101,13 @@ impl Validate {
                 )
             });
         }
-        for (handler, ceiling) in below(&prepared) {
+        for (handler, ceiling) in child_ceilings(&prepared) {
             let object = json!({"event": "children", "type": handler, "ceiling": ceiling});
-            common.say_text(&object, || format!("children, handler {handler}: at most {ceiling}"));
+            common.print_lines(&object, || format!("children, handler {handler}: at most {ceiling}"));
         }
         let component = &prepared.linked.component;
         let object = json!({"event": "valid", "name": manifest.name, "component": component.digest});
-        common.say_text(&object, || {
+        common.print_lines(&object, || {
             format!(
                 "{} is valid: actor {}, component {}",
                 manifest.path.display(),

@@ -1,32 +1,33 @@
-//! What an actor does with its children: the mechanics that a plugin asks for through the service `theater.children`.
+//! Starts, resumes and restarts children. Plugins use this through the service `theater.children`.
 //!
-//! What a death means is the plugin's to say; who is whose child and who still lives is in [`crate::actor::child_table`].
+//! Mechanics only: the plugin decides what a death means. The parents, children and their status are in
+//! [`crate::actor::child_table`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use crate::actor::child_table::ChildStatus;
 use crate::actor::children::child;
 use crate::actor::{ActorHandle, ActorSpec, End, TO_RESTART};
 use crate::core::Core;
-use crate::manifest::Under;
-use crate::manifest::{Manifest, Values};
+use crate::manifest::{Manifest, Under, Values};
 use crate::support::error::{ComponentProblem, Error, chain_of};
 use crate::support::executor;
 use crate::support::files::{self, Grants, MAX_COMPONENT, MAX_MANIFEST};
-use serde_json::Value as Json;
 
-/// How long a child that is about to end is waited for.
-const ENDING: Duration = Duration::from_secs(1);
+/// How long a resume waits for a child that is about to end.
+const ENDING_WAIT: Duration = Duration::from_secs(1);
 
-/// What a manifest given as text is called in messages.
+/// The name of an inline manifest in messages.
 const INLINE: &str = "<the manifest given>";
 
-/// Starts a child: its id once it is ready.
+/// Starts a child and returns its id when it is ready.
 ///
 /// # Errors
-/// The chain of causes.
+/// The chain of causes, as text.
 pub async fn spawn(
     core: &Arc<Core>,
     parent: &Arc<ActorHandle>,
@@ -34,15 +35,16 @@ pub async fn spawn(
     manifest: String,
     state: Option<Vec<u8>>,
 ) -> Result<String, String> {
-    let origin = origin(core, parent, grants(core, parent, config), manifest, state).await?;
-    let child = core.begin(Some(parent), origin).await.map_err(|error| chain_of(&error))?;
+    let spec = child_spec(core, parent, grants(core, parent, config), manifest, state).await?;
+    let child = core.start_new(Some(parent), spec).await.map_err(|error| chain_of(&error))?;
     Ok(child.id_text().to_owned())
 }
 
-/// Starts the ended child of that manifest's name again: its id once it is ready.
+/// Starts the ended child with the manifest's name again. Returns its id when it is ready. Its state is `state`, or its last
+/// one.
 ///
 /// # Errors
-/// There is none, or the chain of causes.
+/// No child of that name has ended, or the chain of causes.
 pub async fn resume(
     core: &Arc<Core>,
     parent: &Arc<ActorHandle>,
@@ -50,38 +52,39 @@ pub async fn resume(
     manifest: String,
     state: Option<Vec<u8>>,
 ) -> Result<String, String> {
-    let mut origin = origin(core, parent, grants(core, parent, config), manifest, state.clone()).await?;
-    let none = || format!("no child of the name {:?} has ended", origin.manifest.name);
-    // Its caller may know of a failed call before its end is recorded. What waits for the parent ends later.
-    if let Some(ending) = parent.family().ending(&origin.manifest.name) {
-        executor::timeout(ENDING, ending.wait()).await;
+    let mut spec = child_spec(core, parent, grants(core, parent, config), manifest, state.clone()).await?;
+    let none = || format!("no child of the name {:?} has ended", spec.manifest.name);
+    // The caller may receive the failure before the end of the child is recorded. The timeout is for a child that waits
+    // for this parent: it ends later.
+    if let Some(ending) = parent.family().ending(&spec.manifest.name) {
+        executor::timeout(ENDING_WAIT, ending.wait()).await;
     }
-    let before = parent.family().last_ended(&origin.manifest.name).ok_or_else(none)?;
-    // Its last call may still be on its way out.
+    let before = parent.family().last_ended(&spec.manifest.name).ok_or_else(none)?;
+    // Its task may still be ending.
     before.wait().await;
-    // Whoever claims it first decides; what its parent's strategy says of it then comes too late.
-    let Claimed::Next(before, name) = claimed(parent, &before, |_| true) else { return Err(none()) };
+    // The first to claim the child decides; a decision of the parent's strategy after that has no effect.
+    let Claimed::Next(before, name) = claim(parent, &before, |_| true) else { return Err(none()) };
     if state.is_none() {
-        origin.state = before.state();
+        spec.state = before.state();
     }
-    // Nobody waits for what has ended: the wait closes no cycle.
+    // No actor waits for one that has ended, so this wait closes no cycle.
     let _waiting = parent.services().waits.hold(parent.id(), before.id(), "resume");
-    begin_again(core, &before, name, origin, true).await?;
+    start_again(core, &before, name, spec, true).await?;
     Ok(before.id_text().to_owned())
 }
 
-async fn begin_again(
+async fn start_again(
     core: &Arc<Core>,
     before: &Arc<ActorHandle>,
     name: String,
-    origin: ActorSpec,
+    spec: ActorSpec,
     quiet: bool,
 ) -> Result<(), String> {
-    let begun = core.begin_again(before, name, origin, quiet).await;
-    begun.map_err(|error| chain_of(&error))
+    let started = core.start_again(before, name, spec, quiet).await;
+    started.map_err(|error| chain_of(&error))
 }
 
-/// What the children of an actor may name of the host's files, as the config of the handler says that starts them: lists of
+/// Returns which files of the host the children of an actor may name, from the config of the handler that starts them: the
 /// folders `paths` (default: the folder of the actor's own manifest) and `state_paths` (default: none), and
 /// `max_component_bytes`.
 #[must_use]
@@ -103,8 +106,9 @@ pub fn grants(core: &Core, parent: &ActorHandle, config: &Json) -> Grants {
     }
 }
 
-/// What a child is started from. On a task of its own: whoever asks polls as a plugin, whose polls are to be short.
-async fn origin(
+/// Returns what a child is started from. Runs on a separate task: the caller is polled as a plugin, and such polls must be
+/// short.
+async fn child_spec(
     core: &Arc<Core>,
     parent: &Arc<ActorHandle>,
     grants: Grants,
@@ -120,15 +124,17 @@ async fn origin(
             files: Some(&grants),
         };
         let (manifest, is_file) = read(&core, &parent, &manifest, under).await?;
-        let origin = core.origin(&manifest, under, state).await;
-        let told = |error| without_folders(&core, &parent, told(&manifest.path.display().to_string(), &error, is_file));
-        origin.map_err(told)
+        let spec = core.actor_spec(&manifest, under, state).await;
+        let for_actor = |error| {
+            redact_folders(&core, &parent, error_for_actor(&manifest.path.display().to_string(), &error, is_file))
+        };
+        spec.map_err(for_actor)
     };
     executor::spawn(work).await
 }
 
-/// A sentence without the operator's folders: an actor is told of files as it named them.
-fn without_folders(core: &Arc<Core>, parent: &ActorHandle, sentence: String) -> String {
+/// Removes the operator's folders from a message: an actor sees files as it named them.
+fn redact_folders(core: &Arc<Core>, parent: &ActorHandle, sentence: String) -> String {
     let own = format!("{}/", parent.manifest().folder.display());
     let named = [(own, ""), (core.data().display().to_string(), "the data folder")];
     let plugins = (core.plugins().folder().display().to_string(), "the plugin folder");
@@ -136,8 +142,8 @@ fn without_folders(core: &Arc<Core>, parent: &ActorHandle, sentence: String) -> 
     named.into_iter().chain([plugins]).filter(|(folder, _)| folder.len() > 2).fold(sentence, replaced)
 }
 
-/// A manifest that an actor supplies, and whether it is a file: TOML when it has a newline or `=`, a URL when it has a scheme,
-/// else a path.
+/// Reads a manifest that an actor supplies: inline TOML when it has a newline or `=`, a URL when it has a scheme, else a path.
+/// Returns also whether it is a file.
 async fn read(
     core: &Arc<Core>,
     parent: &ActorHandle,
@@ -152,7 +158,7 @@ async fn read(
     }
     if let Some((scheme, _)) = manifest.split_once("://") {
         let resolved = core.resolve(scheme, manifest, under).await;
-        let bytes = resolved.map_err(|sentence| without_folders(core, parent, sentence))?;
+        let bytes = resolved.map_err(|sentence| redact_folders(core, parent, sentence))?;
         let text = String::from_utf8(bytes).map_err(|_| format!("{manifest}: a manifest is UTF-8 text"))?;
         let parsed = parse(Path::new(manifest), folder, &text);
         return parsed.map(|parsed| (parsed, false)).map_err(|error| chain_of(&error));
@@ -167,7 +173,7 @@ async fn read(
     let path = parent.manifest().folder.join(manifest);
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
     let parsed = match String::from_utf8(bytes) {
-        Ok(text) => parse(&path, &folder, &text).map_err(|error| told(manifest, &error, true)),
+        Ok(text) => parse(&path, &folder, &text).map_err(|error| error_for_actor(manifest, &error, true)),
         Err(_) => Err(format!("{manifest:?}: a manifest is UTF-8 text")),
     };
     parsed.map(|parsed| (parsed, true))
@@ -175,8 +181,9 @@ async fn read(
 
 const NO_GRANTS: &str = "this actor may name no files";
 
-/// An error as an actor is told it. What stands in files is not quoted: the actor may not be allowed to read them.
-fn told(manifest: &str, error: &Error, is_file: bool) -> String {
+/// Returns the message of an error for an actor. The content of files is not quoted: the actor may not be allowed to read
+/// them.
+fn error_for_actor(manifest: &str, error: &Error, is_file: bool) -> String {
     match error {
         Error::Manifest { .. } if is_file => {
             format!("{manifest:?} is not valid as a manifest ({}); `theater validate` says why", error.code())
@@ -189,23 +196,24 @@ fn told(manifest: &str, error: &Error, is_file: bool) -> String {
     }
 }
 
-/// Starts a living or held child again as it was first started; what waits for it stays. With `only_held` a living one is
+/// Starts a running or held child again as it was first started. Its queued calls stay. With `only_held` a running child is
 /// left alone.
 ///
 /// # Errors
-/// It is no such child, or the chain of causes of the failed start: then it is held again and its death is told.
+/// There is no such child, or the chain of causes of the failed start. In the latter case the child is held again, and its
+/// parent is notified.
 pub async fn restart(core: &Arc<Core>, parent: &Arc<ActorHandle>, wanted: &str, only_held: bool) -> Result<(), String> {
-    let (living, standing) = child(parent, wanted)?;
-    if standing == ChildStatus::Living && only_held {
+    let (living, status) = child(parent, wanted)?;
+    if status == ChildStatus::Living && only_held {
         return Ok(());
     }
-    if standing == ChildStatus::Living {
+    if status == ChildStatus::Living {
         living.stop(TO_RESTART, Duration::from_millis(living.limits().stop_grace_ms)).await;
     }
-    // A held one may still be on its way out.
+    // The task of a held child may still be ending.
     living.wait().await;
-    let is_meant = |ended: &ActorHandle| !only_held && ended.end().is_some_and(End::is_own);
-    let (before, name) = match claimed(parent, &living, is_meant) {
+    let is_wanted = |ended: &ActorHandle| !only_held && ended.end().is_some_and(End::is_own);
+    let (before, name) = match claim(parent, &living, is_wanted) {
         Claimed::Next(before, name) => (before, name),
         Claimed::Lives => return Ok(()),
         Claimed::Gone => {
@@ -213,24 +221,24 @@ pub async fn restart(core: &Arc<Core>, parent: &Arc<ActorHandle>, wanted: &str, 
             return Err(format!("child {name:?} ({id}) has ended; `resume` starts it again"));
         }
     };
-    let origin = before.origin().clone();
-    // What a strategy starts again, the parent itself does not wait for.
+    let spec = before.origin().clone();
+    // A restart by the strategy does not make the parent itself wait.
     let _waiting = (!only_held).then(|| parent.services().waits.hold(parent.id(), before.id(), "restart-child"));
-    begin_again(core, &before, name, origin, false).await
+    start_again(core, &before, name, spec, false).await
 }
 
-/// What there is of a child whose life has ended.
+/// The result of claiming an ended child.
 enum Claimed {
-    /// The life before, and the name of the next one.
+    /// The ended run, and the name for the next one.
     Next(Arc<ActorHandle>, String),
-    /// It was started again meanwhile.
+    /// The child was started again meanwhile.
     Lives,
-    /// It was let go, and is not meant.
+    /// The child was released, and the caller does not want a released one.
     Gone,
 }
 
-/// Takes a child that is held, or one that was let go and is meant, to start it again.
-fn claimed(parent: &ActorHandle, child: &ActorHandle, is_meant: impl FnOnce(&ActorHandle) -> bool) -> Claimed {
+/// Claims a held child, or a released one that `is_wanted` accepts, for a restart. Only one caller gets it.
+fn claim(parent: &ActorHandle, child: &ActorHandle, is_wanted: impl FnOnce(&ActorHandle) -> bool) -> Claimed {
     let family = parent.family();
     let _whole = family.nobody_leaves();
     if let Some(held) = family.claim(child.id()) {
@@ -238,8 +246,8 @@ fn claimed(parent: &ActorHandle, child: &ActorHandle, is_meant: impl FnOnce(&Act
         return Claimed::Next(held, name);
     }
     match family.get(child.id()) {
-        // The strategy was faster than the parent's own handler, and let it go.
-        Some((ended, ChildStatus::Ended)) if is_meant(&ended) => {
+        // The strategy released the child before this request.
+        Some((ended, ChildStatus::Ended)) if is_wanted(&ended) => {
             let name = family.names.take(&ended.manifest().name);
             Claimed::Next(ended, name)
         }

@@ -1,24 +1,24 @@
-//! What an actor may have: ceilings by handler type, bounds of its limits, files.
+//! The permissions under which an actor starts: by handler type, for its limits, and for files.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::manifest::Limits;
+use crate::manifest::limits::Limits;
 use crate::support::files::Grants;
 
-/// What an actor's parent lets it have, by handler type.
+/// The permissions of an actor by handler type, given by its parent or the operator.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ceilings {
-    /// Everything its manifest names.
+    /// No restriction.
     Everything,
-    /// These; nothing of another handler type.
+    /// These permissions; nothing for any other handler type.
     Only(Arc<BTreeMap<String, Json>>),
 }
 
 impl Ceilings {
-    /// The ceiling of one handler type; null is everything.
+    /// The permissions for one handler type; null is no restriction.
     #[must_use]
     pub fn of(&self, handler_type: &str) -> Json {
         match self {
@@ -28,15 +28,15 @@ impl Ceilings {
     }
 }
 
-/// Under whom an actor starts.
+/// The parent of an actor that starts, and what the actor may have.
 #[derive(Debug, Clone, Copy)]
 pub struct Under<'a> {
-    /// Its parent's id; empty: an operator starts it.
+    /// The id of the parent; empty when the operator starts the actor.
     pub parent: &'a str,
-    /// What it may have.
+    /// Its permissions.
     pub ceilings: &'a Ceilings,
-    /// Bounds of its limits.
+    /// The bound of its limits.
     pub limits: Limits,
-    /// Which files its manifest may name, where an actor supplies it; none = any.
+    /// The files that its manifest may name, if an actor supplied the manifest; `None` is any file.
     pub files: Option<&'a Grants>,
 }

@@ -1,9 +1,17 @@
-//! `${name}` and `${name:-default}`: escaped inside a quoted string, a number or boolean elsewhere; `$${` is literal.
+//! Substitutes `${name}` and `${name:-default}` in the text of a manifest.
+//!
+//! Inside a quoted string the value is escaped, so that it cannot end the string and add keys. Outside of strings only a
+//! number or a boolean is allowed. `$${` is a literal `${`, and comments are left alone. The scanner therefore tracks which
+//! kind of TOML token it is in; it does not parse TOML any further.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::Values;
+/// The values of `${name}`, by name.
+pub type Values = BTreeMap<String, Json>;
 
+/// The kind of TOML token that the scanner is in.
 #[derive(Clone, Copy, PartialEq)]
 enum Within {
     Plain,
@@ -14,7 +22,10 @@ enum Within {
     LiteralBlock,
 }
 
-/// The text with every `${}` filled in, or the line and what is wrong there.
+/// The text with every `${}` substituted.
+///
+/// # Errors
+/// The line, and a sentence about what is wrong there.
 pub fn substitute(text: &str, values: &Values) -> Result<String, (usize, String)> {
     let mut out = String::with_capacity(text.len());
     let (mut rest, mut within, mut line) = (text, Within::Plain, 1);
@@ -30,9 +41,9 @@ pub fn substitute(text: &str, values: &Values) -> Result<String, (usize, String)
                 let end = after
                     .find('}')
                     .ok_or_else(|| at("${ without a closing }; a plain ${ is written $${".to_owned()))?;
-                let (inner, behind) = after.split_at(end);
+                let (inner, tail) = after.split_at(end);
                 out.push_str(&filled(inner, within, values).map_err(at)?);
-                rest = behind.strip_prefix('}').unwrap_or(behind);
+                rest = tail.strip_prefix('}').unwrap_or(tail);
                 continue;
             }
         }
@@ -45,7 +56,7 @@ pub fn substitute(text: &str, values: &Values) -> Result<String, (usize, String)
     Ok(out)
 }
 
-/// How much to copy, and where the text behind it stands.
+/// The number of bytes to copy, and the token that the text after them is in.
 fn step(rest: &str, within: Within) -> (usize, Within) {
     let starts = |token| rest.starts_with(token);
     match within {
@@ -64,6 +75,7 @@ fn step(rest: &str, within: Within) -> (usize, Within) {
     }
 }
 
+/// The text to put in place of `${inner}`.
 fn filled(inner: &str, within: Within, values: &Values) -> Result<String, String> {
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -86,7 +98,7 @@ fn filled(inner: &str, within: Within, values: &Values) -> Result<String, String
         Within::Plain => match value {
             Json::Number(_) | Json::Bool(_) => Ok(text),
             _ => Err(format!(
-                "${{{name}}} stands outside a string, where a number or boolean belongs; its value is {text:?}: give another, or write \"${{{name}}}\" for text"
+                "${{{name}}} is outside a string, where a number or boolean belongs; its value is {text:?}: give another, or write \"${{{name}}}\" for text"
             )),
         },
         Within::Basic | Within::BasicBlock => Ok(escaped(&text)),
@@ -97,7 +109,7 @@ fn filled(inner: &str, within: Within, values: &Values) -> Result<String, String
     }
 }
 
-/// A value given as text: a number or boolean when it reads as one.
+/// A value given as text: a number or boolean if it parses as one, else a string.
 pub fn parsed(text: &str) -> Json {
     match serde_json::from_str(text) {
         Ok(value @ (Json::Number(_) | Json::Bool(_))) => value,
@@ -119,7 +131,7 @@ fn escaped(text: &str) -> String {
 /// Reads `name=value` of the command line.
 ///
 /// # Errors
-/// A sentence when there is no `=`.
+/// A sentence, if there is no `=`.
 pub fn setting(text: &str) -> Result<(String, Json), String> {
     text.split_once('=')
         .map(|(name, value)| (name.to_owned(), parsed(value)))

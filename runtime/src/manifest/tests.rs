@@ -1,5 +1,9 @@
-use super::*;
+use std::path::Path;
+
 use serde_json::json;
+
+use super::{Limits, Manifest, OnError, Restart, RestartPolicy, Values};
+use crate::support::error::Error;
 
 fn read(text: &str) -> Result<Manifest, Error> {
     Manifest::parse(Path::new("a.toml"), Path::new("."), text, &Values::new())
@@ -45,7 +49,7 @@ fn mistakes_are_told_with_their_line_and_what_to_do() {
     );
     assert_eq!(
         refused(&format!("{HEAD}[[handlers]]\ntype = \"x\"\nport = 1\nconfig = {{}}\n")),
-        "M0006 a.toml:3: handler \"x\" has both a config table and keys beside it: port | put all of them into config = { .. }, or all beside type"
+        "M0006 a.toml:3: handler \"x\" has both a config table and keys next to it: port | put all of them into config = { .. }, or all next to type"
     );
     assert_eq!(
         refused("name = \"a\"\ncomponent_path = \"${where}/a.wasm\"\n"),

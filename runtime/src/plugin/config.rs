@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use crate::manifest::{HandlerEntry, Manifest};
-use crate::plugin::plugins::Plugin;
+use crate::plugin::loaded::Plugin;
 use crate::support::error::{Error, ManifestProblem, SourceLocation, suggest};
 
 /// Checks an entry's config.

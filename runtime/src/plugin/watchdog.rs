@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use crate::plugin::plugins::Plugin;
+use crate::plugin::loaded::Plugin;
 use crate::support::executor;
 use theater_chain::event::Id;
 

@@ -1,46 +1,52 @@
 //! The instance of a replay: its host functions answer from the chain.
+//!
+//! Each host function compares its name and arguments with the next recorded host call and returns the recorded result. The
+//! first host call that differs ends the call. Where the recorded host calls of an interrupted call end, the next host call
+//! must be the recorded intent, if there is one, and ends the call.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use theater_plugin_api::encoding::Reader;
 use wasmtime::component::{Instance, InstancePre, Linker, LinkerInstance};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline, format_err};
 
-use super::WaitingCall;
+use theater_chain::interface_name::meets;
+use theater_chain::record::{FunctionRecord, HandlerRecord, HostResult, Outcome};
+use theater_chain::state_digest::State;
+use theater_chain::value_type::Signature;
+
 use crate::actor::remainder::{Intent, RecordedHostCall};
 use crate::manifest::Limits;
+use crate::replay::past::WaitingCall;
 use crate::wasm::component::Component;
 use crate::wasm::engine::Engines;
 use crate::wasm::limiter::Limiter;
 use crate::wasm::linker::{Define, Defined, OutOfTime, define};
 use crate::wasm::trap::trap_text;
 use crate::wasm::values::{Args, CallFrame, Ret, Returned, call_export};
-use theater_chain::interface_name::meets;
-use theater_chain::record::{FunctionRecord, HandlerRecord, HostResult, Outcome};
-use theater_chain::state_digest::State;
-use theater_chain::value_type::Signature;
 
-/// For how long a call that was interrupted may run once more.
+/// How long an interrupted call may run again.
 const INTERRUPTED: Duration = Duration::from_secs(1);
 
-/// Of a call: what its host calls gave, and what it was about to do at its end.
+/// The recorded host calls of a call, and the intent after them.
 pub(super) struct Answers {
     pub(super) hosts: VecDeque<RecordedHostCall>,
     pub(super) intent: Option<Intent>,
-    /// The call was interrupted behind them.
+    /// The call was interrupted after them.
     pub(super) interrupted: bool,
 }
 
-/// What is the same from one `created` or `restarted` event to the next.
-pub(super) struct Life {
+/// The parts and the state of the actor from one start or change of parts to the next.
+pub(super) struct ReplayedRun {
     pub(super) component: Arc<Component>,
     pub(super) pre: InstancePre<Guest>,
     pub(super) functions: Vec<FunctionRecord>,
     pub(super) handlers: Vec<HandlerRecord>,
     pub(super) limits: Limits,
     pub(super) state: State,
-    /// Its instance lasts, also where another program goes on.
+    /// The instance is kept between calls and rebuilt by a resume.
     pub(super) is_kept: bool,
     pub(super) instance: Option<(Store<Guest>, Instance)>,
 }
@@ -50,39 +56,46 @@ pub(super) struct Guest {
     limiter: Limiter,
     limit_ms: u64,
     deadline: Instant,
-    /// What the running call's host calls give, in order.
+    /// The answers for the host calls of the running call, in order.
     answers: Answers,
-    made: u64,
+    host_calls: u64,
     differs: Option<HostDifference>,
 }
 
-/// A host call that is not the recorded one.
+/// A host call that differs from the recorded one.
 pub(super) struct HostDifference {
     pub(super) what: &'static str,
     pub(super) recorded: Option<RecordedHostCall>,
-    /// Interface and function, and the arguments.
+    /// Interface, function and arguments of the host call that was made.
     pub(super) made: Option<(String, String, Vec<u8>)>,
 }
 
-/// How a call ended now.
-pub(super) struct Ran {
+/// How a re-executed call ended.
+pub(super) struct ReplayedCall {
     pub(super) outcome: Outcome,
     pub(super) state: Option<Vec<u8>>,
-    pub(super) made: u64,
-    pub(super) left: VecDeque<RecordedHostCall>,
+    pub(super) host_calls: u64,
+    pub(super) unused: VecDeque<RecordedHostCall>,
     pub(super) differs: Option<HostDifference>,
-    /// It was interrupted, and had no time to come as far as it was recorded.
-    pub(super) is_cut: bool,
+    /// It ran out of time before its recorded host calls were used up.
+    pub(super) is_out_of_time: bool,
 }
 
-impl Life {
-    pub(super) async fn run(&mut self, engines: &Engines, waiting: &WaitingCall, answers: Answers, fresh: bool) -> Ran {
+impl ReplayedRun {
+    /// Re-executes a call, on a new instance when `fresh` is set or there is none.
+    pub(super) async fn execute(
+        &mut self,
+        engines: &Engines,
+        waiting: &WaitingCall,
+        answers: Answers,
+        fresh: bool,
+    ) -> ReplayedCall {
         if fresh {
             self.instance = None;
         }
         let interrupted = answers.interrupted;
         let limit = Duration::from_millis(self.limits.run_timeout_ms);
-        // Four times: this machine may be slower than the one that recorded.
+        // Four times the limit: this machine may be slower than the one that recorded.
         let time = if interrupted { INTERRUPTED.min(limit) } else { limit * 4 };
         let (mut store, instance) = match self.instance.take() {
             Some((mut store, instance)) => {
@@ -101,8 +114,8 @@ impl Life {
             }
         };
         let guest = store.data_mut();
-        // As a live call counts: what start functions call is none of the export's.
-        (guest.made, guest.deadline) = (0, Instant::now() + time);
+        // Host calls of start functions do not count for the export, as in a live call.
+        (guest.host_calls, guest.deadline) = (0, Instant::now() + time);
         store.set_epoch_deadline(1);
         let export = self.component.export(&waiting.interface, &waiting.function);
         let target = export.and_then(|export| {
@@ -127,7 +140,7 @@ impl Life {
             limit_ms: self.limits.run_timeout_ms,
             deadline: Instant::now() + time,
             answers,
-            made: 0,
+            host_calls: 0,
             differs: None,
         };
         let mut store = Store::new(&engines.on_demand, guest);
@@ -145,6 +158,7 @@ impl Life {
     }
 }
 
+/// Links a component to host functions that answer from the chain.
 pub(super) fn link(engines: &Engines, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
     let mut linker = Linker::<Guest>::new(&engines.on_demand);
     for (interface, functions) in component.imports.iter().filter(|(_, functions)| !functions.is_empty()) {
@@ -156,7 +170,7 @@ pub(super) fn link(engines: &Engines, component: &Component) -> wasmtime::Result
     linker.instantiate_pre(&component.compiled)
 }
 
-/// A host function that answers from the chain, to be defined.
+/// Defines a host function that answers from the chain.
 struct FromChain<'a, 'b> {
     instance: &'a mut LinkerInstance<'b, Guest>,
     interface: &'a str,
@@ -169,52 +183,59 @@ impl Define for FromChain<'_, '_> {
         let (interface, name) = (self.interface.to_owned(), self.name.to_owned());
         let result = self.signature.result.clone();
         self.instance.func_wrap(self.name, move |mut store: StoreContextMut<'_, Guest>, args: Args<N>| {
-            let mut exchange = args.0;
-            let arguments = exchange.arguments().concat();
-            exchange.release();
+            let mut frame = args.0;
+            let arguments = frame.arguments().concat();
+            frame.release();
             let answer = store.data_mut().answer(&interface, &name, arguments)?;
-            // A component of another version may take results otherwise.
-            let mut reader = theater_plugin_api::encoding::Reader::new(&answer);
+            // Another component may expect a different result type.
+            let mut reader = Reader::new(&answer);
             if let Some(result) = &result {
                 result.validate(&mut reader)?;
             }
             reader.finish()?;
-            exchange.replaced(answer);
-            Ok(Ret::<CallFrame, R>(exchange))
+            frame.replaced(answer);
+            Ok(Ret::<CallFrame, R>(frame))
         })
     }
 }
 
 impl Guest {
-    /// How the running call ended.
-    fn ran(&mut self, outcome: Outcome, state: Option<Vec<u8>>) -> Ran {
-        let left = std::mem::take(&mut self.answers.hosts);
+    /// Returns how the running call ended.
+    fn ran(&mut self, outcome: Outcome, state: Option<Vec<u8>>) -> ReplayedCall {
+        let unused = std::mem::take(&mut self.answers.hosts);
         let out_of_time = matches!(&outcome, Outcome::Trap(text) if text.contains(OutOfTime::BEGINNING));
-        let is_cut = self.answers.interrupted && out_of_time;
-        Ran { outcome, state, made: self.made, left, differs: self.differs.take(), is_cut }
+        let is_out_of_time = self.answers.interrupted && out_of_time;
+        ReplayedCall {
+            outcome,
+            state,
+            host_calls: self.host_calls,
+            unused,
+            differs: self.differs.take(),
+            is_out_of_time,
+        }
     }
 
-    /// What the recorded call gave, if this is that call.
+    /// Returns the recorded result, if this is the recorded host call.
     fn answer(&mut self, interface: &str, function: &str, arguments: Vec<u8>) -> wasmtime::Result<Vec<u8>> {
-        let is_it = |of: &str, name: &str| name == function && meets(of, interface);
+        let is_same = |of: &str, name: &str| name == function && meets(of, interface);
         let Some(recorded) = self.answers.hosts.pop_front() else {
             let what = match self.answers.intent.take() {
-                Some(intent) if !is_it(&intent.interface, &intent.function) || intent.arguments != arguments => {
-                    "a host call is made that is not the one that was intended"
+                Some(intent) if !is_same(&intent.interface, &intent.function) || intent.arguments != arguments => {
+                    "a host call is not the intended one"
                 }
                 _ if self.answers.interrupted => return Err(format_err!("the call was interrupted here")),
-                _ => "a host call is made that was not recorded",
+                _ => "a host call was made that the chain does not have",
             };
             return self.differs(what, None, (interface, function, arguments));
         };
-        if !is_it(&recorded.interface, &recorded.function) {
-            return self.differs("another host call is made", Some(recorded), (interface, function, arguments));
+        if !is_same(&recorded.interface, &recorded.function) {
+            return self.differs("a different host call was made", Some(recorded), (interface, function, arguments));
         }
         if recorded.call.arguments.as_ref() != arguments.as_slice() {
-            let what = "a host call is made with other arguments";
+            let what = "a host call was made with different arguments";
             return self.differs(what, Some(recorded), (interface, function, arguments));
         }
-        self.made += 1;
+        self.host_calls += 1;
         match recorded.call.result {
             HostResult::Value(bytes) => Ok(bytes.into_vec()),
             HostResult::Fault(text) => Err(format_err!("{text}")),
@@ -222,7 +243,7 @@ impl Guest {
         }
     }
 
-    /// Ends the call: it does not do what was recorded.
+    /// Ends the call, since it differs from the chain.
     fn differs<T>(
         &mut self,
         what: &'static str,

@@ -1,5 +1,5 @@
-//! What a plugin may ask that is asked itself: tasks, sleeps, logs and a temporary folder. Whatever needs a running actor is
-//! refused with a sentence.
+//! The host of a plugin in a replay: tasks, sleeps, logs and a temporary folder. Whatever needs a running actor is refused with
+//! a message.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,12 @@ use std::time::Duration;
 use async_ffi::FfiFuture;
 use theater_plugin_api::abi::{ABSENT, Answer, HostSide, Message, OK};
 use theater_plugin_api::host::{About, ChainEvent};
-use theater_plugin_api::{Bytes, ChildEnd};
+use theater_plugin_api::{Bytes, ChildEnd, uuid_text};
 
-use super::plugin::Life;
+use theater_chain::event::Id;
+
 use crate::plugin::host::{Tasks, log_at, make_folder, offers, without_actor};
 use crate::support::executor::{self, Latch};
-use theater_chain::event::Id;
-use theater_plugin_api::uuid_text;
 
 const NO_ACTOR: &str = "a replay has no running actor";
 
@@ -23,35 +22,40 @@ const NO_ACTOR: &str = "a replay has no running actor";
 pub(super) struct Host {
     about: About,
     folder: PathBuf,
-    // Of the exports that the plugin calls: whether the actor has them.
+    /// For each export that the plugin calls, whether the actor has it.
     exports: Vec<bool>,
     tasks: Arc<Tasks>,
     stopped: Latch,
 }
 
 impl Host {
-    /// The plugin's own.
+    /// Creates the host of the plugin itself.
     pub(super) fn of_plugin(plugin: &str, folder: &Path) -> Self {
         Self::new(About::plugin(plugin), folder.join("plugin-data"), Vec::new())
     }
 
-    /// That of a handler in a life of the actor.
-    pub(super) fn of_actor(life: &Life, plugin: &str, (actor, handler): (Id, &str), folder: &Path) -> Self {
+    /// Creates the host of a handler. `name` and `exports` are those of the recorded actor.
+    pub(super) fn of_actor(
+        (name, exports): (&str, Vec<bool>),
+        plugin: &str,
+        (actor, handler): (Id, &str),
+        folder: &Path,
+    ) -> Self {
         let id = uuid_text(&actor);
-        let about = About::actor(plugin, &id, &life.name, handler);
-        Self::new(about, folder.join("plugin-data").join(id), life.exports.clone())
+        let about = About::actor(plugin, &id, name, handler);
+        Self::new(about, folder.join("plugin-data").join(id), exports)
     }
 
     fn new(about: About, folder: PathBuf, exports: Vec<bool>) -> Self {
         Self { about, folder, exports, tasks: Arc::default(), stopped: Latch::default() }
     }
 
-    /// The actor is over.
+    /// Signals the end of the actor.
     pub(super) fn stop(&self) {
         self.stopped.set();
     }
 
-    /// Drops everything that was spawned.
+    /// Drops all spawned tasks.
     pub(super) async fn end(&self) {
         self.tasks.end().await;
     }

@@ -1,4 +1,7 @@
-//! The state of an actor at some time, from the nearest snapshot before.
+//! The state of an actor after an event, from the nearest snapshot before it.
+//!
+//! One forward pass keeps only what follows the last snapshot or start, then replays it. This is the forward counterpart of
+//! the backward reader of a resume: it also works on an exported file, which has no index.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -6,29 +9,34 @@ use std::sync::Arc;
 
 use theater_plugin_api::encoding::decode;
 
-use super::past::{QueuedEvent, RecordedEvent};
-use super::{DROPPED, Difference, MEMORY, Parts, cannot, data_of, resume};
-use crate::actor::{BY_ITSELF, BY_PROGRAM, TO_RESTART};
-use crate::support::error::Error;
-use crate::wasm::engine::Engines;
 use theater_chain::event::Id;
 use theater_chain::record::{Created, FunctionRecord, Kind, Snapshot, Stopped};
 use theater_chain::verify::{self, Event};
 
-/// The state of an actor at some time.
+use crate::actor::{BY_ITSELF, BY_PROGRAM, TO_RESTART};
+use crate::replay::error::{DROPPED, cannot, data_of};
+use crate::replay::parts::{MEMORY, Parts};
+use crate::replay::past::{QueuedEvent, RecordedEvent};
+use crate::replay::report::Difference;
+use crate::replay::resume::resume;
+use crate::support::error::Error;
+use crate::wasm::engine::Engines;
+
+/// The state of an actor after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateAt {
-    /// The event behind which it is.
+    /// The sequence of that event.
     pub sequence: u64,
     /// The state.
     pub state: Option<Vec<u8>>,
 }
 
-/// The state of an actor behind event `at`, or at the end of its chain: that of the last snapshot before, and the calls behind
-/// it once more.
+/// Returns the state of an actor after event `at`, or at the end of its chain: re-executes the calls after the last snapshot
+/// before it.
 ///
 /// # Errors
-/// As [`replay`](super::replay()), and `J0005` when there is no such event; inside, the first thing that differs.
+/// The errors of [`replay`](super::replay()), and `J0005` when there is no such event. The inner error is the first
+/// difference.
 pub fn state(
     path: &Path,
     actor: Id,
@@ -41,7 +49,7 @@ pub fn state(
     verify::read(path, |event| {
         let is_wanted = event.header.actor == actor && at.is_none_or(|at| event.header.sequence <= at);
         if is_wanted && failed.is_none() {
-            failed = tail.see(event).err();
+            failed = tail.observe(event).err();
         }
     })?;
     if let Some(failed) = failed {
@@ -60,31 +68,32 @@ pub fn state(
     Ok(left.map(|left| StateAt { sequence: newest, state: left.state.get().map(<[u8]>::to_vec) }))
 }
 
-/// What an actor goes on from, as its chain is read: the last start or snapshot, what waited then, and all behind it.
+/// The tail of a chain while it is read: the last start or snapshot, the calls that waited then, and the events after it.
 #[derive(Default)]
 struct Tail {
     newest: Option<u64>,
     setup: Option<RecordedEvent>,
-    /// Of the events behind the base.
+    /// A change of parts after the base. It becomes the setup at the next snapshot.
     swapped: Option<RecordedEvent>,
     functions: Vec<FunctionRecord>,
     base: Option<Snapshot>,
     queued: Vec<QueuedEvent>,
     past: Vec<RecordedEvent>,
-    /// Calls that have not ended, and those of them that have begun.
+    /// Calls that have not ended, and the sequences of those that have begun.
     waiting: BTreeMap<u64, QueuedEvent>,
     begun: HashSet<u64>,
-    /// An event behind the base whose data is not there.
+    /// An event after the base whose data was dropped.
     dropped: Option<u64>,
 }
 
 impl Tail {
-    fn see(&mut self, event: &Event<'_>) -> Result<(), Error> {
+    /// Takes the next event of the chain.
+    fn observe(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let header = &event.header;
         let (sequence, call) = (header.sequence, header.call.unwrap_or(u64::MAX));
         self.newest = Some(sequence);
         let Some(data) = event.data else {
-            // Only what is behind the base is needed.
+            // No error yet: only events after the base are needed.
             self.dropped = Some(sequence);
             return Ok(());
         };
@@ -92,7 +101,7 @@ impl Tail {
         match Kind::from_number(header.kind) {
             Some(Kind::Created | Kind::Restarted) => {
                 self.functions = data_of::<Created>(event)?.setup.functions;
-                // A call that had begun ended with its life, and so did its start.
+                // Calls that had begun ended with the run of the actor, and so did `init`.
                 let begun = std::mem::take(&mut self.begun);
                 self.waiting.retain(|queued, queue| !begun.contains(queued) && !queue.function.is_init());
                 (self.setup, self.swapped) = (Some(past), None);
@@ -103,7 +112,7 @@ impl Tail {
                 let snapshot: Snapshot = data_of(event)?;
                 self.waiting.retain(|queued, _| snapshot.waiting.contains(queued));
                 self.setup = self.swapped.take().or(self.setup.take());
-                // A call that waited and is not known is one whose data was dropped.
+                // A waiting call that is unknown is one whose data was dropped.
                 let is_whole = snapshot.waiting.len() == self.waiting.len();
                 self.begin(Some(snapshot));
                 self.dropped = (!is_whole).then_some(sequence);
@@ -126,13 +135,14 @@ impl Tail {
                 self.begun.remove(&call);
                 self.waiting.remove(&call);
             }
-            Some(Kind::Released | Kind::Stopped) if is_for_good(&past) => self.waiting.clear(),
+            Some(Kind::Released | Kind::Stopped) if ends_for_good(&past) => self.waiting.clear(),
             _ => {}
         }
         self.past.push(past);
         Ok(())
     }
 
+    /// Starts over from a new base.
     fn begin(&mut self, base: Option<Snapshot>) {
         self.base = base;
         self.queued = self.waiting.values().cloned().collect();
@@ -141,8 +151,8 @@ impl Tail {
     }
 }
 
-/// Whether an end, or what follows it, is one that leaves nothing waiting: the actor begins anew if it is started again.
-pub(crate) fn is_for_good(event: &RecordedEvent) -> bool {
+/// Returns whether an event ends the actor in a way that leaves no call waiting for a later run.
+pub(crate) fn ends_for_good(event: &RecordedEvent) -> bool {
     match decode::<Stopped>(&event.data) {
         Ok(stopped) if event.header.kind == Kind::Stopped as u8 => {
             ![BY_ITSELF, TO_RESTART, BY_PROGRAM].contains(&stopped.reason.as_str())

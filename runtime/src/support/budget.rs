@@ -1,39 +1,39 @@
-//! Memory budgets: of the program (`--memory`), of each tree of actors, and of each subtree with `tree_bytes`.
+//! Memory budgets of the program (`--memory`), of each tree of actors, and of each subtree with `tree_bytes`.
 //!
-//! Accounts form the tree of the actors that have one, with the program's at the top. A charge is made against an account and
-//! all above it, or against none. Charged are linear memories, tables, states, manifests, the components that actors had
-//! compiled, the arguments of calls that wait, and a fixed sum for each actor. That sum includes the first 4 KiB of its tables and
-//! of its mailbox.
+//! Accounts form a tree, with the program's account at the root. A charge counts in an account and all its ancestors, or, if
+//! one of them refuses it, in none. Linear memories, tables, states, manifests, components compiled for actors, the arguments
+//! of queued calls and a fixed amount per actor are charged. The fixed amount includes the first 4 KiB of its tables and of
+//! its mailbox.
 //!
-//! What the process has in memory beyond the charges and [`PROGRAM_BYTES`] counts too: memory that the allocator holds for
-//! later, and whatever no charge covers. The watchdog's thread measures it four times a second.
+//! Memory of the process beyond the charges and [`PROGRAM_BYTES`] counts too: memory that the allocator retains, and memory
+//! that no charge covers. The thread of the watchdog measures it four times a second.
 //!
-//! The last eighth of the program's budget is for trees that use less than an eighth of it: one tree that takes all it can
-//! get leaves the others room to go on.
+//! The last eighth of the program's budget is reserved for trees that use less than an eighth of it, so that one tree that
+//! takes all it can get does not stop the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What an actor is taken to need beside its instance, state and mailbox, bytes.
+/// The fixed charge of an actor, besides its instance, state and mailbox, bytes.
 pub const ACTOR_BYTES: u64 = 16 * 1024;
 
-/// Memory that the program itself may have beside what is charged, bytes: its data, buffers, caches and thread stacks.
+/// Memory that the program itself may use without a charge, bytes: its data, buffers, caches and thread stacks.
 pub const PROGRAM_BYTES: u64 = 192 * 1024 * 1024;
 
-/// What may be used, and what is.
+/// A memory limit, and how much of it is used.
 #[derive(Debug)]
 pub struct Account {
     limit: u64,
-    // The actor whose `tree_bytes` it is; empty for the program and for top-level actors without such a limit.
+    // The name of the actor whose `tree_bytes` it is; empty if the limit is not a `tree_bytes`.
     owner: String,
     used: AtomicU64,
-    // Of the program's account: memory of the process beyond what is charged and `PROGRAM_BYTES`.
+    // Only in the program's account: memory of the process beyond the charges and `PROGRAM_BYTES`.
     uncharged: AtomicU64,
     instances: AtomicU64,
     above: Option<Arc<Self>>,
 }
 
-/// A charge that a limit does not allow.
+/// A charge exceeds a limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{bytes} bytes more are over {limit}")]
 pub struct Exceeded {
@@ -42,7 +42,7 @@ pub struct Exceeded {
 }
 
 impl Exceeded {
-    /// How the sentence goes on behind the number of bytes: what tells such a failure from others.
+    /// The words after the number of bytes. They identify this error in the text of another one.
     pub const MARK: &str = " bytes more are over ";
 }
 
@@ -60,7 +60,7 @@ impl Account {
         })
     }
 
-    /// The account of an actor that is a top-level actor or has a limit of its own (`tree_bytes`; 0 is none).
+    /// The account of a top-level actor, or of an actor with its own limit (`tree_bytes`; 0 is no limit).
     #[must_use]
     pub fn below(self: &Arc<Self>, owner: &str, tree_bytes: u64) -> Arc<Self> {
         let (limit, owner) = match tree_bytes {
@@ -74,20 +74,27 @@ impl Account {
     /// Charges bytes until the result is dropped.
     ///
     /// # Errors
-    /// The limit that does not allow it.
+    /// The limit that would be exceeded.
     pub fn charge(self: &Arc<Self>, bytes: u64) -> Result<Charge, Exceeded> {
         let mut charge = self.nothing();
         charge.resize(bytes)?;
         Ok(charge)
     }
 
-    /// A charge of nothing yet.
+    /// A charge of 0 bytes, to be resized.
     #[must_use]
     pub fn nothing(self: &Arc<Self>) -> Charge {
-        Charge { account: Arc::clone(self), bytes: 0 }
+        Charge { account: Arc::clone(self), bytes: 0, is_top_level: false }
     }
 
-    /// Whether so much of the program's budget is used that idle instances are better dropped.
+    /// A charge of 0 bytes for a top-level actor itself. It may use half of the reserve, so that a supervisor can still run,
+    /// and stop children, when these have used up what their tree can get.
+    #[must_use]
+    pub fn nothing_of_top_level(self: &Arc<Self>) -> Charge {
+        Charge { account: Arc::clone(self), bytes: 0, is_top_level: true }
+    }
+
+    /// Whether more than three quarters of the program's budget are used, so that idle instances should be dropped.
     #[must_use]
     pub fn is_pressed(&self) -> bool {
         match &self.above {
@@ -96,25 +103,25 @@ impl Account {
         }
     }
 
-    /// The program's account learns how much memory the process has, in bytes (without pages of files).
+    /// Updates the program's account with the resident memory of the process, bytes (without file-backed pages).
     pub fn observe_resident(&self, resident: u64) {
         let uncharged = resident.saturating_sub(self.used().saturating_add(PROGRAM_BYTES));
         self.uncharged.store(uncharged, Ordering::Relaxed);
     }
 
-    /// The most that may be charged.
+    /// The limit, bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Bytes charged at the moment.
+    /// The bytes charged now.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The account of the tree: that of the top-level actor.
+    /// The account of the tree: the one of its top-level actor.
     #[must_use]
     pub fn tree(&self) -> &Self {
         match &self.above {
@@ -123,35 +130,38 @@ impl Account {
         }
     }
 
-    /// A number of the tree that no other tree has.
+    /// A number that identifies the tree.
     #[must_use]
     pub fn tree_number(&self) -> usize {
         std::ptr::from_ref(self.tree()) as usize
     }
 
-    /// Counts an instance of the tree, or a wait for one.
+    /// Counts one more instance of the tree, or wait for one.
     pub(crate) fn instance_made(&self) {
         self.tree().instances.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Instances of the tree, and waits for one.
+    /// The number of instances of the tree and of waits for one.
     pub(crate) fn instances(&self) -> u64 {
         self.tree().instances.load(Ordering::Relaxed)
     }
 
-    /// An instance of the tree is gone.
+    /// Counts one less instance of the tree, or wait for one.
     pub(crate) fn instance_dropped(&self) {
         self.tree().instances.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn add(&self, bytes: u64) -> Result<(), Exceeded> {
+    fn add(&self, bytes: u64, is_top_level: bool) -> Result<(), Exceeded> {
         let (mut account, mut below) = (self, 0);
         loop {
             let used = account.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
             let share = account.limit / 8;
-            // `below` is what the tree uses.
-            let kept = if account.above.is_none() && below > share { share } else { 0 };
-            let uncharged = account.uncharged.load(Ordering::Relaxed);
+            // `below` is what the tree uses. Small trees have the reserve, whatever large ones leave uncharged.
+            let (kept, uncharged) = match account.above {
+                None if below > share && is_top_level => (share / 2, 0),
+                None if below > share => (share, account.uncharged.load(Ordering::Relaxed)),
+                _ => (0, 0),
+            };
             if used.saturating_add(uncharged) > account.limit - kept {
                 self.subtract_until(bytes, account);
                 return Err(Exceeded { bytes, limit: account.limit_text() });
@@ -171,7 +181,7 @@ impl Account {
         }
     }
 
-    /// Takes a charge back from this account to `last`.
+    /// Takes a charge back from this account and its ancestors up to `last`.
     fn subtract_until(&self, bytes: u64, last: &Self) {
         let mut account = self;
         loop {
@@ -195,35 +205,36 @@ impl Account {
     }
 }
 
-/// Bytes that are charged; taken back when dropped.
+/// Bytes charged to an account; the charge is taken back when this is dropped.
 #[derive(Debug)]
 pub struct Charge {
     account: Arc<Account>,
     bytes: u64,
+    is_top_level: bool,
 }
 
 impl Charge {
-    /// Bytes charged.
+    /// The bytes charged.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Makes it a charge of `bytes`.
+    /// Changes the charge to `bytes`.
     ///
     /// # Errors
-    /// The limit that does not allow it; then the charge is what it was.
+    /// The limit that would be exceeded; the charge is then unchanged.
     pub fn resize(&mut self, bytes: u64) -> Result<(), Exceeded> {
         match bytes.checked_sub(self.bytes) {
             Some(0) => {}
-            Some(more) => self.account.add(more)?,
+            Some(more) => self.account.add(more, self.is_top_level)?,
             None => self.account.subtract(self.bytes - bytes),
         }
         self.bytes = bytes;
         Ok(())
     }
 
-    /// Makes it a charge of at most `bytes`.
+    /// Reduces the charge to at most `bytes`.
     pub fn shrink(&mut self, bytes: u64) {
         if bytes < self.bytes {
             self.account.subtract(self.bytes - bytes);
@@ -240,7 +251,7 @@ impl Drop for Charge {
     }
 }
 
-/// The memory that this process may use: what the machine has, or its control group allows, bytes.
+/// The memory that this process may use, bytes: that of the machine, or less if its control group has a limit.
 #[must_use]
 pub fn available_memory() -> u64 {
     let info = rustix::system::sysinfo();
@@ -248,7 +259,7 @@ pub fn available_memory() -> u64 {
     control_group_limit().map_or(machine, |limit| limit.min(machine))
 }
 
-/// The memory that this process has, without pages of files, bytes; nothing where the system does not tell.
+/// The resident memory of this process without file-backed pages, bytes. `None` if the system does not report it.
 #[must_use]
 pub fn resident_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
@@ -257,7 +268,7 @@ pub fn resident_memory() -> Option<u64> {
     Some(resident.saturating_sub(of_files) * rustix::param::page_size() as u64)
 }
 
-/// The smallest memory limit of the process's control group and those above it (cgroup v2 `memory.max`, v1
+/// The smallest memory limit of the process's control group and its ancestors (cgroup v2 `memory.max`, v1
 /// `memory.limit_in_bytes`).
 fn control_group_limit() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
@@ -278,7 +289,7 @@ fn control_group_limit() -> Option<u64> {
 
 fn smallest_limit(root: &std::path::Path, group: &str, file: &str) -> Option<u64> {
     let group = std::path::Path::new(group.trim_start_matches('/'));
-    // Within a container the group's own path may not be visible: its root then has the container's limit.
+    // In a container the path of the group may not be visible. The root then has the limit of the container.
     let limits = group.ancestors().filter_map(|group| {
         let text = std::fs::read_to_string(root.join(group).join(file)).ok()?;
         text.trim().parse::<u64>().ok()
@@ -331,7 +342,10 @@ mod tests {
         program.observe_resident(PROGRAM_BYTES + 6_500);
         assert!(program.is_pressed());
         assert!(charge.resize(4_500).is_ok() && charge.resize(4_501).is_err());
-        // Another tree still has its eighth.
+        // Another tree still has its eighth, and the top-level actor itself half of it.
+        let mut own = tree.nothing_of_top_level();
+        assert!(own.resize(3_000).is_ok() && own.resize(3_001).is_err());
+        drop(own);
         assert!(program.below("other", 0).charge(1_000).is_ok());
         program.observe_resident(0);
         assert!(charge.resize(7_000).is_ok());

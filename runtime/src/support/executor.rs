@@ -1,4 +1,4 @@
-//! The executor: the one place that names async-std, so that another executor is a change of one file.
+//! The executor. Only this file names async-std, so that another executor changes only this file.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,24 +9,24 @@ pub use theater_chain::latch::Latch;
 
 pub use async_std::channel::{Receiver, Sender, bounded, unbounded};
 
-/// A running task; dropping it lets the task run.
+/// A running task. Dropping it detaches the task.
 pub type Task<T> = async_std::task::JoinHandle<T>;
 
 /// Runs a future on the executor.
 pub fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(future: F) -> Task<T> {
-    // On its way async-std moves a future several times.
+    // async-std moves a future several times before it is polled.
     if size_of::<F>() > LARGE { async_std::task::spawn(Box::pin(future)) } else { async_std::task::spawn(future) }
 }
 
-/// Bytes from which on moves of a future cost more than memory of its own.
+/// The size in bytes from which moving a future costs more than boxing it.
 const LARGE: usize = 512;
 
-/// Ends a task at its next suspension and waits until it has been dropped.
+/// Cancels a task at its next suspension point and waits until it has been dropped.
 pub async fn cancel<T>(task: Task<T>) {
     drop(task.cancel().await);
 }
 
-/// Runs blocking work on a thread of its own pool.
+/// Runs blocking work on the thread pool for such work.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     async_std::task::spawn_blocking(work).await
 }
@@ -36,7 +36,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     async_std::task::block_on(future)
 }
 
-/// Ends after `duration`.
+/// Completes after `duration`.
 pub fn sleep(duration: Duration) -> Sleep {
     Sleep::new(duration)
 }
@@ -46,25 +46,25 @@ pub async fn yield_now() {
     async_std::task::yield_now().await;
 }
 
-/// What `future` gives, or nothing when it takes longer than `duration`; it is then dropped.
+/// The output of `future`, or `None` if it takes longer than `duration`; it is then dropped.
 pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
     match either(future, sleep(duration)).await {
-        Either::First(given) => Some(given),
+        Either::First(output) => Some(output),
         Either::Second(()) => None,
     }
 }
 
-/// Waits until something is sent or nothing can be any more.
+/// Waits until a message is received or the channel is closed.
 pub async fn turn(receiver: &Receiver<()>) {
-    let told = receiver.recv().await;
-    debug_assert!(told.is_ok() || receiver.is_closed());
+    let received = receiver.recv().await;
+    debug_assert!(received.is_ok() || receiver.is_closed());
 }
 
-/// What ended first.
+/// The output of whichever future completed first.
 pub enum Either<A, B> {
     /// The first future.
     First(A),
-    /// The second one.
+    /// The second future.
     Second(B),
 }
 
@@ -73,25 +73,25 @@ pub async fn either<A, B>(first: impl Future<Output = A>, second: impl Future<Ou
     futures_lite::future::or(async { Either::First(first.await) }, async { Either::Second(second.await) }).await
 }
 
-/// Sets the number of executor threads of this library's own async-std: call it first thing, before any task.
+/// Sets the number of executor threads. Must be called before any task is spawned.
 ///
-/// A replacement for a thread that a plugin holds comes through [`add_thread`].
+/// Plugins link their own async-std; this is the one of this crate. [`add_thread`] replaces a thread that a plugin blocks.
 pub fn init(threads: usize) {
     async_global_executor::init_with_config(
         async_global_executor::GlobalExecutorConfig::default()
             .with_min_threads(threads)
-            // As many more for guests that run long.
+            // As many again for guests that run long.
             .with_max_threads(2 * threads + MAX_REPLACEMENTS)
             .with_thread_name_fn(|| "theater-worker".to_owned()),
     );
 }
 
-/// Most threads that replace ones held by plugins.
+/// The maximum number of threads that replace ones blocked by plugins.
 pub const MAX_REPLACEMENTS: usize = 64;
 
-/// Adds one executor thread, up to [`MAX_REPLACEMENTS`]; whether there is one more.
+/// Adds one executor thread, up to [`MAX_REPLACEMENTS`]. Returns whether one was added.
 ///
-/// Runs on the caller's thread, which is not the executor's: all threads of that may be held.
+/// This blocks the caller's thread, which must not be one of the executor: plugins may block all of those.
 pub fn add_thread() -> bool {
     block_on(async_global_executor::spawn_more_threads(1)).is_ok_and(|added| added == 1)
 }

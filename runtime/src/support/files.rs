@@ -1,12 +1,12 @@
-//! Files that a manifest names: regular, opened once, bounded.
+//! Reads files that manifests name: regular files only, opened once, with a size limit.
 //!
-//! An operator's manifest names any file. A manifest that an actor supplies names files below the folders that the actor's
-//! handler was granted ([`Grants`]): each is opened through a handle of the granted folder, so no link and no `..` leads out
-//! of it, and whether the open file lies in a closed folder (data, plugins) is asked of the open file itself. A failure
-//! says the same for every cause, so that it tells nothing of what is outside.
+//! The manifest of an operator may name any file. A manifest that an actor supplies may only name files below the folders
+//! that the actor's handler was granted ([`Grants`]). Each is opened through a handle of the granted folder, so that no link
+//! and no `..` leads out of it. Whether the file is in a closed folder (data, plugins) is checked on the open file, so that
+//! it cannot be replaced after the check. All failures have the same message, so that it reveals nothing about files outside.
 //!
-//! Opening never waits: pipes and devices are opened without blocking and then refused. Reading may wait for a disk, so it
-//! belongs on a blocking thread.
+//! Opening never blocks: pipes and devices are opened without blocking and then refused. Reading may block on a disk and
+//! must run on a blocking thread.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -24,14 +24,14 @@ use crate::support::budget::Account;
 use crate::support::error::Error;
 use crate::support::executor;
 
-/// Largest manifest, bytes.
+/// The maximum size of a manifest, bytes.
 pub const MAX_MANIFEST: u64 = 1024 * 1024;
-/// Largest component, bytes, unless a handler's config says less.
+/// The maximum size of a component, bytes, unless the config of a handler has less.
 pub const MAX_COMPONENT: u64 = 256 * 1024 * 1024;
-/// Largest first state, bytes: what `value_bytes` allows by default.
+/// The maximum size of an initial state, bytes: the default of `value_bytes`.
 pub const MAX_STATE: u64 = 64 * 1024 * 1024;
 
-/// What metadata say of a file's content: device, inode, length, time of the last change in ns.
+/// Metadata that change with the content of a file: device, inode, length, and time of the last change in ns.
 pub type Stamp = (u64, u64, u64, i128);
 
 /// An open regular file.
@@ -50,10 +50,10 @@ impl Regular {
         Ok(Self { file, stamp: stamp(&data) })
     }
 
-    /// Opens the file at a path, whatever it lies in.
+    /// Opens the file at a path, without a check of grants.
     ///
     /// # Errors
-    /// The system's error, or that it is a folder, pipe or device.
+    /// The error of the system, or the path is a folder, pipe or device.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
@@ -63,7 +63,7 @@ impl Regular {
     /// All its bytes.
     ///
     /// # Errors
-    /// The system's error, or that there are more than `most`.
+    /// The error of the system, or there are more than `most` bytes.
     pub fn read(self, most: u64) -> io::Result<Vec<u8>> {
         let too_long =
             |length| io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {length} bytes, {most} are allowed"));
@@ -72,7 +72,7 @@ impl Regular {
         }
         let mut bytes = Vec::with_capacity(usize::try_from(self.stamp.2).unwrap_or_default());
         self.file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-        // It may have grown since, or be one of those without a length, as in /proc.
+        // The file may have grown, or have no length in its metadata, as files in /proc do.
         if bytes.len() as u64 > most { Err(too_long(bytes.len() as u64)) } else { Ok(bytes) }
     }
 
@@ -82,7 +82,7 @@ impl Regular {
         self.file
     }
 
-    /// The path that the open file has now.
+    /// The current path of the open file.
     fn path(&self) -> io::Result<PathBuf> {
         std::fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
@@ -95,7 +95,7 @@ fn stamp(data: &std::fs::Metadata) -> Stamp {
 /// The stamp of the file at a path.
 ///
 /// # Errors
-/// The system's error.
+/// The error of the system.
 pub fn stamp_of(path: &Path) -> io::Result<Stamp> {
     std::fs::metadata(path).map(|data| stamp(&data))
 }
@@ -108,36 +108,36 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Regular::open(path)?.read(most)
 }
 
-/// As [`read`], of text.
+/// As [`read`], for text.
 ///
 /// # Errors
-/// As [`read`], or that it is not UTF-8.
+/// As [`read`], or the text is not UTF-8.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let bytes = read(path, most)?;
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
-/// Which files the manifests that an actor supplies may name.
+/// The files that manifests supplied by an actor may name.
 #[derive(Debug, Clone)]
 pub struct Grants {
     /// Folders, or files, of manifests and components.
     pub paths: Vec<PathBuf>,
-    /// Folders, or files, of first states.
+    /// Folders, or files, of initial states.
     pub state_paths: Vec<PathBuf>,
-    /// Largest component, bytes.
+    /// The maximum size of a component, bytes.
     pub max_component: u64,
-    /// Folders below which nothing is opened: the data folder and the plugin folder.
+    /// Folders from which nothing is opened: the data folder and the plugin folder.
     pub closed: Vec<PathBuf>,
-    /// Of the actor that asks: what is compiled for it is charged there.
+    /// The account of the actor, which components compiled for it are charged to.
     pub account: Arc<Account>,
 }
 
-/// How long whoever asked for a file waits for it.
+/// The time limit for reading a file.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Why a file is not there that took longer.
+/// The reason why a file could not be read in time.
 pub const TOO_SLOW: &str = "it could not be read within 10 s";
 
-/// Runs file work on a blocking thread; nothing when it takes longer than ten seconds.
+/// Runs file work on a blocking thread. Returns `None` if it takes longer than ten seconds.
 pub async fn off_executor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     executor::timeout(DEADLINE, executor::blocking(work)).await
 }
@@ -145,14 +145,15 @@ pub async fn off_executor<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
 /// Why an actor may not read a file.
 #[derive(Debug)]
 pub enum Refused {
-    /// It is outside the granted folders, missing, no regular file, or cannot be read: the causes are not told apart.
+    /// It is outside the granted folders, does not exist, is not a regular file, or cannot be read. The causes are not
+    /// distinguished.
     Outside,
-    /// It is granted and longer than so many bytes.
+    /// It is granted, but longer than so many bytes.
     TooLong(u64),
 }
 
 impl Refused {
-    /// As an error that names what the actor named, and the list of its handler's config that would have to grant it.
+    /// The error with the path that the actor named, and the config key of its handler that would have to grant it.
     #[must_use]
     pub fn error(self, path: &str, key: &'static str) -> Error {
         match self {
@@ -171,7 +172,7 @@ impl Grants {
         self.open_below(&self.paths, folder, path)
     }
 
-    /// All bytes of a granted first state.
+    /// All bytes of a granted initial state.
     ///
     /// # Errors
     /// [`Refused`].
@@ -179,7 +180,7 @@ impl Grants {
         self.read_regular(self.open_below(&self.state_paths, folder, path)?, MAX_STATE)
     }
 
-    /// All bytes of a file that these grants opened.
+    /// All bytes of a file that [`Grants::open`] opened.
     ///
     /// # Errors
     /// [`Refused`].
@@ -198,7 +199,7 @@ impl Grants {
 
     fn open_in(&self, grant: &Path, wanted: &Path) -> Option<Regular> {
         let below = wanted.strip_prefix(grant).ok()?;
-        // A grant of a single file: its own folder is what it is opened through.
+        // A grant of a single file: it is opened through its folder.
         let (folder, below) = match below.as_os_str().is_empty() {
             true => (grant.parent()?, Path::new(grant.file_name()?)),
             false => (grant, below),
@@ -213,7 +214,8 @@ impl Grants {
     }
 }
 
-/// The path with its `.` and `..` worked out by their letters alone: what it then names is found through a granted folder.
+/// Resolves `.` and `..` in a path lexically. Links are not followed here: the result is opened through a granted folder,
+/// which no link can leave.
 fn without_dots(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
@@ -233,7 +235,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    /// A scratch folder with `granted/`, `closed/` and a secret beside them.
+    /// A scratch folder with `granted/`, `closed/` and a file `secret`.
     fn scratch() -> (tempfile::TempDir, Grants) {
         let scratch = tempfile::tempdir().unwrap();
         let root = scratch.path().canonicalize().unwrap();
@@ -304,7 +306,7 @@ mod tests {
         for path in vectors {
             assert!(!opens(&grants, &folder, path), "{path:?}");
         }
-        // First states have grants of their own.
+        // Initial states have separate grants.
         assert!(grants.read_state(&folder, Path::new("a.toml")).is_err());
     }
 

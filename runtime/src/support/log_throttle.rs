@@ -1,15 +1,15 @@
-//! Holds back log lines that repeat: the first few of a second are logged, the others are counted.
+//! Throttles repeated log lines: the first few of each second are logged, the others are counted.
 //!
-//! For what is recorded anyway: the chain has every fault, the log is there to be read.
+//! It is only used for events that are also recorded in a chain, so that no information is lost.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lines of a second that are logged.
+/// The number of lines logged per second.
 pub const LINES: u32 = 5;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// One stream of log lines.
+/// A throttle for one kind of log line.
 #[derive(Debug, Default)]
 pub struct LogThrottle(Mutex<Second>);
 
@@ -21,7 +21,7 @@ struct Second {
 }
 
 impl LogThrottle {
-    /// Whether to log a line now; if so, how many were held back since the last one that was logged.
+    /// Decides whether to log a line now: `Some` with the number of lines suppressed since the last logged one, or `None`.
     pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if second.began.is_none_or(|began| now.saturating_duration_since(began) >= SECOND) {
@@ -36,7 +36,7 @@ impl LogThrottle {
         Some(std::mem::take(&mut second.held))
     }
 
-    /// How many were held back since the last line that was logged; they count as told from now on.
+    /// Takes the number of lines suppressed since the last logged one.
     pub fn take_held(&self) -> u64 {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).held)
     }
@@ -48,14 +48,14 @@ mod tests {
 
     #[test]
     fn the_first_lines_of_a_second_are_logged_and_the_others_counted() {
-        let (flood, start) = (LogThrottle::default(), Instant::now());
+        let (throttle, start) = (LogThrottle::default(), Instant::now());
         for _ in 0..LINES {
-            assert_eq!(flood.admit(start), Some(0));
+            assert_eq!(throttle.admit(start), Some(0));
         }
         for _ in 0..7 {
-            assert_eq!(flood.admit(start + SECOND / 2), None);
+            assert_eq!(throttle.admit(start + SECOND / 2), None);
         }
-        assert_eq!(flood.admit(start + SECOND), Some(7));
-        assert_eq!(flood.take_held(), 0);
+        assert_eq!(throttle.admit(start + SECOND), Some(7));
+        assert_eq!(throttle.take_held(), 0);
     }
 }

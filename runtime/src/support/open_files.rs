@@ -4,19 +4,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::error::Error;
 
-/// Open files that the program itself needs: plugins, the journal, a few sockets.
+/// The number of open files that the program itself needs, for plugins, the journal and a few sockets.
 const OPEN_FILES: u64 = 256;
 
-/// The number of open files that this process may have now; none = any.
+/// The current limit of open files of this process; `None` is unlimited.
 #[must_use]
 pub fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Raises the number of open files to what the system allows.
+/// Raises the limit of open files to the maximum that the system allows.
 ///
 /// # Errors
-/// `S0004`, when that is too few.
+/// `S0004`, if the maximum is too low.
 pub fn raise() -> Result<(), Error> {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(u64::MAX);
@@ -27,7 +27,7 @@ pub fn raise() -> Result<(), Error> {
     if limit.current.is_some_and(|current| current < most)
         && let Err(error) = setrlimit(Resource::Nofile, raised)
     {
-        tracing::debug!("the number of open files stays as it is: {error}");
+        tracing::debug!("the limit of open files could not be raised: {error}");
     }
     Ok(())
 }

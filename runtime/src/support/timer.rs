@@ -1,7 +1,8 @@
-//! Waits for a time: all of the core's are one thread's.
+//! Timers of the core, all driven by one thread.
 //!
-//! The reactor of async-std tells its thread of every timer, through the kernel; an actor makes one for each message it waits
-//! for, and drops it when the message comes. Here the thread hears only of an end that is earlier than what it waits for.
+//! The reactor of async-std wakes its thread, through the kernel, for every new timer. An actor creates a timer for each wait
+//! for a message and drops it when the message arrives. Here the thread is woken only for a timer that ends earlier than the
+//! one it sleeps for; a dropped timer is just removed from the queue.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -12,22 +13,22 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Ends when its time has come.
+/// A future that completes at a point in time.
 #[derive(Debug)]
 pub struct Sleep {
-    // None: a time beyond what the clock can tell.
+    // `None`: later than the clock can represent, so it never completes.
     end: Option<Instant>,
-    // Its place among all that wait, from the first poll on.
-    place: Option<TimerKey>,
+    // Its key in the queue, from the first poll on.
+    key: Option<TimerKey>,
 }
 
 type TimerKey = (Instant, u64);
 
 impl Sleep {
-    /// Ends after `duration`, which begins now.
+    /// Completes `duration` from now.
     #[must_use]
     pub fn new(duration: Duration) -> Self {
-        Self { end: Instant::now().checked_add(duration), place: None }
+        Self { end: Instant::now().checked_add(duration), key: None }
     }
 }
 
@@ -39,25 +40,25 @@ impl Future for Sleep {
         if Instant::now() >= end {
             return Poll::Ready(());
         }
-        self.place = Some(TIMERS.wait(end, self.place, context.waker()));
+        self.key = Some(TIMERS.wait(end, self.key, context.waker()));
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            TIMERS.lock().waiting.remove(&place);
+        if let Some(key) = self.key {
+            TIMERS.lock().waiting.remove(&key);
         }
     }
 }
 
 static TIMERS: LazyLock<Timers> = LazyLock::new(Timers::default);
 
-/// Starts the thread; again is nothing. Without it nobody's time comes.
+/// Starts the timer thread, if it is not running. Without it no timer completes.
 ///
 /// # Errors
-/// What the system says about one thread more.
+/// The system could not start a thread.
 pub fn start() -> io::Result<()> {
     let mut queue = TIMERS.lock();
     if !queue.runs {
@@ -77,29 +78,29 @@ struct Timers {
 struct Queue {
     waiting: BTreeMap<TimerKey, Waker>,
     next: u64,
-    // Until when the thread sleeps; none: until somebody waits.
+    // The time until which the thread sleeps; `None`: until the first timer is added.
     asleep: Option<Instant>,
     runs: bool,
 }
 
 impl Timers {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Every change is whole or not there at all.
+        // The queue is consistent at every point where a panic can happen.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait(&self, end: Instant, place: Option<TimerKey>, waker: &Waker) -> TimerKey {
+    fn wait(&self, end: Instant, key: Option<TimerKey>, waker: &Waker) -> TimerKey {
         let mut queue = self.lock();
-        let place = place.unwrap_or_else(|| {
+        let key = key.unwrap_or_else(|| {
             queue.next += 1;
             (end, queue.next)
         });
-        queue.waiting.entry(place).or_insert_with(|| waker.clone()).clone_from(waker);
+        queue.waiting.entry(key).or_insert_with(|| waker.clone()).clone_from(waker);
         if queue.asleep.is_none_or(|until| end < until) {
             queue.asleep = Some(end);
             self.earlier.notify_one();
         }
-        place
+        key
     }
 
     fn run(&self) {
@@ -109,7 +110,7 @@ impl Timers {
             let later = queue.waiting.split_off(&(now, u64::MAX));
             let ended = std::mem::replace(&mut queue.waiting, later);
             if !ended.is_empty() {
-                // Whoever comes meanwhile is seen before the next sleep.
+                // Timers added meanwhile are seen before the next sleep, so they need not wake this thread.
                 queue.asleep = Some(now);
                 drop(queue);
                 ended.into_values().for_each(Waker::wake);

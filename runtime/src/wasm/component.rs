@@ -1,4 +1,4 @@
-//! Components: compiled once per content, with the signatures of what they import and export.
+//! Components: compiled once per content, with the signatures of their imports and exports.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use theater_chain::event::hex;
+use theater_chain::interface_name::meets;
+use theater_chain::value_type::{Signature, Unsupported};
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component as Compiled, ComponentExportIndex};
@@ -15,16 +18,15 @@ use crate::support::error::{ComponentProblem, Error};
 use crate::support::executor;
 use crate::support::files::Stamp;
 use crate::wasm::turns::Turn;
-use theater_chain::event::hex;
-use theater_chain::value_type::Signature;
+use crate::wasm::types::signature_of;
 
-/// A component, compiled and looked through.
+/// A compiled component, with its imports and exports.
 pub struct Component {
-    /// Where it came from, for messages.
+    /// The file it was read from, for messages.
     pub path: PathBuf,
     /// SHA-256 of its bytes, lower-case hex.
     pub digest: String,
-    /// The bytes, for `objects/`.
+    /// The binary, which is stored in `objects/`.
     pub bytes: Vec<u8>,
     /// The compiled code.
     pub compiled: Compiled,
@@ -32,15 +34,15 @@ pub struct Component {
     pub imports: Vec<(String, Vec<(String, Signature)>)>,
     /// The functions it exports.
     pub exports: Vec<Export>,
-    // Of the actor that had it compiled first; none for an operator.
+    // Held for the first actor that it was compiled for; none if that was an operator.
     charge: OnceLock<Charge>,
 }
 
-/// Memory that a compiled component takes for each byte of its code and of its binary: the compiled code has tables beside it
-/// (measured: 2.8 for an actor of 100 KB, 0.8 for one of 23 KB).
-const TABLES: u64 = 3;
+/// Bytes of memory that a compiled component takes for each byte of its code and of its binary. Compiled code comes
+/// with tables (measured: a factor of 2.8 for an actor of 100 KB, 0.8 for one of 23 KB).
+const MEMORY_FACTOR: u64 = 3;
 
-/// A function a component exports.
+/// A function that a component exports.
 pub struct Export {
     /// `package:name/interface[@version]`.
     pub interface: String,
@@ -48,41 +50,41 @@ pub struct Export {
     pub name: String,
     /// Parameters and result.
     pub signature: Signature,
-    /// Where the instance has it.
+    /// Its index in an instance.
     pub index: ComponentExportIndex,
 }
 
-/// SHA-256 in lower-case hex.
+/// The SHA-256 of bytes, lower-case hex.
 #[must_use]
 pub fn digest_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Compiled components by engine and digest, and by what their files were when they were read.
+/// A cache of compiled components, by engine and digest, and by the stamps of their files.
 #[derive(Default)]
 pub struct Components {
     cache: Mutex<HashMap<(bool, String), Arc<Component>>>,
-    // The digest that a file had with that stamp.
+    // The digest of a file when it had that stamp.
     files: Mutex<HashMap<(bool, PathBuf), (Stamp, String)>>,
 }
 
-/// Most files whose digests are kept.
+/// Largest number of files whose digests are cached.
 const FILES: usize = 4_096;
-/// How long a compilation may take before it is announced.
-const ANNOUNCED: Duration = Duration::from_secs(2);
-/// How long whoever asked for it waits for a compilation.
+/// Time after which a compilation that is still running is logged.
+const LOGGED_AFTER: Duration = Duration::from_secs(2);
+/// Longest time that a caller waits for a compilation.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// For whom a component is compiled.
+/// Who a component is compiled for.
 pub enum CompileFor {
     /// An operator.
     Operator,
-    /// An actor, whose turn it is: such compilations run one at a time and at a lower priority than actors' calls.
+    /// An actor, which holds its turn: such compilations run one at a time, at a lower priority than actors' calls.
     Actor(Turn),
 }
 
 impl Components {
-    /// The component that a file with that stamp was compiled to before.
+    /// The component that a file was compiled to, if the file still has that stamp.
     #[must_use]
     pub fn of_file(&self, pooled: bool, path: &Path, stamp: Stamp) -> Option<Arc<Component>> {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +92,7 @@ impl Components {
         (*then == stamp).then(|| self.known(pooled, digest)).flatten()
     }
 
-    /// A file with that stamp was compiled to `component`.
+    /// Notes that a file with that stamp was compiled to `component`.
     pub fn remember(&self, pooled: bool, path: &Path, stamp: Stamp, component: &Component) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if files.len() >= FILES {
@@ -99,25 +101,25 @@ impl Components {
         files.insert((pooled, path.to_owned()), (stamp, component.digest.clone()));
     }
 
-    /// The component of that digest, if it was compiled for that engine before.
+    /// The component with that digest, if it is cached for that engine.
     #[must_use]
     pub fn known(&self, pooled: bool, digest: &str) -> Option<Arc<Component>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&(pooled, digest.to_owned())).cloned()
     }
 
-    /// Bytes of memory of all components that are kept, about.
+    /// Estimated memory of all cached components, bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).values().map(|component| component.memory()).sum()
     }
 
-    /// Drops the components that nothing else refers to.
+    /// Evicts the components that nothing else refers to.
     pub fn drop_unused(&self) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.retain(|_, component| Arc::strong_count(component) > 1);
     }
 
-    /// The component with these bytes for this engine, compiled on the calling thread.
+    /// Returns the component with these bytes for this engine, compiled on the calling thread unless it is cached.
     ///
     /// # Errors
     /// `C0002`, `C0003`, `C0011`, `C0016`.
@@ -134,8 +136,8 @@ impl Components {
         Ok(component)
     }
 
-    /// As [`Components::get`], on a blocking thread. It goes on when nobody waits for it any more: the next start finds its
-    /// result.
+    /// Like [`Components::get`], on a blocking thread. The compilation continues if the caller stops waiting: the next
+    /// start finds its result in the cache.
     ///
     /// # Errors
     /// As [`Components::get`], and `C0001` when it takes longer than five minutes.
@@ -144,39 +146,39 @@ impl Components {
         (engine, pooled): (&Engine, bool),
         path: &Path,
         bytes: Vec<u8>,
-        whom: CompileFor,
+        compile_for: CompileFor,
     ) -> Result<Arc<Component>, Error> {
         let (this, engine, of_thread, length) = (Arc::clone(self), engine.clone(), path.to_owned(), bytes.len());
         let work = executor::blocking(move || {
             let compile = || this.get(&engine, pooled, &of_thread, bytes);
-            match (&whom, background()) {
+            match (&compile_for, background()) {
                 (CompileFor::Actor(_), Some(threads)) => threads.install(compile),
                 _ => compile(),
             }
         });
         let mut work = Box::pin(work);
-        if let Some(compiled) = executor::timeout(ANNOUNCED, &mut work).await {
+        if let Some(compiled) = executor::timeout(LOGGED_AFTER, &mut work).await {
             return compiled;
         }
         let shown = path.display();
         tracing::info!("compiling the component {shown} ({} KiB); later starts take it from the cache", length / 1024);
         executor::timeout(DEADLINE, work).await.unwrap_or_else(|| {
-            let reason = format!("{shown}: it was not compiled within {} s", DEADLINE.as_secs());
+            let reason = format!("{shown}: the compilation took longer than {} s", DEADLINE.as_secs());
             Err(Error::ComponentRead { place: None, url: shown.to_string(), reason })
         })
     }
 }
 
-/// How much nicer than the program its compilations for actors are (`nice(2)`).
+/// Niceness of the threads that compile for actors (`nice(2)`).
 const NICE: i32 = 10;
 
-/// The threads that compile for actors; none when the system has none to give.
+/// The threads that compile for actors; none if the system could not start them.
 fn background() -> Option<&'static rayon::ThreadPool> {
     static THREADS: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
     let lower = |_| {
-        // On Linux the priority is the thread's own.
+        // On Linux the priority is a property of the thread.
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-            tracing::debug!("the threads that compile keep their priority: {error}");
+            tracing::debug!("could not lower the priority of a compilation thread: {error}");
         }
     };
     let name = |number| format!("theater-compile-{number}");
@@ -184,8 +186,9 @@ fn background() -> Option<&'static rayon::ThreadPool> {
     THREADS.get_or_init(threads).as_ref()
 }
 
-/// What the first bytes tell: the rest of a file that is something else would be read as WebAssembly's text format.
-fn check_beginning(bytes: &[u8]) -> Result<(), ComponentProblem> {
+/// Refuses files that are neither a component nor text, by their first bytes: the engine would read any other file as
+/// WebAssembly's text format and report a syntax error.
+fn check_first_bytes(bytes: &[u8]) -> Result<(), ComponentProblem> {
     // A core module's version field is 1, a component's layer field 1 (component-model, Binary.md).
     if bytes.starts_with(b"\0asm\x01\0\0\0") {
         return Err(ComponentProblem::CoreModule);
@@ -198,7 +201,7 @@ fn check_beginning(bytes: &[u8]) -> Result<(), ComponentProblem> {
     Err(ComponentProblem::NotWasm(format!("it begins with \"{first}\", a component with \"\\0asm\"")))
 }
 
-/// Whether the engine's words are about what it does not offer, and not about damage.
+/// Whether the engine's message is about a feature or limit of the engine, not about a damaged file.
 fn is_refusal(text: &str) -> bool {
     ["enabled", "requires", "required", "exceeds", "proposal", "support"].iter().any(|word| text.contains(word))
 }
@@ -213,26 +216,26 @@ fn has_functions(engine: &Engine, item: &ComponentItem) -> bool {
 }
 
 impl Component {
-    /// Bytes of memory that it takes, about.
+    /// Estimated memory of the component, bytes.
     fn memory(&self) -> u64 {
         let code = self.compiled.image_range();
-        TABLES * (self.bytes.len() as u64).saturating_add((code.end as u64).saturating_sub(code.start as u64))
+        MEMORY_FACTOR * (self.bytes.len() as u64).saturating_add((code.end as u64).saturating_sub(code.start as u64))
     }
 
-    /// Charges it to an account as long as it is kept, unless it is charged already.
+    /// Charges the component to an account until it is dropped, unless it is charged already.
     ///
     /// # Errors
-    /// The limit that does not allow it.
+    /// The limit that it would exceed.
     pub fn charge_to(&self, account: &Arc<Account>) -> Result<(), Exceeded> {
         if self.charge.get().is_none() {
-            // Whoever is first has it charged.
+            // Of two actors at the same time the first one is charged.
             drop(self.charge.set(account.charge(self.memory())?));
         }
         Ok(())
     }
 
     fn new(engine: &Engine, path: &Path, bytes: Vec<u8>, digest: String) -> Result<Self, ComponentProblem> {
-        check_beginning(&bytes)?;
+        check_first_bytes(&bytes)?;
         let compiled = Compiled::new(engine, &bytes).map_err(|error| {
             let text = format!("{error:#}");
             let words = || text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -243,62 +246,77 @@ impl Component {
                 false => ComponentProblem::NotWasm(words()),
             }
         })?;
+        // A component that imports WASI is refused for that, not for the types of one of its functions.
         let ty = compiled.component_type();
-        // Types of WASI that no plugin could take are not what is wrong with such a component.
         let wasi: Vec<_> = ty
             .imports(engine)
             .filter(|(name, item)| name.starts_with("wasi:") && has_functions(engine, &item.ty))
             .map(|(name, _)| name.to_owned())
             .collect();
-        let unsupported = |function: String| {
-            let wasi = &wasi;
-            move |error: theater_chain::value_type::Unsupported| match function.starts_with("wasi:") {
-                true => ComponentProblem::Wasi(wasi.clone()),
-                false => ComponentProblem::Unsupported { function, reason: error.to_string() },
-            }
+        let unsupported = |function: String, error: Unsupported| match function.starts_with("wasi:") {
+            true => ComponentProblem::Wasi(wasi.clone()),
+            false => ComponentProblem::Unsupported { function, reason: error.to_string() },
         };
-        let mut imports = Vec::new();
-        for (name, item) in ty.imports(engine) {
-            let mut functions = Vec::new();
-            match item.ty {
-                ComponentItem::ComponentInstance(instance) => {
-                    for (function, item) in instance.exports(engine) {
-                        if let ComponentItem::ComponentFunc(func) = item.ty {
-                            let signature = crate::wasm::types::signature_of(&func)
-                                .map_err(unsupported(format!("{name}/{function}")))?;
-                            functions.push((function.to_owned(), signature));
-                        }
-                    }
-                }
-                ComponentItem::ComponentFunc(_) => {
-                    return Err(ComponentProblem::BareImport(name.to_owned()));
-                }
-                _ => {}
-            }
-            imports.push((name.to_owned(), functions));
-        }
-        let mut exports = Vec::new();
-        for (interface, item) in ty.exports(engine) {
-            let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
-            let Some(parent) = compiled.get_export_index(None, interface) else { continue };
-            for (function, item) in instance.exports(engine) {
-                let ComponentItem::ComponentFunc(func) = item.ty else { continue };
-                let Some(index) = compiled.get_export_index(Some(&parent), function) else { continue };
-                let signature =
-                    crate::wasm::types::signature_of(&func).map_err(unsupported(format!("{interface}/{function}")))?;
-                exports.push(Export { interface: interface.to_owned(), name: function.to_owned(), signature, index });
-            }
-        }
+        let imports = imports_of(engine, &compiled, &unsupported)?;
+        let exports = exports_of(engine, &compiled, &unsupported)?;
         Ok(Self { path: path.to_owned(), digest, bytes, compiled, imports, exports, charge: OnceLock::new() })
     }
 
-    /// The export that meets a name.
+    /// The exported function of that interface and name; versions of interfaces are matched.
     #[must_use]
     pub fn export(&self, interface: &str, function: &str) -> Option<&Export> {
-        self.exports.iter().find(|export| {
-            export.name == function && theater_chain::interface_name::meets(&export.interface, interface)
-        })
+        self.exports.iter().find(|export| export.name == function && meets(&export.interface, interface))
     }
+}
+
+/// The imported interfaces, with their functions.
+fn imports_of(
+    engine: &Engine,
+    compiled: &Compiled,
+    unsupported: impl Fn(String, Unsupported) -> ComponentProblem,
+) -> Result<Vec<(String, Vec<(String, Signature)>)>, ComponentProblem> {
+    let mut imports = Vec::new();
+    for (name, item) in compiled.component_type().imports(engine) {
+        let mut functions = Vec::new();
+        match item.ty {
+            ComponentItem::ComponentInstance(instance) => {
+                for (function, item) in instance.exports(engine) {
+                    if let ComponentItem::ComponentFunc(func) = item.ty {
+                        let signature =
+                            signature_of(&func).map_err(|error| unsupported(format!("{name}/{function}"), error))?;
+                        functions.push((function.to_owned(), signature));
+                    }
+                }
+            }
+            ComponentItem::ComponentFunc(_) => {
+                return Err(ComponentProblem::BareImport(name.to_owned()));
+            }
+            _ => {}
+        }
+        imports.push((name.to_owned(), functions));
+    }
+    Ok(imports)
+}
+
+/// The functions of the exported interfaces.
+fn exports_of(
+    engine: &Engine,
+    compiled: &Compiled,
+    unsupported: impl Fn(String, Unsupported) -> ComponentProblem,
+) -> Result<Vec<Export>, ComponentProblem> {
+    let mut exports = Vec::new();
+    for (interface, item) in compiled.component_type().exports(engine) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+        let Some(parent) = compiled.get_export_index(None, interface) else { continue };
+        for (function, item) in instance.exports(engine) {
+            let ComponentItem::ComponentFunc(func) = item.ty else { continue };
+            let Some(index) = compiled.get_export_index(Some(&parent), function) else { continue };
+            let signature =
+                signature_of(&func).map_err(|error| unsupported(format!("{interface}/{function}"), error))?;
+            exports.push(Export { interface: interface.to_owned(), name: function.to_owned(), signature, index });
+        }
+    }
+    Ok(exports)
 }
 
 #[cfg(test)]

@@ -1,50 +1,50 @@
-//! The WebAssembly engines, their one configuration, and the clock that interrupts guests.
+//! The WebAssembly engines and their configuration.
+//!
+//! Both engines have the same settings for everything that a guest can observe, so that a replay on one engine gives
+//! what a run on the other gave. They differ in how instances are allocated.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 use wasmtime::{Cache, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::support::error::Error;
+use crate::wasm::ticker::Ticker;
 
-/// The engine's release, as chains record it.
+/// Name and version of the engine, as chains record them.
 pub const VERSION: &str = "wasmtime 48.0.8";
 
-/// Length of a tick: how long a guest runs before others get their turn.
-pub const TICK: Duration = Duration::from_millis(1);
-/// Linear memory that a pooled instance may have; actors allowed more are instantiated on demand.
+/// Largest linear memory of a pooled instance, bytes; actors that may use more are instantiated on demand.
 pub const POOLED_MEMORY: u64 = 256 * 1024 * 1024;
-/// Table elements that a pooled instance may have.
+/// Largest number of table elements of a pooled instance.
 pub const POOLED_TABLE: u64 = 100_000;
 const WASM_STACK: usize = 512 * 1024;
 // Plugin futures are polled on the same stack as the guest.
 const FIBER_STACK: usize = WASM_STACK + 1024 * 1024;
-/// Core instances that a pooled component may have: componentize-py needs 38. They are counted, not set aside.
+/// Largest number of core instances of a pooled component: componentize-py needs 38. They are counted, not reserved.
 const CORE_INSTANCES: u32 = 64;
-/// Resident bytes an instance is taken to need when the pool is sized.
+/// Assumed resident memory of an instance when the pool is sized, bytes.
 const INSTANCE_SHARE: u64 = 128 * 1024;
-/// Mappings an instance and a stack take, with room for the rest of the program.
+/// Memory mappings of an instance and a stack, with a reserve for the rest of the program.
 const MAPPINGS_PER_INSTANCE: u64 = 8;
-/// One in so many instances is made on demand while the pool is full.
+/// One in this many instances is reserved for instances on demand while the pool is full.
 const OVERFLOW_SHARE: u64 = 8;
 
 /// The engines of a program: one per allocation strategy.
 pub struct Engines {
-    /// Instances come from a pool.
+    /// Allocates instances from a pool.
     pub pooled: Engine,
-    /// Instances are made on demand: for actors whose limits are above the pool's.
+    /// Allocates instances on demand, for actors whose limits are above the pool's.
     pub on_demand: Engine,
-    /// How many instances the pool has.
+    /// Number of instances in the pool.
     pub pool_size: usize,
-    /// How many instances may be made on demand in place of pooled ones while the pool is full.
+    /// Largest number of instances that are allocated on demand in place of pooled ones while the pool is full.
     pub overflow: usize,
     ticker: Arc<Ticker>,
 }
 
-/// How many instances fit at once: a share of the memory, and of the mappings the system allows.
+/// The number of instances that can exist at once, for a memory budget in bytes: limited by a share of that memory and
+/// of the mappings that the system allows.
 #[must_use]
 pub fn instances(memory: u64) -> u64 {
     let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count")
@@ -54,25 +54,26 @@ pub fn instances(memory: u64) -> u64 {
     (memory / 2 / INSTANCE_SHARE).min(mappings / MAPPINGS_PER_INSTANCE).max(16)
 }
 
-/// How the engines use address space, most demanding first: without bounds checks a memory takes 4 GiB of it.
+/// How the engines use address space, most demanding first: without bounds checks a memory reserves 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
-    /// A pool whose memories have 4 GiB each.
+    /// A pool whose memories reserve 4 GiB each, without bounds checks.
     Unchecked,
-    /// A pool whose memories have what they may grow to, and checks of bounds.
+    /// A pool whose memories reserve what they may grow to, with bounds checks.
     Checked,
-    /// No pool: memories have what they use, and move when they grow.
+    /// No pool: memories reserve little, and move when they grow.
     OnDemand,
 }
 
-/// What a memory is reserved in [`Layout::OnDemand`], and by how much more when it moves, bytes.
+/// Reservation of a memory in [`Layout::OnDemand`], bytes; 16 times as much is added when it moves.
 const SMALL: u64 = 1024 * 1024;
+/// Guard pages after a memory with bounds checks, bytes.
 const GUARD: u64 = 64 * 1024;
 
 impl Layout {
     const ALL: [Self; 3] = [Self::Unchecked, Self::Checked, Self::OnDemand];
 
-    /// Address space of a pool, bytes, roughly.
+    /// Estimated address space of a pool, bytes.
     fn needs(self, instances: u64) -> u64 {
         match self {
             Self::Unchecked => instances.saturating_mul(4 << 30),
@@ -127,7 +128,7 @@ fn config(pool: Option<usize>, layout: Layout) -> Config {
             .table_keep_resident(4 * 1024);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
     }
-    // A program without a home folder has no cache; compiling is then the only cost.
+    // Without a home folder there is no cache: then components are compiled on every start.
     match Cache::from_file(None) {
         Ok(cache) => {
             config.cache(Some(cache));
@@ -138,7 +139,7 @@ fn config(pool: Option<usize>, layout: Layout) -> Config {
 }
 
 impl Engines {
-    /// Makes the engines and starts their clock.
+    /// Creates the engines for a memory budget in bytes, and starts their clock.
     ///
     /// # Errors
     /// `S0005`.
@@ -151,19 +152,19 @@ impl Engines {
         let space = getrlimit(Resource::As).current.unwrap_or(u64::MAX);
         let (pooled, on_demand) = Self::in_address_space(space, size).map_err(failed)?;
         let ticker = Ticker::start(vec![pooled.clone(), on_demand.clone()])
-            .map_err(|error| Error::Engine(format!("no thread for its clock: {error}")))?;
+            .map_err(|error| Error::Engine(format!("its clock thread could not be started: {error}")))?;
         Ok(Self { pooled, on_demand, pool_size: size, overflow, ticker })
     }
 
-    /// The engines with the most demanding layout that there is address space for: at most half of what the process may have
-    /// (`ulimit -v`), and what the system gives (on arm64 often no more than 512 GiB).
+    /// Creates the engines with the most demanding layout that the address space allows: at most half of the process's
+    /// limit (`ulimit -v`), and as much as the system grants (on arm64 often no more than 512 GiB).
     fn in_address_space(space: u64, pool: usize) -> wasmtime::Result<(Engine, Engine)> {
         let mut refused = None;
         for layout in Layout::ALL {
             if layout.needs(pool as u64) > space / 2 {
                 continue;
             }
-            // Those that are instantiated on demand have the whole 4 GiB where there is no lack of space at all.
+            // Instances on demand avoid bounds checks too, if there is address space for the first layout.
             let on_demand =
                 Engine::new(&config(None, if layout == Layout::Unchecked { layout } else { Layout::OnDemand }))?;
             if layout == Layout::OnDemand {
@@ -174,10 +175,10 @@ impl Engines {
                 Err(error) => refused = Some(error),
             }
         }
-        Err(refused.unwrap_or_else(|| wasmtime::format_err!("there is no address space")))
+        Err(refused.unwrap_or_else(|| wasmtime::format_err!("not enough address space")))
     }
 
-    /// The clock.
+    /// The clock of both engines.
     #[must_use]
     pub fn ticker(&self) -> &Arc<Ticker> {
         &self.ticker
@@ -187,80 +188,6 @@ impl Engines {
 impl Drop for Engines {
     fn drop(&mut self) {
         self.ticker.stop();
-    }
-}
-
-/// Advances the engines' epochs while guests run, and parks when none do.
-pub struct Ticker {
-    running: AtomicUsize,
-    parked: AtomicBool,
-    stopped: AtomicBool,
-    thread: std::sync::OnceLock<thread::Thread>,
-}
-
-/// Idle ticks after which the clock parks.
-const IDLE_TICKS: u32 = 100;
-
-impl Ticker {
-    fn start(engines: Vec<Engine>) -> std::io::Result<Arc<Self>> {
-        let ticker = Arc::new(Self {
-            running: AtomicUsize::new(0),
-            parked: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            thread: std::sync::OnceLock::new(),
-        });
-        let of_thread = Arc::clone(&ticker);
-        let handle = thread::Builder::new().name("theater-clock".to_owned()).spawn(move || of_thread.run(&engines))?;
-        ticker.thread.get_or_init(|| handle.thread().clone());
-        Ok(ticker)
-    }
-
-    fn run(&self, engines: &[Engine]) {
-        let mut idle = 0;
-        while !self.stopped.load(Ordering::Relaxed) {
-            thread::sleep(TICK);
-            for engine in engines {
-                engine.increment_epoch();
-            }
-            idle = if self.running.load(Ordering::Relaxed) == 0 { idle + 1 } else { 0 };
-            if idle > IDLE_TICKS {
-                self.parked.store(true, Ordering::SeqCst);
-                if self.running.load(Ordering::SeqCst) == 0 && !self.stopped.load(Ordering::SeqCst) {
-                    thread::park();
-                }
-                self.parked.store(false, Ordering::SeqCst);
-                idle = 0;
-            }
-        }
-    }
-
-    /// Something runs until the result is dropped.
-    pub fn running(self: &Arc<Self>) -> Running {
-        self.running.fetch_add(1, Ordering::SeqCst);
-        if self.parked.load(Ordering::SeqCst) {
-            self.wake();
-        }
-        Running(Arc::clone(self))
-    }
-
-    fn wake(&self) {
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
-    }
-
-    fn stop(&self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        self.wake();
-    }
-}
-
-/// Keeps the clock going.
-pub struct Running(Arc<Ticker>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -1,14 +1,16 @@
-//! What an instance may take of memory and tables, all of its memories and all of its tables together. Growing beyond a limit
-//! traps and names it; growing beyond the module's own maximum is the guest's to handle, as WebAssembly has it.
+//! Limits the memory and the tables of an instance: the sum of all its memories, and of all its tables.
+//!
+//! Growing beyond a limit traps, and the trap names the limit. Growing beyond the module's own maximum fails as
+//! WebAssembly defines it: the instruction returns -1, and the guest handles that.
 
 use wasmtime::{ResourceLimiter, bail};
 
 use crate::manifest::Limits;
 use crate::support::budget::{ACTOR_BYTES, Charge};
 
-/// Bytes that a table element takes.
+/// Size of a table element, bytes.
 const ELEMENT: u64 = size_of::<usize>() as u64;
-/// Bytes of tables without a charge: the sum that each actor is charged has them.
+/// Size of the tables that are not charged, bytes: the fixed sum that each actor is charged includes them.
 const UNCHARGED: u64 = ACTOR_BYTES / 4;
 
 /// The limits of one store.
@@ -17,25 +19,29 @@ pub struct Limiter {
     table_elements: u64,
     memory: u64,
     elements: u64,
-    // None where nothing is charged: in a replay.
+    // None in a replay, which is not charged.
     charge: Option<Charge>,
 }
 
 impl Limiter {
-    /// As the manifest says, charged to `charge`.
+    /// The limits of a manifest; what the instance uses is charged to `charge`.
     #[must_use]
     pub fn new(limits: &Limits, charge: Option<Charge>) -> Self {
         let Limits { memory_bytes, table_elements, .. } = *limits;
         Self { memory_bytes, table_elements, memory: 0, elements: 0, charge }
     }
 
-    /// Bytes of all memories.
+    /// Size of all memories, bytes.
     #[must_use]
     pub fn memory(&self) -> u64 {
         self.memory
     }
 
-    fn pay(&mut self) -> wasmtime::Result<()> {
+    /// Adjusts the charge to the current size.
+    ///
+    /// # Errors
+    /// The limit of memory that it would exceed.
+    fn update_charge(&mut self) -> wasmtime::Result<()> {
         let bytes = self.memory + (self.elements * ELEMENT).saturating_sub(UNCHARGED);
         if let Some(charge) = &mut self.charge {
             charge.resize(bytes)?;
@@ -55,7 +61,7 @@ impl ResourceLimiter for Limiter {
             bail!("the guest needs {wanted} bytes of memory, more than memory_bytes = {}", self.memory_bytes);
         }
         self.memory = wanted;
-        self.pay().inspect_err(|_| self.memory = before)?;
+        self.update_charge().inspect_err(|_| self.memory = before)?;
         Ok(true)
     }
 
@@ -69,7 +75,7 @@ impl ResourceLimiter for Limiter {
             bail!("the guest needs {wanted} table elements, more than table_elements = {}", self.table_elements);
         }
         self.elements = wanted;
-        self.pay().inspect_err(|_| self.elements = before)?;
+        self.update_charge().inspect_err(|_| self.elements = before)?;
         Ok(true)
     }
 }
@@ -91,7 +97,7 @@ mod tests {
         let refused = limiter.memory_growing(0, 400, None).unwrap_err().to_string();
         assert!(refused.contains("1200 bytes") && refused.contains("memory_bytes = 1000"), "{refused}");
         assert!(limiter.table_growing(4, 8, None).unwrap_err().to_string().contains("table_elements = 10"));
-        // What was refused counts for nothing, and the module's own maximum is the guest's to handle.
+        // Refused growth does not count, and the guest handles the module's own maximum.
         assert!(limiter.memory_growing(400, 600, None).unwrap());
         assert!(!limiter.memory_growing(600, 700, Some(650)).unwrap());
         assert_eq!((limiter.memory(), account.used()), (1_000, 1_000));

@@ -1,8 +1,10 @@
-//! Slots for instances: those of the pool, and some on demand where the pool is full.
+//! Slots for instances: those of the pool, and a number of instances on demand for when the pool is full.
 //!
-//! When no slot of the pool is free, the longest idle actor gives its own up. When nobody is idle, the instance is made on
-//! demand: an actor that waits for its children holds a slot they may need, so waiting for one could last for ever. The last
-//! eighth of all slots is for trees that hold less than the rest, so that no tree keeps the others from running.
+//! If no slot of the pool is free, the actor that has been idle longest gives up its slot. If no actor is idle, the
+//! instance is allocated on demand: an actor that waits for its children holds a slot that they may need, so waiting
+//! for a slot could be a deadlock. A tree of actors that holds more than seven eighths of all instances is greedy. A
+//! greedy tree leaves the last eighth of the pool to the others and gets no instances on demand, so that no tree keeps
+//! the others from running.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -13,28 +15,30 @@ use crate::actor::ActorHandle;
 use crate::support::budget::Account;
 use crate::support::executor;
 
-/// How long an idle actor has to give its slot up before another way is looked for.
+/// Time that an idle actor has to give up its slot before the waiter tries again.
 const EVICTION: Duration = Duration::from_secs(1);
 
-/// The slots.
+/// The slots of a program.
 pub struct Pool {
-    inner: Mutex<Inner>,
+    state: Mutex<PoolState>,
 }
 
-struct Inner {
+struct PoolState {
     free: usize,
-    places: usize,
-    // Instances on demand that may still be made in place of pooled ones.
+    slots: usize,
+    // Number of instances on demand that may still be allocated in place of pooled ones.
     overflow: usize,
+    // Number of slots, and of instances on demand.
     all: u64,
-    // Actors that hold an instance and became idle, longest first, with their mark of that moment.
+    // Actors that hold an instance and became idle, longest first, with their idle mark of that moment: an entry whose
+    // mark has changed since is stale.
     idle: VecDeque<(Weak<ActorHandle>, u64)>,
     waiting: VecDeque<executor::Sender<()>>,
-    // Those of trees that hold nearly everything: their turn comes when an eighth of the pool is free.
+    // Waiters of greedy trees: called only when more than an eighth of the pool is free.
     greedy: VecDeque<executor::Sender<()>>,
 }
 
-/// A slot for an instance, given back when dropped.
+/// A slot for an instance, returned when dropped.
 pub struct PoolSlot {
     pool: Arc<Pool>,
     is_pooled: bool,
@@ -42,14 +46,14 @@ pub struct PoolSlot {
 }
 
 impl PoolSlot {
-    /// Whether the instance comes from the pool; else it is to be made on demand.
+    /// Whether the instance comes from the pool; else it is allocated on demand.
     #[must_use]
     pub fn is_pooled(&self) -> bool {
         self.is_pooled
     }
 }
 
-/// An instance that counts for its tree.
+/// Counts an instance for its tree until dropped.
 struct Share {
     account: Arc<Account>,
 }
@@ -60,7 +64,7 @@ impl Share {
         Self { account: Arc::clone(account) }
     }
 
-    /// Whether the tree has nearly all there are.
+    /// Whether the tree holds more than seven eighths of all instances.
     fn is_greedy(&self, all: u64) -> bool {
         self.account.instances() > all / 8 * 7
     }
@@ -73,15 +77,15 @@ impl Drop for Share {
 }
 
 impl Pool {
-    /// A pool with so many slots, and so many more on demand.
+    /// Creates a pool with `slots` slots, and `overflow` instances on demand.
     #[must_use]
-    pub fn new(places: usize, overflow: usize) -> Arc<Self> {
+    pub fn new(slots: usize, overflow: usize) -> Arc<Self> {
         Arc::new(Self {
-            inner: Mutex::new(Inner {
-                free: places,
-                places,
+            state: Mutex::new(PoolState {
+                free: slots,
+                slots,
                 overflow,
-                all: places.saturating_add(overflow) as u64,
+                all: slots.saturating_add(overflow) as u64,
                 idle: VecDeque::new(),
                 waiting: VecDeque::new(),
                 greedy: VecDeque::new(),
@@ -89,65 +93,65 @@ impl Pool {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether no slot of the pool is free now.
+    /// Whether the pool has no free slot now.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.lock().free == 0
     }
 
-    /// The actor holds an instance and has nothing to do.
+    /// Notes that the actor holds an instance and is idle.
     pub fn mark_idle(&self, actor: &Arc<ActorHandle>) {
         let mark = 1 + actor.idle_mark().fetch_add(1, Ordering::SeqCst);
         let is_pressed = actor.account().is_pressed();
-        let mut inner = self.lock();
-        inner.idle.push_back((Arc::downgrade(actor), mark));
-        if is_pressed || inner.is_waited_for() {
-            inner.passivate_longest_idle();
+        let mut state = self.lock();
+        state.idle.push_back((Arc::downgrade(actor), mark));
+        if is_pressed || state.is_waited_for() {
+            state.passivate_longest_idle();
         }
-        // Entries of actors that were used since are old: they go before they outnumber the slots twice.
-        if inner.idle.len() > 2 * inner.places {
-            inner.idle.retain(|(actor, mark)| is_idle(actor, *mark));
+        // Stale entries are dropped before there are twice as many entries as slots.
+        if state.idle.len() > 2 * state.slots {
+            state.idle.retain(|(actor, mark)| is_idle(actor, *mark));
         }
     }
 
-    /// Asks the longest idle actor for its instance.
+    /// Asks the actor that has been idle longest to give up its instance.
     pub fn passivate_one(&self) {
         self.lock().passivate_longest_idle();
     }
 
-    /// A slot of the pool, where one is free and the tree may have it.
+    /// Returns a slot of the pool, if one is free and the tree may have it.
     #[must_use]
     pub fn free_slot(self: &Arc<Self>, account: &Arc<Account>) -> Option<PoolSlot> {
         let share = Share::new(account);
-        let mut inner = self.lock();
-        let is_greedy = share.is_greedy(inner.all);
-        inner.take_free(is_greedy).then(|| PoolSlot { pool: Arc::clone(self), is_pooled: true, _share: share })
+        let mut state = self.lock();
+        let is_greedy = share.is_greedy(state.all);
+        state.take_free(is_greedy).then(|| PoolSlot { pool: Arc::clone(self), is_pooled: true, _share: share })
     }
 
-    /// Waits for a slot of the pool, or for leave to make an instance on demand.
+    /// Waits for a slot of the pool, or for permission to allocate an instance on demand.
     pub async fn slot(self: &Arc<Self>, account: &Arc<Account>) -> PoolSlot {
         let share = Share::new(account);
         loop {
-            let turn = {
-                let mut inner = self.lock();
-                let is_greedy = share.is_greedy(inner.all);
-                if let Some(is_pooled) = inner.take(is_greedy) {
+            let wait = {
+                let mut state = self.lock();
+                let is_greedy = share.is_greedy(state.all);
+                if let Some(is_pooled) = state.take(is_greedy) {
                     return PoolSlot { pool: Arc::clone(self), is_pooled, _share: share };
                 }
                 let (sender, receiver) = executor::bounded(1);
                 if is_greedy {
-                    inner.greedy.push_back(sender)
+                    state.greedy.push_back(sender)
                 } else {
-                    inner.waiting.push_back(sender)
+                    state.waiting.push_back(sender)
                 }
-                Turn { pool: self, receiver }
+                SlotWait { pool: self, receiver }
             };
-            // Called or not: look again.
-            let _called: Option<()> = executor::timeout(EVICTION, executor::turn(&turn.receiver)).await;
+            // Called or timed out: try again.
+            let _called: Option<()> = executor::timeout(EVICTION, executor::turn(&wait.receiver)).await;
         }
     }
 }
@@ -156,9 +160,10 @@ fn is_idle(actor: &Weak<ActorHandle>, mark: u64) -> bool {
     actor.upgrade().is_some_and(|actor| actor.idle_mark().load(Ordering::SeqCst) == mark)
 }
 
-impl Inner {
+impl PoolState {
+    /// Takes a free slot of the pool; a greedy tree leaves the last eighth.
     fn take_free(&mut self, is_greedy: bool) -> bool {
-        let kept = if is_greedy { self.places / 8 } else { 0 };
+        let kept = if is_greedy { self.slots / 8 } else { 0 };
         let is_free = self.free > kept;
         if is_free {
             self.free -= 1;
@@ -166,12 +171,13 @@ impl Inner {
         is_free
     }
 
-    /// A slot, and whether it is one of the pool; a greedy tree leaves the last eighth. None when one may become free soon, or the tree has to wait.
+    /// Takes a slot: true for one of the pool, false for an instance on demand. None if a slot may become free soon,
+    /// or the tree has to wait.
     fn take(&mut self, is_greedy: bool) -> Option<bool> {
         if self.take_free(is_greedy) {
             return Some(true);
         }
-        // Somebody idle gives one up, unless there is nobody.
+        // An idle actor gives up its slot, if there is one.
         if self.passivate_longest_idle() || is_greedy || self.overflow == 0 {
             return None;
         }
@@ -179,7 +185,7 @@ impl Inner {
         Some(false)
     }
 
-    /// Whether somebody waits; who has given up does not.
+    /// Whether an actor waits for a slot. Drops the waiters at the front that have given up.
     fn is_waited_for(&mut self) -> bool {
         for waiting in [&mut self.waiting, &mut self.greedy] {
             while waiting.front().is_some_and(executor::Sender::is_closed) {
@@ -189,13 +195,14 @@ impl Inner {
         !self.waiting.is_empty() || !self.greedy.is_empty()
     }
 
+    /// Wakes the next waiter that has not given up.
     fn call_next(&mut self) {
         while let Some(waiting) = self.waiting.pop_front() {
             if waiting.try_send(()).is_ok() {
                 return;
             }
         }
-        while self.free > self.places / 8
+        while self.free > self.slots / 8
             && let Some(waiting) = self.greedy.pop_front()
         {
             if waiting.try_send(()).is_ok() {
@@ -204,7 +211,7 @@ impl Inner {
         }
     }
 
-    /// Asks the longest idle actor for its slot; false when nobody is idle.
+    /// Asks the actor that has been idle longest to give up its slot. Returns false if no actor is idle.
     fn passivate_longest_idle(&mut self) -> bool {
         while let Some((actor, mark)) = self.idle.pop_front() {
             if let Some(actor) = actor.upgrade().filter(|actor| actor.idle_mark().load(Ordering::SeqCst) == mark) {
@@ -218,23 +225,23 @@ impl Inner {
 
 impl Drop for PoolSlot {
     fn drop(&mut self) {
-        let mut inner = self.pool.lock();
+        let mut state = self.pool.lock();
         if self.is_pooled {
-            inner.free += 1;
+            state.free += 1;
         } else {
-            inner.overflow += 1;
+            state.overflow += 1;
         }
-        inner.call_next();
+        state.call_next();
     }
 }
 
-/// A wait for one's turn; a turn that was called and not taken goes to the next one.
-struct Turn<'a> {
+/// A wait for a slot. If it is dropped after it was called, the next waiter is called.
+struct SlotWait<'a> {
     pool: &'a Pool,
     receiver: executor::Receiver<()>,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for SlotWait<'_> {
     fn drop(&mut self) {
         if self.receiver.try_recv().is_ok() {
             self.pool.lock().call_next();

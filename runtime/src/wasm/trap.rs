@@ -1,6 +1,6 @@
-//! Traps as text.
+//! The text of a trap, as results and chains have it.
 
-/// A trap's own words, without the frames.
+/// The message of a trap: one line, without the stack frames.
 pub(crate) fn trap_text(error: &wasmtime::Error) -> String {
     let text = match error.downcast_ref::<wasmtime::Trap>() {
         Some(trap) => trap.to_string(),

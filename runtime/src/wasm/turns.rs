@@ -1,9 +1,10 @@
-//! Turns of guests that run long: so many run at a time as the machine has cores, and trees of actors take turns.
+//! Turns of guests that run long: only as many run at a time as the machine has cores, and trees of actors take turns.
 //!
-//! A guest gives way to other tasks at every tick of the engine's clock. That is enough while few compute: but each tick of
-//! each guest that does not end comes before whatever else waits for an executor thread. So a call that has used
-//! `LONG` of processor time needs a turn for every further `SLICE`, and the executor gets as many threads more as there
-//! are turns: the threads it had are left to calls that have just begun, and the system shares the cores between both.
+//! A guest yields to other tasks at every tick of the engine's clock. That is enough while few guests compute. With
+//! many, each task that waits for an executor thread waits for one tick of every guest that does not end. So a call
+//! that has used `LONG` of processor time needs a turn for every further `SLICE`. The executor gets one more thread
+//! for each turn: its other threads are left to calls that have just begun, and the system shares the cores between
+//! both.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -14,27 +15,28 @@ use std::time::Duration;
 use crate::support::budget::Account;
 use crate::support::executor;
 
-/// Processor time from which on a call runs long.
+/// Processor time after which a call counts as long.
 pub const LONG: Duration = Duration::from_millis(10);
-/// Ticks of a turn.
+/// Length of a turn, ticks.
 const SLICE: u32 = 5;
 
 /// The turns of a program.
 pub struct Turns {
-    inner: Mutex<Inner>,
+    queue: Mutex<TurnQueue>,
+    // The number of turns.
     all: usize,
     has_threads: AtomicBool,
 }
 
-struct Inner {
+struct TurnQueue {
     free: usize,
-    // By tree; a tree is in the order of turns while somebody of it waits.
+    // Waiters by tree. A tree is in `order` as long as it has waiters.
     waiting: HashMap<usize, VecDeque<executor::Sender<()>>>,
     order: VecDeque<usize>,
 }
 
-impl Inner {
-    /// The next one, of the tree that has waited longest for a turn.
+impl TurnQueue {
+    /// Calls the next waiter, of the tree that has waited longest. Returns false if there is none.
     fn call_next(&mut self) -> bool {
         while let Some(tree) = self.order.pop_front() {
             let Some(waiting) = self.waiting.get_mut(&tree) else { continue };
@@ -53,45 +55,45 @@ impl Inner {
 }
 
 impl Turns {
-    /// So many at a time, for guests, each with an executor thread more.
+    /// Creates `turns` turns for guests; each gets an additional executor thread.
     #[must_use]
     pub fn new(turns: usize) -> Arc<Self> {
         Self::with(turns, false)
     }
 
-    /// One at a time, for what runs on threads of its own.
+    /// Creates a single turn, for work that runs on separate threads.
     #[must_use]
     pub fn one() -> Arc<Self> {
         Self::with(1, true)
     }
 
     fn with(turns: usize, has_threads: bool) -> Arc<Self> {
-        let inner = Inner { free: turns, waiting: HashMap::new(), order: VecDeque::new() };
-        Arc::new(Self { inner: Mutex::new(inner), all: turns, has_threads: AtomicBool::new(has_threads) })
+        let queue = TurnQueue { free: turns, waiting: HashMap::new(), order: VecDeque::new() };
+        Arc::new(Self { queue: Mutex::new(queue), all: turns, has_threads: AtomicBool::new(has_threads) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, TurnQueue> {
         // The collections agree at every point a panic could happen.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn take(&self, tree: usize) {
         if !self.has_threads.swap(true, Ordering::Relaxed) {
             let turns = self.all;
-            // On a thread of its own: the executor's may all be taken.
+            // On a blocking thread: the executor's threads may all be busy.
             drop(executor::spawn(executor::blocking(move || (0..turns).filter(|_| executor::add_thread()).count())));
         }
         let wait = {
-            let mut inner = self.lock();
-            if inner.free > 0 {
-                inner.free -= 1;
+            let mut queue = self.lock();
+            if queue.free > 0 {
+                queue.free -= 1;
                 return;
             }
             let (sender, receiver) = executor::bounded(1);
-            let waiting = inner.waiting.entry(tree).or_default();
+            let waiting = queue.waiting.entry(tree).or_default();
             waiting.push_back(sender);
             if waiting.len() == 1 {
-                inner.order.push_back(tree);
+                queue.order.push_back(tree);
             }
             Wait { turns: self, receiver: Some(receiver) }
         };
@@ -99,18 +101,18 @@ impl Turns {
     }
 
     fn give_back(&self) {
-        let mut inner = self.lock();
-        if !inner.call_next() {
-            inner.free += 1;
+        let mut queue = self.lock();
+        if !queue.call_next() {
+            queue.free += 1;
         }
     }
 }
 
-/// A turn that lasts until it is dropped.
+/// A turn, given back when dropped.
 pub struct Turn(Arc<Turns>);
 
 impl Turn {
-    /// Waits for one, for a tree.
+    /// Waits for a turn of a tree.
     pub async fn wait(turns: &Arc<Turns>, tree: usize) -> Self {
         turns.take(tree).await;
         Self(Arc::clone(turns))
@@ -123,7 +125,7 @@ impl Drop for Turn {
     }
 }
 
-/// A wait for a turn; one that was given and not taken goes to the next.
+/// A wait for a turn. If it is dropped after it was called, the turn goes to the next waiter.
 struct Wait<'a> {
     turns: &'a Turns,
     receiver: Option<executor::Receiver<()>>,
@@ -155,14 +157,14 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// One of a tree.
+    /// Creates the runner of a guest; the account says which tree it belongs to.
     #[must_use]
     pub fn new(turns: &Arc<Turns>, account: &Account) -> Arc<Self> {
         let tree = account.tree_number();
         Arc::new(Self { turns: Arc::clone(turns), tree, has_turn: AtomicBool::new(false), ticks: AtomicU32::new(0) })
     }
 
-    /// Lets others run, until it is this guest's turn again, which has used so much.
+    /// Lets others run until it is this guest's turn again. `used` is the processor time of its call so far.
     pub fn turn(self: &Arc<Self>, used: Duration) -> impl Future<Output = ()> + Send + use<> {
         let this = Arc::clone(self);
         async move {
@@ -180,7 +182,7 @@ impl Runner {
         }
     }
 
-    /// The guest does not run now.
+    /// Gives the turn back, if the guest has one: it does not run now.
     pub fn give_back(&self) {
         if self.has_turn.load(Ordering::Relaxed) && self.has_turn.swap(false, Ordering::Relaxed) {
             self.turns.give_back();

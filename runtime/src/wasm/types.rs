@@ -1,14 +1,14 @@
-//! The types of a component as [`ValueType`]s.
+//! Converts the types of a component to [`ValueType`]s.
 
 use std::sync::Arc;
 
 use theater_chain::value_type::{Signature, Unsupported, ValueType};
 use wasmtime::component::types::{ComponentFunc, Type as ComponentType};
 
-/// The shape of a component's type.
+/// Converts a type of a component.
 ///
 /// # Errors
-/// [`Unsupported`], by name.
+/// [`Unsupported`] with the name of a type that cannot cross the plugin boundary.
 pub fn of_component(ty: &ComponentType) -> Result<ValueType, Unsupported> {
     Ok(match ty {
         ComponentType::Bool => ValueType::Bool,
@@ -63,10 +63,10 @@ pub fn of_component(ty: &ComponentType) -> Result<ValueType, Unsupported> {
     })
 }
 
-/// The signature of a component's function.
+/// Converts the signature of a component's function.
 ///
 /// # Errors
-/// [`Unsupported`].
+/// [`Unsupported`] with the name of a type that cannot cross the plugin boundary, or for an async function.
 pub fn signature_of(function: &ComponentFunc) -> Result<Signature, Unsupported> {
     if function.async_() {
         return unsupported("an async function");

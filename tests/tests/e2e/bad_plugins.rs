@@ -235,6 +235,7 @@ fn a_plugin_that_needs_an_unknown_service_is_refused() {
 }
 
 #[test]
+#[cfg_attr(missing_patch, ignore = "needs patch: tests/setup installs it")]
 fn a_plugin_with_another_table_layout_is_refused() {
     refused("layout-differs");
 }
@@ -381,11 +382,13 @@ fn a_panic_in_a_spawned_task_is_recorded_and_the_actor_goes_on() {
 }
 
 #[test]
+#[cfg_attr(missing_patch, ignore = "needs patch: tests/setup installs it")]
 fn a_plugin_of_an_older_api_runs() {
     asked("older", "", &["/run/x", "/later/y", "/bare"]);
 }
 
 #[test]
+#[cfg_attr(missing_patch, ignore = "needs patch: tests/setup installs it")]
 fn a_plugin_of_a_newer_api_runs_and_does_without_what_this_core_has_not() {
     asked("newer", "", &["/run/x", "/later/y", "/bare", "/run/weather"]);
 }
@@ -497,6 +500,7 @@ fn built_by_debian(workspace: &str, arguments: &[&str]) -> PathBuf {
 }
 
 #[test]
+#[cfg_attr(missing_rustc_web, ignore = "needs rustc-web: tests/setup installs it")]
 fn plugins_of_another_compiler_and_allocator_run_and_panic_as_ours_do() {
     let crates = ["call-panics", "other-allocator", "drop-panics-in-handler", "spawned-task-panics"];
     let arguments: Vec<_> = crates.iter().flat_map(|name| ["-p", name]).collect();
@@ -561,6 +565,7 @@ fn greeter_answers(library: PathBuf) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(missing_rustc_web, ignore = "needs rustc-web: tests/setup installs it")]
 fn the_example_of_a_third_party_answers_alike_from_both_compilers() {
     let ours = theater_tests::build_outside(&repository().join("tests/acme-greeter"), &[]);
     let debians = built_by_debian("tests/acme-greeter", &[]);

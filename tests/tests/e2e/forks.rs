@@ -77,13 +77,13 @@ fn two_runs_with_the_same_inputs_are_the_same_up_to_the_first_other_input() {
         [&["/", "/a"][..], &["/", "/a"], &["/", "/b"], &["/", "/a", "/"]].map(|paths| visited(&scratch, paths));
     let events = chain(&data, &one);
     let (code, text, object) = diff(&data, &one, &same);
-    assert_eq!((code, text), (Some(0), format!("{one} and {same} are the same: {} events\n", events.len())));
+    assert_eq!((code, text), (Some(0), format!("{one} and {same} are identical: {} events\n", events.len())));
     assert_eq!((&object["same"], &object["differs"]), (&json!(events.len()), &json!(false)), "{object}");
 
     let (code, text, object) = diff(&data, &one, &other);
     let at = events.iter().position(|event| event["text"].as_str().unwrap().contains("\"/a\"")).unwrap();
     let lines: Vec<_> = text.lines().collect();
-    let head = format!("event {at} differs: its params are others; the events before it are the same: {at}");
+    let head = format!("event {at} differs: its params differ; identical events before it: {at}");
     assert_eq!((code, lines.len(), lines[0]), (Some(1), 3, head.as_str()), "{text}");
     for (line, id, path) in [(lines[1], &one, "\"/a\""), (lines[2], &other, "\"/b\"")] {
         assert!(line.starts_with(&format!("  {id}  {} ", &id[..8])) && line.contains(" queued "), "{text}");
@@ -92,7 +92,7 @@ fn two_runs_with_the_same_inputs_are_the_same_up_to_the_first_other_input() {
     assert_eq!((&object["same"], &object["events"][0]), (&json!(at), &events[at]), "{object}");
 
     let (code, text, object) = diff(&data, &longer, &one);
-    assert_eq!((code, &object["what"]), (Some(1), &json!("it is of another type")), "{text}");
+    assert_eq!((code, &object["what"]), (Some(1), &json!("its type differs")), "{text}");
     let kinds = [&object["events"][0]["type"], &object["events"][1]["type"]];
     assert_eq!(kinds, ["queued", "stopped"], "{text}");
     // In the other direction the roles are swapped.
@@ -111,7 +111,7 @@ fn a_chain_that_goes_on_begins_with_what_was_exported_of_it() {
     assert_eq!(visit(running.address(0), "/"), 2);
     assert!(running.stop().0.success());
     let more = chain(&data, &id).len() - before;
-    let sentence = format!("{file} is the beginning of {id}: {before} events are the same, {id} has {more} more\n");
+    let sentence = format!("{file} is a prefix of {id}: {before} events are identical, {id} has {more} more\n");
     let (code, text, object) = diff(&data, &file, &id);
     assert_eq!((code, text), (Some(0), sentence.clone()));
     assert_eq!(object["more"], json!([0, more]));
@@ -130,8 +130,8 @@ fn a_chain_that_goes_on_begins_with_what_was_exported_of_it() {
     });
     let changed = scratch.write("changed.chain", bytes).display().to_string();
     let (code, text, object) = diff(&data, &id, &changed);
-    assert_eq!((code, &object["same"], &object["what"]), (Some(1), &json!(at), &json!("its new state is another")));
-    assert!(text.contains("the events before it are the same"), "{text}");
+    assert_eq!((code, &object["same"], &object["what"]), (Some(1), &json!(at), &json!("its new state differs")));
+    assert!(text.contains("identical events before it"), "{text}");
 
     let cut = scratch.write("cut.chain", &std::fs::read(&file).unwrap()[..500]).display().to_string();
     for pair in [[&cut, &id], [&id, &cut]] {
@@ -169,12 +169,13 @@ fn ids_that_actors_have_of_themselves_are_no_difference() {
         let (code, text, object) = diff(&data, &first, &second);
         assert_eq!((code, &object["states_by_length_from"]), (Some(0), &json!(init)), "{text}");
         let told =
-            format!("from event {init} on states are compared by their length alone: they hold the actors' own ids");
+            format!("from event {init} on, states are compared by length only, because they contain the actors' ids");
         assert_eq!(text.lines().nth(1), Some(told.as_str()), "{text}");
     }
 }
 
 #[test]
+#[cfg_attr(missing_python3, ignore = "needs python3: tests/setup installs it")]
 fn a_fork_goes_on_from_the_state_behind_an_event() {
     let scratch = Scratch::new();
     let data = scratch.path().join("data");
@@ -186,12 +187,12 @@ fn a_fork_goes_on_from_the_state_behind_an_event() {
     let lines: Vec<_> = fork.lines().collect();
     let forked = format!("actor {id} hello-http forked from event {at} of {origin} with a state of 1 bytes");
     assert_eq!(lines[..2], [&forked, "`theater run --resume` starts it: its init gets that state"], "{fork}");
-    let instead = format!("actor {origin} of that name does not go on any more: of one name the newest does");
+    let instead = format!("actor {origin} with the same name will not be resumed any more: only the newest actor of a name is");
     assert!(lines.len() == 3 && lines[2].starts_with(&instead), "{fork}");
 
     // The origin of the fork is shown and can be verified, also by another implementation.
     let verified = said(&data, &["chain", "verify"]);
-    assert!(verified.ends_with("\n1 causes between the chains are what they say\n"), "{verified}");
+    assert!(verified.ends_with("\n1 causes between the chains verify\n"), "{verified}");
     let python = Command::new("python3").arg(repository().join("tests/verify_chain.py")).arg(&data).output().unwrap();
     assert!(python.status.success(), "{python:?}");
     let events = chain(&data, &id);
@@ -273,7 +274,7 @@ fn what_cannot_be_forked_is_told_and_leaves_no_chain() {
     let changed = scratch.write("changed.chain", bytes).display().to_string();
     let newest = (chain(&data, &id).len() - 1).to_string();
     let error = fork(&changed, &newest, &path);
-    assert!(error.contains("error[J0006]") && error.contains("does not give again what it gave"), "{error}");
+    assert!(error.contains("error[J0006]") && error.contains("the replay diverged from the chain"), "{error}");
     assert_eq!(chains(&data), 1);
     // A missing folder is not created.
     let nowhere = scratch.path().join("nowhere");
@@ -357,14 +358,14 @@ fn a_bundle_is_a_data_folder_of_its_own() {
         assert_eq!(mode, if kind == "file" { 0o600 } else { 0o700 }, "{kind}");
     }
     let error = refused(&data, &["chain", "export", "hello-http", "--bundle", "--to", &folder]);
-    let refusal = format!("error[J0007] the bundle {folder} cannot be written: it is there already, and not empty");
+    let refusal = format!("error[J0007] the bundle {folder} cannot be written: the folder exists and is not empty");
     assert!(error.starts_with(&refusal) && error.contains("--to FOLDER"), "{error}");
 
     std::fs::remove_dir_all(&data).unwrap();
     std::fs::remove_file(&copy).unwrap();
     assert_eq!(said(&data, &["chain", "verify", &folder]).lines().count(), 1);
     assert_eq!(said(&to, &["chain", "show", "hello-http"]), shown);
-    assert!(said(&to, &["replay", "hello-http"]).contains("the same bytes once more (calls: 3,"));
+    assert!(said(&to, &["replay", "hello-http"]).contains("replay identical: 3 calls,"));
     assert_eq!(said(&to, &["state", "hello-http"]), "7");
     // Fork the bundled actor into an empty folder: the fork names an origin whose chain is not in that folder.
     let path = scratch.write("fork.toml", manifest("hello-http", HTTP)).display().to_string();

@@ -78,6 +78,7 @@ fn a_to_do_list_is_kept_and_stands_in_the_chain() {
 }
 
 #[test]
+#[cfg_attr(missing_python3_clients, ignore = "needs python3-requests and python3-websockets: tests/setup installs it")]
 fn python_agrees() {
     let scratch = Scratch::new();
     let (todo, chat) = (todo(&scratch), chat(&scratch));
@@ -95,6 +96,7 @@ fn python_agrees() {
 }
 
 #[test]
+#[cfg_attr(missing_wrk, ignore = "needs wrk: tests/setup installs it")]
 fn wrk_gets_nothing_but_answers() {
     let scratch = Scratch::new();
     let text = manifest("hello-routes", json!({ "port": 0 }), "");
@@ -234,6 +236,7 @@ fn a_server_changes_while_it_runs() {
 }
 
 #[test]
+#[cfg_attr(missing_chromium, ignore = "needs chromium: tests/setup installs it")]
 fn two_tabs_of_a_browser_talk_to_each_other() {
     let scratch = Scratch::new();
     let chat = chat(&scratch);

@@ -154,6 +154,7 @@ fn lived(scratch: &Scratch) -> std::path::PathBuf {
 /// Every later release has to read, verify and replay these chains. `UPDATE_GOLDEN=1` records them again after a change
 /// of the format.
 #[test]
+#[cfg_attr(missing_python3, ignore = "needs python3: tests/setup installs it")]
 fn golden_chains_are_read_verified_and_replayed() {
     let golden = theater_tests::repository().join("tests/golden/chains/1");
     let heads = golden.join("heads.json");

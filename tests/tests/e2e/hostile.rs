@@ -485,7 +485,7 @@ fn c12_a_resume_tells_that_component_and_manifest_have_changed() {
     assert!(running.stop().0.success());
     std::fs::copy(theater_tests::component("counter"), scratch.path().join("worker.wasm")).unwrap();
     let running = Running::start(&running.data, &["--resume", &paths[0]]);
-    running.wait_for_error("goes on with the component that it had");
+    running.wait_for_error("continues with its recorded component");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use serde_json::Value as Json;
 use theater_chain::Error;
 use theater_chain::event::{self, Header, Id, hex};
 use theater_chain::journal::segment::{self, COMMIT, FRAME, Frame, Frames, SEGMENT_HEADER};
-use theater_chain::verify::{self, Contents, Finding};
+use theater_chain::finding::Finding;
+use theater_chain::verify::{self, Contents};
 use theater_tests::{HTTP, Running, Scratch, exchange, get, manifest, theater, wait_until};
 
 /// Segment size of a recorded journal.
@@ -277,7 +278,7 @@ fn forged(bytes: &[u8], event: usize, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> 
         let payload = &bytes[span.start + FRAME..span.end];
         if span.kind == COMMIT {
             let group = u64::from_le_bytes(payload[..8].try_into().unwrap());
-            let commit = segment::commit(group, count, &out[group_start..]);
+            let commit = segment::commit_frame(group, count, &out[group_start..]);
             out.extend(commit);
             (group_start, count) = (out.len(), 0);
             continue;
@@ -289,7 +290,7 @@ fn forged(bytes: &[u8], event: usize, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> 
         }
         let mut frame = vec![0; FRAME];
         frame.extend(payload);
-        segment::seal(&mut frame, span.kind, before);
+        segment::finish_frame(&mut frame, span.kind, before);
         out.extend(frame);
         count += 1;
     }
@@ -558,7 +559,7 @@ fn walked(data: &Path) -> Vec<(Id, u64, String)> {
             let wanted = sequence - count;
             let event = theater_chain::journal::lookup::read_event(&folder, actor, place, wanted..=wanted).unwrap();
             assert_eq!(event.hash, expected);
-            (at, expected, count) = (event.before, event.header.parent, count + 1);
+            (at, expected, count) = (event.previous, event.header.parent, count + 1);
         }
         assert_eq!(expected, [0; 32], "the walk ends at the first event");
         (actor, count, hex(&head))

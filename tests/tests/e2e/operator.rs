@@ -109,7 +109,7 @@ fn a_file_that_is_replaced_while_running_is_noticed_and_changes_nothing_before_t
         running.errors().into_iter().find(|line| line.contains("on disk"))
     });
     assert!(line.contains("plugin \"timing\"") && line.contains(&format!("loaded {loaded}, on disk ")), "{line}");
-    assert!(line.contains("from the next start on"), "{line}");
+    assert!(line.contains("used at the next start"), "{line}");
     assert_eq!(get(address, "/sleep/1").text(), "ok\n");
     assert!(running.stop().0.success());
 }
@@ -210,7 +210,7 @@ fn what_is_forgotten_or_has_no_place_is_told_of() {
     let (set, allowed) = (["--set", "port=0", "--set", "prot=1"], ["--permissions", &permissions]);
     let place = manifest("hello-http", &HTTP.replace("port = 0", "port = ${port:-1}"));
     let unused = told(place, &[&set[..], &allowed].concat());
-    assert!(unused.contains("--set prot=..: no manifest has a place ${prot}"), "{unused}");
+    assert!(unused.contains("--set prot=..: no manifest uses ${prot}"), "{unused}");
     assert!(unused.contains("the permissions name \"htttp-client\""), "{unused}");
     assert_eq!(unused.lines().count(), 2, "{unused}");
     assert_eq!(told(manifest("hello-http", HTTP), &[]), "");
@@ -284,7 +284,7 @@ fn chains_are_verified_exported_removed_and_cleaned_up_behind() {
     // The component of `clock` is dropped and that of `hello-http` is retained, so that a second run drops nothing.
     let dropped = objects(&["chain", "gc", "--data", &data]).remove(0);
     assert!(dropped["files"].as_u64().unwrap() > 0, "{dropped}");
-    assert_eq!(text(&["chain", "gc", "--data", &data]), "0 files of 0 bytes dropped\n");
+    assert_eq!(text(&["chain", "gc", "--data", &data]), "0 files deleted, 0 bytes\n");
     assert!(text(&["chain", "rm", "hello-http", "--data", &data]).contains("removed"));
     assert_eq!(text(&["chain", "list", "--data", &data]), "");
 }

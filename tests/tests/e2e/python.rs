@@ -41,6 +41,7 @@ fn read_by_theater(path: &Path) -> BTreeMap<String, (u64, String)> {
 }
 
 #[test]
+#[cfg_attr(missing_python3, ignore = "needs python3: tests/setup installs it")]
 fn both_verifiers_agree_on_a_journal_on_each_export_and_on_what_is_left_after_rm() {
     let scratch = recorded();
     let data = scratch.path().join("data");
@@ -65,6 +66,7 @@ fn both_verifiers_agree_on_a_journal_on_each_export_and_on_what_is_left_after_rm
 }
 
 #[test]
+#[cfg_attr(missing_python3, ignore = "needs python3: tests/setup installs it")]
 fn the_python_verifier_finds_a_flipped_byte_of_each_field() {
     let scratch = recorded();
     let data = scratch.path().join("data");
@@ -84,6 +86,7 @@ fn the_python_verifier_finds_a_flipped_byte_of_each_field() {
 }
 
 #[test]
+#[cfg_attr(missing_python3, ignore = "needs python3: tests/setup installs it")]
 fn both_verifiers_count_only_what_is_committed_and_miss_the_head_of_what_was_cut_off() {
     let scratch = recorded();
     let data = scratch.path().join("data");

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value as Json;
 use theater_chain::event::{Chain, EventRef, Header, INLINE, Id, NewEvent};
-use theater_chain::journal::segment::{self, EVENT, FRAME, NO_PLACE};
+use theater_chain::journal::segment::{self, EVENT, FRAME, NO_POSITION};
 use theater_chain::record::{HostCall, HostResult, Kind, Return, StateDigest};
 use theater_chain::verify;
 use theater_plugin_api::encoding::{decode, encode};
@@ -53,9 +53,9 @@ pub fn forged(data: &Path, actor: Id, change: impl FnOnce(&mut Vec<Recorded>)) -
     })
     .unwrap();
     change(&mut events);
-    let mut bytes = segment::header(1, 0, 1);
+    let mut bytes = segment::segment_header(1, 0, 1);
     let start = bytes.len();
-    let (mut chain, mut before) = (Chain::new(actor), NO_PLACE);
+    let (mut chain, mut before) = (Chain::new(actor), NO_POSITION);
     for event in &events {
         // The new sequence number of the event that this one names.
         let now = |wanted: u64| events.iter().position(|event| event.sequence == wanted).unwrap() as u64;
@@ -72,11 +72,11 @@ pub fn forged(data: &Path, actor: Id, change: impl FnOnce(&mut Vec<Recorded>)) -
         let header = Header::parse(&header).unwrap().0.bytes();
         let long = if event.data.len() > INLINE { &event.data[..] } else { &[] };
         let mut frame = [&vec![0; FRAME][..], &header, long].concat();
-        segment::seal(&mut frame, EVENT, before);
+        segment::finish_frame(&mut frame, EVENT, before);
         before = 1 << 32 | at as u64;
         bytes.extend_from_slice(&frame);
     }
-    let commit = segment::commit(1, events.len() as u32, &bytes[start..]);
+    let commit = segment::commit_frame(1, events.len() as u32, &bytes[start..]);
     [bytes, commit].concat()
 }
 
@@ -146,7 +146,7 @@ fn whoever_changes_the_past_is_found_at_the_event() {
         events.insert(at + 1, again);
         at + 1
     });
-    assert!(not_made.contains("is not made"), "{not_made}");
+    assert!(not_made.contains("was not made"), "{not_made}");
     // The results of the first and the last throw are swapped.
     found("reordered", &|events| {
         let places = hosts(events);
@@ -322,7 +322,7 @@ fn another_component_is_counted_behind_what_differs() {
     assert_eq!((&said["calls"], &said["differing"]), (&Json::from(16 - behind), &Json::from(behind - 3)), "{said}");
     let output = theater(&["--data", text(&running.data), "replay", &path, "--component", &component]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("the calls before it are the same: 3\n"), "{said}");
+    assert!(said.contains("identical calls before it: 3\n"), "{said}");
     assert!(said.ends_with(&format!("\n  calls with identical bytes: {} of 13\n", 16 - behind)), "{said}");
 }
 
@@ -453,9 +453,9 @@ fn what_a_read_function_gives_now_is_counted_and_no_failure() {
     let output = theater(&["--data", text(&running.data), "replay", "dice", "--plugin", &library("random")]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     for part in [
-        ": asked plugin random ",
+        ": called plugin random ",
         "\n  calls with identical bytes: 0 of 12\n",
-        "\n  calls of read functions that differ, which is no failure: 12\n",
+        "\n  calls of read functions that differ (not a failure): 12\n",
         " theater:simple/random/random-range (read)\n    arguments (0, 1000000000)\n    recorded  ok(",
         "\n    given     ok(",
     ] {

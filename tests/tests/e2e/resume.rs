@@ -125,7 +125,7 @@ fn of_actors_of_one_name_the_newest_goes_on_and_manifests_of_others_start() {
     assert_eq!((running.lines().len(), id_of(&running, 0)), (2, newest));
     assert_eq!(visitor(running.address(0)), 3);
     assert_eq!(get(other, "/now").status, 200);
-    assert!(running.errors().iter().any(|line| line.contains("\"hello-http\" goes on; no new one")));
+    assert!(running.errors().iter().any(|line| line.contains("\"hello-http\" was resumed; no new one")));
     assert!(running.stop().0.success());
     assert_eq!(verify::read(&running.data, |_| {}).unwrap().chains.len(), 3);
 }

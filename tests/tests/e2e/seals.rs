@@ -65,7 +65,7 @@ fn a_chain_that_is_written_anew_does_not_fit_its_seals() {
     let output = theater(&["chain", "verify", &path]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        String::from_utf8_lossy(&output.stderr).contains("its signature is none over the event before"),
+        String::from_utf8_lossy(&output.stderr).contains("its signature does not match the previous event"),
         "{output:?}"
     );
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use theater_chain::event::{Chain, Hash, NewEvent};
 use theater_chain::journal::recovery::repair;
 use theater_chain::journal::segment::{
-    COMMIT, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, Frames, SEGMENT_HEADER, commit, header, seal,
+    COMMIT, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, Frames, SEGMENT_HEADER, commit_frame, finish_frame, segment_header,
 };
 use theater_chain::record::Kind;
 use theater_chain::verify;
@@ -29,14 +29,14 @@ fn event(chain: &mut Chain, data: &[u8], keep: bool, out: &mut Vec<u8>) -> Hash 
     if data.len() > 64 && keep {
         out.extend(data);
     }
-    seal(&mut out[start..], if keep { EVENT } else { EVENT_WITHOUT_DATA }, u64::MAX);
+    finish_frame(&mut out[start..], if keep { EVENT } else { EVENT_WITHOUT_DATA }, u64::MAX);
     hash
 }
 
 impl Target {
     pub fn new() -> Self {
         let mut chains = [Chain::new([1; 16]), Chain::new([2; 16])];
-        let (mut good, mut hashes) = (header(1, 1000, 1), Vec::new());
+        let (mut good, mut hashes) = (segment_header(1, 1000, 1), Vec::new());
         for group in 0..4u64 {
             let start = good.len();
             for number in 0..3usize {
@@ -44,7 +44,7 @@ impl Target {
                 let chain = &mut chains[number % 2];
                 hashes.push(event(chain, &vec![number as u8; length], group != 2, &mut good));
             }
-            let end = commit(group + 1, 3, &good[start..]);
+            let end = commit_frame(group + 1, 3, &good[start..]);
             good.extend(end);
         }
         let target = Self { good, hashes, scratch: Scratch::new() };
@@ -105,7 +105,7 @@ fn seal_again(bytes: &mut [u8]) {
         return;
     }
     let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-    let good = header(word(bytes, 12), 0, u64::from(word(bytes, 24)));
+    let good = segment_header(word(bytes, 12), 0, u64::from(word(bytes, 24)));
     bytes[..SEGMENT_HEADER].copy_from_slice(&good);
     let (mut at, mut group) = (SEGMENT_HEADER, SEGMENT_HEADER);
     while at + FRAME <= bytes.len() {
@@ -117,11 +117,11 @@ fn seal_again(bytes: &mut [u8]) {
         let before = u64::from(word(bytes, at + 8)) | u64::from(word(bytes, at + 12)) << 32;
         if kind == COMMIT && end - at == FRAME + 16 {
             let number = u64::from(word(bytes, at + FRAME));
-            let made = commit(number, word(bytes, at + FRAME + 8), &bytes[group..at]);
+            let made = commit_frame(number, word(bytes, at + FRAME + 8), &bytes[group..at]);
             bytes[at..end].copy_from_slice(&made);
             group = end;
         } else {
-            seal(&mut bytes[at..end], kind, before);
+            finish_frame(&mut bytes[at..end], kind, before);
         }
         at = end;
     }

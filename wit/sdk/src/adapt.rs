@@ -1,25 +1,25 @@
-//! Between the forms a function may be written in and the one that the WIT has. Called by the attributes'
-//! output only.
+//! Converts between the forms in which a function may be written and the form that the WIT has. Called only by
+//! code that the attributes generate.
 
 use crate::State;
 
-/// From now on a panic is logged before the instance traps, in one line with its text and its place.
+/// Installs a panic hook that logs each panic in one line, with location and message, before the instance traps.
 #[cfg(target_arch = "wasm32")]
 pub extern "C" fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        // "panicked at", the place, a line end, and the text.
+        // "panicked at", the location, a newline, and the message.
         let told = panic.to_string().lines().collect::<Vec<_>>().join(" ");
         crate::runtime::log(&told);
     }));
 }
 
-/// What a function with a message and an id may take.
+/// The parameters that a function with a message and an id may take.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` are no parameters of this function",
     label = "write `(Vec<u8>,)` for the message, or `(String, Vec<u8>)` for its id and the message"
 )]
 pub trait Params {
-    /// Makes them of all there is.
+    /// Creates the parameters from the id and the message.
     fn from_all(id: String, message: Vec<u8>) -> Self;
 }
 
@@ -35,13 +35,13 @@ impl Params for (String, Vec<u8>) {
     }
 }
 
-/// What a request may be answered with.
+/// The responses that `handle_request` may return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no answer of `handle_request`",
     label = "answer `(Vec<u8>,)`, or `(Option<Vec<u8>>,)` with `None` to answer later"
 )]
 pub trait Response {
-    /// The answer, if there is one yet.
+    /// The response, if there is one already.
     fn now(self) -> Option<Vec<u8>>;
 }
 
@@ -70,15 +70,15 @@ pub mod handle_request {
     /// Result in the WIT's form.
     pub type Answer = Result<(State, (Option<Vec<u8>>,)), String>;
 
-    /// The parameters in the form that was written.
+    /// Converts the parameters to the form in which the function is written.
     pub fn params<P: super::Params>(all: Params) -> P {
         super::params(all)
     }
 
-    /// The result in the WIT's form.
+    /// Converts the result to the WIT's form.
     ///
     /// # Errors
-    /// The one that was written.
+    /// The error of the function, unchanged.
     pub fn answer<R: Response>(written: Result<(State, R), String>) -> Answer {
         written.map(|(state, response)| (state, (response.now(),)))
     }
@@ -94,15 +94,15 @@ pub mod handle_channel_open {
     /// Result in the WIT's form.
     pub type Answer = Result<(State, (ChannelAccept,)), String>;
 
-    /// The parameters in the form that was written.
+    /// Converts the parameters to the form in which the function is written.
     pub fn params<P: super::Params>(all: Params) -> P {
         super::params(all)
     }
 
-    /// The result, which has one form.
+    /// Returns the result unchanged: it has only one form.
     ///
     /// # Errors
-    /// The one that was written.
+    /// The error of the function, unchanged.
     pub fn answer(written: Answer) -> Answer {
         written
     }

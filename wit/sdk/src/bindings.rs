@@ -1,5 +1,5 @@
-//! The bindings to the WIT: what actors import is one world, and what they export is one world per interface,
-//! so that an actor exports what it has an attribute for. The linker joins the worlds of a component.
+//! Bindings to the WIT: one world for all imports, and one world per exported interface, so that an actor exports
+//! only the interfaces that it has an attribute for. The linker merges the worlds of a component.
 #![allow(missing_docs, reason = "generated; interfaces and their functions have the docs of the WIT")]
 
 /// Everything an actor may import.

@@ -1,4 +1,4 @@
-//! For actors that make servers with [`http_framework`](crate::http_framework).
+//! For actors that create servers with [`http_framework`](crate::http_framework).
 
 pub use theater_sdk_macros::http_handlers as export;
 
@@ -8,21 +8,21 @@ pub use crate::http_framework::HandlerId;
 pub use crate::http_types::{HttpRequest, HttpResponse, MiddlewareResult};
 pub use crate::websocket_types::{MessageType, WebsocketMessage};
 
-/// Serves the servers that the actor made. Put [`export`] on the `impl`, and leave out the functions whose
-/// kind of handler the actor does not register.
+/// Handles the requests to the servers that the actor created. Put [`export`] on the `impl`, and leave out the
+/// functions for kinds of handlers that the actor does not register.
 ///
-/// Each call carries the id that `register_handler` gave.
+/// Each call carries the id that `register_handler` returned.
 pub trait HttpHandlers {
-    /// Called for each request that a route gave to this handler. Unless written, the answer is status 404.
+    /// Called for each request that a route passes to this handler. The default responds with status 404.
     ///
     /// # Errors
-    /// The client gets status 500 with a request id, never the text.
+    /// The client gets status 500 with a request id, never the error text.
     fn handle_request(state: State, params: (HandlerId, HttpRequest)) -> Result<(State, (HttpResponse,)), String> {
         let (_, _) = (state, params);
         Ok((None, (HttpResponse { status: 404, headers: Vec::new(), body: None },)))
     }
 
-    /// Called before the route's handler. Unless written, the request goes on as it is.
+    /// Called before the route's handler. The default passes on the request unchanged.
     ///
     /// # Errors
     /// As for `handle_request`.
@@ -34,8 +34,8 @@ pub trait HttpHandlers {
         Ok((None, (MiddlewareResult { proceed: true, request },)))
     }
 
-    /// Called when a client wants to connect, with the connection's id, the path and the query. Unless
-    /// written, everybody may.
+    /// Called when a client wants to connect, with the connection's id, the path and the query. The default
+    /// accepts every client.
     ///
     /// # Errors
     /// Refuses the client with status 403.
@@ -47,11 +47,11 @@ pub trait HttpHandlers {
         Ok((None,))
     }
 
-    /// Called for each message of a connection, with its id; what it answers goes back to that client.
-    /// Unless written, nothing does.
+    /// Called for each message of a connection, with its id. The returned messages are sent to that client.
+    /// The default returns none.
     ///
     /// # Errors
-    /// Recorded; nothing goes back.
+    /// Recorded; nothing is sent to the client.
     fn handle_websocket_message(
         state: State,
         params: (HandlerId, u64, WebsocketMessage),
@@ -60,7 +60,7 @@ pub trait HttpHandlers {
         Ok((None, (Vec::new(),)))
     }
 
-    /// Called once after a connection ended, with its id.
+    /// Called once after a connection has ended, with its id.
     ///
     /// # Errors
     /// Recorded.

@@ -1,4 +1,4 @@
-//! For actors that are a web server as a whole.
+//! For actors that are web servers.
 
 pub use theater_sdk_macros::http_server as export;
 
@@ -11,7 +11,7 @@ pub trait HttpServer {
     /// Called for each request, whatever its method and path.
     ///
     /// # Errors
-    /// The client gets status 500 with a request id, never the text.
+    /// The client gets status 500 with a request id, never the error text.
     fn handle_request(state: State, params: (HttpRequest,)) -> Result<(State, (HttpResponse,)), String>;
 }
 

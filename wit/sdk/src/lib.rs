@@ -1,11 +1,11 @@
 //! Write Theater actors in Rust.
 //!
 //! **An actor's state is what its functions return as `state`, and nothing else.** Memory, globals and statics
-//! may vanish between any two calls, and do so right after `init`: use them as a cache only. In what a function
-//! returns, `Some` replaces the state and `None` keeps the old one; an `Err` or a trap keeps it, too. To clear
-//! the state, return `Some` of an empty list.
+//! may be lost between any two calls, and are lost right after `init`: use them only as a cache. In the value
+//! that a function returns, `Some` replaces the state and `None` keeps the old one; an `Err` or a trap keeps it
+//! too. To clear the state, return `Some` of an empty list.
 //!
-//! An actor is a type with an attribute on each trait it implements:
+//! An actor is a type with an attribute on the `impl` of each trait:
 //!
 //! ```
 //! #![allow(unused)]
@@ -61,14 +61,14 @@
 //! | [`websocket_server::export`] | [`websocket_server::WebsocketServer`] | `websocket-server` |
 //! | [`process_handlers::export`] | [`process_handlers::ProcessHandlers`] | `process` |
 //!
-//! What an actor may call are the other modules: [`message_server_host`], [`runtime`], [`store`],
-//! [`supervisor`], [`timing`] and so on. The component imports the functions that it uses, and no others.
+//! The functions that an actor may call are in the other modules: [`message_server_host`], [`runtime`], [`store`],
+//! [`supervisor`], [`timing`] and so on. The component imports only the functions that it uses.
 //!
-//! A panic traps, which fails the actor; its text and place are logged before, through [`runtime::log`], so that every
-//! actor imports `runtime`.
+//! A panic traps, which fails the actor. Before the trap, its message and location are logged through
+//! [`runtime::log`], so every actor imports `runtime`.
 //!
 //! Build with crate type `cdylib` for the target `wasm32-unknown-unknown`, and the linker `wasm-component-ld`
-//! that comes with that target: what it writes is the component.
+//! that comes with that target. The linker's output is the component.
 
 pub mod actor;
 #[doc(hidden)]
@@ -87,5 +87,5 @@ pub use bindings::imports::theater::simple::{
     store, supervisor, timing, types, websocket_types,
 };
 
-/// What the host keeps for the actor between two calls; `None` when there is nothing.
+/// The state that the host keeps for the actor between calls; `None` if there is none.
 pub type State = Option<Vec<u8>>;

@@ -1,4 +1,4 @@
-//! For actors that receive messages, requests and channels of other actors.
+//! For actors that receive messages, requests and channels from other actors.
 
 pub use theater_sdk_macros::message_server as export;
 
@@ -8,11 +8,11 @@ pub use crate::types::{ChannelAccept, ChannelId};
 
 /// Receives messages. Put [`export`] on the `impl`, and leave out the functions that are not needed.
 ///
-/// Messages are any bytes. Those of one sender arrive in the order they were sent.
+/// Messages are arbitrary bytes. Messages from one sender arrive in the order in which they were sent.
 ///
 /// With [`export`], two functions may be written in a shorter form. `handle_request` and
-/// `handle_channel_open` may take `(Vec<u8>,)`, the message without its id, and `handle_request` may answer
-/// `(Vec<u8>,)`, when it always answers at once. The full form:
+/// `handle_channel_open` may take `(Vec<u8>,)`, the message without its id, and `handle_request` may return
+/// `(Vec<u8>,)` if it always answers at once. The full form:
 ///
 /// ```
 /// # fn main() {
@@ -23,7 +23,7 @@ pub use crate::types::{ChannelAccept, ChannelId};
 ///
 /// #[message_server::export]
 /// impl MessageServerClient for Later {
-///     /// Answers the oldest request that waits.
+///     /// Answers the oldest outstanding request.
 ///     fn handle_send(_state: State, (message,): (Vec<u8>,)) -> Result<(State,), String> {
 ///         if let Some(oldest) = message_server_host::list_outstanding_requests().first() {
 ///             message_server_host::respond_to_request(oldest, &message)?;
@@ -31,7 +31,7 @@ pub use crate::types::{ChannelAccept, ChannelId};
 ///         Ok((None,))
 ///     }
 ///
-///     /// Lets every request wait.
+///     /// Leaves every request outstanding.
 ///     fn handle_request(
 ///         _state: State,
 ///         (_request_id, _message): (String, Vec<u8>),
@@ -57,7 +57,7 @@ pub use crate::types::{ChannelAccept, ChannelId};
 /// # }
 /// ```
 pub trait MessageServerClient {
-    /// Called for a message that expects no answer. Unless written, it is ignored.
+    /// Called for a message that expects no answer. The default ignores it.
     ///
     /// # Errors
     /// Recorded; the sender does not get it.
@@ -68,28 +68,28 @@ pub trait MessageServerClient {
 
     /// Called for a message that expects an answer, with the request's id and the message.
     ///
-    /// `Some` answers now. `None` leaves the request open for `respond_to_request` or `cancel_request` of
+    /// `Some` answers now. `None` leaves the request outstanding for `respond_to_request` or `cancel_request` of
     /// [`message_server_host`](crate::message_server_host).
     ///
     /// # Errors
-    /// The requester gets an error. Unless written, it always does.
+    /// The requester gets an error. The default always returns one.
     fn handle_request(state: State, params: (String, Vec<u8>)) -> Result<(State, (Option<Vec<u8>>,)), String> {
         let (_, _) = (state, params);
         Err("this actor answers no requests".to_owned())
     }
 
-    /// Called when another actor opens a channel, with the channel's id and the first message. Unless
-    /// written, it is refused.
+    /// Called when another actor opens a channel, with the channel's id and the first message. The default
+    /// refuses it.
     ///
     /// # Errors
-    /// The other actor gets an error, as it does for a refusal.
+    /// The other actor gets an error, as for a refusal.
     fn handle_channel_open(state: State, params: (ChannelId, Vec<u8>)) -> Result<(State, (ChannelAccept,)), String> {
         let (_, _) = (state, params);
         let message = Some(b"this actor takes no channels".to_vec());
         Ok((None, (ChannelAccept { accepted: false, message },)))
     }
 
-    /// Called for each message on a channel, on both of its ends. Unless written, it is ignored.
+    /// Called for each message received on a channel, on either end. The default ignores it.
     ///
     /// # Errors
     /// Recorded; the other end does not get it.
@@ -98,7 +98,7 @@ pub trait MessageServerClient {
         Ok((None,))
     }
 
-    /// Called once on both ends after a channel was closed, by one of them or by its death.
+    /// Called once on each end after a channel was closed, by either end or by the death of either actor.
     ///
     /// # Errors
     /// Recorded.

@@ -1,13 +1,13 @@
-//! For actors that want the output of programs they started with [`process`](crate::process).
+//! For actors that receive the output of programs that they start with [`process`](crate::process).
 
 pub use theater_sdk_macros::process_handlers as export;
 
 use crate::State;
 use crate::bindings::process_handlers::exports::theater::simple::process_handlers::Guest;
 
-/// Learns what programs say and how they end. Put [`export`] on the `impl`; what is not written ignores it.
+/// Receives output and exit codes of programs. Put [`export`] on the `impl`. The defaults ignore them.
 ///
-/// Nothing is dropped: while the actor is busy, reading pauses.
+/// No output is dropped: reading pauses while the actor is busy.
 pub trait ProcessHandlers {
     /// Called for each piece of standard output, in order, with the program's id.
     ///
@@ -27,7 +27,7 @@ pub trait ProcessHandlers {
         Ok((None,))
     }
 
-    /// Called once, after all output, with the program's id and its exit code, or -n when signal n ended it.
+    /// Called once, after all output, with the program's id and its exit code, or -n if signal n killed it.
     ///
     /// # Errors
     /// Recorded.

@@ -1,4 +1,4 @@
-//! For actors that want to know of their children's deaths.
+//! For actors that are notified of their children's deaths.
 
 pub use theater_sdk_macros::supervisor_handlers as export;
 
@@ -6,10 +6,10 @@ use crate::State;
 use crate::bindings::supervisor_handlers::exports::theater::simple::supervisor_handlers::Guest;
 pub use crate::types::{WitActorError, WitErrorType};
 
-/// Learns of children's deaths: exactly one call a death, also when a restart strategy starts the child
-/// again. Put [`export`] on the `impl`; what is not written ignores the death.
+/// Receives notifications of children's deaths: exactly one call per death, even if a restart strategy restarts
+/// the child. Put [`export`] on the `impl`. The default implementations ignore the death.
 ///
-/// An `Err` of any of them is recorded.
+/// An `Err` of any of the functions is recorded.
 pub trait SupervisorHandlers {
     /// Called after a child failed, with its id and the error.
     ///
@@ -20,7 +20,7 @@ pub trait SupervisorHandlers {
         Ok((None,))
     }
 
-    /// Called after a child ended by its own `shutdown`, with its id and the data it gave.
+    /// Called after a child ended by its own `shutdown`, with its id and the data that it passed.
     ///
     /// # Errors
     /// Recorded.
@@ -29,7 +29,7 @@ pub trait SupervisorHandlers {
         Ok((None,))
     }
 
-    /// Called after someone stopped a child, this actor included, with its id.
+    /// Called after a child was stopped, by this actor or anyone else, with its id.
     ///
     /// # Errors
     /// Recorded.

@@ -1,4 +1,4 @@
-//! For actors that serve websockets as a whole.
+//! For actors that are websocket servers.
 
 pub use theater_sdk_macros::websocket_server as export;
 
@@ -10,11 +10,11 @@ pub use crate::bindings::websocket_server::exports::theater::simple::websocket_s
 
 /// Serves websockets. Put [`export`] on the `impl`.
 pub trait WebsocketServer {
-    /// Called for every connection, message and end of a connection; what it answers goes back to that
-    /// client, in order.
+    /// Called for every new connection, every message and every end of a connection. The returned messages are
+    /// sent to that client, in order.
     ///
     /// # Errors
-    /// Recorded; nothing goes back.
+    /// Recorded; nothing is sent to the client.
     fn handle_message(state: State, params: (WebsocketMessage,)) -> Result<(State, (WebsocketResponse,)), String>;
 }
 

@@ -1,4 +1,4 @@
-//! The attributes take every form of a function that their documentation has, and the trait sees one.
+//! Tests that the attributes accept every documented form of a function and adapt it to the trait.
 #![allow(unused_qualifications, clippy::expect_used, clippy::type_complexity, reason = "written as users may")]
 
 use theater_sdk::{State, actor, http_server, message_server, supervisor_handlers};
@@ -88,7 +88,7 @@ impl http_server::HttpServer for Full {
     }
 }
 
-/// An actor that ignores whatever comes.
+/// An actor that ignores everything.
 struct Nothing;
 
 #[message_server::export]

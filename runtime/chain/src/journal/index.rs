@@ -1,12 +1,11 @@
-//! What stands in a segment of the journal, in a file beside it: whose events, where the first and last of each actor are,
-//! and what each of them is called.
+//! The index of a segment: which actors have events in it, where the last one of each is, and the actors' names.
 //!
-//! An index says nothing that its segment does not: where it is missing, or is of another segment than the one beside it, it
-//! is made again from the frames. So nothing depends on it but time: whoever wants the events of one actor reads only the
-//! segments that have some.
+//! An index is a cache. A reader that wants the events of one actor uses it to skip segments without any. The maintenance
+//! thread writes it when the segment is complete, and retention when it rewrites the segment. An index that is missing,
+//! damaged, or of another length than its segment is rebuilt from the frames.
 //!
 //! # Format
-//! `NNNNNNNN.index`: `THTRIDX1`, then the encoding (that of all values) of the record [`Index`], then the CRC-32 of both (4 bytes,
+//! `NNNNNNNN.index`: `THTRIDX1`, then the record [`Index`] in the crate's encoding, then the CRC-32 of both (4 bytes,
 //! little-endian).
 
 use std::collections::BTreeMap;
@@ -23,41 +22,41 @@ use crate::record::{Created, Kind};
 
 const MAGIC: &[u8; 8] = b"THTRIDX1";
 
-/// What stands in a segment.
+/// The content of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
-    /// Bytes of the segment it is of.
+    /// The segment's length in bytes.
     pub length: u64,
-    /// Number of the group behind the last one.
+    /// Number of the group after the last one.
     pub next_group: u64,
-    /// A part for each actor, sorted by its id.
+    /// One part per actor, sorted by id.
     pub parts: Vec<Part>,
 }
 
-/// What stands in a segment of one actor.
+/// The events of one actor in a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     actor: Bytes,
-    /// Sequence of its first event here.
+    /// Sequence of the first event.
     pub first_sequence: u64,
-    /// How many there are.
+    /// The number of events.
     pub count: u64,
-    /// Time of the first one, ms since the epoch.
+    /// Time of the first event, ms since the epoch.
     pub first_ms: u64,
-    /// Time of the last one.
+    /// Time of the last event.
     pub last_ms: u64,
-    /// Offset of the last one.
+    /// Offset of the last event.
     pub newest: u32,
-    /// Type of the last one that is no seal.
+    /// Type of the last event, ignoring seals.
     pub last: u8,
-    /// The actor's name, when one of its starts is here.
+    /// The actor's name, if the segment has one of its starts.
     pub name: Option<String>,
-    /// Bytes of data that stand outside the headers, and are of calls.
+    /// Bytes of call data outside the headers: what retention can delete.
     pub data: u64,
 }
 
 impl Part {
-    /// Whose events.
+    /// The actor.
     #[must_use]
     pub fn actor(&self) -> Id {
         self.actor.as_ref().try_into().unwrap_or_default()
@@ -70,9 +69,9 @@ impl Part {
     }
 }
 
-/// Whether the data of such an event is of calls: a snapshot behind them stands for it.
+/// Whether events of this type hold call data, which a later snapshot covers.
 #[must_use]
-pub fn is_of_calls(kind: u8) -> bool {
+pub fn is_call_data(kind: u8) -> bool {
     matches!(
         Kind::from_number(kind),
         Some(Kind::Queued | Kind::Host | Kind::Intent | Kind::Return | Kind::Snapshot | Kind::Fault | Kind::Noted)
@@ -80,7 +79,7 @@ pub fn is_of_calls(kind: u8) -> bool {
 }
 
 impl Index {
-    /// The index of a segment that is in memory, as far as it is committed.
+    /// Builds the index of the committed part of a segment in memory.
     ///
     /// # Errors
     /// The segment is damaged.
@@ -91,8 +90,8 @@ impl Index {
         while let Some(frame) = frames.next_frame()? {
             match frame {
                 Frame::Event { offset, header, data, .. } => {
-                    let name = started(header.kind, data);
-                    let outside = data.filter(|data| data.len() > INLINE && is_of_calls(header.kind));
+                    let name = name_in_start(header.kind, data);
+                    let outside = data.filter(|data| data.len() > INLINE && is_call_data(header.kind));
                     group.push((offset as u32, *header, name, outside.map_or(0, |data| data.len() as u64)));
                 }
                 Frame::Commit { .. } => {
@@ -107,7 +106,7 @@ impl Index {
         Ok(Self { length: bytes.len() as u64, next_group: frames.next_group(), parts })
     }
 
-    /// The index of a segment: the file beside it, or made from its frames.
+    /// The index of a segment: from its file, or rebuilt from the frames.
     ///
     /// # Errors
     /// The segment cannot be read, or is damaged.
@@ -119,11 +118,11 @@ impl Index {
         Ok(Self::build(&segment::read_all(segment)?)?)
     }
 
-    /// Whether there is an index beside a segment that is of it.
+    /// Whether the segment has an index file that matches it.
     ///
     /// # Errors
     /// The segment cannot be read.
-    pub fn is_beside(segment: &Path) -> io::Result<bool> {
+    pub fn is_current(segment: &Path) -> io::Result<bool> {
         let length = std::fs::metadata(segment)?.len();
         Ok(Self::read(segment).is_some_and(|index| index.length == length))
     }
@@ -137,14 +136,14 @@ impl Index {
         decode(checked.strip_prefix(MAGIC)?).ok()
     }
 
-    /// Writes the index beside its segment.
+    /// Writes the index to a file next to its segment.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn write(&self, segment: &Path) -> io::Result<()> {
         let mut bytes = [MAGIC.as_slice(), &encode(self).map_err(io::Error::other)?].concat();
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        segment::replace(&segment.with_extension("index"), &segment.with_extension("index-draft"), &bytes)
+        segment::replace_file(&segment.with_extension("index"), &segment.with_extension("index-draft"), &bytes)
     }
 
     /// The part of an actor.
@@ -155,8 +154,8 @@ impl Index {
     }
 }
 
-/// The name that a start gives.
-fn started(kind: u8, data: Option<&[u8]>) -> Option<String> {
+/// The actor's name in an event of a start.
+fn name_in_start(kind: u8, data: Option<&[u8]>) -> Option<String> {
     match Kind::from_number(kind)? {
         Kind::Created | Kind::Restarted | Kind::Swapped => decode::<Created>(data?).ok().map(|created| created.name),
         _ => None,
@@ -178,7 +177,7 @@ fn add(parts: &mut BTreeMap<Id, Part>, offset: u32, header: &Header, name: Optio
     part.count += 1;
     part.data += data;
     (part.newest, part.last_ms) = (offset, header.timestamp);
-    // A seal says nothing of the actor.
+    // A seal does not show what the actor did.
     if header.kind != Kind::Sealed as u8 || part.last == 0 {
         part.last = header.kind;
     }
@@ -201,22 +200,22 @@ pub enum IndexError {
 mod tests {
     use super::*;
     use crate::event::{Chain, NewEvent};
-    use crate::journal::segment::{EVENT, FRAME, NO_PLACE};
+    use crate::journal::segment::{EVENT, FRAME, NO_POSITION};
 
     /// A segment of one group with events of two actors.
     fn segment() -> Vec<u8> {
         let mut chains = [Chain::new([1; 16]), Chain::new([2; 16])];
-        let mut bytes = segment::header(1, 0, 1);
+        let mut bytes = segment::segment_header(1, 0, 1);
         let start = bytes.len();
         for number in 0..10 {
             let mut frame = vec![0; FRAME];
             let data = [7; 100];
             chains[number % 2].push(&NewEvent::plain(Kind::Host, &data), 50 + number as u64, &mut frame);
             frame.extend_from_slice(&data);
-            segment::seal(&mut frame, EVENT, NO_PLACE);
+            segment::finish_frame(&mut frame, EVENT, NO_POSITION);
             bytes.extend_from_slice(&frame);
         }
-        let commit = segment::commit(1, 10, &bytes[start..]);
+        let commit = segment::commit_frame(1, 10, &bytes[start..]);
         [bytes, commit].concat()
     }
 
@@ -232,7 +231,7 @@ mod tests {
         assert_eq!((part.first_sequence, part.count, part.last_sequence(), part.data), (0, 5, 4, 500));
         assert_eq!((part.first_ms, part.last_ms, part.actor()), (51, 59, [2; 16]));
         assert!(index.part([3; 16]).is_none());
-        // Whatever stands in the file is believed of a segment of that length only.
+        // The file is used only for a segment of that length.
         let other = Index { parts: Vec::new(), ..index.clone() };
         other.write(&path).unwrap();
         assert_eq!(Index::of(&path).unwrap(), other);

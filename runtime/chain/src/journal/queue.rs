@@ -1,176 +1,171 @@
-//! What waits to be written, and who waits for it.
+//! The queue: events that are not written yet, the callers that wait for them, and the positions of each actor's newest event.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{EncodedEvent, JournalError, Sync};
 use crate::event::Id;
-use crate::journal::retention::{self, RetainFrom};
-use crate::journal::segment::{self, EVENT, FramePosition, NO_PLACE};
+use crate::journal::retention;
+use crate::journal::segment::{self, EVENT, FramePosition, NO_POSITION};
+use crate::journal::snapshot_tracker::SnapshotTracker;
+use crate::journal::types::{EncodedEvent, JournalError, Sync};
 use crate::latch::SetOnDrop;
 
-/// Most bytes of memory that are kept for a later batch.
-const KEPT: usize = 1024 * 1024;
-/// Longest mean time of a write for which a thread of the executor is held ...
-pub(super) const QUICK: Duration = Duration::from_micros(500);
-/// ... and most bytes.
-const SMALL: usize = 64 * 1024;
+/// Largest buffer that is reused for a later batch, in bytes.
+const MAX_SPARE: usize = 1024 * 1024;
+/// A waiter writes on its own thread only while the mean duration of a write is below this: the thread belongs to an executor.
+pub(super) const MAX_WAITER_FLUSH: Duration = Duration::from_micros(500);
+/// A waiter writes on its own thread only less than this many bytes.
+const MAX_WAITER_BYTES: usize = 64 * 1024;
 
-/// Who waits until so many events are written, and is told when the sender is dropped.
+/// A waiter: the number of events that must be written, and the latch that wakes it when dropped.
 pub(super) type Waiter = (u64, SetOnDrop);
+
+/// The queue behind its lock.
+#[derive(Default)]
+pub(super) struct SharedQueue(Mutex<Queue>);
+
+impl SharedQueue {
+    pub fn new(queue: Queue) -> Self {
+        Self(Mutex::new(queue))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Queue> {
+        // A panic while the lock is held leaves the queue either as it was before the append or complete after it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Queue {
-    // Frames without checksums and places, and where each starts.
+    // Frames without checksums and positions. `frames` has where each of them starts.
     pub bytes: Vec<u8>,
-    // The memory of a batch that is written.
-    spare: Vec<u8>,
     frames: Vec<(Id, usize)>,
-    // When the first of them was appended.
-    pub since: Option<Instant>,
-    sync: bool,
+    // The buffer of a batch that was written, for reuse.
+    spare: Vec<u8>,
+    // When the first frame was appended.
+    pub group_started: Option<Instant>,
+    // Whether an event of the group must be flushed.
+    flush: bool,
+    // The number of events that were appended and written since the start.
     pub appended: u64,
     pub written: u64,
     pub waiters: Vec<Waiter>,
-    // How many waited for each of the newest batches: the most of them, less for each batch since, as one of many is often
-    // the first.
-    pub crowd: usize,
-    // How long a batch that is flushed takes: the mean of the newest ones.
-    pub pace: Option<Duration>,
-    // The executor has other threads than the one that waits.
-    pub has_more_threads: bool,
-    pub room: Vec<SetOnDrop>,
-    pub places: HashMap<Id, u64>,
-    // What may be dropped, and how many events were written when the newest segment began.
-    pub bases: HashMap<Id, Bases>,
-    pub rotated: u64,
-    pub forget: Vec<Id>,
+    // How many callers waited for recent batches: the maximum, which decays by an eighth per batch. One of many waiters is
+    // often the first to come, and must not write before the others come.
+    pub recent_waiters: usize,
+    // How long the write and flush of a batch takes: a moving mean.
+    pub mean_flush: Option<Duration>,
+    // Whether the executor has more threads than the one that a waiter would block.
+    pub has_other_threads: bool,
+    pub capacity_waiters: Vec<SetOnDrop>,
+    // The newest written frame of each actor.
+    pub positions: HashMap<Id, u64>,
+    // The snapshots up to which data can be deleted.
+    pub snapshots: HashMap<Id, SnapshotTracker>,
+    // How many of the written events are in completed segments.
+    pub completed: u64,
+    // Actors whose positions are removed with the next batch.
+    pub ended: Vec<Id>,
     pub failed: Option<JournalError>,
-    // The writer's thread sleeps until it is told; otherwise it looks at the end of the group window.
-    pub sleeps: bool,
+    // The writer thread sleeps until it is notified. Otherwise it wakes up at the end of the group window.
+    pub writer_sleeps: bool,
+    // A caller waits: the group is written without waiting for the end of its window.
     pub urgent: bool,
-    pub stop: bool,
-}
-
-/// What may be dropped of an actor's chain: of snapshots, each with how many events were appended when it was.
-#[derive(Default)]
-pub(super) struct Bases {
-    // The newest that stands in a segment behind which another one has begun ...
-    sealed: Option<(u64, RetainFrom)>,
-    // ... the newest that was written when one came behind it, which the next segment makes such a one, ...
-    written: Option<(u64, RetainFrom)>,
-    // ... and the newest.
-    newest: Option<(u64, RetainFrom)>,
-    // None will follow.
-    pub ended: bool,
-}
-
-impl Bases {
-    pub fn push(&mut self, appended: u64, base: RetainFrom, written: u64, rotated: u64) {
-        let before = self.newest.replace((appended, base)).filter(|(appended, _)| *appended <= written);
-        if let Some(before) = before {
-            let older = self.written.replace(before).filter(|(appended, _)| *appended <= rotated);
-            self.sealed = older.or(self.sealed.take());
-        }
-    }
-
-    /// The newest base among the first so many events of the journal.
-    pub fn within(&self, rotated: u64) -> Option<&RetainFrom> {
-        let mut all = [&self.newest, &self.written, &self.sealed].into_iter().flatten();
-        all.find(|(appended, _)| *appended <= rotated).map(|(_, base)| base)
-    }
+    pub closing: bool,
 }
 
 impl Queue {
-    pub fn new(has_more_threads: bool) -> Self {
-        Self { has_more_threads, ..Self::default() }
+    pub fn new(has_other_threads: bool) -> Self {
+        Self { has_other_threads, ..Self::default() }
     }
 
-    pub fn push(&mut self, made: &EncodedEvent) {
-        self.since.get_or_insert_with(Instant::now);
-        self.frames.push((made.actor, self.bytes.len()));
-        self.bytes.extend_from_slice(&made.frame);
-        self.sync |= made.sync != Sync::None;
+    pub fn push(&mut self, event: &EncodedEvent) {
+        self.group_started.get_or_insert_with(Instant::now);
+        self.frames.push((event.actor, self.bytes.len()));
+        self.bytes.extend_from_slice(&event.frame);
+        self.flush |= event.sync != Sync::None;
         self.appended += 1;
     }
 
-    /// Whether who waits may as well write: nobody else waits, and no thread is held for long that others need.
-    pub fn is_for_who_waits(&self) -> bool {
-        let is_quick = self.pace.is_some_and(|pace| pace < QUICK);
-        is_quick
-            && self.has_more_threads
-            && self.crowd <= 1
+    /// Whether a waiter should write the batch on its own thread: it is the only one, and the write does not block for long a
+    /// thread that others need.
+    pub fn waiter_should_write(&self) -> bool {
+        let is_fast = self.mean_flush.is_some_and(|mean| mean < MAX_WAITER_FLUSH);
+        is_fast
+            && self.has_other_threads
+            && self.recent_waiters <= 1
             && self.waiters.is_empty()
-            && self.bytes.len() < SMALL
+            && self.bytes.len() < MAX_WAITER_BYTES
             && self.failed.is_none()
     }
 
-    /// Nothing is kept for a burst that is over.
+    /// Releases the buffers, when nothing was appended for a while.
     pub fn shrink(&mut self) {
         (self.bytes, self.spare) = (Vec::new(), Vec::new());
     }
 
-    /// What waits to be written; nothing where nothing does.
-    pub fn take(&mut self) -> Option<Batch> {
-        self.since.take()?;
+    /// Takes all events that are not written yet; none if there are none.
+    pub fn take_batch(&mut self) -> Option<Batch> {
+        self.group_started.take()?;
         self.urgent = false;
         let frames = std::mem::take(&mut self.frames);
         let spare = std::mem::take(&mut self.spare);
-        let mut places = HashMap::with_capacity(frames.len().min(64));
+        let mut positions = HashMap::with_capacity(frames.len().min(64));
         for (actor, _) in &frames {
-            if let Some(place) = self.places.get(actor) {
-                places.insert(*actor, *place);
+            if let Some(position) = self.positions.get(actor) {
+                positions.insert(*actor, *position);
             }
         }
         Some(Batch {
             bytes: std::mem::replace(&mut self.bytes, spare),
             frames,
-            sync: std::mem::take(&mut self.sync),
-            forget: std::mem::take(&mut self.forget),
-            places,
+            flush: std::mem::take(&mut self.flush),
+            ended: std::mem::take(&mut self.ended),
+            positions,
         })
     }
 
-    /// A batch is written, in this time where it was flushed too: who waited for it is told, and its memory is freed, when the
-    /// caller drops what this gives, with nothing locked.
+    /// Records that a batch is written. `took` is the duration if it was flushed too. Dropping the result wakes the waiters
+    /// and frees the batch: the caller does so without a lock.
     #[must_use]
-    pub fn settle(&mut self, mut batch: Batch, took: Option<Duration>, by: By) -> (Batch, Vec<Waiter>) {
+    pub fn complete(&mut self, mut batch: Batch, took: Option<Duration>, by: WrittenBy) -> (Batch, Vec<Waiter>) {
         self.failed = None;
         self.written += batch.frames.len() as u64;
         let written = self.written;
-        let told: Vec<_> = self.waiters.extract_if(.., |(until, _)| *until <= written).collect();
-        let answered = told.len() + usize::from(by == By::Waiter);
-        self.crowd = answered.max(self.crowd - self.crowd.div_ceil(8));
+        let ready: Vec<_> = self.waiters.extract_if(.., |(until, _)| *until <= written).collect();
+        let answered = ready.len() + usize::from(by == WrittenBy::Waiter);
+        self.recent_waiters = answered.max(self.recent_waiters - self.recent_waiters.div_ceil(8));
         self.urgent = !self.waiters.is_empty();
-        self.pace = took.map(|took| self.pace.map_or(took, |mean| (mean * 7 + took) / 8)).or(self.pace);
-        self.room.clear();
-        self.places.extend(batch.places.drain());
-        // The memory of this batch serves the one after the next: large ones would be mapped and unmapped each time.
-        if batch.bytes.capacity() <= KEPT {
+        self.mean_flush = took.map(|took| self.mean_flush.map_or(took, |mean| (mean * 7 + took) / 8)).or(self.mean_flush);
+        self.capacity_waiters.clear();
+        self.positions.extend(batch.positions.drain());
+        // The buffer of this batch serves the one after the next. The allocator would map and unmap large ones each time.
+        if batch.bytes.capacity() <= MAX_SPARE {
             batch.bytes.clear();
             std::mem::swap(&mut self.spare, &mut batch.bytes);
         }
-        // Only now: what an actor wrote last is in this batch or an earlier one.
-        for actor in &batch.forget {
-            self.places.remove(actor);
+        // Not earlier: the last event of an ended actor is in this batch or an earlier one.
+        for actor in &batch.ended {
+            self.positions.remove(actor);
         }
-        (batch, told)
+        (batch, ready)
     }
 
-    /// Nothing can be appended until the disk takes what was before.
+    /// Records that a batch could not be written: appending and waiting fail until a retry succeeds.
     pub fn fail(&mut self, failed: JournalError) {
         self.failed = Some(failed);
         self.waiters.clear();
-        self.room.clear();
+        self.capacity_waiters.clear();
     }
 
-    /// The last events of these actors in these segments are elsewhere now, and of actors that have ended all is dropped
-    /// that may be, among the first so many events.
-    pub fn follow(&mut self, moved: &retention::Relocations, rotated: u64) {
-        self.bases.retain(|_, bases| !(bases.ended && bases.newest.as_ref().is_none_or(|(at, _)| *at <= rotated)));
+    /// Updates the positions of frames that retention moved, and stops tracking ended actors whose last snapshot is among the
+    /// first `completed` events.
+    pub fn apply_relocations(&mut self, moved: &retention::Relocations, completed: u64) {
+        self.snapshots.retain(|_, snapshots| !snapshots.is_finished(completed));
         for ((actor, segment), offset) in moved {
-            if let Some(place) = self.places.get_mut(actor).filter(|place| (**place >> 32) as u32 == *segment) {
-                *place = FramePosition { segment: *segment, offset: *offset }.number();
+            if let Some(position) = self.positions.get_mut(actor).filter(|at| (**at >> 32) as u32 == *segment) {
+                *position = FramePosition { segment: *segment, offset: *offset }.number();
             }
         }
     }
@@ -178,34 +173,34 @@ impl Queue {
 
 /// Who writes a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
-    /// Who waits for it.
+pub(super) enum WrittenBy {
+    /// A caller that waits for it, on its own thread.
     Waiter,
-    /// The writer's own thread.
-    Thread,
+    /// The writer thread.
+    WriterThread,
 }
 
-/// What the writer took from the queue at once.
+/// The events that are written as one group.
 pub(super) struct Batch {
     pub bytes: Vec<u8>,
     frames: Vec<(Id, usize)>,
-    pub sync: bool,
-    forget: Vec<Id>,
-    pub places: HashMap<Id, u64>,
+    pub flush: bool,
+    ended: Vec<Id>,
+    pub positions: HashMap<Id, u64>,
 }
 
 impl Batch {
-    /// Fills in the heads of the group's frames, as they will stand from `offset` of segment `number` on: its commit frame,
-    /// and where the actors' last events are then.
-    pub fn seal(&mut self, number: u32, offset: u64, group: u64) -> (Vec<u8>, HashMap<Id, u64>) {
-        let mut places = self.places.clone();
+    /// Fills in the heads of the frames for a write at `offset` of segment `number`. Returns the commit frame, and the
+    /// positions of the actors' newest events after this write.
+    pub fn finish(&mut self, number: u32, offset: u64, group: u64) -> (Vec<u8>, HashMap<Id, u64>) {
+        let mut positions = self.positions.clone();
         let ends = self.frames.iter().skip(1).map(|(_, start)| *start).chain([self.bytes.len()]).collect::<Vec<_>>();
         for ((actor, start), end) in self.frames.iter().zip(ends) {
-            let before = places.insert(*actor, u64::from(number) << 32 | (offset + *start as u64));
+            let previous = positions.insert(*actor, u64::from(number) << 32 | (offset + *start as u64));
             if let Some(frame) = self.bytes.get_mut(*start..end) {
-                segment::seal(frame, EVENT, before.unwrap_or(NO_PLACE));
+                segment::finish_frame(frame, EVENT, previous.unwrap_or(NO_POSITION));
             }
         }
-        (segment::commit(group, self.frames.len() as u32, &self.bytes), places)
+        (segment::commit_frame(group, self.frames.len() as u32, &self.bytes), positions)
     }
 }

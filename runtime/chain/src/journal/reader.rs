@@ -1,7 +1,7 @@
-//! Reading events from disk without verifying chains: for whoever looks at some of them.
+//! Reads events from disk without verifying chains: for listings and searches.
 //!
-//! Frames and groups are checked (checksums), hashes are not compared: that is [`crate::verify`]. Memory is that of one
-//! segment. Segments that have no event of the wanted actor are not read (see [`crate::journal::index`]).
+//! Frames and groups are checked by their checksums, but hashes are not compared: [`crate::verify`] does that. At most one
+//! segment is in memory. Segments without events of the wanted actor are skipped (see [`crate::journal::index`]).
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -9,36 +9,37 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::event::{Hash, Header, Id, event_hash};
+use crate::finding::Finding;
 use crate::journal::index::{Index, IndexError};
 use crate::journal::lookup;
 use crate::journal::segment::{self, Damage, Frame, Frames, SegmentEnd};
 use crate::record::Kind;
-use crate::verify::{Event, Finding, meant, segments};
+use crate::verify::{Event, segments, select_chain};
 
-/// What is known of a chain without reading its events.
+/// A chain as the indices describe it, without reading its events.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct CatalogEntry {
     /// The actor's name.
     pub name: String,
-    /// How many events there are.
+    /// The number of events.
     pub events: u64,
-    /// Type of the last one that is no seal.
+    /// Type of the last event, ignoring seals.
     pub last: u8,
-    /// Time of the first one, ms since the epoch.
+    /// Time of the first event, ms since the epoch.
     pub first_ms: u64,
-    /// Time of the last one.
+    /// Time of the last event.
     pub last_ms: u64,
     newest: (PathBuf, u32),
 }
 
-impl Entry {
-    /// Hash of the newest event.
+impl CatalogEntry {
+    /// Reads the hash of the newest event.
     ///
     /// # Errors
     /// `J0002`.
     pub fn head(&self, actor: Id) -> Result<Hash, Error> {
         let (path, offset) = &self.newest;
-        let event = lookup::read_event_of(path, actor, *offset, self.events.saturating_sub(1)..);
+        let event = lookup::read_event_in(path, actor, *offset, self.events.saturating_sub(1)..);
         event.map(|event| event.hash).map_err(|source| Error::Read { path: path.clone(), source })
     }
 }
@@ -47,20 +48,20 @@ impl Entry {
 #[derive(Debug, Default)]
 pub struct Catalog {
     /// By the actor's id.
-    pub chains: BTreeMap<Id, Entry>,
+    pub chains: BTreeMap<Id, CatalogEntry>,
 }
 
 impl Catalog {
-    /// Reads what the segments' indices say.
+    /// Reads the indices of all segments.
     ///
     /// # Errors
-    /// `J0002`, and `J0004` where a segment is damaged that has no index.
+    /// `J0002`; `J0004` if a segment without an index is damaged.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let mut catalog = Self::default();
         for segment in segments(path)? {
             for part in index(&segment)?.parts {
                 let id = part.actor();
-                let entry = catalog.chains.entry(id).or_insert_with(|| Entry {
+                let entry = catalog.chains.entry(id).or_insert_with(|| CatalogEntry {
                     name: String::new(),
                     events: 0,
                     last: 0,
@@ -80,14 +81,14 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The chain with that id, name (the newest of several), or unique start of an id.
+    /// Finds a chain by id, name (the newest of several), or unique prefix of an id.
     #[must_use]
-    pub fn find(&self, wanted: &str) -> Option<(Id, &Entry)> {
-        meant(&self.chains, wanted, |entry| (&entry.name, entry.first_ms))
+    pub fn find(&self, wanted: &str) -> Option<(Id, &CatalogEntry)> {
+        select_chain(&self.chains, wanted, |entry| (&entry.name, entry.first_ms))
     }
 }
 
-/// The chain that somebody means.
+/// Finds a chain of a data folder or file by id, name or prefix of an id: see [`Catalog::find`].
 ///
 /// # Errors
 /// `J0003`, and those of reading.
@@ -100,41 +101,37 @@ pub fn find(path: &Path, wanted: &str) -> Result<Id, Error> {
 fn index(segment: &Path) -> Result<Index, Error> {
     Index::of(segment).map_err(|error| match error {
         IndexError::Unreadable(source) => Error::Read { path: segment.to_owned(), source },
-        IndexError::Damaged(damage) => damaged(segment, damage),
+        IndexError::Damaged(damage) => damaged(segment, &damage),
     })
 }
 
-fn damaged(path: &Path, damage: Damage) -> Error {
-    let (offset, what) = match damage {
-        Damage::Frame { offset, what } => (Some(offset), what.to_owned()),
-        other => (None, other.to_string()),
-    };
-    Error::Invalid(Box::new(Finding { path: path.to_owned(), offset, event: None, what }))
+fn damaged(path: &Path, damage: &Damage) -> Error {
+    Error::Invalid(Box::new(Finding::damage(path, damage)))
 }
 
-/// Which events are wanted: of which actor (all, if none), and those whose header is.
+/// Which events to read.
 pub struct EventFilter<H> {
-    /// The actor.
+    /// The actor; none for all.
     pub only: Option<Id>,
-    /// Whether an event with this header is wanted; others are not hashed.
+    /// Whether an event with this header is wanted. Others are not hashed.
     pub header: H,
 }
 
-/// Where a reader is: it can go on there when there is more.
+/// A reader's position, from which it continues when there are new events.
 #[derive(Debug, Clone, Default)]
-pub struct Position {
-    // The segment it is in, and as far as it was read.
+pub struct ReadPosition {
+    // The segment, and how far it was read.
     at: Option<(PathBuf, SegmentEnd)>,
 }
 
-/// Shows the wanted events that stand behind `position`, in order, and moves it behind what is there now; `show` may break
-/// off.
+/// Passes the wanted events after `position` to `show`, in order, and moves `position` to the current end. `show` may stop
+/// early.
 ///
 /// # Errors
 /// `J0002`, and `J0004` where a segment is damaged.
-pub fn read_on(
+pub fn read_more(
     path: &Path,
-    position: &mut Position,
+    position: &mut ReadPosition,
     wanted: &mut EventFilter<impl FnMut(&Header) -> bool>,
     mut show: impl FnMut(&Event<'_>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Error> {
@@ -146,10 +143,10 @@ pub fn read_on(
     let last = segments.len();
     for (number, segment) in segments.iter().enumerate().skip(from) {
         let is_last = number + 1 == last;
-        let is_there = |only| index(segment).map(|index| index.part(only).is_some());
+        let has_events = |only| index(segment).map(|index| index.part(only).is_some());
         if let (false, Some(only)) = (is_last, wanted.only)
             && position.at.as_ref().is_none_or(|(at, _)| at != segment)
-            && !is_there(only)?
+            && !has_events(only)?
         {
             continue;
         }
@@ -163,31 +160,31 @@ pub fn read_on(
 fn read_segment(
     path: &Path,
     is_last: bool,
-    position: &mut Position,
+    position: &mut ReadPosition,
     wanted: &mut EventFilter<impl FnMut(&Header) -> bool>,
     show: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Error> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
     let known = position.at.as_ref().filter(|(at, _)| at == path).map(|(_, end)| *end);
     let first = known.map_or(0, |end| end.next_group);
-    // Only the segment that is written on is as it was: from any other, data may have been dropped, maybe just now.
+    // Only the newest segment cannot have been rewritten: continue by offset. Any other is read again from its first group.
     if let Some(end) = known.filter(|_| is_last) {
         let bytes = segment::read_from(path, end.offset).map_err(unreadable)?;
-        let mut frames = Frames::behind(&end, &bytes);
+        let mut frames = Frames::after(&end, &bytes);
         if let Ok(flow) = show_frames(&mut frames, first, wanted, show) {
             position.at = Some((path.to_owned(), frames.end()));
             return Ok(flow);
         }
     }
     let bytes = segment::read_all(path).map_err(unreadable)?;
-    let damaged = |damage| damaged(path, damage);
+    let damaged = |damage| damaged(path, &damage);
     let mut frames = Frames::new(&bytes).map_err(damaged)?;
     let flow = show_frames(&mut frames, first, wanted, show).map_err(damaged)?;
     position.at = Some((path.to_owned(), frames.end()));
     Ok(flow)
 }
 
-/// Shows the wanted events of the groups from `first` on.
+/// Passes the wanted events of the groups from `first` on to `show`.
 fn show_frames(
     frames: &mut Frames<'_>,
     first: u64,
@@ -214,22 +211,22 @@ fn show_frames(
                     }
                 }
             }
-            // What is being written.
+            // A group that is being written.
             Frame::Torn { .. } => {}
         }
     }
     Ok(ControlFlow::Continue(()))
 }
 
-/// Shows the wanted events in order; `show` may break off.
+/// Passes the wanted events to `show`, in order. `show` may stop early.
 ///
 /// # Errors
-/// As [`read_on`].
+/// Those of [`read_more`].
 pub fn read(
     path: &Path,
     only: Option<Id>,
     header: impl FnMut(&Header) -> bool,
     show: impl FnMut(&Event<'_>) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    read_on(path, &mut Position::default(), &mut EventFilter { only, header }, show).map(|_| ())
+    read_more(path, &mut ReadPosition::default(), &mut EventFilter { only, header }, show).map(|_| ())
 }

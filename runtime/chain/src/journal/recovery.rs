@@ -10,18 +10,18 @@ use std::io;
 use std::path::Path;
 
 use crate::journal::segment::{
-    COMMIT, COMMIT_PAYLOAD, Damage, FRAME, Frame, Frames, SegmentEnd, number_u32, write_private,
+    COMMIT, COMMIT_PAYLOAD, Damage, FRAME, Frame, Frames, SegmentEnd, read_u32, write_private,
 };
 
-/// Moves what stands behind the last commit of a segment to a file `.torn` beside it.
+/// Moves the bytes after the last commit of a segment to a file `.torn` next to it. Returns where writing continues.
 ///
 /// # Errors
-/// What the system says; damage before the last commit, since writing on behind it would hide it.
+/// The system's error; or damage before the last commit, which further writes would hide.
 pub fn repair(path: &Path) -> io::Result<SegmentEnd> {
     let bytes = std::fs::read(path)?;
     let damaged = |damage: &Damage| {
         let text =
-            format!("{}: {damage}; move the data folder aside, `theater chain verify` says more", path.display());
+            format!("{}: {damage}; move the data folder aside, `theater chain verify` shows the details", path.display());
         io::Error::new(io::ErrorKind::InvalidData, text)
     };
     let mut frames = Frames::new(&bytes).map_err(|damage| damaged(&damage))?;
@@ -29,7 +29,7 @@ pub fn repair(path: &Path) -> io::Result<SegmentEnd> {
         match frames.next_frame() {
             Ok(Some(Frame::Torn { .. })) | Ok(None) => break,
             Ok(Some(_)) => {}
-            // Damage before a later commit is corruption, not the end of a crash.
+            // Damage before a later commit is corruption: a crash damages only the end.
             Err(damage) if commit_follows(&bytes, &frames) => return Err(damaged(&damage)),
             Err(_) => break,
         }
@@ -42,7 +42,7 @@ pub fn repair(path: &Path) -> io::Result<SegmentEnd> {
         file.set_len(end.offset)?;
         file.sync_all()?;
         tracing::warn!(
-            "{}: {} bytes behind the last commit moved to {}",
+            "{}: {} bytes after the last commit moved to {}",
             path.display(),
             torn.len(),
             path.with_extension("torn").display()
@@ -51,14 +51,14 @@ pub fn repair(path: &Path) -> io::Result<SegmentEnd> {
     Ok(end)
 }
 
-/// Whether any later bytes are a commit frame.
+/// Whether a commit frame follows the last valid commit.
 fn commit_follows(bytes: &[u8], frames: &Frames<'_>) -> bool {
     let rest = bytes.get(frames.committed() as usize..).unwrap_or_default();
     rest.windows(FRAME + COMMIT_PAYLOAD).any(|window| {
         let (head, payload) = window.split_at(FRAME);
         head.get(4) == Some(&COMMIT)
-            && number_u32(head, 0) as usize == COMMIT_PAYLOAD
-            && crc32fast::hash(head.get(..20).unwrap_or_default()) == number_u32(head, 20)
-            && crc32fast::hash(payload) == number_u32(head, 16)
+            && read_u32(head, 0) as usize == COMMIT_PAYLOAD
+            && crc32fast::hash(head.get(..20).unwrap_or_default()) == read_u32(head, 20)
+            && crc32fast::hash(payload) == read_u32(head, 16)
     })
 }

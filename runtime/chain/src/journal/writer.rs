@@ -1,146 +1,48 @@
-//! Writing groups to segments: the writer's thread, who waits alone, and who keeps the segments behind them.
+//! Writes groups to segments, begins new segments, and retries what could not be written.
 
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::{MutexGuard, PoisonError, TryLockError, mpsc};
-use std::thread;
+use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::queue::{Bases, Batch, By};
-use super::{GROUP_WINDOW, HIGH_WATER, JournalError, JournalState, lock, now_ms};
-use crate::event::{FORMAT, Id};
+use crate::event::FORMAT;
+use crate::journal::queue::{Batch, SharedQueue, WrittenBy};
+use crate::journal::recovery;
 use crate::journal::segment::{self, SegmentEnd};
-use crate::journal::{recovery, retention};
+use crate::journal::types::{JournalError, now_ms};
 
-/// Time after which what could not be written is tried again.
-const AGAIN: Duration = Duration::from_millis(200);
-
-impl JournalState {
-    pub fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
-        // A panic while it is locked leaves the batch where it is: it is written again.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The writer's thread: until the journal is closed and all is written, or the disk does not take it.
-    pub fn write_groups(&self) {
-        while self.is_due() {
-            let written = self.writer().as_mut().map(|writer| writer.write_next(self, By::Thread));
-            match written {
-                Some(Ok(())) => {}
-                Some(Err(_)) if !lock(self).stop => thread::sleep(AGAIN),
-                Some(Err(_)) | None => return,
-            }
-        }
-    }
-
-    /// Waits until there is something to write: at once when somebody waits for it, else when the group window ends. False:
-    /// the journal is closed and all is written.
-    fn is_due(&self) -> bool {
-        let mut queue = lock(self);
-        let mut seen = None;
-        loop {
-            if queue.failed.is_some() {
-                return true;
-            }
-            let rest = match queue.since {
-                Some(since) => {
-                    let rest = GROUP_WINDOW.saturating_sub(since.elapsed());
-                    if queue.urgent || queue.stop || rest.is_zero() || queue.bytes.len() > HIGH_WATER / 2 {
-                        return true;
-                    }
-                    rest
-                }
-                None if queue.stop => return false,
-                // Nothing since the last look: what is idle needs no memory.
-                None if seen == Some(queue.appended) => {
-                    queue.shrink();
-                    queue.sleeps = true;
-                    queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                    queue.sleeps = false;
-                    continue;
-                }
-                None => GROUP_WINDOW,
-            };
-            seen = Some(queue.appended);
-            queue = self.work.wait_timeout(queue, rest).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    /// Writes what waits on the caller's thread, unless the writer's own is at work or has more to do than that.
-    pub fn write_here(&self) {
-        let mut writer = match self.writer.try_lock() {
-            Ok(writer) => writer,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        let Some(writer) = writer.as_mut().filter(|writer| writer.batch.is_none() && !writer.is_full()) else { return };
-        // Others may have come since the caller looked.
-        let mut queue = lock(self);
-        if queue.is_for_who_waits() {
-            writer.batch = queue.take();
-            drop(queue);
-            if writer.write_next(self, By::Waiter).is_err() {
-                self.work.notify_one();
-            }
-        }
-    }
-}
-
-/// Each time a segment has ended: writes its index, and drops what may go from all that have.
-pub(super) fn keep_segments(shared: &JournalState, folder: &Path, rotations: &mpsc::Receiver<u32>) {
-    let mut indexed = 1;
-    while let Ok(current) = rotations.recv() {
-        let current = rotations.try_iter().last().unwrap_or(current);
-        let (bases, rotated) = {
-            let queue = lock(shared);
-            let of = |(id, bases): (&Id, &Bases)| Some((*id, bases.within(queue.rotated)?.clone()));
-            // A program that ends leaves what may go to the next one.
-            let bases = if queue.stop { HashMap::new() } else { queue.bases.iter().filter_map(of).collect() };
-            (bases, queue.rotated)
-        };
-        let kept = retention::write_indices(folder, indexed, current).and_then(|()| {
-            indexed = current;
-            retention::drop_data(folder, current, &bases)
-        });
-        match kept {
-            Ok(moved) => lock(shared).follow(&moved, rotated),
-            Err(error) => tracing::warn!("{}: what may go was not dropped: {error}", folder.display()),
-        }
-    }
-}
-
+/// The writer of the newest segment.
 pub(super) struct Writer {
     folder: PathBuf,
-    // Tells of the number of each segment that begins.
+    // Receives the number of each segment that begins.
     rotated: mpsc::Sender<u32>,
     segment_size: u64,
     number: u32,
-    file: File,
+    pub file: File,
     path: PathBuf,
     offset: u64,
     group: u64,
-    // What is being written: where that fails it comes before anything else, at the same place.
-    batch: Option<Batch>,
+    // The batch that is being written. If the write fails, it is retried before any other batch, at the same offset.
+    pub batch: Option<Batch>,
     failures: Failures,
 }
 
-/// How long it is between two log lines on a disk that takes nothing.
-const TOLD_EVERY: Duration = Duration::from_secs(30);
+/// Time between two log lines about a disk that fails.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Since when the disk takes nothing, and when that was logged last.
+/// When the disk began to fail, and when that was last logged.
 #[derive(Default)]
 struct Failures(Option<(Instant, Instant)>);
 
 impl Failures {
     fn failed(&mut self, error: &JournalError) {
         let now = Instant::now();
-        let (since, told) = self.0.unwrap_or((now, now));
+        let (since, logged) = self.0.unwrap_or((now, now));
         if self.0.is_none() {
             tracing::error!("{error}; trying again, calls fail meanwhile");
-        } else if now.duration_since(told) < TOLD_EVERY {
+        } else if now.duration_since(logged) < LOG_INTERVAL {
             return;
         } else {
             tracing::error!("{error}; calls have failed for {} s", now.duration_since(since).as_secs());
@@ -156,6 +58,7 @@ impl Failures {
 }
 
 impl Writer {
+    /// Opens the newest segment after [`recovery`], or begins the first one.
     pub fn open(folder: PathBuf, segment_size: u64, rotated: mpsc::Sender<u32>) -> io::Result<Self> {
         let last = segment::list(&folder)?.pop();
         match last {
@@ -175,7 +78,7 @@ impl Writer {
                     batch: None,
                     failures: Failures::default(),
                 };
-                writer.tell_keeper();
+                writer.notify_maintenance();
                 Ok(writer)
             }
         }
@@ -188,13 +91,13 @@ impl Writer {
         group: u64,
         rotated: mpsc::Sender<u32>,
     ) -> io::Result<Self> {
-        let path = folder.join(format!("{number:08}.log"));
+        let path = segment::segment_path(&folder, number);
         let draft = path.with_extension("draft");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        let header = segment::header(number, now_ms(), group);
+        let header = segment::segment_header(number, now_ms(), group);
         file.write_all_at(&header, 0)?;
         file.sync_data()?;
-        // A segment has its whole header from the start: a crash before this line leaves a draft that nothing reads.
+        // A segment has its complete header from the start: a crash before this line leaves a draft that nothing reads.
         std::fs::rename(&draft, &path)?;
         File::open(&folder)?.sync_all()?;
         let offset = header.len() as u64;
@@ -216,8 +119,13 @@ impl Writer {
         self.offset >= self.segment_size
     }
 
-    /// Begins the next segment where this one is full; all that was written is on the disk then.
-    fn rotate(&mut self, shared: &JournalState) -> io::Result<()> {
+    /// Whether the next batch needs neither a retry of a previous one nor a new segment.
+    pub fn is_ready(&self) -> bool {
+        self.batch.is_none() && !self.is_full()
+    }
+
+    /// Begins the next segment if this one is full. Flushes this one first: completed segments are always on disk.
+    fn rotate(&mut self, queue: &SharedQueue) -> io::Result<()> {
         if !self.is_full() {
             return Ok(());
         }
@@ -225,63 +133,63 @@ impl Writer {
         let rotated = self.rotated.clone();
         let next = Self::start(self.folder.clone(), self.segment_size, self.number + 1, self.group, rotated)?;
         *self = Self { batch: self.batch.take(), failures: std::mem::take(&mut self.failures), ..next };
-        let mut queue = lock(shared);
-        queue.rotated = queue.written;
+        let mut queue = queue.lock();
+        queue.completed = queue.written;
         drop(queue);
-        self.tell_keeper();
+        self.notify_maintenance();
         Ok(())
     }
 
-    /// There may be ended segments to see to.
-    fn tell_keeper(&self) {
+    /// Notifies the maintenance thread that there may be completed segments.
+    fn notify_maintenance(&self) {
         if self.rotated.send(self.number).is_err() {
-            tracing::warn!("{}: nobody keeps its segments any more; they stay as they are", self.folder.display());
+            tracing::warn!("{}: the maintenance thread has ended; segments are not maintained", self.folder.display());
         }
     }
 
-    /// Writes what waits, beginning with what could not be written before.
-    fn write_next(&mut self, shared: &JournalState, by: By) -> Result<(), JournalError> {
+    /// Writes a batch: the one whose write failed, else the next one from the queue.
+    pub fn write_next(&mut self, queue: &SharedQueue, by: WrittenBy) -> Result<(), JournalError> {
         if self.batch.is_none() {
-            self.batch = lock(shared).take();
+            self.batch = queue.lock().take_batch();
         }
-        // Somebody who waited may have written what was due.
+        // A waiter may have written the batch that was due.
         if self.batch.is_none() {
             return Ok(());
         }
-        match self.rotate(shared).and_then(|()| self.write()) {
+        match self.rotate(queue).and_then(|()| self.write()) {
             Ok(took) => {
                 self.failures.succeeded();
                 if let Some(batch) = self.batch.take() {
-                    let told = lock(shared).settle(batch, took, by);
-                    drop(told);
+                    let completed = queue.lock().complete(batch, took, by);
+                    drop(completed);
                 }
                 Ok(())
             }
             Err(error) => {
                 let failed = JournalError { path: self.path.clone(), reason: error.to_string() };
                 self.failures.failed(&failed);
-                lock(shared).fail(failed.clone());
+                queue.lock().fail(failed.clone());
                 Err(failed)
             }
         }
     }
 
-    /// How long it took, where it was flushed too.
+    /// Writes the batch, and flushes it if one of its events requires that. Returns the duration if it was flushed.
     fn write(&mut self) -> io::Result<Option<Duration>> {
         let Some(batch) = &mut self.batch else { return Ok(None) };
-        let (commit, places) = batch.seal(self.number, self.offset, self.group);
+        let (commit, positions) = batch.finish(self.number, self.offset, self.group);
         let events = batch.bytes.len();
-        // All of a group in one write: each one more is felt where the disk is waited for.
+        // A group is a single write: each further one would add latency where the caller waits for the disk.
         batch.bytes.extend_from_slice(&commit);
-        let begun = Instant::now();
+        let started = Instant::now();
         let written = self
             .file
             .write_all_at(&batch.bytes, self.offset)
-            .and_then(|()| if batch.sync { self.file.sync_data().map(|()| Some(begun.elapsed())) } else { Ok(None) });
+            .and_then(|()| if batch.flush { self.file.sync_data().map(|()| Some(started.elapsed())) } else { Ok(None) });
         if written.is_ok() {
             self.offset += batch.bytes.len() as u64;
             self.group += 1;
-            batch.places = places;
+            batch.positions = positions;
         } else {
             batch.bytes.truncate(events);
         }
@@ -290,45 +198,3 @@ impl Writer {
 }
 
 const _: () = assert!(FORMAT == 1, "the writer writes format 1");
-
-#[cfg(test)]
-mod tests {
-    use futures_lite::future::{block_on, poll_once};
-
-    use super::super::tests::{Folder, alone, push};
-    use super::super::{SEGMENT_SIZE, Sync};
-    use super::*;
-    use crate::event::Chain;
-    use crate::verify;
-
-    #[test]
-    fn what_could_not_be_written_is_written_once_the_disk_takes_it_and_nothing_is_appended_meanwhile() {
-        let folder = Folder::new("failing");
-        let journal = folder.journal(SEGMENT_SIZE);
-        let mut chain = Chain::new([1; 16]);
-        for is_alone in [true, false] {
-            push(&journal, &mut chain, Sync::Always).unwrap();
-            block_on(journal.written()).unwrap();
-            let use_file = |file| std::mem::replace(&mut journal.shared.writer().as_mut().unwrap().file, file);
-            let good = use_file(File::open(folder.path().join("journal/00000001.log")).unwrap());
-            push(&journal, &mut chain, Sync::Always).unwrap();
-            let failed = if is_alone {
-                alone(&journal);
-                // At once, unless the thread is at it in this moment.
-                block_on(poll_once(journal.written())).unwrap_or_else(|| block_on(journal.written()))
-            } else {
-                lock(&journal.shared).crowd = 2;
-                block_on(journal.written())
-            };
-            assert!(failed.unwrap_err().to_string().contains("Bad file descriptor"));
-            assert!(push(&journal, &mut chain, Sync::Always).is_err());
-            use_file(good);
-            while push(&journal, &mut chain, Sync::Always).is_err() {
-                thread::yield_now();
-            }
-        }
-        journal.close();
-        let contents = verify::read(folder.path(), |_| {}).unwrap();
-        assert_eq!(contents.chains[&[1; 16]].chain.len(), 6);
-    }
-}

@@ -1,9 +1,9 @@
-//! What an attribute does: the `impl` stays as it is, but for the functions that may be written in more than
-//! one form, and an export of the type to the host is added.
+//! Expands an attribute: keeps the `impl`, except for functions that may be written in more than one form, and
+//! adds an export of the type to the host.
 //!
-//! A function of several forms gets the trait's own signature. What was written becomes a closure in it, with
-//! its types, and functions of `theater_sdk::adapt` stand between the two: so the compiler, not this crate,
-//! judges whether the types are a form that is known, and says so at the place where they are written.
+//! A function with several forms gets the trait's signature. The original parameters, result type and body become
+//! a closure inside it, and functions of `theater_sdk::adapt` convert between the two. So the compiler, not this
+//! crate, checks whether the types are a supported form, and reports an error at the types as they are written.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -16,11 +16,11 @@ pub struct Interface {
     pub export: &'static str,
     /// The trait of `theater_sdk`.
     pub trait_name: &'static str,
-    /// Functions of several forms; each has a module in `theater_sdk::adapt`.
+    /// Functions with several forms. Each has a module in `theater_sdk::adapt`.
     pub adapted: &'static [&'static str],
 }
 
-/// The attribute's output. An error keeps the `impl`, so that no others follow from it.
+/// Expands the attribute. On an error the `impl` is kept, so that no other errors follow from it.
 pub fn export(interface: &Interface, arguments: &TokenStream, item: TokenStream) -> TokenStream {
     expand(interface, arguments, item.clone()).unwrap_or_else(|error| {
         let error = error.to_compile_error();
@@ -54,7 +54,8 @@ fn expand(interface: &Interface, arguments: &TokenStream, item: TokenStream) -> 
     })
 }
 
-/// A constructor, which runs before the first call of every instance: the bindings call those of the linker's list.
+/// A constructor that installs the panic hook. It runs before the first call of every instance: the bindings run the
+/// constructors in the linker's list.
 fn panic_hook() -> TokenStream {
     quote! {
         #[cfg(target_arch = "wasm32")]
@@ -66,7 +67,7 @@ fn panic_hook() -> TokenStream {
     }
 }
 
-/// The exports name the type by one word.
+/// The name of the type, which the exports refer to. It must be a single identifier.
 fn actor(item: &ItemImpl) -> Result<&Ident, Error> {
     let name = match &*item.self_ty {
         Type::Path(path) if item.generics.params.is_empty() => path.path.get_ident(),
@@ -82,16 +83,17 @@ fn function(item: &mut ImplItem) -> Option<&mut ImplItemFn> {
     }
 }
 
-/// Gives the function the trait's signature. One that is wrong beyond its types is left to the compiler.
+/// Gives the function the trait's signature. A function with other errors than its types is left as it is, for the
+/// compiler to report.
 fn adapt(function: &mut ImplItemFn) {
     let (Some([state, params]), ReturnType::Type(_, result)) = (arguments(function), &function.sig.output) else {
         return;
     };
     let (attributes, body, name) = (&function.attrs, &function.block, &function.sig.ident);
-    // Names that what was written cannot see.
+    // Hygienic names, which the original code cannot refer to.
     let own = |name| Ident::new(name, Span::mixed_site().located_at(result.span()));
     let [all_state, all_params, written] = ["state", "params", "written"].map(own);
-    // Where a form is not known, the error stands at its type.
+    // The error for an unsupported form is reported at its type.
     let checked = quote_spanned!(params.ty.span()=> ::theater_sdk::adapt::#name::params(#all_params));
     let answer = quote_spanned!(result.span()=> ::theater_sdk::adapt::#name::answer(#written(#all_state, #checked)));
     let adapted = quote! {
@@ -109,7 +111,7 @@ fn adapt(function: &mut ImplItemFn) {
     }
 }
 
-/// The arguments, when there are two and none is `self`.
+/// Returns the arguments if there are two and neither is `self`.
 fn arguments(function: &ImplItemFn) -> Option<[&PatType; 2]> {
     let all: Option<Vec<_>> = function.sig.inputs.iter().map(typed).collect();
     all?.try_into().ok()

@@ -1,5 +1,5 @@
-//! The attributes of `theater-sdk`, which documents and re-exports them. Each stands on the `impl` of one of
-//! its traits and exports the type to the host; `export.rs` says how.
+//! The attributes of `theater-sdk`, which documents and re-exports them. Each is applied to the `impl` of one of
+//! its traits and exports the type to the host; see `export.rs` for the expansion.
 
 use proc_macro::TokenStream;
 
