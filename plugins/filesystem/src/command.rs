@@ -1,14 +1,12 @@
 //! Runs programs in the folder.
 
-use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use futures_lite::future::{or, zip};
-use serde_json::{Value, json};
-use theater_child_process::{Captured, Confinement, Running, Stdio, capture, exit_code, find};
+use theater_child_process::{Captured, Confinement, Running, Stdio, capture, exit_code};
 use theater_plugin_api::Host;
 
 use crate::config::Config;
@@ -21,41 +19,6 @@ pub const NIX: &str = "nix";
 const MOST_OUTPUT: usize = 1 << 20;
 /// How long to wait, after the program has ended, for pipes that another process still holds open.
 const SILENCE: Duration = Duration::from_secs(2);
-
-/// The programs of `allowed_commands` with the files that were found when the actor started.
-#[derive(Debug, Clone)]
-pub struct Programs(BTreeMap<String, Option<PathBuf>>);
-
-impl Programs {
-    pub fn look_up(config: &Config) -> Self {
-        let search = std::env::var_os("PATH");
-        let found = |name: &String| (name.clone(), find(name, search.as_deref()));
-        Self(config.allowed_commands.iter().map(found).collect())
-    }
-
-    #[cfg(test)]
-    pub fn named(name: &str, file: &Path) -> Self {
-        Self(BTreeMap::from([(name.to_owned(), Some(file.to_owned()))]))
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Returns the names and files as JSON, for `theater validate`.
-    pub fn shown(&self) -> Value {
-        json!(self.0)
-    }
-
-    /// Returns the file of a program.
-    pub fn get(&self, name: &str) -> Result<&Path, Error> {
-        match self.0.get(name) {
-            None => Err(Error::Command(name.to_owned())),
-            Some(None) => Err(Error::NoCommand(name.to_owned())),
-            Some(Some(file)) => Ok(file),
-        }
-    }
-}
 
 /// Splits a command line into words. Blanks, quotes and backslashes work as in a shell (POSIX.1-2017, section 2.2);
 /// nothing is expanded.

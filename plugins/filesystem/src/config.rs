@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use theater_plugin_api::narrow::{self, Rule};
 
-use crate::command::Programs;
 use crate::error::Error;
+use crate::programs::Programs;
 
 const MAX_FILE_BYTES: u64 = 16 << 20;
 const COMMAND_TIMEOUT_MS: u64 = 60_000;
@@ -127,7 +127,7 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
             narrowed.insert("within".to_owned(), json!(within));
         }
     }
-    let programs = Programs::look_up(&config(&Value::Object(narrowed.clone()))?);
+    let programs = Programs::look_up(&config(&Value::Object(narrowed.clone()))?.allowed_commands);
     if !programs.is_empty() {
         narrowed.insert("programs".to_owned(), programs.shown());
     }

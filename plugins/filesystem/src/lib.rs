@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`config`] | the config, and how a parent's config limits a child's |
 //! | [`jail`] | the sandboxed folder and the file operations in it |
-//! | [`command`] | runs programs in the folder |
+//! | [`programs`] | the programs that an actor may run, with their files |
+//! | [`command`] | runs a program in the folder |
 //! | [`error`] | the error messages |
 //!
 //! An example manifest:
@@ -30,6 +31,7 @@ mod error;
 mod jail;
 #[cfg(test)]
 mod narrow_tests;
+mod programs;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -43,10 +45,10 @@ use serde_json::Value;
 use theater_child_process::Confinement;
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Level, Plugin, Recovered};
 
-use command::Programs;
 use config::{Config, Power};
 use error::Error;
 use jail::{Inside, Jail};
+use programs::Programs;
 use theater::simple::filesystem::CommandResult;
 
 theater_plugin_api::bindings! {
@@ -79,7 +81,7 @@ impl Plugin for Filesystem {
         let private = if config.new_dir { Some(host.data_folder()?) } else { None };
         let opened = unblock(move || {
             let jail = Jail::open(&config, private.as_deref())?;
-            let programs = Programs::look_up(&config);
+            let programs = Programs::look_up(&config.allowed_commands);
             let confines = config.execute && config.confine && !programs.is_empty();
             let missing = if confines { theater_child_process::missing() } else { None };
             Ok::<_, Error>((jail, programs, config, missing))

@@ -517,7 +517,7 @@ fn a_nix_command_is_what_nix_develop_runs() {
     // This machine may not have nix: use a script that prints its arguments.
     let Case { host, folder, scratch: _scratch } = case;
     let folder = Arc::into_inner(folder).unwrap();
-    let folder = Arc::new(Folder { programs: crate::command::Programs::named("nix", &nix), ..folder });
+    let folder = Arc::new(Folder { programs: crate::programs::Programs::named("nix", &nix), ..folder });
     let answer = block_on(host.call(&folder, "execute-nix-command", &(".", "cargo build 'a b' $HOME")));
     let said = success(answer.unwrap()).stdout;
     assert_eq!(said, "<develop>\n<--command>\n<cargo>\n<build>\n<a b>\n<$HOME>\n");

@@ -4,8 +4,9 @@ use theater_connector::Connector;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::exchange::{Answer, Exchange, Wanted};
+use crate::exchange::{Exchange, Wanted};
 use crate::hosts::Pattern;
+use crate::response::Answer;
 use crate::target::Target;
 
 /// A request as the actor passed it.
@@ -127,7 +128,7 @@ impl Client {
             {
                 return Err(Error::Dial(theater_connector::Error::NotPublic(target.name.clone())));
             }
-            return Err(Error::Host(target.clone()));
+            return Err(Error::Host(target.authority()));
         }
         match &self.config.allowed_methods {
             Some(methods) if !methods.iter().any(|allowed| allowed == method) => Err(Error::Method(method.to_owned())),

@@ -7,8 +7,6 @@ use std::io;
 
 use theater_connector::Name;
 
-use crate::target::Target;
-
 /// The reason a request failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,12 +19,12 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The config does not allow this host.
+    /// The config does not allow this host; with the port if it is not the scheme's default.
     #[error(
-        "{} is not allowed: in the handler http-client, config = {{ allowed_hosts = [\"{}\"] }} allows it, as far as \
-         the parent's config does", .0.authority(), .0.authority()
+        "{0} is not allowed: in the handler http-client, config = {{ allowed_hosts = [\"{0}\"] }} allows it, as far as the \
+         parent's config does"
     )]
-    Host(Target),
+    Host(String),
     /// The config does not allow this method.
     #[error(
         "the method {0} is not allowed: in the handler http-client, config = {{ allowed_methods = [\"{0}\"] }} allows \
@@ -131,6 +129,7 @@ impl Error {
         matches!(
             self,
             Self::Uri { .. }
+                | Self::Location { .. }
                 | Self::Host(_)
                 | Self::Method(_)
                 | Self::Private(_)
@@ -138,5 +137,20 @@ impl Error {
                 | Self::Downgrade { .. }
                 | Self::Dial(theater_connector::Error::NotPublic(_) | theater_connector::Error::LeadsInside { .. })
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Target;
+
+    /// A URI that is refused before anything is sent is a denial, whether the actor or a redirect names it.
+    #[test]
+    fn an_unusable_uri_is_a_denial_also_as_a_redirect_target() {
+        assert!(Target::parse("ftp://a/").unwrap_err().is_denial());
+        let location = Target::parse("http://a/").unwrap().join("ftp://a/").unwrap_err();
+        assert!(matches!(location, Error::Location { .. }) && location.is_denial(), "{location}");
+        assert!(!Error::Early("a".to_owned()).is_denial());
     }
 }

@@ -16,7 +16,7 @@ use theater_connector::{Connector, Name, Stream};
 use theater_tls::TlsConnector;
 
 use crate::error::Error;
-use crate::response::{self, Reading};
+use crate::response::{self, Answer, Reading};
 use crate::target::Target;
 
 /// A request as it is sent. `http-types` would lose the order of headers and nonstandard methods.
@@ -25,24 +25,6 @@ pub struct Wanted {
     pub method: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
-}
-
-/// A response as received.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    /// Names in lower case and values, in the order received, including repeated headers.
-    pub headers: Vec<(String, String)>,
-    pub body: Option<Vec<u8>>,
-}
-
-impl Answer {
-    /// Returns the `location` of a redirect; statuses such as 304 are not redirects.
-    pub fn location(&self) -> Option<&str> {
-        let is_redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
-        let location = self.headers.iter().find(|(name, _)| name == "location");
-        location.filter(|_| is_redirect).map(|(_, value)| value.as_str())
-    }
 }
 
 /// How long an idle connection is kept for reuse. It is closed within twice that time.

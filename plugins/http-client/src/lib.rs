@@ -51,7 +51,7 @@ use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, Recover
 use client::{Asked, Client};
 use config::Config;
 use error::Error;
-use exchange::Answer;
+use response::Answer;
 use theater::simple::http_types::{HttpRequest, HttpResponse};
 
 theater_plugin_api::bindings! {

@@ -5,7 +5,6 @@ use futures_lite::AsyncReadExt;
 use theater_connector::Stream;
 
 use crate::error::Error;
-use crate::exchange::Answer;
 
 const MOST_HEAD: usize = 64 << 10;
 const MOST_HEADERS: usize = 256;
@@ -13,6 +12,24 @@ const MOST_HEADERS: usize = 256;
 const MOST_INTERIM: usize = 16;
 /// How many bytes the chunk-size lines of a body may have, extensions included, beyond 32 times its content.
 const MOST_FRAMING: usize = 1 << 20;
+
+/// A response as received.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case and values, in the order received, including repeated headers.
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+}
+
+impl Answer {
+    /// Returns the `location` of a redirect; statuses such as 304 are not redirects.
+    pub fn location(&self) -> Option<&str> {
+        let is_redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
+        let location = self.headers.iter().find(|(name, _)| name == "location");
+        location.filter(|_| is_redirect).map(|(_, value)| value.as_str())
+    }
+}
 
 /// A connection with a buffer of the bytes that were received and not consumed yet.
 pub struct Reading {

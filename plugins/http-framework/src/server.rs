@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use theater_http_listener::{Bound, Config as Listen, Control, Listener};
+use theater_http_listener::{Bound, Config as Listen, Control, Listener, Received, Reply};
 use theater_plugin_api::{Host, Level};
 use theater_websocket_protocol::Code;
 
-use crate::Config;
+use crate::config::Config;
 use crate::error::Error;
 use crate::ids::Ids;
 use crate::outbox::Outbox;
-use crate::request;
 use crate::routing::Routing;
 use crate::theater::simple::http_types::ServerConfig;
 
@@ -116,9 +115,15 @@ impl Server {
         Ok(port)
     }
 
-    /// Starts accepting requests and returns the URL. Returns `None` if the port is not bound, or requests are accepted
-    /// already.
-    pub(crate) async fn accept(self: &Arc<Self>) -> Result<Option<String>, Error> {
+    /// Starts accepting requests, which `answer` handles, and returns the URL. Returns `None` if the port is not bound,
+    /// or requests are accepted already.
+    pub(crate) async fn accept<F>(
+        self: &Arc<Self>,
+        answer: fn(Arc<Self>, Received) -> F,
+    ) -> Result<Option<String>, Error>
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
         let listener = {
             let mut run = self.run();
             match std::mem::replace(&mut run.state, State::Stopped) {
@@ -133,7 +138,7 @@ impl Server {
             }
         };
         let url = listener.to_string();
-        listener.serve(Arc::clone(self), request::answer).await.map_err(Error::Listening)?;
+        listener.serve(Arc::clone(self), answer).await.map_err(Error::Listening)?;
         Ok(Some(url))
     }
 

@@ -16,14 +16,13 @@ use theater_plugin_api::testing::{Called, FakeHost, attach, attach_to, block_on}
 use theater_plugin_api::{Handler, Plugin};
 use tungstenite::{Message, WebSocket};
 
+use crate::config::{Config, MAX_ROUTES, MAX_SERVERS, MAX_WEBSOCKET_QUEUE_BYTES, WEBSOCKET_SEND_TIMEOUT_MS};
 use crate::theater::simple::http_types::{
     HttpRequest, HttpResponse, MiddlewareResult, ServerConfig, ServerInfo, TlsConfig,
 };
 use crate::theater::simple::websocket_types::{MessageType, WebsocketMessage};
-use crate::{
-    Config, Framework, HttpFramework, MAX_ROUTES, MAX_SERVERS, MAX_WEBSOCKET_QUEUE_BYTES, WEBSOCKET_SEND_TIMEOUT_MS,
-    whole,
-};
+use crate::tls_file::resolve_tls_file;
+use crate::{Framework, HttpFramework};
 
 const REQUEST: u32 = 0;
 const MIDDLEWARE: u32 = 1;
@@ -1270,6 +1269,27 @@ fn recorded_calls_make_the_servers_again() {
     assert!(odd.contains("remove-route: this actor has no route 99"), "{odd}");
 }
 
+/// The arguments of a refused call are the actor's own: a made-up number must not move the counter of connections.
+#[test]
+fn a_refused_call_does_not_move_the_counter_of_connections() {
+    let case = start(json!({}));
+    let again = resumed(&case);
+    let counter = &again.common.ids.connections;
+    let newest = counter.newest();
+    let recover = |function: &str, made_up: &dyn Fn(&str) -> Result<(), String>| made_up(function).unwrap();
+    let refused = Err::<(), String>("no such connection".to_owned());
+    recover("send-websocket-message", &|function| {
+        case.host.recover(&again, function, &(3_u64, u64::MAX, text("a")), &refused)
+    });
+    recover("close-websocket", &|function| case.host.recover(&again, function, &(3_u64, u64::MAX), &refused));
+    assert_eq!((counter.newest(), counter.next()), (newest, newest + 1));
+    let newest = newest + 10;
+    recover("close-websocket", &|function| {
+        case.host.recover(&again, function, &(3_u64, newest), &Ok::<(), String>(()))
+    });
+    assert_eq!(counter.next(), newest + 1);
+}
+
 #[test]
 fn sockets_of_recorded_calls_are_told_to_have_ended_and_their_numbers_are_not_given_again() {
     let mut case = start(json!({}));
@@ -1347,14 +1367,14 @@ fn a_tls_file_is_meant_by_the_end_of_its_path() {
         ("/a/cert.pem", "/a/cert.pem"),
         ("other.pem", "other.pem"),
     ] {
-        assert_eq!(whole(&allowed, asked).unwrap(), meant);
+        assert_eq!(resolve_tls_file(&allowed, asked).unwrap(), meant);
     }
-    assert!(whole(&allowed, "cert.pem").unwrap_err().to_string().contains("matches several"));
-    assert!(whole(&allowed, ".").unwrap_err().to_string().contains("need a file"));
+    assert!(resolve_tls_file(&allowed, "cert.pem").unwrap_err().to_string().contains("matches several"));
+    assert!(resolve_tls_file(&allowed, ".").unwrap_err().to_string().contains("need a file"));
     // An absolute path is unambiguous, even if it is listed twice.
     let twice = files(&["/a/cert.pem", "/a/cert.pem"]);
-    assert_eq!(whole(&twice, "/a/cert.pem").unwrap(), "/a/cert.pem");
-    assert!(whole(&twice, "cert.pem").is_err());
+    assert_eq!(resolve_tls_file(&twice, "/a/cert.pem").unwrap(), "/a/cert.pem");
+    assert!(resolve_tls_file(&twice, "cert.pem").is_err());
 }
 
 #[test]

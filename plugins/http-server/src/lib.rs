@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+mod config;
 #[cfg(test)]
 mod narrow_tests;
 mod queue;
@@ -14,10 +15,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
 use serde_json::Value;
-use theater_http_listener as listener;
-use theater_plugin_api::narrow::Rule;
 use theater_plugin_api::{Attachment, Host, Plugin};
 
 use server::Server;
@@ -29,21 +27,6 @@ theater_plugin_api::bindings! {
     wit: "../../wit",
     calls: { "theater:simple/http-server": required },
     config: "config.schema.json",
-}
-
-const MAX_QUEUE: usize = 256;
-
-/// The handler's config; `config.schema.json` says what each key means.
-#[derive(Debug, Deserialize)]
-struct Config {
-    #[serde(flatten)]
-    listen: listener::Config,
-    #[serde(default = "max_queue")]
-    max_queue: usize,
-}
-
-fn max_queue() -> usize {
-    MAX_QUEUE
 }
 
 /// The plugin, which has no state.
@@ -61,6 +44,6 @@ impl Plugin for HttpServer {
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
-        listener::narrow(ceiling, requested, &[("max_queue", Rule::Smaller(MAX_QUEUE as u64))])
+        config::narrow(ceiling, requested)
     }
 }

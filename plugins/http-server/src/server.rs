@@ -6,8 +6,8 @@ use std::time::Duration;
 use theater_http_listener::{Bound, Control, Listener, Received, Reply};
 use theater_plugin_api::{Handler, Host};
 
-use crate::Config;
 use crate::actor::Actor;
+use crate::config::Config;
 
 /// The handler of one actor.
 pub struct Server {

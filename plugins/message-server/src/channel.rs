@@ -4,14 +4,15 @@
 //! tables of its two actors, so no other actor can use its id: in the acceptor's from the moment the acceptor is asked,
 //! in the initiator's once it is accepted.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_lite::future::poll_once;
 use theater_plugin_api::{Bytes, Call, CallError, uuid_text};
 
-use crate::directory::Gauges;
+use crate::channel_table::{Channel, Member};
+use crate::counters::Gauges;
+use crate::directory::Directory;
 use crate::endpoint::Endpoint;
 use crate::message::{Parcel, deliver};
 use crate::theater::simple::message_server_client::{
@@ -19,7 +20,7 @@ use crate::theater::simple::message_server_client::{
     invoke_handle_channel_message, invoke_handle_channel_open,
 };
 use crate::theater::simple::types::ChannelAccept;
-use crate::wait::{Limit, Once, lock, within};
+use crate::wait::{Limit, OnceValue, within};
 
 const OPEN: &str = "handle-channel-open";
 const MESSAGE: &str = "handle-channel-message";
@@ -27,71 +28,8 @@ const MESSAGE: &str = "handle-channel-message";
 /// takes until the executor runs the task.
 const SETTLING_MS: u64 = 1_000;
 
-/// A channel between two actors.
-pub(crate) struct Channel {
-    id: String,
-    initiator: Arc<Endpoint>,
-    acceptor: Arc<Endpoint>,
-    /// For the initiator: the message of the acceptance, or why the channel did not open.
-    verdict: Once<Result<Option<Bytes>, String>>,
-    closed: Once<()>,
-}
-
-/// The channels that an actor is part of, by id.
-#[derive(Default)]
-pub(crate) struct Channels(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    by_id: HashMap<String, Arc<Channel>>,
-    /// Closed channels of whose close the actor has not been notified yet.
-    leaving: HashSet<String>,
-    ended: bool,
-}
-
-impl Channels {
-    /// Adds a channel to the table of `of`.
-    ///
-    /// # Errors
-    /// Returns a sentence if `of` has ended or has as many channels as it may.
-    fn insert(&self, channel: &Arc<Channel>, of: &Endpoint) -> Result<(), String> {
-        let mut table = lock(&self.0);
-        let most = of.limits.max_channels;
-        if table.ended {
-            return Err(format!("{of} has ended"));
-        }
-        // A closed channel counts until the actor has been notified.
-        if table.by_id.len() + table.leaving.len() >= most {
-            return Err(format!(
-                "{of} has {most} channels, as many as max_channels of its handler message-server allows"
-            ));
-        }
-        table.by_id.insert(channel.id.clone(), Arc::clone(channel));
-        Ok(())
-    }
-
-    /// Returns the ids of all channels that the actor does not know to be closed.
-    pub(crate) fn ids(&self) -> Vec<String> {
-        let table = lock(&self.0);
-        table.by_id.keys().chain(&table.leaving).cloned().collect()
-    }
-
-    /// Marks a closed channel of whose close the actor is about to be notified.
-    fn leave(&self, id: &str) {
-        lock(&self.0).leaving.insert(id.to_owned());
-    }
-
-    fn left(&self, id: &str) {
-        lock(&self.0).leaving.remove(id);
-    }
-
-    fn remove(&self, id: &str) {
-        lock(&self.0).by_id.remove(id);
-    }
-}
-
 impl Channel {
-    fn peer(&self, of: &Endpoint) -> &Arc<Endpoint> {
+    fn peer(&self, of: &Endpoint) -> &Member {
         if self.initiator.id == of.id { &self.acceptor } else { &self.initiator }
     }
 
@@ -104,7 +42,7 @@ impl Channel {
                 // The acceptor believes that the channel is open, so it has to be notified.
                 Err(why) => {
                     self.refuse(why);
-                    return tell_closed(acceptor, &self.id).await;
+                    return notify_closed(acceptor, &self.id).await;
                 }
             },
             Ok(ChannelAccept { message: Some(message), .. }) => String::from_utf8_lossy(&message).into_owned(),
@@ -124,7 +62,7 @@ impl Channel {
             initiator.channels.remove(&self.id);
             return Err(format!("{initiator} waits no longer"));
         }
-        Gauges::up(&initiator.host, "channels", &initiator.directory.gauges.channels);
+        Gauges::up(&initiator.host, "channels", &initiator.gauges.channels);
         Ok(())
     }
 
@@ -143,7 +81,7 @@ impl Channel {
         }
         let ends = [&self.initiator, &self.acceptor];
         ends.into_iter().for_each(|end| end.channels.remove(&self.id));
-        Gauges::down(&self.initiator.host, "channels", &self.initiator.directory.gauges.channels);
+        Gauges::down(&self.initiator.host, "channels", &self.initiator.gauges.channels);
         true
     }
 }
@@ -159,13 +97,14 @@ impl Drop for Opening<'_> {
 
 /// Implements `open-channel`.
 pub(crate) async fn open(
-    initiator: &Arc<Endpoint>,
+    directory: &Directory,
+    initiator: &Member,
     call: &Call,
     wanted: &str,
     message: &Bytes,
 ) -> Result<String, String> {
     let limit = Limit::of_ms(initiator.limits.request_timeout_ms);
-    let acceptor = initiator.receiver(wanted, limit).await?;
+    let acceptor = directory.member(initiator, wanted, limit).await?;
     if acceptor.id == initiator.id {
         return Err(format!("{initiator} cannot open a channel to itself: the other end has to be another actor's"));
     }
@@ -176,10 +115,10 @@ pub(crate) async fn open(
     let _edge = initiator.host.wait_for(&acceptor.id, "open-channel")?;
     let channel = Arc::new(Channel {
         id: format!("{}/{}", initiator.id, initiator.numbers.channel.fetch_add(1, Ordering::Relaxed)),
-        initiator: Arc::clone(initiator),
+        initiator: initiator.clone(),
         acceptor,
-        verdict: Once::default(),
-        closed: Once::default(),
+        verdict: OnceValue::default(),
+        closed: OnceValue::default(),
     });
     let first = negotiated(&channel, call, message, limit).await?;
     if let Some(first) = first {
@@ -234,7 +173,7 @@ async fn bring_first(channel: &Channel, message: &Bytes) -> Result<(), String> {
 }
 
 /// Implements `send-on-channel`.
-pub(crate) async fn send(sender: &Endpoint, call: &Call, id: &str, message: &Bytes) -> Result<(), String> {
+pub(crate) async fn send(sender: &Member, call: &Call, id: &str, message: &Bytes) -> Result<(), String> {
     let limit = Limit::of_ms(sender.limits.send_timeout_ms);
     let channel = opened(sender, call, id).await?;
     let receiver = channel.peer(sender);
@@ -259,15 +198,15 @@ fn check_message(receiver: &Endpoint, message: &[u8]) -> Result<(), String> {
 }
 
 /// Returns the open channel `id` of this actor.
-async fn opened(endpoint: &Endpoint, call: &Call, id: &str) -> Result<Arc<Channel>, String> {
+async fn opened(member: &Member, call: &Call, id: &str) -> Result<Arc<Channel>, String> {
     let unknown = || {
         Err(format!(
-            "{endpoint} has no open channel {id:?}: it was closed, its other end has ended, or it is not this actor's"
+            "{member} has no open channel {id:?}: it was closed, its other end has ended, or it is not this actor's"
         ))
     };
-    let Some(channel) = lock(&endpoint.channels.0).by_id.get(id).cloned() else { return unknown() };
+    let Some(channel) = member.channels.get(id) else { return unknown() };
     if !channel.verdict.is_set() {
-        settled(endpoint, call, &channel).await?;
+        settled(member, call, &channel).await?;
     }
     if channel.closed.is_set() { unknown() } else { Ok(channel) }
 }
@@ -288,7 +227,7 @@ async fn settled(endpoint: &Endpoint, call: &Call, channel: &Channel) -> Result<
 }
 
 /// Implements `close-channel`: no further message passes, and both ends are notified once.
-pub(crate) async fn close(closer: &Arc<Endpoint>, call: &Call, id: &str) -> Result<(), String> {
+pub(crate) async fn close(closer: &Member, call: &Call, id: &str) -> Result<(), String> {
     let channel = opened(closer, call, id).await?;
     let peer = channel.peer(closer);
     let invocation = invoke_handle_channel_close(&channel.id).map_err(|error| error.to_string())?;
@@ -298,42 +237,36 @@ pub(crate) async fn close(closer: &Arc<Endpoint>, call: &Call, id: &str) -> Resu
     // A full mailbox does not keep the channel open: the peer is notified as soon as there is room.
     let mut staged = Box::pin(peer.host.stage(invocation, &closer.sources.channel, call, CLOSED));
     if poll_once(staged.as_mut()).await.is_none() {
-        tell_later(peer, &channel.id);
+        spawn_close_notice(peer, &channel.id);
     }
-    tell_later(closer, &channel.id);
+    spawn_close_notice(closer, &channel.id);
     Ok(())
 }
 
 /// `ok` of `result<_, string>`, encoded: the result of `close-channel` if the peer has ended.
 const CLOSED: &[u8] = &[0];
 
-pub(crate) fn tell_later(endpoint: &Arc<Endpoint>, id: &str) {
-    endpoint.channels.leave(id);
-    let (told, id) = (Arc::clone(endpoint), id.to_owned());
-    endpoint.host.spawn(async move { tell_closed(&told, &id).await });
+/// Notifies an actor in a separate task that a channel is closed.
+pub(crate) fn spawn_close_notice(member: &Member, id: &str) {
+    member.channels.leave(id);
+    let (notified, id) = (member.clone(), id.to_owned());
+    member.host.spawn(async move { notify_closed(&notified, &id).await });
 }
 
 /// Notifies an actor that a channel is closed, unless it has ended or does not export `handle-channel-close`.
-async fn tell_closed(endpoint: &Endpoint, id: &str) {
+async fn notify_closed(member: &Member, id: &str) {
     if let Ok(invocation) = invoke_handle_channel_close(&id.to_owned()) {
-        drop(endpoint.host.post(invocation, "the end of a channel", None, false).await);
+        drop(member.host.post(invocation, "the end of a channel", None, false).await);
     }
-    endpoint.channels.left(id);
+    member.channels.left(id);
 }
 
-impl Endpoint {
-    /// Closes all channels of this actor, which has ended, and prevents new ones.
-    pub(crate) fn end_channels(&self) {
-        let channels: Vec<_> = {
-            let mut table = lock(&self.channels.0);
-            table.ended = true;
-            table.by_id.drain().map(|(_, channel)| channel).collect()
-        };
-        for channel in channels {
-            channel.refuse(format!("{self} has ended"));
-            if channel.shut() {
-                tell_later(channel.peer(self), &channel.id);
-            }
+/// Closes all channels of an actor that has ended, and prevents new ones.
+pub(crate) fn end_channels(member: &Member) {
+    for channel in member.channels.end() {
+        channel.refuse(format!("{member} has ended"));
+        if channel.shut() {
+            spawn_close_notice(channel.peer(member), &channel.id);
         }
     }
 }

@@ -1,73 +1,50 @@
 //! The directory of the actors that can be reached; there is one per process.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use theater_plugin_api::Host;
 
+use crate::channel_table::Member;
+use crate::counters::{Gauges, Numbers};
 use crate::endpoint::Endpoint;
+use crate::rules;
+use crate::wait::{Limit, within};
 
 /// The number of actors that have left above which those that have ended for good are removed.
 const LEAST_SWEPT: usize = 64;
+
+/// The polling interval for an actor that is being restarted.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The actors that are between `started` and `stopped`, by id.
 pub(crate) struct Directory {
     /// The plugin's own host.
     host: Host,
     inner: RwLock<Inner>,
-    pub(crate) gauges: Gauges,
+    pub(crate) gauges: Arc<Gauges>,
 }
 
 #[derive(Default)]
 struct Inner {
-    present: HashMap<String, Arc<Endpoint>>,
+    present: HashMap<String, Member>,
     /// Actors that have left and may come back, as in a supervised restart.
     left: HashMap<String, Arc<Numbers>>,
     sweep_at: usize,
 }
 
-/// The next numbers of an actor. They are kept across restarts, so that no id is ever reused.
-#[derive(Debug)]
-pub(crate) struct Numbers {
-    pub(crate) request: AtomicU64,
-    pub(crate) channel: AtomicU64,
-}
-
-impl Default for Numbers {
-    fn default() -> Self {
-        Self { request: AtomicU64::new(1), channel: AtomicU64::new(1) }
-    }
-}
-
-/// Current counts over all actors.
-#[derive(Debug, Default)]
-pub(crate) struct Gauges {
-    pub(crate) outstanding: AtomicU64,
-    pub(crate) channels: AtomicU64,
-}
-
-impl Gauges {
-    pub(crate) fn up(host: &Host, name: &str, gauge: &AtomicU64) {
-        host.gauge(name, (gauge.fetch_add(1, Ordering::Relaxed) + 1) as f64);
-    }
-
-    pub(crate) fn down(host: &Host, name: &str, gauge: &AtomicU64) {
-        host.gauge(name, gauge.fetch_sub(1, Ordering::Relaxed).saturating_sub(1) as f64);
-    }
-}
-
 /// The result of looking up an actor.
 pub(crate) enum Found {
     /// The actor can be reached.
-    Here(Arc<Endpoint>),
+    Here(Member),
     /// The actor with this id is alive and was present before: it is being restarted.
     Restarting(String),
 }
 
 impl Directory {
     pub(crate) fn new(host: Host) -> Self {
-        Self { host, inner: RwLock::default(), gauges: Gauges::default() }
+        Self { host, inner: RwLock::default(), gauges: Arc::default() }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -81,7 +58,7 @@ impl Directory {
     /// Returns the numbers of the actor `id`, which continue those of its previous run.
     pub(crate) fn numbers(&self, id: &str) -> Arc<Numbers> {
         let inner = self.read();
-        let present = inner.present.get(id).map(|endpoint| &endpoint.numbers);
+        let present = inner.present.get(id).map(|member| &member.numbers);
         present.or_else(|| inner.left.get(id)).cloned().unwrap_or_default()
     }
 
@@ -89,25 +66,25 @@ impl Directory {
     ///
     /// # Errors
     /// Returns a sentence if the actor is present already.
-    pub(crate) fn join(&self, endpoint: &Arc<Endpoint>) -> Result<(), String> {
+    pub(crate) fn join(&self, member: &Member) -> Result<(), String> {
         let mut inner = self.write();
-        if inner.present.contains_key(&endpoint.id) {
+        if inner.present.contains_key(&member.id) {
             return Err("the actor already has a handler message-server: one [[handlers]] entry is enough".to_owned());
         }
-        inner.left.remove(&endpoint.id);
-        inner.present.insert(endpoint.id.clone(), Arc::clone(endpoint));
+        inner.left.remove(&member.id);
+        inner.present.insert(member.id.clone(), member.clone());
         Ok(())
     }
 
-    /// Removes an actor, unless `endpoint` is not the one that is present.
-    pub(crate) fn leave(&self, endpoint: &Arc<Endpoint>) {
+    /// Removes an actor, unless `member` is not the one that is present.
+    pub(crate) fn leave(&self, member: &Member) {
         let to_sweep = {
             let mut inner = self.write();
-            if !inner.present.get(&endpoint.id).is_some_and(|present| Arc::ptr_eq(present, endpoint)) {
+            if !inner.present.get(&member.id).is_some_and(|present| Arc::ptr_eq(&present.endpoint, &member.endpoint)) {
                 return;
             }
-            inner.present.remove(&endpoint.id);
-            inner.left.insert(endpoint.id.clone(), Arc::clone(&endpoint.numbers));
+            inner.present.remove(&member.id);
+            inner.left.insert(member.id.clone(), Arc::clone(&member.numbers));
             let full = inner.left.len() > inner.sweep_at.max(LEAST_SWEPT);
             if full { inner.left.keys().cloned().collect() } else { Vec::new() }
         };
@@ -116,7 +93,7 @@ impl Directory {
         }
     }
 
-    /// Forgets those of the given actors that have ended.
+    /// Removes those of the given actors that have ended.
     fn sweep(&self, mut ended: Vec<String>) {
         // Call the core without holding our lock: it takes locks of its own.
         ended.retain(|id| self.host.find(id).is_err());
@@ -133,18 +110,59 @@ impl Directory {
     /// Returns a sentence if there is no such actor, more than one matches, or it has no message-server handler.
     pub(crate) fn find(&self, host: &Host, wanted: &str) -> Result<Found, String> {
         // A complete id needs no search.
-        if let Some(endpoint) = self.read().present.get(wanted) {
-            return Ok(Found::Here(Arc::clone(endpoint)));
+        if let Some(member) = self.read().present.get(wanted) {
+            return Ok(Found::Here(member.clone()));
         }
         let id = host.find(wanted)?;
         let inner = self.read();
         match inner.present.get(&id) {
-            Some(endpoint) => Ok(Found::Here(Arc::clone(endpoint))),
+            Some(member) => Ok(Found::Here(member.clone())),
             None if inner.left.contains_key(&id) => Ok(Found::Restarting(id)),
             None => Err(format!(
                 "actor {wanted:?} has no message-server handler that has started: it needs [[handlers]] with type = \
                  \"message-server\" in its manifest"
             )),
         }
+    }
+
+    /// Finds the actor that `wanted` names, if `sender` may reach it. Waits for an actor that is being restarted.
+    ///
+    /// # Errors
+    /// Returns a sentence if there is no such actor, it has no message-server handler, or an allow list of one of the
+    /// two does not contain the other.
+    pub(crate) async fn member(&self, sender: &Endpoint, wanted: &str, limit: Limit) -> Result<Member, String> {
+        let receiver = match self.find(&sender.host, wanted)? {
+            Found::Here(receiver) => receiver,
+            Found::Restarting(id) => self.wait_for_restart(sender, &id, limit).await?,
+        };
+        rules::check(sender.party(), receiver.party())?;
+        Ok(receiver)
+    }
+
+    async fn wait_for_restart(&self, sender: &Endpoint, id: &str, limit: Limit) -> Result<Member, String> {
+        let _edge = sender.host.wait_for(id, "its restart")?;
+        let back = async {
+            loop {
+                match self.find(&sender.host, id)? {
+                    Found::Here(receiver) => return Ok(receiver),
+                    Found::Restarting(_) => sender.host.sleep(LOOK).await,
+                }
+            }
+        };
+        let late = |short| sender.cut_short(short, &format!("actor {id}, which is being restarted, was not back"), limit);
+        within(&sender.host, limit, back).await.unwrap_or_else(|short| Err(late(short)))
+    }
+
+    /// Like [`Directory::member`], for callers that need no channels.
+    ///
+    /// # Errors
+    /// As [`Directory::member`].
+    pub(crate) async fn receiver(
+        &self,
+        sender: &Endpoint,
+        wanted: &str,
+        limit: Limit,
+    ) -> Result<Arc<Endpoint>, String> {
+        self.member(sender, wanted, limit).await.map(|member| member.endpoint)
     }
 }

@@ -1,21 +1,16 @@
-//! One actor as the others see it, and how it finds another.
+//! One actor as the others see it.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use theater_plugin_api::{Attachment, CallError, Host, encoding};
 
-use crate::channel::Channels;
 use crate::config::{Config, Limits};
-use crate::directory::{Directory, Found, Numbers};
-use crate::request::Requests;
-use crate::rules::{self, Rules};
+use crate::counters::{Gauges, Numbers};
+use crate::outstanding::Requests;
+use crate::rules::{Party, Rules};
 use crate::schemas::{Schema, Schemas};
-use crate::wait::{CutShort, Limit, within};
-
-/// The polling interval for an actor that is being restarted.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::wait::{CutShort, Limit};
 
 /// One actor as a sender and receiver of messages.
 pub(crate) struct Endpoint {
@@ -27,8 +22,7 @@ pub(crate) struct Endpoint {
     pub(crate) schemas: Schemas,
     pub(crate) numbers: Arc<Numbers>,
     pub(crate) requests: Requests,
-    pub(crate) channels: Channels,
-    pub(crate) directory: Arc<Directory>,
+    pub(crate) gauges: Arc<Gauges>,
     pub(crate) sources: Sources,
     /// The encoded `result<_, string>` that a staged send returns to its sender if this actor has ended.
     pub(crate) ended: Vec<u8>,
@@ -49,10 +43,15 @@ impl fmt::Display for Endpoint {
 }
 
 impl Endpoint {
+    /// Creates the endpoint of the actor of `host`; `numbers` returns the numbers of an actor by its id.
+    ///
+    /// # Errors
+    /// Returns a sentence about an invalid config.
     pub(crate) fn new(
-        directory: &Arc<Directory>,
         host: Host,
         attachment: &Attachment,
+        gauges: Arc<Gauges>,
+        numbers: impl FnOnce(&str) -> Arc<Numbers>,
     ) -> Result<(Arc<Self>, theater_http_listener::Config), String> {
         let config: Config = attachment.config()?;
         let about = host.whose()?;
@@ -64,10 +63,9 @@ impl Endpoint {
             rules: config.rules,
             limits: config.limits,
             schemas: Schemas::new(&config.schemas)?,
-            numbers: directory.numbers(&about.actor),
+            numbers: numbers(&about.actor),
             requests: Requests::default(),
-            channels: Channels::default(),
-            directory: Arc::clone(directory),
+            gauges,
             sources: Sources {
                 message: format!("message from {who}"),
                 request: format!("request from {who}"),
@@ -82,32 +80,9 @@ impl Endpoint {
         Ok((Arc::new(endpoint), config.listen))
     }
 
-    /// Finds the actor that `wanted` names, if this one may reach it. Waits for an actor that is being restarted.
-    ///
-    /// # Errors
-    /// Returns a sentence if there is no such actor, it has no message-server handler, or an allow list of one of the
-    /// two does not contain the other.
-    pub(crate) async fn receiver(&self, wanted: &str, limit: Limit) -> Result<Arc<Self>, String> {
-        let receiver = match self.directory.find(&self.host, wanted)? {
-            Found::Here(receiver) => receiver,
-            Found::Restarting(id) => self.returned(&id, limit).await?,
-        };
-        rules::check(self, &receiver)?;
-        Ok(receiver)
-    }
-
-    async fn returned(&self, id: &str, limit: Limit) -> Result<Arc<Self>, String> {
-        let _edge = self.host.wait_for(id, "its restart")?;
-        let back = async {
-            loop {
-                match self.directory.find(&self.host, id)? {
-                    Found::Here(receiver) => return Ok(receiver),
-                    Found::Restarting(_) => self.host.sleep(LOOK).await,
-                }
-            }
-        };
-        let late = |short| self.cut_short(short, &format!("actor {id}, which is being restarted, was not back"), limit);
-        within(&self.host, limit, back).await.unwrap_or_else(|short| Err(late(short)))
+    /// Returns this actor as one side of a check of the allow lists.
+    pub(crate) fn party(&self) -> Party<'_> {
+        Party { id: &self.id, name: &self.name, label: &self.label, rules: &self.rules }
     }
 
     /// Describes a wait of this actor that ended early; `what` says what had not happened.

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use theater_plugin_api::encoding::{Reader, decode, encode};
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Recovered};
 
+use crate::channel_table::Member;
 use crate::directory::Directory;
 use crate::endpoint::Endpoint;
+use crate::outstanding::request_number;
 use crate::port::Port;
 use crate::theater::simple::message_server_host::MessageServerHost;
 use crate::theater::simple::types::ChannelAccept;
@@ -18,7 +20,8 @@ use crate::{channel, message, request};
 
 /// One actor's handler.
 pub struct MessageServer {
-    endpoint: Arc<Endpoint>,
+    member: Member,
+    directory: Arc<Directory>,
     port: Option<Port>,
     /// Channels that were open when the previous run ended.
     left: Mutex<BTreeSet<String>>,
@@ -40,21 +43,21 @@ impl MessageServer {
         host: Host,
         attachment: &Attachment,
     ) -> Result<Self, String> {
-        let (endpoint, listen) = Endpoint::new(directory, host, attachment)?;
+        let gauges = Arc::clone(&directory.gauges);
+        let (endpoint, listen) = Endpoint::new(host, attachment, gauges, |id| directory.numbers(id))?;
         let port = match attachment.config.get("port") {
             Some(_) => Some(Port::bind(&endpoint, &listen).await?),
             None => None,
         };
-        Ok(Self { endpoint, port, left: Mutex::default() })
+        Ok(Self { member: Member::new(endpoint), directory: Arc::clone(directory), port, left: Mutex::default() })
     }
 
     /// Removes the actor from the directory, answers all who wait for it and closes its channels. A second call does
     /// nothing.
     fn leave(&self) {
-        let endpoint = &self.endpoint;
-        endpoint.directory.leave(endpoint);
-        endpoint.end_requests();
-        endpoint.end_channels();
+        self.directory.leave(&self.member);
+        self.member.end_requests();
+        channel::end_channels(&self.member);
     }
 
     fn left(&self) -> MutexGuard<'_, BTreeSet<String>> {
@@ -63,7 +66,7 @@ impl MessageServer {
 
     /// Advances the numbers, and the set of open channels, past what a recorded call shows to be in use.
     fn used(&self, call: &Recovered<'_>) -> Result<(), theater_plugin_api::encoding::EncodingError> {
-        let numbers = &self.endpoint.numbers;
+        let numbers = &self.member.numbers;
         let beyond = |number: Option<u64>| number.map_or(1, |number| number.saturating_add(1));
         match call.function.rsplit('/').next().unwrap_or_default() {
             "open-channel" => {
@@ -75,16 +78,16 @@ impl MessageServer {
             }
             "list-outstanding-requests" => {
                 let ids: Vec<String> = decode(call.result)?;
-                let newest = ids.iter().filter_map(|id| request::number(id)).max();
+                let newest = ids.iter().filter_map(|id| request_number(id)).max();
                 numbers.request.fetch_max(beyond(newest), Ordering::Relaxed);
             }
             "respond-to-request" | "cancel-request" if decode::<Result<(), String>>(call.result)?.is_ok() => {
                 let id: String = Reader::new(call.arguments).value()?;
-                numbers.request.fetch_max(beyond(request::number(&id)), Ordering::Relaxed);
+                numbers.request.fetch_max(beyond(request_number(&id)), Ordering::Relaxed);
             }
             "handle-request" => {
                 let (id, _): (String, Bytes) = decode(call.arguments)?;
-                numbers.request.fetch_max(beyond(request::number(&id)), Ordering::Relaxed);
+                numbers.request.fetch_max(beyond(request_number(&id)), Ordering::Relaxed);
             }
             "handle-channel-open" => {
                 let (id, _): (String, Bytes) = decode(call.arguments)?;
@@ -106,10 +109,10 @@ impl MessageServer {
 
 impl Handler for MessageServer {
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
-        self.endpoint.directory.join(&self.endpoint)?;
+        self.directory.join(&self.member)?;
         // A channel does not survive the end of the runtime: notify the actor of each close.
         for id in std::mem::take(&mut *self.left()) {
-            channel::tell_later(&self.endpoint, &id);
+            channel::spawn_close_notice(&self.member, &id);
         }
         match &self.port {
             Some(port) => Ok(vec![port.open().await?]),
@@ -125,15 +128,15 @@ impl Handler for MessageServer {
     }
 
     fn export_state(&self) -> Result<Vec<u8>, String> {
-        let numbers = &self.endpoint.numbers;
+        let numbers = &self.member.numbers;
         let [request, channel] = [&numbers.request, &numbers.channel].map(|number| number.load(Ordering::Relaxed));
-        let saved = Saved { request, channel, channels: self.endpoint.channels.ids() };
+        let saved = Saved { request, channel, channels: self.member.channels.ids() };
         encode(&saved).map_err(|error| error.to_string())
     }
 
     fn import_state(&self, state: &[u8]) -> Result<(), String> {
         let Saved { request, channel, channels } = decode(state).map_err(|error| error.to_string())?;
-        let numbers = &self.endpoint.numbers;
+        let numbers = &self.member.numbers;
         numbers.request.fetch_max(request, Ordering::Relaxed);
         numbers.channel.fetch_max(channel, Ordering::Relaxed);
         self.left().extend(channels);
@@ -154,34 +157,34 @@ impl Drop for MessageServer {
 
 impl MessageServerHost for MessageServer {
     async fn send(&self, call: &Call, actor_id: String, msg: Bytes) -> Result<(), String> {
-        message::send(&self.endpoint, call, &actor_id, &msg).await
+        message::send(&self.directory, &self.member, call, &actor_id, &msg).await
     }
 
     async fn request(&self, call: &Call, actor_id: String, msg: Bytes) -> Result<Bytes, String> {
-        request::request(&self.endpoint, call, &actor_id, &msg).await
+        request::request(&self.directory, &self.member, call, &actor_id, &msg).await
     }
 
     async fn open_channel(&self, call: &Call, actor_id: String, initial_msg: Bytes) -> Result<String, String> {
-        channel::open(&self.endpoint, call, &actor_id, &initial_msg).await
+        channel::open(&self.directory, &self.member, call, &actor_id, &initial_msg).await
     }
 
     async fn send_on_channel(&self, call: &Call, channel_id: String, msg: Bytes) -> Result<(), String> {
-        channel::send(&self.endpoint, call, &channel_id, &msg).await
+        channel::send(&self.member, call, &channel_id, &msg).await
     }
 
     async fn close_channel(&self, call: &Call, channel_id: String) -> Result<(), String> {
-        channel::close(&self.endpoint, call, &channel_id).await
+        channel::close(&self.member, call, &channel_id).await
     }
 
     fn list_outstanding_requests(&self, _: &Call) -> Vec<String> {
-        self.endpoint.requests.list()
+        self.member.requests.list()
     }
 
     fn respond_to_request(&self, _: &Call, request_id: &str, response: &[u8]) -> Result<(), String> {
-        self.endpoint.respond(request_id, response.into())
+        self.member.respond(request_id, response.into())
     }
 
     fn cancel_request(&self, _: &Call, request_id: &str) -> Result<(), String> {
-        self.endpoint.cancel(request_id)
+        self.member.cancel(request_id)
     }
 }

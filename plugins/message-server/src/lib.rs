@@ -19,14 +19,17 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod channel_table;
 mod command;
 mod config;
+mod counters;
 mod directory;
 mod endpoint;
 mod handler;
 mod message;
 #[cfg(test)]
 mod narrow_tests;
+mod outstanding;
 mod port;
 mod request;
 mod rules;

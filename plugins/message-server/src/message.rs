@@ -5,6 +5,7 @@ use std::pin::pin;
 use futures_lite::future::{or, poll_once};
 use theater_plugin_api::{Bytes, Call, CallError, Invocation};
 
+use crate::directory::Directory;
 use crate::endpoint::Endpoint;
 use crate::theater::simple::message_server_client::{exports_handle_send, invoke_handle_send};
 use crate::wait::{Limit, within};
@@ -12,9 +13,15 @@ use crate::wait::{Limit, within};
 const HANDLE_SEND: &str = "handle-send";
 
 /// Implements `send`. Returns once the message is accepted; the core records it with the sender's own event.
-pub(crate) async fn send(sender: &Endpoint, call: &Call, wanted: &str, message: &Bytes) -> Result<(), String> {
+pub(crate) async fn send(
+    directory: &Directory,
+    sender: &Endpoint,
+    call: &Call,
+    wanted: &str,
+    message: &Bytes,
+) -> Result<(), String> {
     let limit = Limit::of_ms(sender.limits.send_timeout_ms);
-    let receiver = sender.receiver(wanted, limit).await?;
+    let receiver = directory.receiver(sender, wanted, limit).await?;
     let invocation = check_send(&receiver, message)?;
     let never = std::future::pending();
     deliver(

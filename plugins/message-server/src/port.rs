@@ -13,7 +13,8 @@ use theater_plugin_api::{Bytes, CallError};
 
 use crate::endpoint::Endpoint;
 use crate::message::check_send;
-use crate::request::{Asking, Unanswered, ask};
+use crate::outstanding::Unanswered;
+use crate::request::{Asking, ask};
 use crate::theater::simple::message_server_client::exports_handle_send;
 use crate::wait::{Limit, lock};
 

@@ -1,79 +1,22 @@
-//! Messages that expect an answer: `request`, the receiver's table of outstanding requests, and how they are answered.
+//! Messages that expect an answer: `request`, and how requests are answered.
 //!
 //! An answer is set once, by whoever is first: the result of `handle-request`, `respond-to-request`, `cancel-request`,
 //! or the end of the receiver. The requester takes it. When the requester stops waiting, the entry is removed, and an
 //! answer comes too late.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_lite::future::or;
 use theater_plugin_api::{Bytes, Call, CallError, Host};
 
-use crate::directory::Gauges;
+use crate::counters::Gauges;
+use crate::directory::Directory;
 use crate::endpoint::Endpoint;
+use crate::outstanding::{Answer, Unanswered, request_number};
 use crate::theater::simple::message_server_client::{exports_handle_request, invoke_handle_request};
-use crate::wait::{CutShort, Limit, Once, lock, within};
+use crate::wait::{CutShort, Limit, within};
 
 const HANDLE_REQUEST: &str = "handle-request";
-
-/// Why a request has no answer; each variant has a sentence for the requester.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unanswered {
-    /// The requester's timeout has expired.
-    TimedOut(String),
-    /// The requester is being stopped.
-    Stopping(String),
-    /// The receiver has ended.
-    Gone(String),
-    /// The receiver does not export `handle-request`.
-    Absent(String),
-    /// The message does not match the receiver's schema.
-    Unfit(String),
-    /// The receiver returned `err`, trapped, or cancelled the request.
-    Failed(String),
-}
-
-impl fmt::Display for Unanswered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::TimedOut(sentence)
-        | Self::Stopping(sentence)
-        | Self::Gone(sentence)
-        | Self::Absent(sentence)
-        | Self::Unfit(sentence)
-        | Self::Failed(sentence)) = self;
-        f.write_str(sentence)
-    }
-}
-
-type Answer = Once<Result<Bytes, Unanswered>>;
-
-/// The requests that an actor has received and not answered, by number, oldest first.
-#[derive(Default)]
-pub(crate) struct Requests(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    outstanding: BTreeMap<u64, Arc<Answer>>,
-    ended: bool,
-}
-
-impl Requests {
-    pub(crate) fn list(&self) -> Vec<String> {
-        lock(&self.0).outstanding.keys().map(u64::to_string).collect()
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        lock(&self.0).outstanding.len()
-    }
-}
-
-/// Parses a request id, which has only one spelling.
-pub(crate) fn number(id: &str) -> Option<u64> {
-    id.parse().ok().filter(|number: &u64| number.to_string() == id)
-}
 
 /// A request with a waiting requester; removed from the table on drop.
 struct Asked<'a> {
@@ -90,16 +33,8 @@ impl Drop for Asked<'_> {
 
 impl Endpoint {
     fn asked(&self) -> Result<Asked<'_>, Unanswered> {
-        let answer = Arc::new(Answer::default());
-        let mut table = lock(&self.requests.0);
-        if table.ended {
-            return Err(self.gone());
-        }
-        // Under the lock, so that a later entry always has a higher number.
-        let number = self.numbers.request.fetch_add(1, Ordering::Relaxed);
-        table.outstanding.insert(number, Arc::clone(&answer));
-        drop(table);
-        Gauges::up(&self.host, "outstanding", &self.directory.gauges.outstanding);
+        let (number, answer) = self.requests.insert(&self.numbers.request).ok_or_else(|| self.gone())?;
+        Gauges::up(&self.host, "outstanding", &self.gauges.outstanding);
         Ok(Asked { receiver: self, number, answer })
     }
 
@@ -109,13 +44,13 @@ impl Endpoint {
 
     /// Takes a request out of the table: only the caller that gets it may answer it.
     fn taken(&self, number: u64) -> Option<Arc<Answer>> {
-        let answer = lock(&self.requests.0).outstanding.remove(&number)?;
-        Gauges::down(&self.host, "outstanding", &self.directory.gauges.outstanding);
+        let answer = self.requests.take(number)?;
+        Gauges::down(&self.host, "outstanding", &self.gauges.outstanding);
         Some(answer)
     }
 
     fn settle(&self, id: &str, answer: Result<Bytes, Unanswered>) -> Result<(), String> {
-        let outstanding = number(id).and_then(|number| self.taken(number));
+        let outstanding = request_number(id).and_then(|number| self.taken(number));
         let settled = outstanding.is_some_and(|outstanding| outstanding.set(answer));
         if settled {
             return Ok(());
@@ -138,12 +73,7 @@ impl Endpoint {
 
     /// Answers all waiting requesters of this actor, which has ended, and prevents new requests.
     pub(crate) fn end_requests(&self) {
-        let numbers: Vec<_> = {
-            let mut table = lock(&self.requests.0);
-            table.ended = true;
-            table.outstanding.keys().copied().collect()
-        };
-        for answer in numbers.into_iter().filter_map(|number| self.taken(number)) {
+        for answer in self.requests.end().into_iter().filter_map(|number| self.taken(number)) {
             answer.set(Err(self.gone()));
         }
     }
@@ -159,9 +89,15 @@ impl Endpoint {
 }
 
 /// Implements `request`. The edge in the wait graph exists as long as the requester waits.
-pub(crate) async fn request(sender: &Endpoint, call: &Call, wanted: &str, message: &Bytes) -> Result<Bytes, String> {
+pub(crate) async fn request(
+    directory: &Directory,
+    sender: &Endpoint,
+    call: &Call,
+    wanted: &str,
+    message: &Bytes,
+) -> Result<Bytes, String> {
     let limit = Limit::of_ms(sender.limits.request_timeout_ms);
-    let receiver = sender.receiver(wanted, limit).await?;
+    let receiver = directory.receiver(sender, wanted, limit).await?;
     let _edge = sender.host.wait_for(&receiver.id, "request")?;
     sender.host.count("requests", 1.0);
     let asking = Asking { source: &sender.sources.request, from: Some(call), waiting: &sender.host, limit };

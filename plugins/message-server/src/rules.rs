@@ -4,8 +4,6 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::endpoint::Endpoint;
-
 /// The allow lists of one actor.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Rules {
@@ -13,7 +11,17 @@ pub(crate) struct Rules {
     allow_to: Option<Vec<String>>,
 }
 
-fn allows(list: Option<&Vec<String>>, other: &Endpoint) -> bool {
+/// One side of a check: an actor and its lists.
+#[derive(Clone, Copy)]
+pub(crate) struct Party<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) name: &'a str,
+    /// How messages name the actor.
+    pub(crate) label: &'a str,
+    pub(crate) rules: &'a Rules,
+}
+
+fn allows(list: Option<&Vec<String>>, other: Party<'_>) -> bool {
     list.is_none_or(|list| list.iter().any(|entry| *entry == other.name || *entry == other.id))
 }
 
@@ -21,18 +29,19 @@ fn allows(list: Option<&Vec<String>>, other: &Endpoint) -> bool {
 ///
 /// # Errors
 /// Returns a sentence with the entry to add.
-pub(crate) fn check(sender: &Endpoint, receiver: &Endpoint) -> Result<(), String> {
+pub(crate) fn check(sender: Party<'_>, receiver: Party<'_>) -> Result<(), String> {
+    let (from, to) = (sender.label, receiver.label);
     if !allows(sender.rules.allow_to.as_ref(), receiver) {
         return Err(format!(
-            "{sender} may not reach {receiver}: add {:?} to allow_to in the config of {sender}'s handler message-server, and \
-             of its parent's if that has the list too",
+            "{from} may not reach {to}: add {:?} to allow_to in the config of {from}'s handler message-server, and of its \
+             parent's if that has the list too",
             receiver.name
         ));
     }
     if !allows(receiver.rules.allow_from.as_ref(), sender) {
         return Err(format!(
-            "{receiver} accepts nothing from {sender}: add {:?} to allow_from in the config of {receiver}'s handler \
-             message-server, and of its parent's if that has the list too",
+            "{to} accepts nothing from {from}: add {:?} to allow_from in the config of {to}'s handler message-server, and \
+             of its parent's if that has the list too",
             sender.name
         ));
     }

@@ -16,7 +16,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A value that is set once. Any number of tasks can wait for it, and one of them can take it.
-pub(crate) struct Once<T>(Mutex<Inner<T>>);
+pub(crate) struct OnceValue<T>(Mutex<Inner<T>>);
 
 struct Inner<T> {
     set: bool,
@@ -28,7 +28,7 @@ struct Inner<T> {
 
 /// One wait.
 struct Wait<'a, T> {
-    once: &'a Once<T>,
+    once: &'a OnceValue<T>,
     number: u64,
 }
 
@@ -49,13 +49,13 @@ impl<T> Drop for Wait<'_, T> {
     }
 }
 
-impl<T> Default for Once<T> {
+impl<T> Default for OnceValue<T> {
     fn default() -> Self {
         Self(Mutex::new(Inner { set: false, value: None, waiting: BTreeMap::new(), waits: 0 }))
     }
 }
 
-impl<T> Once<T> {
+impl<T> OnceValue<T> {
     /// Sets the value. Returns false if it was set before; the first value stays.
     pub(crate) fn set(&self, value: T) -> bool {
         let waiting = {

@@ -18,6 +18,9 @@ use crate::cut::{Cutter, Mode, Piece, Queue};
 use crate::error::Error;
 use crate::theater::simple::process_handlers::{handle_stderr, handle_stdout};
 
+/// The exit code of a program that was lost when the runtime ended. Its real end is unknown; it is reported as killed.
+pub const LOST: i32 = -9;
+
 /// How long to wait in total, after the program has ended, for a pipe that another process still holds open.
 const SILENCE: Duration = Duration::from_secs(2);
 /// How often a blocked write checks whether the program is blocked on its own output.
@@ -135,7 +138,7 @@ async fn end(host: &Host, id: u64, program: &Program, timeout: Option<u64>) -> i
         Ok(status) => exit_code(status),
         Err(error) => {
             host.log(Level::Error, &format!("program {id} could not be ended: {error}"));
-            crate::table::LOST
+            LOST
         }
     }
 }

@@ -9,11 +9,8 @@ use serde::{Deserialize, Serialize};
 use theater_child_process::exit_code;
 
 use crate::error::Error;
-use crate::program::Program;
+use crate::program::{LOST, Program};
 use crate::theater::simple::process::ProcessStatus;
-
-/// The exit code of a program that was lost when the runtime ended. Its real end is unknown; it is reported as killed.
-pub const LOST: i32 = -9;
 
 /// All programs the actor has ever started.
 pub struct Table {

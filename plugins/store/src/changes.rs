@@ -3,32 +3,14 @@
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::error::Error;
-use crate::index::{CONTENTS, Changed, HELD, ORDER, OWNERS, PLACES, REFERENCES, STORES};
-use crate::names::Hash;
+use crate::hash::Hash;
+use crate::label_update::Place;
 use crate::references::References;
 use crate::rights::Rights;
-use crate::view::{GREATEST, LEAST, Row, value};
+use crate::tables::{CONTENTS, GREATEST, HELD, LEAST, ORDER, OWNERS, PLACES, REFERENCES, Row, STORES, value};
 
-/// Which label, if any, references a content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// No label.
-    Unlabelled,
-    /// This label, as its newest reference.
-    Newest(String),
-    /// This label, as its only reference.
-    Only(String),
-}
-
-impl Place {
-    /// The label, if there is one.
-    pub fn label(&self) -> Option<&str> {
-        match self {
-            Self::Unlabelled => None,
-            Self::Newest(label) | Self::Only(label) => Some(label),
-        }
-    }
-}
+/// The result of a change: the contents that no store holds any more.
+pub type Changed = Result<Vec<Hash>, Error>;
 
 type Order<'t> = Table<'t, (&'static str, &'static str, u64), &'static [u8; 32]>;
 type Places<'t> = Table<'t, (&'static str, &'static str, &'static [u8; 32]), u64>;

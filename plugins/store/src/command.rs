@@ -13,12 +13,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::changes::Place;
 use crate::depot::Depot;
 use crate::error::Error;
-use crate::names::{Hash, Target, check_label};
+use crate::hash::Hash;
+use crate::label_update::Place;
+use crate::names::{Target, check_label};
 use crate::rights::Rights;
-use crate::view::Row;
+use crate::tables::Row;
 
 const USAGE: [(&str, &str); 9] = [
     ("new [NAME]", "creates a shared store; without NAME, its id is generated"),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{Advice, fadvise};
 
 use crate::error::Error;
-use crate::names::{Hash, Hashed};
+use crate::hash::{Hash, Hashed};
 
 /// Number of bytes compared at a time.
 const PIECE: usize = 64 << 10;

@@ -11,13 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use theater_plugin_api::{Host, Level};
 use uuid::Uuid;
 
-use crate::changes::{Changes, Place};
+use crate::changes::{Changed, Changes};
 use crate::contents::Contents;
 use crate::error::Error;
-use crate::index::{Changed, Index};
-use crate::names::{Hash, Target, check_label, check_store};
+use crate::index::Index;
+use crate::label_update::Place;
+use crate::hash::Hash;
+use crate::names::{Target, check_label, check_store};
 use crate::rights::Rights;
-use crate::view::{Listed, Row, View};
+use crate::tables::Row;
+use crate::view::{Listed, View};
 
 /// All stores in a data folder, opened by the first call that needs them.
 pub struct Depot {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::names::Hash;
+use crate::hash::{Hash, InvalidHash};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +16,8 @@ pub enum Error {
     )]
     BadStore(String),
     /// Not a valid hash.
-    #[error("{0} is not a hash: the hash of a content is its SHA-256 as 64 hexadecimal digits in lower case")]
-    BadHash(String),
+    #[error(transparent)]
+    BadHash(#[from] InvalidHash),
     /// Not a valid label.
     #[error("{0} is not a label: a label has 1 to 512 bytes of printable UTF-8")]
     BadLabel(String),

@@ -10,35 +10,15 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, TableDefinition};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase};
 
-use crate::changes::Changes;
+use crate::changes::{Changed, Changes};
 use crate::error::Error;
-use crate::names::Hash;
 use crate::view::View;
-
-/// Store to (owner, number of contents, total bytes of the contents). The owner of a shared store is empty.
-pub const STORES: TableDefinition<'static, &str, (&str, u64, u64)> = TableDefinition::new("stores");
-/// Actor to the number of existing stores that it owns.
-pub const OWNERS: TableDefinition<'static, &str, u64> = TableDefinition::new("owners");
-/// (store, content) to the size of the content in bytes.
-pub const HELD: TableDefinition<'static, (&str, &[u8; 32]), u64> = TableDefinition::new("held");
-/// Content to the number of stores that hold it.
-pub const CONTENTS: TableDefinition<'static, &[u8; 32], u64> = TableDefinition::new("contents");
-/// (store, label, number) to the content. Newer references have larger numbers.
-pub const ORDER: TableDefinition<'static, (&str, &str, u64), &[u8; 32]> = TableDefinition::new("order");
-/// (store, label, content) to its number in [`ORDER`].
-pub const PLACES: TableDefinition<'static, (&str, &str, &[u8; 32]), u64> = TableDefinition::new("places");
-
-/// Store to the number of references its labels hold: its rows in [`PLACES`]. Stores written by releases without this
-/// table have no entry until the next change.
-pub const REFERENCES: TableDefinition<'static, &str, u64> = TableDefinition::new("references");
 
 /// Cache size of the index in bytes. The page cache covers the rest.
 const CACHE: usize = 8 << 20;
 
-/// The result of a change: the contents that no store holds any more.
-pub type Changed = Result<Vec<Hash>, Error>;
 type Change = Box<dyn FnOnce(&mut Changes<'_>) -> Changed + Send>;
 
 /// The open index. Only one process can have it open at a time.

@@ -2,10 +2,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`names`] | validation of store ids, hashes, labels and `store:` URLs |
+//! | [`names`], [`hash`] | validation of store ids, labels, `store:` URLs and hashes |
 //! | [`rights`] | the config: which stores a caller can see, and quotas |
 //! | [`depot`] | the operations behind functions and commands, on top of the next two rows |
-//! | [`index`], [`view`], [`changes`], [`references`] | stores, labels and sizes in one redb file, with group commit |
+//! | [`index`], [`tables`], [`view`], [`changes`], [`references`] | stores, labels and sizes in one redb file, with group commit |
 //! | [`contents`] | the bytes: one file per content |
 //! | [`command`] | `theater store ...` |
 //!
@@ -27,10 +27,13 @@ mod command;
 mod contents;
 mod depot;
 mod error;
+mod hash;
 mod index;
+mod label_update;
 mod names;
 mod references;
 mod rights;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -41,10 +44,11 @@ use blocking::unblock;
 use serde_json::Value;
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, Recovered};
 
-use changes::Place;
 use depot::Depot;
 use error::Error;
-use names::{Hash, Target};
+use hash::Hash;
+use label_update::Place;
+use names::Target;
 use rights::Rights;
 use theater::simple::store::ContentRef;
 

@@ -2,14 +2,14 @@
 
 use redb::ReadableTable;
 
-use crate::changes::Place;
 use crate::error::Error;
-use crate::names::Hash;
+use crate::hash::Hash;
+use crate::label_update::Place;
 use crate::rights::Rights;
-use crate::view::value;
+use crate::tables::value;
 
 /// The tables needed for counting, opened by a view or by a change. `counts` is the index's table
-/// [`REFERENCES`](crate::index::REFERENCES).
+/// [`REFERENCES`](crate::tables::REFERENCES).
 pub struct References<'a, O, P, C> {
     /// (store, label, number) to the content.
     pub order: &'a O,

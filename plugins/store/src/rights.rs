@@ -6,7 +6,7 @@ use theater_plugin_api::narrow::{self, Rule};
 
 use crate::error::Error;
 use crate::names::check_store;
-use crate::view::Row;
+use crate::tables::Row;
 
 const MAX_BYTES: u64 = 4 << 30;
 const MAX_CONTENT_BYTES: u64 = 256 << 20;

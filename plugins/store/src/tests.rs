@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use theater_plugin_api::testing::{FakeHost, attach_to, block_on};
 use theater_plugin_api::{Bytes, Plugin};
 
-use crate::names::Hash;
+use crate::hash::Hash;
 use crate::theater::simple::store::ContentRef;
 use crate::{Shelf, Stores};
 

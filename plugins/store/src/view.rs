@@ -3,37 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Value};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
-use crate::changes::Place;
 use crate::error::Error;
-use crate::index::{CONTENTS, HELD, ORDER, PLACES, REFERENCES, STORES};
-use crate::names::Hash;
+use crate::hash::Hash;
+use crate::label_update::Place;
 use crate::references::References;
 use crate::rights::Rights;
-
-/// The smallest key a content can have.
-pub const LEAST: &[u8; 32] = &[0; 32];
-/// The largest key a content can have.
-pub const GREATEST: &[u8; 32] = &[u8::MAX; 32];
-
-/// A store's row in the index.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row {
-    /// The actor that owns it; empty for a shared store.
-    pub owner: String,
-    /// Number of contents.
-    pub contents: u64,
-    /// Total bytes of the contents.
-    pub bytes: u64,
-}
-
-impl Row {
-    /// Converts a value of the table of stores.
-    pub fn of((owner, contents, bytes): (&str, u64, u64)) -> Self {
-        Self { owner: owner.to_owned(), contents, bytes }
-    }
-}
+use crate::tables::{CONTENTS, GREATEST, HELD, LEAST, ORDER, PLACES, REFERENCES, Row, STORES, value};
 
 /// A content of a store, as listed for operators.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -144,12 +121,4 @@ impl View {
         }
         Ok(listed)
     }
-}
-
-/// Extracts the value that a table lookup found.
-pub fn value<T>(found: Result<Option<redb::AccessGuard<'_, T>>, redb::StorageError>) -> Result<Option<T>, Error>
-where
-    T: for<'a> Value<SelfType<'a> = T> + 'static,
-{
-    Ok(found.map_err(Error::index)?.map(|guard| guard.value()))
 }

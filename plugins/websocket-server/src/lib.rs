@@ -18,6 +18,8 @@
 
 #![forbid(unsafe_code)]
 
+mod config;
+mod context;
 #[cfg(test)]
 mod narrow_tests;
 mod server;
@@ -29,10 +31,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Deserialize;
 use serde_json::Value;
-use theater_http_listener as listener;
-use theater_plugin_api::narrow::Rule;
 use theater_plugin_api::{Attachment, Host, Plugin};
 
 use server::Server;
@@ -44,23 +43,6 @@ theater_plugin_api::bindings! {
     wit: "../../wit",
     calls: { "theater:simple/websocket-server": required },
     config: "config.schema.json",
-}
-
-/// The handler's config; `config.schema.json` says what each key means.
-#[derive(Debug, Clone, Deserialize)]
-struct Config {
-    #[serde(flatten)]
-    listen: listener::Config,
-    #[serde(default = "root")]
-    path: String,
-    #[serde(default)]
-    allowed_origins: Vec<String>,
-    #[serde(default)]
-    protocols: Vec<String>,
-}
-
-fn root() -> String {
-    "/".to_owned()
 }
 
 /// The plugin. Keeps the number of the newest connection of each actor, so that a restarted actor never reuses one.
@@ -89,11 +71,7 @@ impl Plugin for WebsocketServer {
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
-        listener::narrow(
-            ceiling,
-            requested,
-            &[("path", Rule::Free), ("allowed_origins", Rule::Powers), ("protocols", Rule::Free)],
-        )
+        config::narrow(ceiling, requested)
     }
 
     const FORGETS: bool = true;

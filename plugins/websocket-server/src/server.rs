@@ -1,35 +1,17 @@
 //! The server of one actor. It binds its port in `attach`, and takes connections from `started` to `stopped`.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use theater_http_listener::{Bound, Control, Listener, Received, Reply};
 use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::{Handler, Host, Recovered};
-
 use theater_websocket_protocol::Terms;
 
-use crate::Config;
+use crate::config::Config;
+use crate::context::Door;
 use crate::session;
 use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage};
-
-/// The state that all sessions of a server share.
-pub(crate) struct Door {
-    pub(crate) host: Host,
-    pub(crate) config: Config,
-    /// The number of the newest connection.
-    pub(crate) last: Arc<AtomicU64>,
-    /// The connections whose end the actor has not been notified of.
-    open: Mutex<BTreeSet<u64>>,
-}
-
-impl Door {
-    pub(crate) fn open(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        // Each change under the lock is a single step, so a poisoned lock still guards consistent data.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The handler of one actor.
 pub struct Server {
@@ -49,7 +31,7 @@ impl Server {
         Ok(Self {
             url,
             control,
-            door: Arc::new(Door { host, config, last, open: Mutex::default() }),
+            door: Arc::new(Door::new(host, config, last)),
             listener: Mutex::new(Some(listener)),
         })
     }

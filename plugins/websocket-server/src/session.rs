@@ -10,7 +10,7 @@ use theater_http_listener::Upgraded;
 use theater_plugin_api::{Bytes, CallError, Level};
 use theater_websocket_protocol::{Code, End, Socket};
 
-use crate::server::Door;
+use crate::context::Door;
 use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage, handle_message};
 
 struct Session {

@@ -28,7 +28,7 @@ fn opened(program: &Program) -> ([Actor; 2], String) {
 /// Counts the references to an actor's endpoint: from its handler, the directory, and its channels.
 fn kept(program: &Program, actor: &Actor) -> usize {
     match program.plugin.directory.find(&program.own.host(), &actor.id()) {
-        Ok(Found::Here(endpoint)) => Arc::strong_count(&endpoint),
+        Ok(Found::Here(member)) => Arc::strong_count(&member.endpoint),
         _ => panic!("it is not there"),
     }
 }

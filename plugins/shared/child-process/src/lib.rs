@@ -32,6 +32,7 @@ mod group;
 mod guardian;
 mod limits;
 mod output;
+mod syscall_filter;
 
 pub use std::process::Stdio;
 

@@ -10,9 +10,8 @@ use std::time::Duration;
 use blocking::unblock;
 use theater_tls::{ServerName, TlsConnector, TlsStream};
 
-use crate::Stream;
 use crate::address::is_public;
-use crate::net::{TcpStream, timeout};
+use crate::net::{Stream, TcpStream, timeout};
 
 /// How long to wait for one of several addresses before the next one is tried. The last one has no timeout here.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -18,6 +18,4 @@ mod tests;
 
 pub use address::is_public;
 pub use dial::{Connector, Error, Name, Resolver};
-
-/// A connection to a checked address.
-pub type Stream = theater_tls::Stream<net::TcpStream>;
+pub use net::Stream;

@@ -10,7 +10,8 @@ use theater_tls::TlsAcceptor;
 
 use crate::config::Tls;
 use crate::net::{TcpListener, TcpStream};
-use crate::{Config, parked, powers};
+use crate::config::Config;
+use crate::{parked, powers};
 
 /// A bound port. New connections wait in the system's queue until a [`Listener`](crate::Listener) accepts them.
 pub struct Bound {

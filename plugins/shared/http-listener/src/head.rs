@@ -260,7 +260,7 @@ pub(crate) fn is_token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Config;
+    use crate::config::Config;
 
     fn read(text: &str) -> Result<Option<Head>, Refusal> {
         let (mut scan, limits) = (Scan::default(), Config::default().limits());

@@ -15,18 +15,19 @@ use crate::net::{TcpListener, TcpStream};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The socket and connections that an actor's previous run left.
-struct Parked {
+struct ParkedSocket {
     /// The actor and its handler: `actor/handler`.
     owner: String,
     address: SocketAddr,
     socket: Option<TcpListener>,
     connections: Vec<(TcpStream, SocketAddr)>,
-    since: Instant,
+    /// When it is closed.
+    end: Instant,
 }
 
-static PARKED: Mutex<Vec<Parked>> = Mutex::new(Vec::new());
+static PARKED: Mutex<Vec<ParkedSocket>> = Mutex::new(Vec::new());
 
-fn parked() -> MutexGuard<'static, Vec<Parked>> {
+fn parked() -> MutexGuard<'static, Vec<ParkedSocket>> {
     // A poisoned lock is safe to use: every change under it is a single step.
     PARKED.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -42,19 +43,35 @@ fn name(actor: &str, handler: &str) -> String {
 }
 
 /// Adds something to the owner's entry for an address, creating it if needed; a new entry lives for [`PATIENCE`].
-fn keep(owner: String, address: SocketAddr, add: impl FnOnce(&mut Parked)) {
+fn keep(owner: String, address: SocketAddr, add: impl FnOnce(&mut ParkedSocket)) {
+    keep_until(Instant::now() + PATIENCE, owner, address, add, |close| {
+        thread::Builder::new().name("theater-parked".to_owned()).spawn(close).is_ok()
+    });
+}
+
+/// Like [`keep`]; a new entry is closed at `end` by a function that `start` runs on another thread. `start` returns
+/// false if it cannot.
+fn keep_until(
+    end: Instant,
+    owner: String,
+    address: SocketAddr,
+    add: impl FnOnce(&mut ParkedSocket),
+    start: impl FnOnce(Box<dyn FnOnce() + Send>) -> bool,
+) {
     let mut parked = parked();
-    let place = parked.iter().position(|parked| parked.owner == owner && parked.address == address);
-    if let Some(kept) = place.and_then(|place| parked.get_mut(place)) {
+    let position = parked.iter().position(|parked| parked.owner == owner && parked.address == address);
+    if let Some(kept) = position.and_then(|position| parked.get_mut(position)) {
         return add(kept);
     }
-    let close = || {
-        thread::sleep(PATIENCE);
-        self::parked().retain(|parked| parked.since.elapsed() < PATIENCE);
-    };
+    // The thread compares with the end that the entry has, not with a clock: it starts before the entry is added, and
+    // must not find it a moment too young and leave it open.
+    let close = Box::new(move || {
+        thread::sleep(end.saturating_duration_since(Instant::now()));
+        self::parked().retain(|parked| parked.end > end);
+    });
     // If the thread cannot be started, the port is freed now.
-    if thread::Builder::new().name("theater-parked".to_owned()).spawn(close).is_ok() {
-        let mut new = Parked { owner, address, socket: None, connections: Vec::new(), since: Instant::now() };
+    if start(close) {
+        let mut new = ParkedSocket { owner, address, socket: None, connections: Vec::new(), end };
         add(&mut new);
         parked.push(new);
     }
@@ -78,13 +95,13 @@ pub(crate) fn take(host: &Host, address: SocketAddr) -> Option<(TcpListener, Vec
 }
 
 fn take_of(owner: &str, address: SocketAddr) -> Option<(TcpListener, Vec<(TcpStream, SocketAddr)>)> {
-    let is_it = |parked: &Parked| match address.port() {
+    let is_it = |parked: &ParkedSocket| match address.port() {
         0 => parked.owner == owner && parked.address.ip() == address.ip(),
         _ => parked.address == address,
     };
     let mut parked = parked();
-    let place = parked.iter().position(|parked| parked.socket.is_some() && is_it(parked))?;
-    let Parked { owner: had, socket, connections, .. } = parked.swap_remove(place);
+    let position = parked.iter().position(|parked| parked.socket.is_some() && is_it(parked))?;
+    let ParkedSocket { owner: had, socket, connections, .. } = parked.swap_remove(position);
     (had == owner).then_some((socket?, connections))
 }
 
@@ -119,5 +136,22 @@ mod tests {
             assert!(Instant::now() < end);
             thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The closing thread may run before the entry is added, for as long as the whole time that it sleeps.
+    #[test]
+    fn a_socket_is_closed_even_if_the_closing_thread_starts_first() {
+        let socket = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = socket.local_addr().unwrap();
+        let end = Instant::now() + Duration::from_millis(20);
+        let (closing, closed) = std::sync::mpsc::channel();
+        let start = |close: Box<dyn FnOnce() + Send>| {
+            closing.send(thread::spawn(close)).unwrap();
+            thread::sleep(Duration::from_millis(10));
+            true
+        };
+        keep_until(end, "late/handler".to_owned(), address, |parked| parked.socket = Some(socket), start);
+        closed.recv().unwrap().join().unwrap();
+        assert!(take_of("late/handler", address).is_none());
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde_json::{Map, Value, json};
 use theater_plugin_api::narrow::{Rule, object};
 
-use crate::Config;
+use crate::config::Config;
 
 /// An inclusive range of ports.
 type Range = (u16, u16);

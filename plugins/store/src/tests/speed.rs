@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::changes::Place;
+use crate::label_update::Place;
 use crate::index::Index;
 use crate::rights::Rights;
 

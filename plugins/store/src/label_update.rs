@@ -1,0 +1,22 @@
+//! What a put or a call of `label` does to a label.
+
+/// Which label, if any, references a content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// No label.
+    Unlabelled,
+    /// This label, as its newest reference.
+    Newest(String),
+    /// This label, as its only reference.
+    Only(String),
+}
+
+impl Place {
+    /// The label, if there is one.
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            Self::Unlabelled => None,
+            Self::Newest(label) | Self::Only(label) => Some(label),
+        }
+    }
+}
