@@ -1,13 +1,13 @@
 //! The core: what all actors share, and how actors start, stop, resume and fork.
 //!
-//! An actor starts in this order: read the manifest, narrow the permissions, find the plugins, check the component, record
-//! `created`, attach the handlers, instantiate the component, call `init`, drop the instance, notify the handlers that the
-//! actor is ready. A failure before `created` leaves no chain. A failure after it ends the chain with `failed` and undoes
-//! the finished steps in reverse order.
+//! An actor starts in this order: read the manifest, narrow the permissions, find the plugins, check the component,
+//! record `created`, attach the handlers, instantiate the component, call `init`, drop the instance, notify the
+//! handlers that the actor is ready. A failure before `created` leaves no chain. A failure after it ends the chain with
+//! `failed` and undoes the finished steps in reverse order.
 //!
 //! This file has [`Core`], its options, and opening and stopping. The steps of a start are in `start`, everything
-//! before the first event is in `prepare`, resume and crash recovery are in `resume`, and the task of a running actor is
-//! [`task`].
+//! before the first event is in `prepare`, resume and crash recovery are in `resume`, and the task of a running actor
+//! is [`task`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,8 @@ pub struct Options {
     pub plugins: PathBuf,
     /// The data folder.
     pub data: PathBuf,
-    /// Memory budget for instances, states and mailboxes, in bytes. Default: three quarters of what this process may use.
+    /// Memory budget for instances, states and mailboxes, in bytes. Default: three quarters of what this process may
+    /// use.
     pub memory: Option<u64>,
     /// Names of third-party plugins that may be ambient.
     pub allow_ambient: Vec<String>,

@@ -94,7 +94,6 @@ pub enum OnError {
     Fail,
 }
 
-
 impl Manifest {
     /// The location of a key of the manifest.
     #[must_use]

@@ -16,7 +16,7 @@ mod tasks;
 pub mod watchdog;
 mod without_actor;
 
-/// The plugins of a folder, and what their files say of themselves.
+/// The plugins of a folder: discovery, descriptors, loading.
 pub mod plugins {
     pub use super::descriptor::{Found, abi_text, read};
     pub use super::discovery::Plugins;
@@ -25,7 +25,7 @@ pub mod plugins {
     pub use crate::support::error::{PluginProblem, Problem};
 }
 
-/// The hosts that plugins call, and what these need of the core.
+/// The hosts that plugins call, and the operations of the core that they need.
 pub mod host {
     pub use super::actor_host::ActorHost;
     pub use super::core_services::{CoreFuture, CoreServices};

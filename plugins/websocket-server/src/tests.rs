@@ -14,7 +14,8 @@ use tungstenite::{Message, WebSocket};
 
 use crate::server::Server;
 use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage, WebsocketResponse};
-use crate::{Config, WebsocketServer};
+use crate::WebsocketServer;
+use crate::config::Config;
 
 /// A server whose actor echoes every message, but answers some texts as they ask.
 struct Case {

@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn own_ids_and_words_on_where_calls_come_from_are_no_difference() {
+    fn the_actors_ids_and_descriptions_of_callers_are_not_compared() {
         let queued =
             |source: &str, params: String| Queued { source: source.to_owned(), params: params.into_bytes().into() };
         let [first, second] = IDS.map(|id| uuid_text(&id));
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_named() {
+    fn each_difference_has_a_description() {
         let call = |arguments: &[u8], head: &[u8], to| HostCall {
             arguments: arguments.into(),
             result: HostResult::Chain { from: 0, to, head: head.into(), digest: head.into() },
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_was_dropped_is_compared_by_its_digest() {
+    fn deleted_data_is_compared_by_its_digest() {
         let data = encode(&"some").unwrap();
         let kept = event(Kind::Fault, &data);
         let dropped = Event { data: None, ..event(Kind::Fault, &data) };

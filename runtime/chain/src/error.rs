@@ -131,10 +131,10 @@ impl Error {
                 "write CHAIN:SEQUENCE, or 8 digits or more of the event's hash; `theater events` lists them".to_owned()
             }
             Self::Invalid(_) => return None,
-            Self::Bundle { .. } => "name a folder that is not there yet with --to FOLDER".to_owned(),
+            Self::Bundle { .. } => "name a new or empty folder with --to FOLDER".to_owned(),
             Self::DataDir { .. } => "name a folder that can be written with --data DIR or THEATER_HOME".to_owned(),
             Self::DataDirShared { fix, .. } => {
-                format!("{fix}\nor name another folder with --data DIR: whoever can write into it can change what actors do")
+                format!("{fix}\nor name another folder with --data DIR: users who can write to it can change what actors do")
             }
             Self::DataDirInUse { .. } => "stop the other one, or name another folder with --data DIR".to_owned(),
             Self::DataDirFormat { .. } => {

@@ -134,27 +134,34 @@ impl EventFormatter {
 
 /// The content of an event; none if its data does not decode.
 fn content(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String> {
+    match kind {
+        Kind::Created | Kind::Restarted | Kind::Swapped => start_text(data),
+        Kind::Queued | Kind::Host | Kind::Intent | Kind::Return => call_text(kind, data, signature),
+        _ => actor_text(kind, data),
+    }
+}
+
+/// The content of `created`, `restarted` or `swapped`.
+fn start_text(data: &[u8]) -> Option<String> {
+    let created: Created = decode(data).ok()?;
+    let handlers: Vec<_> = created
+        .setup
+        .handlers
+        .iter()
+        .map(|h| format!("{} = {} {} sha256:{}", h.handler_type, h.plugin, h.version, h.digest))
+        .collect();
+    Some(format!(
+        "{} component sha256:{} ({}) [{}]",
+        created.name,
+        created.setup.component,
+        created.engine,
+        handlers.join(", ")
+    ))
+}
+
+/// The content of an event of a call, with values as text if the function's signature is known.
+fn call_text(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<String> {
     Some(match kind {
-        Kind::Created | Kind::Restarted | Kind::Swapped => {
-            let created: Created = decode(data).ok()?;
-            let handlers: Vec<_> = created
-                .setup
-                .handlers
-                .iter()
-                .map(|h| format!("{} = {} {} sha256:{}", h.handler_type, h.plugin, h.version, h.digest))
-                .collect();
-            format!(
-                "{} component sha256:{} ({}) [{}]",
-                created.name,
-                created.setup.component,
-                created.engine,
-                handlers.join(", ")
-            )
-        }
-        Kind::Instance => {
-            let renewed: Renewed = decode(data).ok()?;
-            format!("{} ({})", renewed.number, renewed.reason)
-        }
         Kind::Queued => {
             let queued: Queued = decode(data).ok()?;
             let params =
@@ -166,12 +173,12 @@ fn content(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<Str
             format!("({}) -> {}", arguments(&call.arguments, signature), result(&call.result, signature))
         }
         Kind::Intent => format!("({})", arguments(data, signature)),
-        Kind::Return => {
+        _ => {
             let returned: Return = decode(data).ok()?;
             let outcome = match returned.outcome {
                 Outcome::Ok(values) => {
-                    let shapes = signature.and_then(Signature::handler).map(|(_, shapes)| shapes);
-                    let text = shapes.and_then(|shapes| wave::row(shapes, &values).ok());
+                    let types = signature.and_then(Signature::handler).map(|(_, types)| types);
+                    let text = types.and_then(|types| wave::row(types, &values).ok());
                     format!("ok({})", text.unwrap_or_else(|| wave::bytes(&values)))
                 }
                 Outcome::Err(text) => format!("err({text:?})"),
@@ -184,13 +191,22 @@ fn content(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<Str
             );
             format!("{outcome}, {} host calls, {state}", returned.host_calls)
         }
+    })
+}
+
+/// The content of an event of the actor as a whole.
+fn actor_text(kind: Kind, data: &[u8]) -> Option<String> {
+    Some(match kind {
+        Kind::Instance => {
+            let renewed: Renewed = decode(data).ok()?;
+            format!("{} ({})", renewed.number, renewed.reason)
+        }
         Kind::Snapshot => {
             let snapshot: Snapshot = decode(data).ok()?;
             let state =
                 snapshot.state.map_or_else(|| "no state".to_owned(), |state| format!("state of {} bytes", state.len()));
             format!("{state}, {} calls wait", snapshot.waiting.len())
         }
-        Kind::Released => String::new(),
         Kind::Sealed => {
             let sealed: Sealed = decode(data).ok()?;
             format!("by ed25519:{}", hex(&sealed.key))
@@ -212,21 +228,22 @@ fn content(kind: Kind, data: &[u8], signature: Option<&Signature>) -> Option<Str
             let data = stopped.data.map(|data| format!(" with {}", wave::bytes(&data)));
             format!("by {}{}", stopped.reason, data.unwrap_or_default())
         }
+        _ => String::new(),
     })
 }
 
 /// Formats encoded arguments.
 pub fn arguments(bytes: &[u8], signature: Option<&Signature>) -> String {
-    let shapes = signature.map(|signature| signature.params.iter().map(|(_, shape)| shape));
-    shapes.and_then(|shapes| wave::row(shapes, bytes).ok()).unwrap_or_else(|| wave::bytes(bytes))
+    let types = signature.map(|signature| signature.params.iter().map(|(_, ty)| ty));
+    types.and_then(|types| wave::row(types, bytes).ok()).unwrap_or_else(|| wave::bytes(bytes))
 }
 
 /// Formats the result of a host call.
 pub fn result(result: &HostResult, signature: Option<&Signature>) -> String {
     match result {
         HostResult::Value(bytes) => {
-            let shape: Option<&ValueType> = signature.and_then(|signature| signature.result.as_ref());
-            let text = shape.and_then(|shape| wave::row([shape], bytes).ok());
+            let ty: Option<&ValueType> = signature.and_then(|signature| signature.result.as_ref());
+            let text = ty.and_then(|ty| wave::row([ty], bytes).ok());
             match (text, bytes.is_empty()) {
                 (Some(text), _) => text,
                 (None, true) => "()".to_owned(),

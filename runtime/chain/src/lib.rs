@@ -12,7 +12,7 @@
 //! | [`verify`], [`finding`] | reads and verifies journals and exported chains |
 //! | [`proof`], [`signature`] | inclusion proofs, and signatures over the head of a chain |
 //! | [`event_text`], [`wave`], [`value_type`] | events as text |
-//! | [`data_dir`], [`objects`], [`bundle`] | the data folder and what it stores beside the journal |
+//! | [`data_dir`], [`objects`], [`bundle`] | the data folder and what it stores besides the journal |
 
 #![forbid(unsafe_code)]
 

@@ -184,9 +184,7 @@ impl ProofStep {
 /// # Errors
 /// `J0004`: the bytes are not a proof, or the proof is not valid.
 pub fn check(path: &Path, bytes: &[u8]) -> Result<Proven, Error> {
-    let wrong = |what: &str| {
-        Error::Invalid(Box::new(Finding::file(path, what.to_owned())))
-    };
+    let wrong = |what: &str| Error::Invalid(Box::new(Finding::file(path, what.to_owned())));
     let bytes = bytes.strip_prefix(MAGIC).ok_or_else(|| wrong("it is not a proof: it does not begin with THTRPRF1"))?;
     let proof: Proof = decode(bytes).map_err(|error| wrong(&format!("it is not a proof: {error}")))?;
     let actor: Id = proof.actor.as_ref().try_into().map_err(|_| wrong("its actor's id does not have 16 bytes"))?;

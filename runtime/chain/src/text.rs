@@ -60,7 +60,7 @@ mod tests {
     const HOSTILE: &str = "a\u{1b}]0;title\u{7}\r\nb\u{9b}2J\u{2028}c\u{202e}d\tü\u{e0041}";
 
     #[test]
-    fn nothing_that_a_terminal_obeys_is_left() {
+    fn no_active_character_remains() {
         assert_eq!(line("plain text, ü and 語"), "plain text, ü and 語");
         assert!(!line(HOSTILE).chars().any(is_active));
         assert_eq!(line("a\n\u{1b}"), "a\\n\\u{1b}");

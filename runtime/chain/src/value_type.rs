@@ -221,7 +221,7 @@ impl ValueType {
     /// The number of core values to which the type is flattened as a parameter.
     #[must_use]
     pub fn flat_count(&self) -> usize {
-        let of = |shape: &Option<ValueType>| shape.as_ref().map_or(0, ValueType::flat_count);
+        let of = |ty: &Option<ValueType>| ty.as_ref().map_or(0, ValueType::flat_count);
         match self {
             Self::String | Self::Bytes | Self::List(_) => 2,
             Self::Option(some) => 1 + some.flat_count(),
@@ -298,7 +298,7 @@ pub fn case(reader: &mut Reader<'_>, count: usize) -> Result<usize, EncodingErro
 
 impl fmt::Display for ValueType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = |shape: &Option<ValueType>| shape.as_ref().map_or("_".to_owned(), ToString::to_string);
+        let side = |ty: &Option<ValueType>| ty.as_ref().map_or("_".to_owned(), ToString::to_string);
         let row = |items: Vec<String>| items.join(", ");
         match self {
             Self::Bool => f.write_str("bool"),
@@ -324,13 +324,13 @@ impl fmt::Display for ValueType {
             },
             Self::Tuple(items) => write!(f, "tuple<{}>", row(items.iter().map(ToString::to_string).collect())),
             Self::Record(fields) => {
-                let fields = fields.iter().map(|(name, shape)| format!("{name}: {shape}")).collect();
+                let fields = fields.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
                 write!(f, "record {{ {} }}", row(fields))
             }
             Self::Variant(cases) => {
                 let cases = cases
                     .iter()
-                    .map(|(name, payload)| payload.as_ref().map_or(name.clone(), |shape| format!("{name}({shape})")))
+                    .map(|(name, payload)| payload.as_ref().map_or(name.clone(), |ty| format!("{name}({ty})")))
                     .collect();
                 write!(f, "variant {{ {} }}", row(cases))
             }
@@ -370,7 +370,7 @@ impl Signature {
     /// The number of core values to which the parameters are flattened.
     #[must_use]
     pub fn flat_params(&self) -> usize {
-        self.params.iter().map(|(_, shape)| shape.flat_count()).sum()
+        self.params.iter().map(|(_, ty)| ty.flat_count()).sum()
     }
 
     /// For the calling convention of handler exports, `f(state, params: tuple<..>) -> result<tuple<state[, tuple<..>]>, string>`:
@@ -394,7 +394,7 @@ impl Signature {
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let params: Vec<_> = self.params.iter().map(|(name, shape)| format!("{name}: {shape}")).collect();
+        let params: Vec<_> = self.params.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
         write!(f, "func({})", params.join(", "))?;
         self.result.as_ref().map_or(Ok(()), |result| write!(f, " -> {result}"))
     }

@@ -17,8 +17,8 @@ pub const LONGEST: usize = 4096;
 ///
 /// # Errors
 /// The bytes are not an encoding of a value of this type.
-pub fn value(shape: &ValueType, reader: &mut Reader<'_>) -> Result<String, EncodingError> {
-    Ok(match shape {
+pub fn value(ty: &ValueType, reader: &mut Reader<'_>) -> Result<String, EncodingError> {
+    Ok(match ty {
         ValueType::Bool => reader.bool()?.to_string(),
         ValueType::U8 => reader.byte()?.to_string(),
         ValueType::S8 => (reader.byte()? as i8).to_string(),
@@ -59,13 +59,7 @@ pub fn value(shape: &ValueType, reader: &mut Reader<'_>) -> Result<String, Encod
             let items = items.iter().map(|item| value(item, reader)).collect::<Result<Vec<_>, _>>()?;
             format!("({})", items.join(", "))
         }
-        ValueType::Record(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, field)| Ok(format!("{name}: {}", value(field, reader)?)))
-                .collect::<Result<Vec<_>, EncodingError>>()?;
-            format!("{{{}}}", fields.join(", "))
-        }
+        ValueType::Record(fields) => record(fields, reader)?,
         ValueType::Variant(cases) => {
             let number = case(reader, cases.len())?;
             match cases.get(number) {
@@ -77,23 +71,33 @@ pub fn value(shape: &ValueType, reader: &mut Reader<'_>) -> Result<String, Encod
             let number = case(reader, cases.len())?;
             cases.get(number).cloned().unwrap_or_default()
         }
-        ValueType::Flags(flags) => {
-            let bits = reader.flags(flags.len())?;
-            let is_set = |number: &usize| bits.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1);
-            let set: Vec<_> =
-                flags.iter().enumerate().filter(|(number, _)| is_set(number)).map(|(_, name)| name.as_str()).collect();
-            format!("{{{}}}", set.join(", "))
-        }
+        ValueType::Flags(names) => flags(names, reader)?,
     })
+}
+
+fn record(fields: &[(String, ValueType)], reader: &mut Reader<'_>) -> Result<String, EncodingError> {
+    let fields = fields
+        .iter()
+        .map(|(name, field)| Ok(format!("{name}: {}", value(field, reader)?)))
+        .collect::<Result<Vec<_>, EncodingError>>()?;
+    Ok(format!("{{{}}}", fields.join(", ")))
+}
+
+fn flags(names: &[String], reader: &mut Reader<'_>) -> Result<String, EncodingError> {
+    let bits = reader.flags(names.len())?;
+    let is_set = |number: &usize| bits.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1);
+    let set: Vec<_> =
+        names.iter().enumerate().filter(|(number, _)| is_set(number)).map(|(_, name)| name.as_str()).collect();
+    Ok(format!("{{{}}}", set.join(", ")))
 }
 
 /// Formats a sequence of encoded values, such as a call's arguments.
 ///
 /// # Errors
 /// Like [`value`]; also if bytes remain.
-pub fn row<'a>(shapes: impl IntoIterator<Item = &'a ValueType>, bytes: &[u8]) -> Result<String, EncodingError> {
+pub fn row<'a>(types: impl IntoIterator<Item = &'a ValueType>, bytes: &[u8]) -> Result<String, EncodingError> {
     let mut reader = Reader::new(bytes);
-    let texts = shapes.into_iter().map(|shape| value(shape, &mut reader)).collect::<Result<Vec<_>, _>>()?;
+    let texts = types.into_iter().map(|ty| value(ty, &mut reader)).collect::<Result<Vec<_>, _>>()?;
     reader.finish()?;
     Ok(texts.join(", "))
 }
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn values_print_as_wave() {
-        let shape = ValueType::Tuple(
+        let ty = ValueType::Tuple(
             vec![
                 ValueType::String,
                 ValueType::Option(Arc::new(ValueType::U16)),
@@ -177,6 +181,6 @@ mod tests {
         let result: Result<(), &str> = Err("no\n");
         let mut bytes = encode(&("hi", Some(7u16), result)).unwrap();
         bytes.extend([2, 0, 1, 2, 1, b'x']);
-        assert_eq!(row([&shape], &bytes).unwrap(), "(\"hi\", some(7), err(\"no\\n\"), hex\"0001\", {b}, 'x')");
+        assert_eq!(row([&ty], &bytes).unwrap(), "(\"hi\", some(7), err(\"no\\n\"), hex\"0001\", {b}, 'x')");
     }
 }

@@ -312,8 +312,7 @@ impl<A: Child> ChildTable<A> {
 
 /// Counts one more child of `parent`, which has `living` children, and one more descendant of it and its ancestors.
 fn count_up<A: Child>(parent: &Arc<A>, living: u64) -> Result<(), ChildRefused> {
-    let too_many =
-        |key, limit, whose: &A| ChildRefused::TooMany { key, limit, whose: whose.name().to_owned() };
+    let too_many = |key, limit, whose: &A| ChildRefused::TooMany { key, limit, whose: whose.name().to_owned() };
     let limits = parent.limits();
     if limits.depth == 0 {
         return Err(too_many("depth", limits.depth, parent));
@@ -321,8 +320,7 @@ fn count_up<A: Child>(parent: &Arc<A>, living: u64) -> Result<(), ChildRefused> 
     if living >= limits.children {
         return Err(too_many("children", limits.children, parent));
     }
-    let above =
-        |actor: &Arc<A>| std::iter::successors(Some(Arc::clone(actor)), |actor| actor.parent().cloned());
+    let above = |actor: &Arc<A>| std::iter::successors(Some(Arc::clone(actor)), |actor| actor.parent().cloned());
     for (number, actor) in above(parent).enumerate() {
         let before = actor.descendants().fetch_add(1, Ordering::Relaxed);
         let limit = actor.limits().descendants;

@@ -30,12 +30,7 @@ impl ActorHandle {
         self.events_until(self.head().1, most, most_bytes).await
     }
 
-    async fn events_until(
-        &self,
-        length: u64,
-        most: u64,
-        most_bytes: u64,
-    ) -> Result<Vec<ChainEvent>, Error> {
+    async fn events_until(&self, length: u64, most: u64, most_bytes: u64) -> Result<Vec<ChainEvent>, Error> {
         self.services.journal.written().await?;
         let Some(folder) = self.services.journal.folder().map(ToOwned::to_owned) else { return Ok(Vec::new()) };
         let names: Vec<String> =

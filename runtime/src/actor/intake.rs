@@ -257,8 +257,9 @@ impl ActorHandle {
         let is_it =
             |label: &str| label.rsplit_once('/').is_some_and(|(of, name)| name == function && meets(of, &interface));
         let export = self.interface.exports.iter().position(|export| is_it(&export.label));
-        let export = export
-            .ok_or_else(|| format!("its chain has a call of {interface}/{function}, which no handler calls any more"))?;
+        let export = export.ok_or_else(|| {
+            format!("its chain has a call of {interface}/{function}, which no handler calls any more")
+        })?;
         let begun = begun.map(Box::new);
         Ok(QueuedCall { export: export as u32, params: params.into_vec(), queued, cause, reply: None, begun })
     }

@@ -21,7 +21,7 @@ use super::diff::Diff;
 use super::events::{line, time};
 use super::export::Export;
 use super::fork::Fork;
-use super::{Common, CommandResult, print_line};
+use super::{CommandResult, Common, print_line};
 
 const EXAMPLES: &str = "Examples:
   theater chain list
@@ -173,7 +173,12 @@ fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn verify(common: &Common, data: &Path, chain: Option<&str>, (head, key): (Option<&str>, Option<&str>)) -> CommandResult {
+fn verify(
+    common: &Common,
+    data: &Path,
+    chain: Option<&str>,
+    (head, key): (Option<&str>, Option<&str>),
+) -> CommandResult {
     let (path, wanted) = chain.map_or_else(|| (data.to_owned(), None), |chain| source(data, chain));
     let (contents, causes) = verify::read_with_causes(&path)?;
     let chosen: Vec<_> = match &wanted {

@@ -14,7 +14,7 @@ use theater_runtime::plugin::plugins::Plugins;
 use theater_runtime::support::error::suggest;
 use theater_runtime::support::executor;
 
-use super::{Cli, Common, CommandResult, EXAMPLES, print_json, print_line};
+use super::{Cli, CommandResult, Common, EXAMPLES, print_json, print_line};
 
 /// A plugin command for an actor that `theater run` starts.
 pub struct ActorCommand {

@@ -13,7 +13,7 @@ use theater_runtime::support::error::Error;
 use super::chain::objects;
 use super::events::event_line;
 use super::replay::resolve_chain;
-use super::{Common, CommandResult};
+use super::{CommandResult, Common};
 
 const EXAMPLES: &str = "Each pair of events is compared by:
   all events   type, function name, call, and whether there is a cause
@@ -79,8 +79,9 @@ impl Diff {
         let Self { first, second } = self;
         let width = first.chars().count().max(second.chars().count());
         let lines = [first, second].into_iter().zip(&difference.sides);
-        let lines = lines
-            .map(|(name, side)| format!("\n  {name:width$}  {}", event_line(common, &side.event(), side.described.clone())));
+        let lines = lines.map(|(name, side)| {
+            format!("\n  {name:width$}  {}", event_line(common, &side.event(), side.described.clone()))
+        });
         format!("event {same} differs: {}; identical events before it: {same}", difference.what)
             + &lines.collect::<String>()
     }

@@ -16,7 +16,7 @@ use theater_chain::verify::Event;
 use theater_runtime::support::error::Error;
 
 use super::filter::Condition;
-use super::{Common, CommandResult, print_line};
+use super::{CommandResult, Common, print_line};
 
 const EXAMPLES: &str = "Examples:
   theater events

@@ -62,11 +62,14 @@ impl FromStr for Condition {
         let (name, rest) = text.split_at(at.unwrap_or(text.len()));
         let compared = COMPARISONS.iter().find_map(|(sign, comparison)| Some((*comparison, rest.strip_prefix(sign)?)));
         let (comparison, value) = compared.ok_or_else(|| {
-            format!("{text:?} is not a condition: write KEY=VALUE, or use !=, >=, <= or ~ (contains), for example type=host")
+            format!(
+                "{text:?} is not a condition: write KEY=VALUE, or use !=, >=, <= or ~ (contains), for example type=host"
+            )
         })?;
         let key = KEYS.iter().find(|(known, _)| *known == name.trim()).map(|(_, key)| *key);
         let names: Vec<_> = KEYS.iter().map(|(name, _)| *name).collect();
-        let key = key.ok_or_else(|| format!("events have no field {:?}; the fields are {}", name.trim(), names.join(", ")))?;
+        let key =
+            key.ok_or_else(|| format!("events have no field {:?}; the fields are {}", name.trim(), names.join(", ")))?;
         let value = value.trim().to_owned();
         let number = match (key, comparison) {
             (Key::Type | Key::Function | Key::Text, Comparison::AtLeast | Comparison::AtMost) => {

@@ -11,7 +11,7 @@ use theater_runtime::support::error::{ComponentProblem, Error};
 use theater_runtime::wasm::component::Components;
 use theater_runtime::wasm::engine::Engines;
 
-use super::{Common, CommandResult};
+use super::{CommandResult, Common};
 
 const EXAMPLES: &str = "Examples:
   theater inspect my_actor.wasm

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use theater_runtime::plugin::plugins::{Found, Plugins, read};
 use theater_runtime::support::error::{Error, suggest};
 
-use super::{Common, CommandResult, print_line, short, shown};
+use super::{CommandResult, Common, print_line, short, shown};
 
 const EXAMPLES: &str = "Examples:
   theater plugin list

@@ -12,7 +12,7 @@ use theater_plugin_api::uuid_text;
 use theater_runtime::support::error::Error;
 
 use super::replay::resolve_chain;
-use super::{Common, CommandResult};
+use super::{CommandResult, Common};
 
 const EXAMPLES: &str = "Examples:
   theater chain prove counter 120 --to counter.proof
@@ -44,7 +44,11 @@ pub fn prove(common: &Common, data: &Path, chain: &str, sequence: u64, to: Optio
     let object =
         json!({"id": id, "sequence": sequence, "head": head, "path": to.display().to_string(), "bytes": bytes.len()});
     common.print_lines(&object, || {
-        format!("{}: {} bytes, a proof that event {sequence} of {id} is in the chain with the head {head}", to.display(), bytes.len())
+        format!(
+            "{}: {} bytes, a proof that event {sequence} of {id} is in the chain with the head {head}",
+            to.display(),
+            bytes.len()
+        )
     });
     Ok(())
 }

@@ -15,7 +15,7 @@ use theater_runtime::support::error::Error;
 use theater_runtime::support::executor;
 
 use super::chain::source;
-use super::{Common, CommandResult, short};
+use super::{CommandResult, Common, short};
 
 const EXAMPLES: &str = "Examples:
   theater replay counter
@@ -78,7 +78,11 @@ impl Replay {
         }
         common.print_lines(&object, || {
             let text = report.difference.as_ref().map_or_else(|| same(&id, &report), |other| differs(&id, other));
-            if counted { format!("{text}\n{}", identical_calls(report.calls, report.calls + report.differing)) } else { text }
+            if counted {
+                format!("{text}\n{}", identical_calls(report.calls, report.calls + report.differing))
+            } else {
+                text
+            }
         });
         Ok(if report.difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -116,8 +120,11 @@ fn print_plugin_report(common: &Common, id: &str, report: &Asked) -> ExitCode {
 
 fn plugin_text(id: &str, report: &Asked) -> String {
     let Asked { plugin, version, digest, .. } = report;
-    let mut text =
-        format!("{id}: called plugin {plugin} {version} ({})\n{}", short(digest), identical_calls(report.identical, report.asked));
+    let mut text = format!(
+        "{id}: called plugin {plugin} {version} ({})\n{}",
+        short(digest),
+        identical_calls(report.identical, report.asked)
+    );
     let mut line = |what: &str, count: u64| {
         if count > 0 {
             text.push_str(&format!("\n  {what}: {count}"));
@@ -169,7 +176,8 @@ fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
 
 fn same(id: &str, report: &Report) -> String {
     let Report { calls, host_calls, interrupted, unfinished, begun_at, .. } = report;
-    let mut text = format!("{id}: replay identical: {}, {}", counted(*calls, "call"), counted(*host_calls, "host call"));
+    let mut text =
+        format!("{id}: replay identical: {}, {}", counted(*calls, "call"), counted(*host_calls, "host call"));
     if *interrupted > 0 {
         text.push_str(&format!("; {}, identical up to the interruption", counted(*interrupted, "interrupted call")));
     }

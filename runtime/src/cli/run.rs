@@ -15,7 +15,7 @@ use theater_runtime::support::executor;
 use theater_runtime::support::open_files;
 
 use super::commands::ActorCommand;
-use super::{Common, CommandResult, Grants, Settings, size};
+use super::{CommandResult, Common, Grants, Settings, size};
 use session::Session;
 
 const EXAMPLES: &str = "Examples:

@@ -11,7 +11,7 @@ use theater_runtime::replay::{self, StateAt};
 use theater_runtime::support::error::Error;
 
 use super::replay::resolve_chain;
-use super::{Common, CommandResult};
+use super::{CommandResult, Common};
 
 const EXAMPLES: &str = "Examples:
   theater state counter

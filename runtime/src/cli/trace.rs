@@ -18,7 +18,7 @@ use theater_plugin_api::uuid_text;
 use theater_runtime::support::error::Error;
 
 use super::events::line;
-use super::{Common, CommandResult, print_line};
+use super::{CommandResult, Common, print_line};
 
 const EXAMPLES: &str = "Examples:
   theater trace counter:12

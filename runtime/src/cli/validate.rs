@@ -11,7 +11,7 @@ use theater_runtime::manifest::{Ceilings, Manifest};
 use theater_runtime::support::error::Error;
 use theater_runtime::support::executor;
 
-use super::{Common, CommandResult, Grants, Settings, short};
+use super::{CommandResult, Common, Grants, Settings, short};
 
 const EXAMPLES: &str = "Examples:
   theater validate my-actor.toml

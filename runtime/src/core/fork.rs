@@ -20,12 +20,14 @@ pub struct Forked {
     pub id: Id,
     /// The name of the new actor, from its manifest.
     pub name: String,
-    /// The actor of that name that a resume would have continued. Now it continues the new one, since that is the newest.
+    /// The actor of that name that a resume would have continued. Now it continues the new one, since that is the
+    /// newest.
     pub in_place_of: Option<Id>,
 }
 
 impl Core {
-    /// Creates an actor from a manifest as [`Core::start`] does, but with `state` as its first state, and does not start it.
+    /// Creates an actor from a manifest as [`Core::start`] does, but with `state` as its first state, and does not
+    /// start it.
     ///
     /// # Errors
     /// The errors of [`Core::start`] up to the recorded start.

@@ -38,8 +38,8 @@ impl Core {
         }
     }
 
-    /// Asks the plugins to remove what they keep of an actor that is never started again. When the program ends it asks no
-    /// plugin: a resume may start the actor again.
+    /// Asks the plugins to remove what they keep of an actor that is never started again. When the program ends it asks
+    /// no plugin: a resume may start the actor again.
     pub(crate) async fn remove_from_plugins(&self, actor: &ActorHandle) {
         for plugin in self.plugins.all().filter_map(|found| found.loaded()) {
             let Some(forgetting) = forget(plugin.object, actor.id_text()) else { continue };

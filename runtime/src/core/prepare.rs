@@ -82,8 +82,8 @@ impl Core {
         Ok(Prepared { handlers, linked, pooled, below, setup: OnceLock::new() })
     }
 
-    /// Warns about exports that no handler of the manifest calls but another plugin would: the manifest most likely lacks
-    /// a handler.
+    /// Warns about exports that no handler of the manifest calls but another plugin would: the manifest most likely
+    /// lacks a handler.
     fn warn_uncalled(&self, manifest: &Manifest, component: &Component, handlers: &[PreparedHandler]) {
         let calls =
             |plugin: &Descriptor, export: &str| plugin.calls.iter().any(|called| meets(&called.interface, export));

@@ -52,7 +52,8 @@ impl Core {
         self.start_data(handle.name(), parent, handle.origin())
     }
 
-    /// Returns the data of the start of an actor with that name and parent, and stores everything it names in `objects/`.
+    /// Returns the data of the start of an actor with that name and parent, and stores everything it names in
+    /// `objects/`.
     pub(super) fn start_data(&self, name: &str, parent: Option<&str>, spec: &ActorSpec) -> Result<Vec<u8>, Error> {
         let ActorSpec { manifest, state, .. } = spec;
         let prepared = prepared_of(spec);

@@ -34,8 +34,8 @@ impl Core {
         }
     }
 
-    /// Logs a plugin call that does not return. Ends the actor when the call exceeds `run_timeout_ms`, or when the actor is
-    /// interrupted.
+    /// Logs a plugin call that does not return. Ends the actor when the call exceeds `run_timeout_ms`, or when the
+    /// actor is interrupted.
     pub(super) fn report_stuck(&self, stuck: &Stuck) {
         let actor = self.services.registry.get(stuck.actor);
         let (name, limit) = match &actor {

@@ -1,36 +1,38 @@
 //! Resume: continues the actors that were running when previous runs of the program ended.
 //!
 //! # What is resumed
-//! An actor is resumed when its chain does not end, or ends because the program did (a crash, a failure of a top-level actor,
-//! or `stopped` with the program's own reason). Of several top-level actors with one name only the newest is. A child is
-//! resumed only below a parent that runs. An ended child whose parent had not decided about it is *held*: the parent
-//! is notified again and decides.
+//! An actor is resumed when its chain does not end, or ends because the program did (a crash, a failure of a top-level
+//! actor, or `stopped` with the program's own reason). Of several top-level actors with one name only the newest is. A
+//! child is resumed only below a parent that runs. An ended child whose parent had not decided about it is *held*: the
+//! parent is notified again and decides.
 //!
 //! # Algorithm
-//! 1. `plan` reads all events once and forward. It takes from each chain its end, and from the order across chains what no
-//!    single chain tells ([`Crossings`](crossings::Crossings)): which deaths the parents know, and which calls an
+//! 1. `plan` reads all events once and forward. It takes from each chain its end, and from the order across chains what
+//!    no single chain tells ([`Crossings`](crossings::Crossings)): which deaths the parents know, and which calls an
 //!    unfinished host call had sent to other actors.
 //! 2. `read` reads each chain backwards to its last snapshot (or start), and to the calls that waited at that point.
-//! 3. `revive` re-executes the finished calls after that point in the replay engine, with host results from the chain, which
-//!    gives the state. It claims the name, continues the chain, attaches the handlers and rebuilds their state with
-//!    `import_state` and `recover`. A kept instance gets its memory back by re-executing its calls. Nothing is
+//! 3. `revive` re-executes the finished calls after that point in the replay engine, with host results from the chain,
+//!    which gives the state. It claims the name, continues the chain, attaches the handlers and rebuilds their state
+//!    with `import_state` and `recover`. A kept instance gets its memory back by re-executing its calls. Nothing is
 //!    visible outside yet.
-//! 4. `launch` notifies the handlers that the actor is ready. Then parents are notified of deaths, and the tasks start. An
-//!    unfinished call runs first: its host calls return their recorded results up to the point of the crash and run for
-//!    real after it. Queued calls follow in their recorded order.
+//! 4. `launch` notifies the handlers that the actor is ready. Then parents are notified of deaths, and the tasks start.
+//!    An unfinished call runs first: its host calls return their recorded results up to the point of the crash and run
+//!    for real after it. Queued calls follow in their recorded order.
 //!
 //! # Invariants
 //! - Parents are revived before their children, since a chain begins after the chain of its parent.
 //! - No handler is notified before all actors are registered, so a handler that looks for another actor finds it.
-//! - No recorded call has an effect twice. A resumed host call re-issues its calls to other actors, but the receivers know
-//!   these ([`PendingReply`](crate::actor::PendingReply)) and answer them with the first result.
-//! - A child that was started during the unfinished call of its parent, after that call's last recorded host call, is ended:
-//!   the parent does not know it, and the resumed call starts another one.
+//! - No host call with a recorded result runs twice. One with a recorded intent but no result has an unknown outcome: it
+//!   returns `err`, or runs again where the manifest permits that.
+//! - A resumed host call re-issues its calls to other actors. The receivers recognize these
+//!   ([`PendingReply`](crate::actor::PendingReply)) and answer them with the first result.
+//! - A child that was started during the unfinished call of its parent, after that call's last recorded host call, is
+//!   ended: the parent does not know it, and the resumed call starts another one.
 //!
 //! # Damage
-//! A journal that cannot be read stops the resume. A chain that does not decode, a missing object, data that was dropped,
-//! or a call that differs from the chain refuses that actor and those below it, and leaves its chain as it is, so that
-//! a later run can resume it. The first error of an actor never affects actors outside its tree.
+//! A journal that cannot be read stops the resume. A chain that does not decode, a missing object, data that was
+//! dropped, or a call that differs from the chain refuses that actor and those below it, and leaves its chain as it is,
+//! so that a later run can resume it. The first error of an actor never affects actors outside its tree.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,10 +76,12 @@ pub struct Resumed {
 }
 
 impl Core {
-    /// Resumes the actors of previous runs of the program. Once the program begins to stop, no further actor is resumed.
+    /// Resumes the actors of previous runs of the program. Once the program begins to stop, no further actor is
+    /// resumed.
     ///
     /// # Errors
-    /// The journal cannot be read, or is damaged. An actor that cannot be resumed is no error: see [`Resumed::refused`].
+    /// The journal cannot be read, or is damaged. An actor that cannot be resumed is no error: see
+    /// [`Resumed::refused`].
     pub async fn resume(self: &Arc<Self>) -> Result<Resumed, Error> {
         let (ends, crossings) = self.ends().await?;
         let parts = Arc::new(Parts::new(Arc::clone(&self.engines), self.data()));
@@ -122,8 +126,8 @@ impl Core {
         Ok(resumed)
     }
 
-    /// Decodes what each chain says of its actor. Returns the actors in the order of their first events, and for each name the
-    /// index of the newest top-level actor. Chains that do not decode are added to [`Resumed::refused`].
+    /// Decodes what each chain says of its actor. Returns the actors in the order of their first events, and for each
+    /// name the index of the newest top-level actor. Chains that do not decode are added to [`Resumed::refused`].
     async fn candidates(
         self: &Arc<Self>,
         ends: Vec<(Id, verify::ChainEnd)>,

@@ -1,9 +1,9 @@
 //! Starts actors: new ones, and ended ones again with the same id and chain.
 //!
-//! The order matters. The name is taken and the parent's child table knows the actor before anything is recorded, so two
-//! starts cannot claim the same name; memory is charged before it is used. `created` or `restarted` is recorded before
-//! any handler is attached, so every effect of a start has an event in front of it. Each failure undoes exactly what the
-//! steps before it did.
+//! The order matters. The name is taken and the parent's child table knows the actor before anything is recorded, so
+//! two starts cannot claim the same name; memory is charged before it is used. `created` or `restarted` is recorded
+//! before any handler is attached, so every effect of a start has an event in front of it. Each failure undoes exactly
+//! what the steps before it did.
 //!
 //! [`bring_up`](self::bring_up) attaches the handlers and calls `init`.
 
@@ -25,7 +25,8 @@ pub(super) mod attach;
 pub(super) mod bring_up;
 
 impl Core {
-    /// Starts a top-level actor and returns when it is ready. Manifests with the same path and text share what was prepared.
+    /// Starts a top-level actor and returns when it is ready. Manifests with the same path and text share what was
+    /// prepared.
     ///
     /// # Errors
     /// Everything that can be wrong with a manifest, its component and its handlers, and a failed `init`.
@@ -113,8 +114,8 @@ impl Core {
         ready.map(|()| handle)
     }
 
-    /// Starts an ended actor again, with the same id and chain. Unless `quiet`, the parent is notified of a failed start as of
-    /// a death.
+    /// Starts an ended actor again, with the same id and chain. Unless `quiet`, the parent is notified of a failed
+    /// start as of a death.
     pub(crate) async fn start_again(
         self: &Arc<Self>,
         before: &Arc<ActorHandle>,

@@ -40,8 +40,8 @@ pub async fn spawn(
     Ok(child.id_text().to_owned())
 }
 
-/// Starts the ended child with the manifest's name again. Returns its id when it is ready. Its state is `state`, or its last
-/// one.
+/// Starts the ended child with the manifest's name again. Returns its id when it is ready. Its state is `state`, or its
+/// last one.
 ///
 /// # Errors
 /// No child of that name has ended, or the chain of causes.
@@ -84,8 +84,8 @@ async fn start_again(
     started.map_err(|error| chain_of(&error))
 }
 
-/// Returns which files of the host the children of an actor may name, from the config of the handler that starts them: the
-/// folders `paths` (default: the folder of the actor's own manifest) and `state_paths` (default: none), and
+/// Returns which files of the host the children of an actor may name, from the config of the handler that starts them:
+/// the folders `paths` (default: the folder of the actor's own manifest) and `state_paths` (default: none), and
 /// `max_component_bytes`.
 #[must_use]
 pub fn grants(core: &Core, parent: &ActorHandle, config: &Json) -> Grants {
@@ -106,8 +106,8 @@ pub fn grants(core: &Core, parent: &ActorHandle, config: &Json) -> Grants {
     }
 }
 
-/// Returns what a child is started from. Runs on a separate task: the caller is polled as a plugin, and such polls must be
-/// short.
+/// Returns what a child is started from. Runs on a separate task: the caller is polled as a plugin, and such polls must
+/// be short.
 async fn child_spec(
     core: &Arc<Core>,
     parent: &Arc<ActorHandle>,
@@ -142,8 +142,8 @@ fn redact_folders(core: &Arc<Core>, parent: &ActorHandle, sentence: String) -> S
     named.into_iter().chain([plugins]).filter(|(folder, _)| folder.len() > 2).fold(sentence, replaced)
 }
 
-/// Reads a manifest that an actor supplies: inline TOML when it has a newline or `=`, a URL when it has a scheme, else a path.
-/// Returns also whether it is a file.
+/// Reads a manifest that an actor supplies: inline TOML when it has a newline or `=`, a URL when it has a scheme, else
+/// a path. Returns also whether it is a file.
 async fn read(
     core: &Arc<Core>,
     parent: &ActorHandle,
@@ -181,8 +181,8 @@ async fn read(
 
 const NO_GRANTS: &str = "this actor may name no files";
 
-/// Returns the message of an error for an actor. The content of files is not quoted: the actor may not be allowed to read
-/// them.
+/// Returns the message of an error for an actor. The content of files is not quoted: the actor may not be allowed to
+/// read them.
 fn error_for_actor(manifest: &str, error: &Error, is_file: bool) -> String {
     match error {
         Error::Manifest { .. } if is_file => {
@@ -196,12 +196,12 @@ fn error_for_actor(manifest: &str, error: &Error, is_file: bool) -> String {
     }
 }
 
-/// Starts a running or held child again as it was first started. Its queued calls stay. With `only_held` a running child is
-/// left alone.
+/// Starts a running or held child again as it was first started. Its queued calls stay. With `only_held` a running
+/// child is left alone.
 ///
 /// # Errors
-/// There is no such child, or the chain of causes of the failed start. In the latter case the child is held again, and its
-/// parent is notified.
+/// There is no such child, or the chain of causes of the failed start. In the latter case the child is held again, and
+/// its parent is notified.
 pub async fn restart(core: &Arc<Core>, parent: &Arc<ActorHandle>, wanted: &str, only_held: bool) -> Result<(), String> {
     let (living, status) = child(parent, wanted)?;
     if status == ChildStatus::Living && only_held {

@@ -1,7 +1,7 @@
 //! The task of an actor: runs one call at a time, owns the instance and the state, and ends the actor.
 //!
-//! `execute` executes and records a call, `instantiate` creates instances, `snapshot` records snapshots, `rebuild` gives a
-//! resumed actor its kept instance back, and `detach` ends the handlers.
+//! `execute` executes and records a call, `instantiate` creates instances, `snapshot` records snapshots, `rebuild`
+//! gives a resumed actor its kept instance back, and `detach` ends the handlers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -257,7 +257,8 @@ impl ActorTask {
         self.instance = None;
         self.handle.end_family().await;
         detach(&self.core, &self.handle, self.handlers).await;
-        // A failed actor may be resumed, and a parent may use a child again while it runs: neither is removed from plugins.
+        // A failed actor may be resumed, and a parent may use a child again while it runs: neither is removed from
+        // plugins.
         if self.handle.parent().is_none() && matches!(end, End::Stopped { .. }) && !keeps_mailbox {
             self.core.remove_from_plugins(&self.handle).await;
         }

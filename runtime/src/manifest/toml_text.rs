@@ -52,7 +52,13 @@ impl<'t> TomlText<'t> {
         self.error(Some(value.span().start), ManifestProblem::WrongType { key: key.to_owned(), expected, found })
     }
 
-    pub(super) fn bad(&self, key: &str, value: &Value<'_>, reason: impl Into<String>, help: impl Into<String>) -> Error {
+    pub(super) fn bad(
+        &self,
+        key: &str,
+        value: &Value<'_>,
+        reason: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Error {
         let what = ManifestProblem::Value { key: key.to_owned(), reason: reason.into(), help: help.into() };
         self.error(Some(value.span().start), what)
     }

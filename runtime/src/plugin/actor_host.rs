@@ -24,7 +24,7 @@ use crate::plugin::watchdog::Watchdog;
 use crate::support::executor;
 use crate::support::lock::lock;
 
-/// What one handler of one actor may ask.
+/// The host of one handler of one actor.
 pub struct ActorHost {
     actor: Arc<ActorHandle>,
     core: Arc<dyn CoreServices>,
@@ -32,15 +32,15 @@ pub struct ActorHost {
     plugin: Arc<Plugin>,
     handler_type: String,
     config: Json,
-    // For each export the plugin calls: index among the linked exports.
+    // For each export the plugin calls: its index among the exports of the actor, if the actor has it.
     calls: Vec<Option<u32>>,
     tasks: Arc<Tasks>,
-    // The death that the plugin was told of last, until it has told the actor.
+    // The end of a child that the plugin received last, until it has notified the actor.
     last_end: Arc<Mutex<Option<Death>>>,
 }
 
 impl ActorHost {
-    /// The host for one handler.
+    /// A host for one handler.
     #[must_use]
     pub fn new(
         (core, watch): (Arc<dyn CoreServices>, Arc<Watchdog>),
@@ -62,7 +62,7 @@ impl ActorHost {
         }
     }
 
-    /// Drops everything the handler spawned.
+    /// Cancels all tasks of the handler.
     pub async fn end(&self) {
         self.tasks.end().await;
     }
@@ -80,7 +80,7 @@ impl ActorHost {
         done.map_or_else(Self::answer, |()| Answer::ok(Vec::new()))
     }
 
-    /// A call that a plugin has for the actor, or the answer to one that cannot be made.
+    /// The call that a message of the plugin asks for, or the answer if it cannot be made.
     fn incoming(&self, message: Message<'_>) -> Result<IncomingCall, Answer> {
         let Message { export, params, source, from } = message;
         let target = match self.calls.get(export as usize) {
@@ -97,7 +97,7 @@ impl ActorHost {
         Ok(IncomingCall { export: target, params: params.to_vec(), source: source.to_owned(), cause })
     }
 
-    /// Params that do not fit are the plugin's fault.
+    /// Records a fault of the plugin, which passed params of the wrong type.
     fn params_mismatch(&self, export: u32, error: &str) -> Answer {
         let label = self.actor.export_label(export);
         let message = format!("the plugin called {label} with bytes that are no params of it: {error}");
@@ -109,7 +109,7 @@ impl ActorHost {
         }
     }
 
-    /// The running call of another actor that a context names.
+    /// The running call of another actor that a context refers to.
     fn calling(&self, context: &CallContext) -> Option<EventRef> {
         let calling = self.actor.services().registry.get(context.actor)?.calling()?;
         (calling.sequence == context.call).then_some(calling)
@@ -217,7 +217,7 @@ impl HostSide for ActorHost {
 
     fn post(&self, message: Message<'_>, first: bool) -> impl Future<Output = Answer> + Send + 'static {
         let (actor, mut incoming) = (Arc::clone(&self.actor), self.incoming(message));
-        // What a plugin posts when it was told of a death is about that.
+        // A plugin posts a `first` message to notify the actor of the end of a child.
         let last_end = first.then(|| Arc::clone(&self.last_end));
         let death = last_end.as_ref().and_then(|last_end| lock(last_end).clone());
         if let (Ok(incoming), Some(death)) = (&mut incoming, &death) {

@@ -1,4 +1,4 @@
-//! A handler's config against the plugin's JSON schema, with an answer that says what to write.
+//! Checks the config of a handler against the JSON schema of its plugin, and resolves the paths in it.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use crate::manifest::{HandlerEntry, Manifest};
 use crate::plugin::loaded::Plugin;
 use crate::support::error::{Error, ManifestProblem, SourceLocation, suggest};
 
-/// Checks an entry's config.
+/// Checks the config of a handler.
 ///
 /// # Errors
-/// `M0008`, with the keys the plugin takes.
+/// `M0008`, with the keys that the plugin accepts.
 pub fn check(manifest: &Manifest, entry: &HandlerEntry, plugin: &Plugin) -> Result<(), Error> {
     let schema = &plugin.descriptor.config;
     let refuse = |problem: String, help: String| {
@@ -26,7 +26,7 @@ pub fn check(manifest: &Manifest, entry: &HandlerEntry, plugin: &Plugin) -> Resu
     let validator = match plugin.validator.get_or_init(|| jsonschema::validator_for(schema).map_err(|e| e.to_string()))
     {
         Ok(validator) => validator,
-        Err(error) => return refuse(format!("the plugin's schema is no JSON schema: {error}"), String::new()),
+        Err(error) => return refuse(format!("the plugin's schema is not a JSON schema: {error}"), String::new()),
     };
     let Some(error) = validator.iter_errors(&entry.config).next() else { return Ok(()) };
     let at = error.instance_path().to_string().trim_start_matches('/').to_owned();
@@ -36,14 +36,14 @@ pub fn check(manifest: &Manifest, entry: &HandlerEntry, plugin: &Plugin) -> Resu
     refuse(if at.is_empty() { error.to_string() } else { format!("{at}: {error}") }, help)
 }
 
-/// Where the schema says `"format": "path"`, a path: whole, from `folder` where it is relative, and as the system has it where
-/// it is there, so that plugins can compare paths of manifests in different folders.
+/// Makes every value with `"format": "path"` in the schema an absolute path, relative to `folder`. Existing paths are also
+/// canonicalized, so that plugins can compare paths from manifests in different folders.
 pub fn resolve_paths(schema: &Json, config: &mut Json, folder: &Path) {
     match config {
         Json::String(path) if schema.get("format").and_then(Json::as_str) == Some("path") => {
-            let whole = folder.join(&*path);
-            let known = whole.canonicalize().or_else(|_| std::path::absolute(&whole));
-            *path = known.unwrap_or(whole).display().to_string();
+            let joined = folder.join(&*path);
+            let absolute = joined.canonicalize().or_else(|_| std::path::absolute(&joined));
+            *path = absolute.unwrap_or(joined).display().to_string();
         }
         Json::Object(members) => {
             let properties = schema.get("properties").and_then(Json::as_object);
@@ -68,7 +68,8 @@ pub fn resolve_paths(schema: &Json, config: &mut Json, folder: &Path) {
     }
 }
 
-/// Whether it is a path, or a list of some: one that is missing has the schema's default, which depends on the folder.
+/// Whether a schema is of a path or a list of paths. If such a key is missing, its default is inserted, because the default
+/// is relative to the folder.
 fn is_paths(schema: &Json) -> bool {
     let is_path = |schema: &Json| schema.get("format").and_then(Json::as_str) == Some("path");
     is_path(schema) || schema.get("items").is_some_and(is_path)

@@ -1,4 +1,4 @@
-//! What the hosts of plugins need of the core, as a trait: the core is on a higher floor and implements it.
+//! The operations of the core that the hosts of plugins need. The core is on a higher floor and implements this trait.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ use theater_chain::event::Id;
 
 use crate::actor::ActorHandle;
 
-/// A future of the core's.
+/// A boxed future of the core.
 pub type CoreFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What hosts need of the core, which is on a higher floor.
+/// The operations of the core that hosts need.
 pub trait CoreServices: Send + Sync {
-    /// The id of the living actor that an id, a unique start of an id, or a name stands for.
+    /// Finds a living actor by its id, a unique prefix of its id, or its name, and returns its id.
     ///
     /// # Errors
-    /// A sentence when there is none, or more than one.
+    /// A sentence, if no actor or more than one matches.
     fn find(&self, wanted: &str) -> Result<String, String>;
 
     /// Records that an actor waits for another one. Returns the number of the wait.
@@ -27,13 +27,13 @@ pub trait CoreServices: Send + Sync {
     /// The other actor does not exist, or the wait would close a cycle.
     fn wait_for(&self, waiter: Id, other: &str, why: &str) -> Result<u64, String>;
 
-    /// Adds to a metric of a plugin (`kind` 0), or sets it.
+    /// Adds to a metric of a plugin (`kind` 0), or sets it (other kinds).
     fn metric(&self, plugin: &str, name: &str, kind: u32, value: f64);
 
     /// The folder for a plugin's own files.
     fn plugin_folder(&self, plugin: &str) -> PathBuf;
 
-    /// Starts a child. `config` is that of the handler through which it is started. Returns its id once it is ready.
+    /// Starts a child and returns its id once it is ready. `config` is the config of the handler that starts it.
     fn spawn_child(
         self: Arc<Self>,
         parent: Arc<ActorHandle>,
@@ -42,7 +42,7 @@ pub trait CoreServices: Send + Sync {
         state: Option<Vec<u8>>,
     ) -> CoreFuture<Result<String, String>>;
 
-    /// Starts the ended child of that manifest's name again. Returns its id once it is ready.
+    /// Restarts the ended child with the name in that manifest, and returns its id once it is ready.
     fn resume_child(
         self: Arc<Self>,
         parent: Arc<ActorHandle>,
@@ -51,7 +51,7 @@ pub trait CoreServices: Send + Sync {
         state: Option<Vec<u8>>,
     ) -> CoreFuture<Result<String, String>>;
 
-    /// Restarts a child, with `only_held` only one that has ended and waits for its parent's decision.
+    /// Restarts a child. With `only_held` it must have ended and be held for the decision of its parent.
     fn restart_child(
         self: Arc<Self>,
         parent: Arc<ActorHandle>,

@@ -1,4 +1,4 @@
-//! A plugin's file as its descriptor describes it, read without running any of its code.
+//! Reads and checks the descriptor of a plugin's file without running any of its code, and loads the plugin on first use.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use crate::plugin::services::offers;
 use crate::plugin::signatures::{PluginExport, PluginFunction, signatures_of};
 use crate::support::error::{Error, PluginProblem, Problem};
 
-/// A file with a descriptor this core can use.
+/// A plugin's file whose descriptor this core accepts.
 #[derive(Debug)]
 pub struct Found {
     /// The file.
     pub path: PathBuf,
-    /// What it says of itself.
+    /// Its descriptor.
     pub descriptor: Descriptor,
     /// The ABI it was built for.
     pub abi: (u16, u16),
@@ -34,14 +34,14 @@ pub struct Found {
 /// Reads a plugin's file without running any of its code.
 ///
 /// # Errors
-/// Everything that keeps it from being used, as far as can be seen from outside.
+/// The first reason why this core cannot use the file, as far as that can be seen without loading it.
 pub fn read(path: &Path) -> Result<Found, PluginProblem> {
     let nameless = |what| PluginProblem { name: None, path: path.to_owned(), what };
-    // Opened once: the descriptor is that of the bytes whose digest it is.
+    // Opened once, so that the digest and the descriptor are of the same bytes.
     let mut file = open(path).map_err(|error| nameless(Problem::Read(error)))?;
     let digest = digest_of(&mut file, &mut io::sink()).map_err(|error| nameless(Problem::Read(error)))?;
     let section = section_of(&ReadCache::new(file)).map_err(nameless)?;
-    // The name helps in every message, whatever the ABI; it is read loosely.
+    // The name is read leniently, so that the messages about an unknown ABI have it too.
     let loose: Option<serde_json::Value> = serde_json::from_str(&section.json).ok();
     let word = |key: &str| loose.as_ref()?.get(key)?.as_str().map(ToOwned::to_owned);
     let name = word("name").zip(word("version"));
@@ -70,6 +70,7 @@ pub fn read(path: &Path) -> Result<Found, PluginProblem> {
     })
 }
 
+/// The descriptor section of a file.
 fn section_of<'a>(file: impl ReadRef<'a>) -> Result<descriptor::Section, Problem> {
     let file = object::File::parse(file).map_err(|error| Problem::NotLibrary(error.to_string()))?;
     if file.kind() != object::ObjectKind::Dynamic {
@@ -84,6 +85,7 @@ fn section_of<'a>(file: impl ReadRef<'a>) -> Result<descriptor::Section, Problem
     descriptor::parse_section(data).map_err(Problem::Section)
 }
 
+/// The name of an architecture, for messages.
 fn machine(architecture: object::Architecture) -> String {
     match architecture {
         object::Architecture::X86_64 => "x86-64".to_owned(),
@@ -98,7 +100,7 @@ impl Found {
     /// The plugin, loaded on first use.
     ///
     /// # Errors
-    /// Everything that can go wrong from the copy to `init`.
+    /// Copying or opening the file, or its `init`, failed.
     pub fn load(&self, copies: &Path, host: impl FnOnce(&Descriptor) -> HostObject) -> Result<Arc<Plugin>, Error> {
         if let Some(plugin) = self.loaded.get() {
             return Ok(Arc::clone(plugin));
@@ -123,17 +125,17 @@ impl Found {
         self.loaded.get().is_some()
     }
 
-    /// A problem of this plugin.
+    /// An error about this plugin.
     #[must_use]
     pub fn problem(&self, what: Problem) -> Error {
         let name = Some((self.descriptor.name.clone(), self.descriptor.version.clone()));
         Error::Plugin { what: Arc::new(PluginProblem { name, path: self.path.clone(), what }) }
     }
 
-    /// The functions and exports, as the WIT gives them.
+    /// The functions and exports with their signatures, from the WIT of the descriptor.
     ///
     /// # Errors
-    /// WIT that does not parse or does not have what the descriptor names.
+    /// The WIT does not parse, or lacks a function that the descriptor names.
     pub fn signatures(&self) -> Result<(Vec<PluginFunction>, Vec<PluginExport>), Problem> {
         signatures_of(&self.descriptor)
     }
@@ -142,10 +144,10 @@ impl Found {
         let (functions, exports) = self.signatures()?;
         let copy = self.file().copy(copies)?;
         let object = loading::load(&copy, host(&self.descriptor)).map_err(|error| match error {
-            loading::LoadError::Open(words) => Problem::Open(words),
-            loading::LoadError::NoEntry(words) => Problem::NoEntry(words),
-            loading::LoadError::Layout(words) => Problem::Layout(words),
-            loading::LoadError::Init(sentence) => Problem::Init(sentence),
+            loading::LoadError::Open(message) => Problem::Open(message),
+            loading::LoadError::NoEntry(message) => Problem::NoEntry(message),
+            loading::LoadError::Layout(message) => Problem::Layout(message),
+            loading::LoadError::Init(message) => Problem::Init(message),
             loading::LoadError::InitPanicked(message) => Problem::InitPanicked(message),
             other => Problem::Open(format!("{other:?}")),
         })?;
@@ -166,7 +168,7 @@ impl Found {
         PluginFile { path: &self.path, digest: &self.digest, name: &self.descriptor.name }
     }
 
-    /// The digest of the file as it is on disk now, when it is another than the one that was read.
+    /// The digest of the file on disk now, if it differs from the one that was read.
     #[must_use]
     pub fn replaced_on_disk(&self) -> Option<String> {
         let digest = digest_of(&mut open(&self.path).ok()?, &mut io::sink()).ok()?;

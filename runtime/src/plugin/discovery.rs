@@ -1,4 +1,4 @@
-//! The plugins of a folder.
+//! Finds the plugins of a folder.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ impl Plugins {
     /// Reads the descriptors of all `.so` files of a folder.
     ///
     /// # Errors
-    /// Only when the folder cannot be read; a file that cannot be used is one of [`Plugins::problems`].
+    /// The folder cannot be read. A file that cannot be used is not an error, but one of [`Plugins::problems`].
     pub fn find(folder: &Path) -> Result<Self, Error> {
         let unreadable = |source| Error::PluginFolder { path: folder.to_owned(), source };
         let mut paths = Vec::new();
@@ -64,8 +64,8 @@ impl Plugins {
         }
     }
 
-    /// Removes copies of files that are not in the folder any more, and drafts of copies that were cut off: who holds the data
-    /// folder is the only one to use them.
+    /// Deletes copies of files that are no longer in the folder, and drafts of interrupted copies. The caller must have locked
+    /// the data folder, so that no other program uses them.
     pub fn drop_old_copies(&self, copies: &Path) {
         let is_used = |name: &str| self.all().any(|found| name.strip_suffix(".so") == Some(found.digest.as_str()));
         for entry in std::fs::read_dir(copies).into_iter().flatten().flatten() {
@@ -97,7 +97,7 @@ impl Plugins {
     /// The plugin that has a handler type.
     ///
     /// # Errors
-    /// Two have it: which of them an actor gets must not depend on the names of their files.
+    /// Two plugins have it. Which one an actor gets must not depend on the names of their files.
     pub fn by_handler(&self, handler: &str) -> Result<Option<&Arc<Found>>, Error> {
         let is_twice =
             |what: &Problem| matches!(what, Problem::HandlerTwice { handler: twice, .. } if twice == handler);
@@ -107,7 +107,7 @@ impl Plugins {
         Ok(self.all().find(|found| found.descriptor.handlers.iter().any(|known| known == handler)))
     }
 
-    /// A plugin (and its handler type) that offers an interface an import asks for.
+    /// A plugin that offers an imported interface.
     #[must_use]
     pub fn by_interface(&self, import: &str) -> Option<&Arc<Found>> {
         self.all().find(|found| found.descriptor.provides.iter().any(|provided| meets(&provided.interface, import)))

@@ -17,23 +17,23 @@ use theater_chain::event::hex;
 use crate::support::error::Problem;
 use crate::support::files::Regular;
 
-/// A plugin's file as its descriptor was read.
+/// A plugin's file, and what it was when its descriptor was read.
 pub(super) struct PluginFile<'a> {
     /// The file.
     pub(super) path: &'a Path,
-    /// Its SHA-256 then, lower-case hex.
+    /// Its SHA-256, lower-case hex.
     pub(super) digest: &'a str,
     /// The name of the plugin.
     pub(super) name: &'a str,
 }
 
 impl PluginFile<'_> {
-    /// Copies the file under its digest, checking that it is still the one whose descriptor was read.
+    /// Copies the file under its digest and checks that it is still the one whose descriptor was read.
     pub(super) fn copy(&self, copies: &Path) -> Result<PathBuf, Problem> {
         let to = copies.join(format!("{}.so", self.digest));
         let failed = |source| Problem::Copy { to: to.clone(), source };
         std::fs::create_dir_all(copies).map_err(failed)?;
-        // The loader maps no code from there: it gets the bytes from memory.
+        // The loader cannot map code from such a file system.
         if rustix::fs::statvfs(copies).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::NOEXEC)) {
             return self.in_memory();
         }
@@ -65,13 +65,12 @@ impl PluginFile<'_> {
         Problem::Read(io::Error::other("the file was replaced while the program started"))
     }
 
-    /// Copies the file into sealed memory that the loader can open; it stays as long as the program.
+    /// Copies the file into sealed memory that the loader can open. The memory is never freed.
     fn in_memory(&self) -> Result<PathBuf, Problem> {
         let failed = |source: io::Error| Problem::Copy { to: PathBuf::from("memory"), source };
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        // Systems before Linux 6.3 do not know EXEC, and need it not.
-        let memory = memfd_create(self.name, flags | MemfdFlags::EXEC)
-            .or_else(|_| memfd_create(self.name, flags));
+        // Linux before 6.3 does not know EXEC and does not need it.
+        let memory = memfd_create(self.name, flags | MemfdFlags::EXEC).or_else(|_| memfd_create(self.name, flags));
         let mut file = File::from(memory.map_err(|error| failed(error.into()))?);
         let digest = open(self.path).and_then(|mut from| digest_of(&mut from, &mut file)).map_err(failed)?;
         if digest != self.digest {
@@ -83,12 +82,13 @@ impl PluginFile<'_> {
     }
 }
 
-/// Opens a regular file; a pipe of that name would be waited for.
+/// Opens a regular file. A pipe is refused, because opening it could block.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     Regular::open(path).map(Regular::into_file)
 }
 
-/// SHA-256 of a file, as hex, which is written to `copy` on the way: files are large, and memory that was used once stays.
+/// Writes a file to `copy` and returns its SHA-256 as hex. It is read in pieces, because plugins are large and the allocator
+/// keeps memory that was used once.
 pub(super) fn digest_of(file: &mut impl Read, copy: &mut impl Write) -> io::Result<String> {
     let (mut digest, mut piece) = (Sha256::new(), vec![0; 64 * 1024]);
     loop {

@@ -8,23 +8,23 @@ use theater_plugin_api::descriptor::Descriptor;
 
 use crate::plugin::signatures::{PluginExport, PluginFunction};
 
-/// A plugin of this process.
+/// A loaded plugin.
 pub struct Plugin {
-    /// What it says of itself.
+    /// Its descriptor.
     pub descriptor: Descriptor,
-    /// SHA-256 of its file.
+    /// SHA-256 of its file, lower-case hex.
     pub digest: String,
     /// Its object.
     pub object: PluginObject,
-    /// The functions it offers, numbered as its ABI numbers them.
+    /// The functions it offers; the index is their number in its ABI.
     pub functions: Vec<PluginFunction>,
-    /// The exports it calls, numbered as its ABI numbers them.
+    /// The exports it calls; the index is their number in its ABI.
     pub exports: Vec<PluginExport>,
     /// The descriptor's `wit` as JSON.
     pub wit: String,
     /// SHA-256 of that, lower-case hex.
     pub wit_digest: String,
-    /// The config's schema, ready to check with, or why it is none; made when first asked for.
+    /// The compiled schema of its config, or why it is not a schema. Compiled on first use.
     pub validator: OnceLock<Result<jsonschema::Validator, String>>,
 }
 

@@ -1,5 +1,6 @@
-//! Log lines of plugins and actors, at the level that they name.
+//! Log lines of plugins and actors.
 
+/// The log level with that number in the plugin ABI.
 pub(crate) fn level_of(level: u32) -> tracing::Level {
     match level {
         1 => tracing::Level::ERROR,
@@ -10,6 +11,7 @@ pub(crate) fn level_of(level: u32) -> tracing::Level {
     }
 }
 
+/// Logs at a level that is only known at run time.
 macro_rules! log_at {
     ($level:expr, $($rest:tt)*) => {
         match $crate::plugin::log::level_of($level) {

@@ -17,7 +17,7 @@ use crate::plugin::tasks::Tasks;
 use crate::plugin::without_actor::without_actor;
 use crate::support::executor::{self, Latch};
 
-/// What a plugin may ask for itself, from `init` on.
+/// The host of a plugin itself, without an actor.
 pub struct PluginHost {
     core: Weak<dyn CoreServices>,
     name: String,
@@ -26,7 +26,7 @@ pub struct PluginHost {
 }
 
 impl PluginHost {
-    /// The host for a plugin.
+    /// A host for a plugin.
     #[must_use]
     pub fn new(core: Weak<dyn CoreServices>, stopped: Latch, name: &str) -> Self {
         let stopped = OnceLock::from(stopped);

@@ -14,11 +14,11 @@ pub struct PluginFunction {
     pub name: String,
     /// Parameters and result.
     pub signature: Signature,
-    /// Called as a future.
+    /// Whether it is called as a future.
     pub is_async: bool,
-    /// What calling it means for the outside.
+    /// The effect that a call has outside of the actor.
     pub effect: Effect,
-    /// How its own `err` tells a fault; none where it cannot.
+    /// The case of its error type that reports a fault, if there is one.
     pub fault: Option<FaultCase>,
 }
 
@@ -31,17 +31,15 @@ pub struct PluginExport {
     pub name: String,
     /// Parameters and result.
     pub signature: Signature,
-    /// Whether an actor without it starts.
+    /// Whether an actor must have it to start.
     pub required: bool,
 }
 
-/// The functions and exports, as the WIT gives them.
+/// The functions and exports of a descriptor, with their signatures.
 ///
 /// # Errors
-/// WIT that does not parse or does not have what the descriptor names.
-pub(super) fn signatures_of(
-    descriptor: &Descriptor,
-) -> Result<(Vec<PluginFunction>, Vec<PluginExport>), Problem> {
+/// The WIT does not parse, or lacks a function that the descriptor names.
+pub(super) fn signatures_of(descriptor: &Descriptor) -> Result<(Vec<PluginFunction>, Vec<PluginExport>), Problem> {
     let (resolve, _) = resolve_wit(&descriptor.wit).map_err(Problem::Wit)?;
     let signature = |interface: &str, function: &str| {
         let missing = || Problem::Wit(format!("it has no {interface}/{function}"));

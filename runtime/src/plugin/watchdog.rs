@@ -1,7 +1,8 @@
-//! The watchdog: reports a plugin's call or poll that does not return, and adds a worker thread in its place.
+//! The watchdog reports a call or poll of a plugin that does not return, and adds a worker thread to replace the blocked one.
 //!
-//! Entering and leaving a plugin costs two stores into a slot of the thread's own; a thread of the watchdog's reads the
-//! slots four times a second.
+//! Each executor thread has a slot with a counter that is odd while the thread is inside a plugin. Entering and leaving a
+//! plugin is only a few stores to that slot. The thread of the watchdog reads the slots four times a second; a slot that is
+//! inside a plugin and has not changed for [`PATIENCE`] is stuck.
 
 use std::cell::OnceCell;
 use std::future::Future;
@@ -16,23 +17,23 @@ use crate::plugin::loaded::Plugin;
 use crate::support::executor;
 use theater_chain::event::Id;
 
-/// Time after which a call or poll that has not returned is reported.
+/// The time after which a call or poll that has not returned is reported.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 const PERIOD: Duration = Duration::from_millis(250);
-/// How often waits of actors are looked at.
+/// The interval between checks of the waits of actors.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// What a thread is doing.
+/// What a thread is doing at the moment.
 #[derive(Default)]
 struct Slot {
-    // Entries begun on this thread; odd while inside a plugin.
+    // Incremented on entry and on exit, so it is odd while the thread is inside a plugin.
     turn: AtomicU64,
     actor: [AtomicU64; 2],
     plugin: AtomicUsize,
 }
 
 impl Slot {
-    /// Only the slot's own thread writes, so reading and storing is one step.
+    /// Increments the counter. Only the thread of the slot writes it, so a load and a store suffice.
     fn step(&self) {
         self.turn.store(self.turn.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
@@ -41,22 +42,22 @@ impl Slot {
 /// A call or poll that has not returned.
 #[derive(Debug, Clone)]
 pub struct Stuck {
-    /// On whose behalf.
+    /// The actor that it was made for.
     pub actor: Id,
-    /// In which plugin, by its place in the list of plugins seen.
+    /// The name of the plugin.
     pub plugin: String,
-    /// For how long.
+    /// How long it has not returned.
     pub since: Duration,
-    /// Whether it is reported for the first time.
+    /// Whether this is the first report of it.
     pub first: bool,
-    /// Whether a worker thread was added in place of the one it holds.
+    /// Whether a worker thread was added to replace the one it blocks.
     pub replaced: bool,
 }
 
-/// All slots.
+/// The slots of all threads, and the plugins by their addresses.
 #[derive(Default)]
 pub struct Watchdog {
-    // A slot lives as long as the process, as its thread may: there is one per executor thread.
+    // Slots are leaked: there is one per executor thread, and those run as long as the process.
     slots: Mutex<Vec<&'static Slot>>,
     plugins: Mutex<Vec<(usize, String)>>,
 }
@@ -65,12 +66,12 @@ thread_local! {
     static SLOT: OnceCell<&'static Slot> = const { OnceCell::new() };
 }
 
-/// Whether this thread is in a call or poll of a plugin.
+/// Whether this thread is inside a call or poll of a plugin.
 pub fn is_inside() -> bool {
     SLOT.with(|slot| slot.get().is_some_and(|slot| slot.turn.load(Ordering::Relaxed) % 2 == 1))
 }
 
-/// PluginScope a plugin, until dropped.
+/// Marks this thread as inside a plugin until it is dropped.
 pub struct PluginScope(&'static Slot);
 
 impl Drop for PluginScope {
@@ -80,7 +81,7 @@ impl Drop for PluginScope {
 }
 
 impl Watchdog {
-    /// This thread enters a plugin for an actor.
+    /// Marks this thread as inside a plugin on behalf of an actor.
     pub fn enter(&self, actor: Id, plugin: &Arc<Plugin>) -> PluginScope {
         let slot = SLOT.with(|slot| *slot.get_or_init(|| self.register()));
         let (high, low) = halves(actor);
@@ -91,12 +92,12 @@ impl Watchdog {
         PluginScope(slot)
     }
 
-    /// A future of a plugin's, each poll of which is an entry.
+    /// Polls a future of a plugin; each poll is watched.
     pub async fn polls<F: Future + Unpin>(&self, actor: Id, plugin: &Arc<Plugin>, future: F) -> F::Output {
         Polls { watch: self, actor, plugin, future }.await
     }
 
-    /// A plugin's name, for reports.
+    /// Registers the name of a plugin, for reports.
     pub fn know(&self, plugin: &Arc<Plugin>) {
         let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
         plugins.push((Arc::as_ptr(plugin) as usize, plugin.descriptor.name.clone()));
@@ -108,8 +109,11 @@ impl Watchdog {
         slot
     }
 
-    /// Looks at the slots until the last owner of `watch` is gone; reports through `report`. It runs `measure` each time, and
-    /// `look` every `LOOK`.
+    /// Starts the thread of the watchdog, which runs until the last owner of `watch` is gone. It passes stuck calls to
+    /// `report`, runs `measure` four times a second, and `look` every five seconds.
+    ///
+    /// # Errors
+    /// The system could not start a thread.
     pub fn start(
         watch: &Arc<Self>,
         report: impl Fn(Stuck) + Send + 'static,
@@ -122,9 +126,9 @@ impl Watchdog {
     }
 }
 
-/// Time is counted in periods of this thread: while the whole process is paused, none passes.
+/// Runs the watchdog. Time is counted in periods of this thread, so that a pause of the whole process does not count.
 fn run(watch: &Weak<Watchdog>, report: &dyn Fn(Stuck), measure: &dyn Fn(), look: &dyn Fn()) {
-    // Per slot: the turn last seen, for how many periods, and whether it was reported.
+    // Per slot: the last counter, for how many periods it has not changed, and whether that was reported.
     let mut seen: Vec<(u64, u32, bool)> = Vec::new();
     for period in 1_u64.. {
         thread::sleep(PERIOD);
@@ -148,7 +152,7 @@ fn run(watch: &Weak<Watchdog>, report: &dyn Fn(Stuck), measure: &dyn Fn(), look:
             }
             let first = !std::mem::replace(&mut state.2, true);
             let replaced = first && executor::add_thread();
-            let actor = whole(slot.actor[0].load(Ordering::Relaxed), slot.actor[1].load(Ordering::Relaxed));
+            let actor = id_of(slot.actor[0].load(Ordering::Relaxed), slot.actor[1].load(Ordering::Relaxed));
             let address = slot.plugin.load(Ordering::Relaxed);
             let plugins = watch.plugins.lock().unwrap_or_else(PoisonError::into_inner);
             let plugin = plugins.iter().find(|(known, _)| *known == address).map(|(_, name)| name.clone());
@@ -164,7 +168,7 @@ fn halves(id: Id) -> (u64, u64) {
     (number(high), number(low))
 }
 
-fn whole(high: u64, low: u64) -> Id {
+fn id_of(high: u64, low: u64) -> Id {
     let mut id = [0; 16];
     let (first, second) = id.split_at_mut(8);
     first.copy_from_slice(&high.to_le_bytes());

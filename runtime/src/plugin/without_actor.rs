@@ -1,6 +1,6 @@
-//! The host functions that need an actor, for hosts that have none.
+//! The host functions that need an actor, for hosts without one.
 
-/// What a host that has no actor answers to what only an actor can do, with that sentence.
+/// Implements the functions of `HostSide` that need an actor: each fails with that sentence.
 macro_rules! without_actor {
     ($sentence:expr) => {
         fn call(&self, _: u32, _: &[u8], _: String) -> impl Future<Output = Answer> + Send + 'static {

@@ -260,8 +260,8 @@ impl Replay<'_> {
         Difference { sequence, what: what.to_owned(), before: self.report.calls, call, recorded, replayed }
     }
 
-    /// Replaces the recorded reference to a part of a chain by the bytes that the host call returned. Such a result is not
-    /// recorded twice: the chain has the range and a digest, and the part is read again.
+    /// Replaces the recorded reference to a part of a chain by the bytes that the host call returned. Such a result is
+    /// not recorded twice: the chain has the range and a digest, and the part is read again.
     pub(super) fn reread(&self, host: &mut RecordedHostCall) -> Result<(), Error> {
         let HostResult::Chain { from, to, head, digest } = &host.call.result else { return Ok(()) };
         let (from, to) = (*from, *to);

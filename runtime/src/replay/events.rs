@@ -1,9 +1,9 @@
-//! Reads the events of one chain in order, and keeps what a re-executed call needs: the parts and the state of the actor, the
-//! calls that wait, and the recorded host calls.
+//! Reads the events of one chain in order, and keeps what a re-executed call needs: the parts and the state of the
+//! actor, the calls that wait, and the recorded host calls.
 //!
 //! The invariants: a call is re-executed when its `return` event is read, so all of its host calls are known then. The
-//! instance is dropped wherever the recorded run dropped it. After dropped data nothing is re-executed before a snapshot
-//! whose waiting calls are all known.
+//! instance is dropped wherever the recorded run dropped it. After dropped data nothing is re-executed before a
+//! snapshot whose waiting calls are all known.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -160,8 +160,8 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Takes an event after dropped data. Calls without data cannot be re-executed: the replay begins again at the next start, or
-    /// at the snapshot that covers the dropped data, with the calls that waited then.
+    /// Takes an event after dropped data. Calls without data cannot be re-executed: the replay begins again at the next
+    /// start, or at the snapshot that covers the dropped data, with the calls that waited then.
     fn skip_dropped(&mut self, event: &Event<'_>) -> Result<(), Error> {
         self.hosts.clear();
         self.intent = None;
@@ -288,8 +288,8 @@ impl Replay<'_> {
         self.parts.objects.get(digest).map_err(|error| missing(sequence, format!("the object {digest}: {error}")))
     }
 
-    /// Compares the state with the snapshot, and continues with the recorded one. The instance is dropped: the recorded run had a
-    /// new one after the snapshot.
+    /// Compares the state with the snapshot, and continues with the recorded one. The instance is dropped: the recorded
+    /// run had a new one after the snapshot.
     fn snapshot(&mut self, event: &Event<'_>) -> Result<(), Error> {
         let snapshot: Snapshot = data_of(event)?;
         self.drop_instance();

@@ -1,8 +1,8 @@
 //! The instance of a replay: its host functions answer from the chain.
 //!
-//! Each host function compares its name and arguments with the next recorded host call and returns the recorded result. The
-//! first host call that differs ends the call. Where the recorded host calls of an interrupted call end, the next host call
-//! must be the recorded intent, if there is one, and ends the call.
+//! Each host function compares its name and arguments with the next recorded host call and returns the recorded result.
+//! The first host call that differs ends the call. Where the recorded host calls of an interrupted call end, the next
+//! host call must be the recorded intent, if there is one, and ends the call.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -59,8 +59,8 @@ pub(crate) struct ReexecutedCall {
     pub(crate) returned: Return,
 }
 
-/// A handler of an actor, by its type and its number among the handlers of that type. It stays the same when the order of
-/// types in the manifest changes.
+/// A handler of an actor, by its type and its number among the handlers of that type. It stays the same when the order
+/// of types in the manifest changes.
 pub(crate) struct HandlerSlot {
     pub(crate) handler_type: String,
     pub(crate) number: usize,

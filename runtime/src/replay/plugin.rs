@@ -1,12 +1,12 @@
 //! Re-executes the recorded host calls of one plugin: what does this plugin file return for the calls of a chain?
 //!
-//! Only the plugin runs: no component, no core, no data folder. Its functions are called in recorded order. Each run of the
-//! actor has its own handlers with the recorded config, so a plugin whose results depend on earlier calls can reproduce them.
-//! Only functions declared `pure` or `read` are called. Effects are not, and handlers are not notified that the actor is
-//! ready, since they would open to the outside then: results that depend on an effect may differ.
+//! Only the plugin runs: no component, no core, no data folder. Its functions are called in recorded order. Each run of
+//! the actor has its own handlers with the recorded config, so a plugin whose results depend on earlier calls can
+//! reproduce them. Only functions declared `pure` or `read` are called. Effects are not, and handlers are not notified
+//! that the actor is ready, since they would open to the outside then: results that depend on an effect may differ.
 //!
-//! A plugin is not trusted to return. Each call runs on a thread with a timeout; a handler that does not return keeps its
-//! thread, and its later calls are skipped and counted.
+//! A plugin is not trusted to return. Each call runs on a thread with a timeout; a handler that does not return keeps
+//! its thread, and its later calls are skipped and counted.
 //!
 //! What a plugin may ask for meanwhile is in `plugin_host`; `plugin/recorded_run` has the handlers.
 
@@ -82,8 +82,8 @@ pub struct Difference {
 /// Calls the functions of a plugin file as the chain of an actor has them, up to event `until`.
 ///
 /// # Errors
-/// The errors of reading and of plugins; `H0003` and `H0004` when the plugin does not accept a recorded config; `P0024` when it
-/// offers nothing that the chain calls.
+/// The errors of reading and of plugins; `H0003` and `H0004` when the plugin does not accept a recorded config; `P0024`
+/// when it offers nothing that the chain calls.
 pub fn ask(path: &Path, actor: Id, plugin: &Path, until: Option<u64>) -> Result<Report, Error> {
     timer::start().map_err(|error| Error::Engine(format!("no thread for timers: {error}")))?;
     let found = read(plugin).map_err(|problem| Error::Plugin { what: Arc::new(problem) })?;

@@ -1,5 +1,5 @@
-//! The host of a plugin in a replay: tasks, sleeps, logs and a temporary folder. Whatever needs a running actor is refused with
-//! a message.
+//! The host of a plugin in a replay: tasks, sleeps, logs and a temporary folder. Whatever needs a running actor is
+//! refused with a message.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Reads a part of a chain again that a host call returned.
 //!
-//! The chain of the reader does not copy such a part: it has the hash of the newest event, the range and a digest of the
-//! encoded result. The part is read from the chain it belongs to, in every encoding that plugins return, and the digest
-//! tells which one it was.
+//! The chain of the reader does not copy such a part: it has the hash of the newest event, the range and a digest of
+//! the encoded result. The part is read from the chain it belongs to, in every encoding that plugins return, and the
+//! digest tells which one it was.
 
 use std::path::Path;
 
@@ -53,8 +53,8 @@ pub(super) fn read_part(path: &Path, newest: &Hash, from: u64, to: u64) -> Resul
     Ok(part)
 }
 
-/// Returns the encodings in which actors receive a part of a chain: with labels (`chain` of the package's types), with whole
-/// hashes (a list of `chain-event`), and the latter as a `result`.
+/// Returns the encodings in which actors receive a part of a chain: with labels (`chain` of the package's types), with
+/// whole hashes (a list of `chain-event`), and the latter as a `result`.
 pub(super) fn encodings(part: &[ChainEventView]) -> Vec<Vec<u8>> {
     let label = |hash: &[u8]| u64::from_be_bytes(*hash.first_chunk().unwrap_or(&[0; 8]));
     let parent = |view: &ChainEventView| (view.header.sequence > 0).then_some(view.header.parent);

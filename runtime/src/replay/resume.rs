@@ -16,11 +16,11 @@ use crate::replay::past::{QueuedEvent, RecordedEvent, Reexecuted, ResumePoint, W
 use crate::replay::report::Difference;
 use crate::support::error::Error;
 
-/// Replays `events`: the events of a chain after `base`, or after the start `setup` when there is no snapshot. `queued` are the
-/// calls that waited at that point.
+/// Replays `events`: the events of a chain after `base`, or after the start `setup` when there is no snapshot. `queued`
+/// are the calls that waited at that point.
 ///
-/// Finished calls are re-executed for the state they lead to. Unfinished calls are returned with their recorded host calls, not
-/// executed.
+/// Finished calls are re-executed for the state they lead to. Unfinished calls are returned with their recorded host
+/// calls, not executed.
 ///
 /// # Errors
 /// The errors of [`replay`](crate::replay::replay()). The inner error is the first difference.

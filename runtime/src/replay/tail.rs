@@ -1,7 +1,7 @@
 //! The state of an actor after an event, from the nearest snapshot before it.
 //!
-//! One forward pass keeps only what follows the last snapshot or start, then replays it. This is the forward counterpart of
-//! the backward reader of a resume: it also works on an exported file, which has no index.
+//! One forward pass keeps only what follows the last snapshot or start, then replays it. This is the forward
+//! counterpart of the backward reader of a resume: it also works on an exported file, which has no index.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -31,8 +31,8 @@ pub struct StateAt {
     pub state: Option<Vec<u8>>,
 }
 
-/// Returns the state of an actor after event `at`, or at the end of its chain: re-executes the calls after the last snapshot
-/// before it.
+/// Returns the state of an actor after event `at`, or at the end of its chain: re-executes the calls after the last
+/// snapshot before it.
 ///
 /// # Errors
 /// The errors of [`replay`](super::replay()), and `J0005` when there is no such event. The inner error is the first
@@ -68,7 +68,8 @@ pub fn state(
     Ok(left.map(|left| StateAt { sequence: newest, state: left.state.get().map(<[u8]>::to_vec) }))
 }
 
-/// The tail of a chain while it is read: the last start or snapshot, the calls that waited then, and the events after it.
+/// The tail of a chain while it is read: the last start or snapshot, the calls that waited then, and the events after
+/// it.
 #[derive(Default)]
 struct Tail {
     newest: Option<u64>,

@@ -187,7 +187,8 @@ fn a_fork_goes_on_from_the_state_behind_an_event() {
     let lines: Vec<_> = fork.lines().collect();
     let forked = format!("actor {id} hello-http forked from event {at} of {origin} with a state of 1 bytes");
     assert_eq!(lines[..2], [&forked, "`theater run --resume` starts it: its init gets that state"], "{fork}");
-    let instead = format!("actor {origin} with the same name will not be resumed any more: only the newest actor of a name is");
+    let instead =
+        format!("actor {origin} with the same name will not be resumed any more: only the newest actor of a name is");
     assert!(lines.len() == 3 && lines[2].starts_with(&instead), "{fork}");
 
     // The origin of the fork is shown and can be verified, also by another implementation.

@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use serde_json::Value as Json;
 use theater_chain::Error;
 use theater_chain::event::{self, Header, Id, hex};
-use theater_chain::journal::segment::{self, COMMIT, FRAME, Frame, Frames, SEGMENT_HEADER};
 use theater_chain::finding::Finding;
+use theater_chain::journal::segment::{self, COMMIT, FRAME, Frame, Frames, SEGMENT_HEADER};
 use theater_chain::verify::{self, Contents};
 use theater_tests::{HTTP, Running, Scratch, exchange, get, manifest, theater, wait_until};
 

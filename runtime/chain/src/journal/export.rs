@@ -34,7 +34,9 @@ pub fn export(path: &Path, actor: Id) -> Result<Vec<u8>, Error> {
         bytes.extend_from_slice(&frame);
     })?;
     if bytes.len() > u32::MAX as usize {
-        let source = io::Error::other("the chain has more than 4 GiB, which is too large for an export; copy the data folder instead");
+        let source = io::Error::other(
+            "the chain has more than 4 GiB, which is too large for an export; copy the data folder instead",
+        );
         return Err(Error::Read { path: path.to_owned(), source });
     }
     let commit = segment::commit_frame(1, events, bytes.get(start..).unwrap_or_default());

@@ -17,7 +17,8 @@ pub(super) struct GroupCommit {
     pub queue: SharedQueue,
     // Wakes the writer thread.
     pub work: Condvar,
-    // Locked before the queue by whoever takes a batch from it: batches are written in order. None after closing.
+    // Lock order: first this, then the queue. Whoever takes a batch holds it, so batches are written in order. None after
+    // closing.
     writer: Mutex<Option<Writer>>,
     /// None: events are discarded.
     pub folder: Option<PathBuf>,
@@ -38,13 +39,7 @@ impl GroupCommit {
     }
 
     pub fn discarding(hashed: bool) -> Self {
-        Self {
-            queue: SharedQueue::default(),
-            work: Condvar::new(),
-            writer: Mutex::default(),
-            folder: None,
-            hashed,
-        }
+        Self { queue: SharedQueue::default(), work: Condvar::new(), writer: Mutex::default(), folder: None, hashed }
     }
 
     pub fn writer(&self) -> MutexGuard<'_, Option<Writer>> {

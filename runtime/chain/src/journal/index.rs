@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_tells_of_each_actor_and_is_made_again_where_it_is_of_another_segment() {
+    fn an_index_describes_each_actor_and_is_rebuilt_if_it_does_not_match() {
         let folder = std::env::temp_dir().join(format!("theater-index-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("00000001.log");

@@ -71,7 +71,8 @@ pub fn read_event_in(path: &Path, actor: Id, offset: u32, sequences: impl RangeB
             && sequences.contains(&header.sequence)
         {
             let data = data.map(<[u8]>::to_vec);
-            found = Some(StoredEvent { header: *header, hash: event_hash(event), data, previous, offset: offset as u32 });
+            found =
+                Some(StoredEvent { header: *header, hash: event_hash(event), data, previous, offset: offset as u32 });
         }
     }
     found.ok_or_else(|| bad("a frame links to a position at which its actor has no event"))

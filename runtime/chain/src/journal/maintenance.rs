@@ -18,7 +18,8 @@ pub(super) fn maintain_segments(queue: &SharedQueue, folder: &Path, rotations: &
         let current = rotations.try_iter().last().unwrap_or(current);
         let (snapshots, completed) = {
             let queue = queue.lock();
-            let within = |(id, snapshots): (&Id, &SnapshotTracker)| Some((*id, snapshots.within(queue.completed)?.clone()));
+            let within =
+                |(id, snapshots): (&Id, &SnapshotTracker)| Some((*id, snapshots.within(queue.completed)?.clone()));
             // A program that ends leaves the rest to its next run.
             let snapshots =
                 if queue.closing { HashMap::new() } else { queue.snapshots.iter().filter_map(within).collect() };

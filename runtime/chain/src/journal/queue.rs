@@ -137,7 +137,8 @@ impl Queue {
         let answered = ready.len() + usize::from(by == WrittenBy::Waiter);
         self.recent_waiters = answered.max(self.recent_waiters - self.recent_waiters.div_ceil(8));
         self.urgent = !self.waiters.is_empty();
-        self.mean_flush = took.map(|took| self.mean_flush.map_or(took, |mean| (mean * 7 + took) / 8)).or(self.mean_flush);
+        self.mean_flush =
+            took.map(|took| self.mean_flush.map_or(took, |mean| (mean * 7 + took) / 8)).or(self.mean_flush);
         self.capacity_waiters.clear();
         self.positions.extend(batch.positions.drain());
         // The buffer of this batch serves the one after the next. The allocator would map and unmap large ones each time.

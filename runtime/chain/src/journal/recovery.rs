@@ -20,8 +20,10 @@ use crate::journal::segment::{
 pub fn repair(path: &Path) -> io::Result<SegmentEnd> {
     let bytes = std::fs::read(path)?;
     let damaged = |damage: &Damage| {
-        let text =
-            format!("{}: {damage}; move the data folder aside, `theater chain verify` shows the details", path.display());
+        let text = format!(
+            "{}: {damage}; move the data folder aside, `theater chain verify` shows the details",
+            path.display()
+        );
         io::Error::new(io::ErrorKind::InvalidData, text)
     };
     let mut frames = Frames::new(&bytes).map_err(|damage| damaged(&damage))?;

@@ -67,11 +67,7 @@ pub fn drop_data(folder: &Path, current: u32, snapshots: &HashMap<Id, RetainFrom
 }
 
 /// Rewrites a segment and its index. Returns the new offset of each actor's last event.
-fn rewrite_without_data(
-    number: u32,
-    path: &Path,
-    snapshots: &HashMap<Id, RetainFrom>,
-) -> io::Result<Vec<(Id, u32)>> {
+fn rewrite_without_data(number: u32, path: &Path, snapshots: &HashMap<Id, RetainFrom>) -> io::Result<Vec<(Id, u32)>> {
     let bytes = segment::read_all(path)?;
     let mut positions = BTreeMap::new();
     let retain = |header: &Header| match snapshots.get(&header.actor) {

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Header, INLINE, Id};
-use crate::journal::segment::{self, Damage, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, FramePosition, Frames, NO_POSITION};
+use crate::journal::segment::{
+    self, Damage, EVENT, EVENT_WITHOUT_DATA, FRAME, Frame, FramePosition, Frames, NO_POSITION,
+};
 
 /// How much of an event to retain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

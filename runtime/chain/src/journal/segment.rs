@@ -252,7 +252,8 @@ impl<'a> Frames<'a> {
                 self.events += 1;
                 let (header, length) = Header::parse(payload).ok_or_else(|| damage("its event is truncated"))?;
                 let (event, rest) = payload.split_at(length);
-                let data = data_of(&header, rest, kind).ok_or_else(|| damage("its data has a different length than its header says"))?;
+                let data = data_of(&header, rest, kind)
+                    .ok_or_else(|| damage("its data has a different length than its header says"))?;
                 let data = if header.length <= INLINE as u64 { event.get(crate::event::HEADER..) } else { data };
                 let previous = FramePosition::from_number(read_u64(head, 8));
                 Ok(Some(Frame::Event { offset, header: Box::new(header), event, data, previous }))

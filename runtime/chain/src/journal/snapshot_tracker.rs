@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn however_often_snapshots_come_one_of_those_in_ended_segments_is_known() {
+    fn one_snapshot_in_a_completed_segment_is_always_known() {
         let from = |below| RetainFrom { below, waiting: Vec::new() };
         let mut snapshots = SnapshotTracker::default();
         // One snapshot a group: at each rotation the newest is in the group that is about to be written.

@@ -47,7 +47,7 @@ fn alone(journal: &Journal) {
 }
 
 #[test]
-fn who_waits_alone_writes_itself() {
+fn a_single_waiter_writes_on_its_own_thread() {
     let folder = Folder::new("alone");
     let journal = folder.journal(SEGMENT_SIZE);
     let mut chain = Chain::new([1; 16]);
@@ -67,7 +67,7 @@ fn who_waits_alone_writes_itself() {
 }
 
 #[test]
-fn one_of_many_or_on_a_slow_disk_or_the_only_thread_does_not_write_itself() {
+fn a_waiter_does_not_write_if_there_are_others_or_the_disk_is_slow_or_there_is_only_one_thread() {
     let folder = Folder::new("many");
     let journal = folder.journal(SEGMENT_SIZE);
     let waiter_should_write = |change: fn(&mut Queue)| {
@@ -84,7 +84,7 @@ fn one_of_many_or_on_a_slow_disk_or_the_only_thread_does_not_write_itself() {
 }
 
 #[test]
-fn whoever_writes_it_an_event_that_was_waited_for_is_at_its_place_and_groups_are_in_order() {
+fn an_acknowledged_event_is_on_disk_and_groups_are_in_order_whichever_thread_writes() {
     const EACH: u64 = 300;
     let folder = Folder::new("whoever");
     let journal = folder.journal(20_000);
@@ -115,9 +115,8 @@ fn whoever_writes_it_an_event_that_was_waited_for_is_at_its_place_and_groups_are
     assert!(segment::list(&folder.path().join("journal")).unwrap().len() > 10);
 }
 
-
 #[test]
-fn what_could_not_be_written_is_written_once_the_disk_takes_it_and_nothing_is_appended_meanwhile() {
+fn a_failed_write_is_retried_and_nothing_can_be_appended_meanwhile() {
     let folder = Folder::new("failing");
     let journal = folder.journal(SEGMENT_SIZE);
     let mut chain = Chain::new([1; 16]);
@@ -150,7 +149,7 @@ fn what_could_not_be_written_is_written_once_the_disk_takes_it_and_nothing_is_ap
 const BIG: &[u8] = &[5; 1_000];
 
 #[test]
-fn what_a_snapshot_stands_for_goes_and_the_chains_verify() {
+fn data_that_a_snapshot_covers_is_deleted_and_the_chains_verify() {
     let folder = std::env::temp_dir().join(format!("theater-keep-{}", std::process::id()));
     drop(std::fs::remove_dir_all(&folder));
     let journal = Journal::open(&folder.join("journal"), 20_000).unwrap();
@@ -189,9 +188,7 @@ fn what_a_snapshot_stands_for_goes_and_the_chains_verify() {
         let (mut at, mut sequence) = (Some(end.newest), end.chain.len());
         while let Some(position) = at {
             sequence -= 1;
-            let event =
-                lookup::read_event(&folder.join("journal"), *actor, position, sequence..=sequence)
-                    .unwrap();
+            let event = lookup::read_event(&folder.join("journal"), *actor, position, sequence..=sequence).unwrap();
             at = event.previous;
         }
         assert_eq!(sequence, 0);

@@ -182,10 +182,9 @@ impl Writer {
         // A group is a single write: each further one would add latency where the caller waits for the disk.
         batch.bytes.extend_from_slice(&commit);
         let started = Instant::now();
-        let written = self
-            .file
-            .write_all_at(&batch.bytes, self.offset)
-            .and_then(|()| if batch.flush { self.file.sync_data().map(|()| Some(started.elapsed())) } else { Ok(None) });
+        let written = self.file.write_all_at(&batch.bytes, self.offset).and_then(|()| {
+            if batch.flush { self.file.sync_data().map(|()| Some(started.elapsed())) } else { Ok(None) }
+        });
         if written.is_ok() {
             self.offset += batch.bytes.len() as u64;
             self.group += 1;

@@ -247,10 +247,7 @@ fn print_end(actor: &ActorHandle, common: &Common) {
     let (id, name) = (actor.id_text(), actor.name());
     match actor.end() {
         Some(End::Failed { function, reason, .. }) => {
-            let what = ActorProblem::Failed {
-                function: function.clone(),
-                reason: reason.clone(),
-            };
+            let what = ActorProblem::Failed { function: function.clone(), reason: reason.clone() };
             common.report(&Error::Actor { name: name.to_owned(), what });
         }
         Some(End::Stopped { reason, .. }) => {

@@ -1,7 +1,7 @@
 //! A cache of prepared manifests: most actors start from a manifest that another actor started from.
 //!
-//! The key is a digest of everything a manifest is read from, together with the ceilings. The component file is not part
-//! of the key: a hit is used only when the component still has the same digest.
+//! The key is a digest of everything a manifest is read from, together with the ceilings. The component file is not
+//! part of the key: a hit is used only when the component still has the same digest.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

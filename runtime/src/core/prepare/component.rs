@@ -1,8 +1,8 @@
 //! The component of an actor: where its bytes come from, and for which engine it is compiled.
 //!
-//! A component is an object of the data folder (for a resumed actor), a URL or a file. A file or URL that an actor names is
-//! read within the actor's grants, is compiled when its tree has its turn, and is charged to its account. The bytes of a
-//! URL are checked against the digest of the manifest before they are compiled.
+//! A component is an object of the data folder (for a resumed actor), a URL or a file. A file or URL that an actor
+//! names is read within the actor's grants, is compiled when its tree has its turn, and is charged to its account. The
+//! bytes of a URL are checked against the digest of the manifest before they are compiled.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,8 +37,8 @@ enum NotLoaded {
 }
 
 impl Core {
-    /// Returns the component compiled for the pooled engine, when that engine accepts it and the manifest's limits fit a pool
-    /// slot; else compiled for the engine that instantiates on demand. The flag is whether it is pooled.
+    /// Returns the component compiled for the pooled engine, when that engine accepts it and the manifest's limits fit
+    /// a pool slot; else compiled for the engine that instantiates on demand. The flag is whether it is pooled.
     pub(super) async fn component_and_engine(
         self: &Arc<Self>,
         manifest: &Manifest,
@@ -75,12 +75,8 @@ impl Core {
         };
         match &manifest.sha256 {
             Some(expected) if *expected != component.digest => {
-                let path = match manifest.component.contains("://") && manifest.kept.is_none() {
-                    true => PathBuf::from(&manifest.component),
-                    false => manifest.component_path(),
-                };
                 let what = ComponentProblem::Digest { found: component.digest.clone(), expected: expected.clone() };
-                Err(Error::Component { path, what })
+                Err(Error::Component { path: manifest.component_path(), what })
             }
             _ => Ok(component),
         }
@@ -162,8 +158,8 @@ impl Core {
         if pooled { &self.engines.pooled } else { &self.engines.on_demand }
     }
 
-    /// Charges a component that was compiled for an actor to the account of that actor. Components that no actor uses are
-    /// dropped when the charge exceeds a limit.
+    /// Charges a component that was compiled for an actor to the account of that actor. Components that no actor uses
+    /// are dropped when the charge exceeds a limit.
     fn charge_compiled(&self, manifest: &Manifest, component: &Component, under: Under<'_>) -> Result<(), Error> {
         let Some(Grants { account, .. }) = under.files else { return Ok(()) };
         let charged = component.charge_to(account).or_else(|_| {

@@ -48,8 +48,8 @@ impl Core {
         Ok(PreparedHandler::new(handler_type, place, plugin, config, ceiling))
     }
 
-    /// The error of a handler type that no plugin has. When a file of the plugin folder with a matching name could not be
-    /// used, the problem of that file is the error.
+    /// The error of a handler type that no plugin has. When a file of the plugin folder with a matching name could not
+    /// be used, the problem of that file is the error.
     fn no_plugin(&self, manifest: &Manifest, entry: &HandlerEntry) -> Error {
         let handler = entry.handler_type.as_str();
         for problem in &self.plugins.problems {
@@ -98,8 +98,8 @@ impl Core {
     }
 }
 
-/// Returns whether a handler type is one of ours: ours have no colon, those of third parties are `vendor:name`. Only ours
-/// are ambient without the operator's consent.
+/// Returns whether a handler type is one of ours: ours have no colon, those of third parties are `vendor:name`. Only
+/// ours are ambient without the operator's consent.
 fn is_ours(handler_type: &str) -> bool {
     !handler_type.contains(':')
 }

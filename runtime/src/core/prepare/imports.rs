@@ -9,8 +9,8 @@ use crate::support::error::{ComponentProblem, Error, HandlerProblem, ManifestPro
 use crate::wasm::component::Component;
 
 impl Core {
-    /// Checks that every import has exactly one handler. The error of a missing one names what would provide it: a handler
-    /// to add, another version, or no plugin at all.
+    /// Checks that every import has exactly one handler. The error of a missing one names what would provide it: a
+    /// handler to add, another version, or no plugin at all.
     pub(super) fn check_imports(
         &self,
         manifest: &Manifest,

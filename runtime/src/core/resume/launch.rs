@@ -54,9 +54,9 @@ impl Core {
         }
     }
 
-    /// Notifies the handlers of all actors that they are ready. Then it notifies parents of the deaths they had not dealt with,
-    /// starts the tasks, and finishes the starts whose `init` had not ended. An actor whose handlers refuse is given up with
-    /// those below it; its chain stays as it is.
+    /// Notifies the handlers of all actors that they are ready. Then it notifies parents of the deaths they had not
+    /// dealt with, starts the tasks, and finishes the starts whose `init` had not ended. An actor whose handlers refuse
+    /// is given up with those below it; its chain stays as it is.
     pub(super) async fn launch(self: &Arc<Self>, revived: Vec<ResumedActor>, resumed: &mut Resumed) {
         let (mut running, mut starting, mut held) = (Vec::new(), Vec::new(), Vec::new());
         let mut given_up = HashSet::new();

@@ -28,7 +28,8 @@ pub(super) enum RecordedEnd {
 }
 
 impl Core {
-    /// Reads the whole journal. Returns the end of each chain, sorted by first event, and what the order across chains tells.
+    /// Reads the whole journal. Returns the end of each chain, sorted by first event, and what the order across chains
+    /// tells.
     pub(super) async fn ends(&self) -> Result<(Vec<(Id, verify::ChainEnd)>, Crossings), Error> {
         let data = self.data().to_owned();
         let (contents, crossings) = executor::blocking(move || {

@@ -4,8 +4,8 @@
 //! base and had not ended there are needed too, and finding them is the second half of the walk:
 //!
 //! - A snapshot names the calls that waited. The walk continues until it has found each of them, usually a few events.
-//! - A start after an earlier end (`restarted`) names none. The walk collects the queued calls that had not begun, down to an
-//!   end that left nothing waiting, or to a snapshot, which names the rest.
+//! - A start after an earlier end (`restarted`) names none. The walk collects the queued calls that had not begun, down
+//!   to an end that left nothing waiting, or to a snapshot, which names the rest.
 //!
 //! Each event is checked against the sequence that its successor demands. Dropped data, a position that holds another
 //! event, or a chain without a start is an error of kind `InvalidData`, and the actor is not resumed.

@@ -1,8 +1,8 @@
 //! Rebuilds the state of the handlers of a resumed actor.
 //!
-//! Each handler imports what it exported at the last snapshot, and is then given every recorded call after it, in order: the
-//! host functions it provides and the exports it calls. A handler is identified by its type and its number among the
-//! handlers of that type, so plugins and the order of the manifest may change crossings runs.
+//! Each handler imports what it exported at the last snapshot, and is then given every recorded call after it, in
+//! order: the host functions it provides and the exports it calls. A handler is identified by its type and its number
+//! among the handlers of that type, so the order of handler types in the manifest may change between runs.
 
 use theater_plugin_api::abi::{Answer, EXPORT, OK};
 use theater_plugin_api::encoding::decode;

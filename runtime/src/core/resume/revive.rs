@@ -1,7 +1,7 @@
 //! Creates the handle, handlers and task of one resumed actor. Nothing is visible outside before `launch`.
 //!
-//! A failure before the chain is continued leaves no trace. After that, `give_up` removes the actor from the registry and
-//! leaves the chain resumable: no end is recorded.
+//! A failure before the chain is continued leaves no trace. After that, `give_up` removes the actor from the registry
+//! and leaves the chain resumable: no end is recorded.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,7 +35,8 @@ use crate::wasm::linker::Attached;
 pub(super) struct ResumedActor {
     pub(super) handle: Arc<ActorHandle>,
     pub(super) role: ResumedRole,
-    /// The last recorded host call, when a call is unfinished. A child whose chain begins after it is unknown to this actor.
+    /// The last recorded host call, when a call is unfinished. A child whose chain begins after it is unknown to this
+    /// actor.
     pub(super) last_host_call: Option<FramePosition>,
     /// The sequences of its unfinished calls.
     pub(super) unfinished: Vec<u64>,
@@ -52,8 +53,8 @@ pub(super) enum ResumedRole {
 impl Core {
     /// Creates a resumed actor and its handlers.
     ///
-    /// The finished calls are re-executed before the name is taken and the chain is continued: an actor whose calls differ keeps its
-    /// chain untouched.
+    /// The finished calls are re-executed before the name is taken and the chain is continued: an actor whose calls
+    /// differ keeps its chain untouched.
     pub(super) async fn revive(
         self: &Arc<Self>,
         parts: &Arc<Parts>,
@@ -158,7 +159,8 @@ impl Core {
         }
     }
 
-    /// Returns what the actor was started from, with the component that its chain names. The permissions are those of today.
+    /// Returns what the actor was started from, with the component that its chain names. The permissions are those of
+    /// today.
     async fn recorded_spec(
         self: &Arc<Self>,
         parent: Option<&Arc<ActorHandle>>,

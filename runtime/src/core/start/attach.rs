@@ -15,7 +15,8 @@ use crate::support::error::{Error, HandlerProblem};
 use crate::wasm::linker::Attached;
 
 impl Core {
-    /// Attaches all handlers in the order of the manifest. On failure the error carries those that are attached already.
+    /// Attaches all handlers in the order of the manifest. On failure the error carries those that are attached
+    /// already.
     pub(in crate::core) async fn attach_all(
         self: &Arc<Self>,
         handle: &Arc<ActorHandle>,

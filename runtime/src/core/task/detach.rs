@@ -9,7 +9,8 @@ use crate::core::Core;
 use crate::support::executor;
 use crate::wasm::linker::Attached;
 
-/// Stops and releases handlers, the last one first. A handler that panics or does not end in time is reported as a fault.
+/// Stops and releases handlers, the last one first. A handler that panics or does not end in time is reported as a
+/// fault.
 pub(in crate::core) async fn detach(core: &Core, handle: &Arc<ActorHandle>, handlers: Arc<Vec<Attached>>) {
     // Less than a second when the program is stopping; otherwise running work may finish.
     let patience = handle.services.grace(10_000);

@@ -1,8 +1,8 @@
 //! Executes one call: state and parameters in, new state and results out, all recorded.
 //!
-//! The order keeps the chain and the state together: `queued` is recorded before the call runs, `return` with the digest of
-//! the new state before the state is committed, and a snapshot only after that. When `return` cannot be recorded, the call
-//! has no effect, and its end is recorded as interrupted before the next call.
+//! The order keeps the chain and the state together: `queued` is recorded before the call runs, `return` with the
+//! digest of the new state before the state is committed, and a snapshot only after that. When `return` cannot be
+//! recorded, the call has no effect, and its end is recorded as interrupted before the next call.
 
 use std::sync::Arc;
 use std::time::Duration;

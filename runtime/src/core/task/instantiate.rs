@@ -1,8 +1,8 @@
 //! Creates and drops instances of an actor.
 //!
-//! An instance needs a slot of the pool and memory of the budget. A call waits for a slot. Memory is freed by asking idle
-//! actors to drop their instances, a few times with a short wait. Each instance has an event with the reason why it was
-//! created, so a replay creates new instances at the same calls.
+//! An instance needs a slot of the pool and memory of the budget. A call waits for a slot. Memory is freed by asking
+//! idle actors to drop their instances, a few times with a short wait. Each instance has an event with the reason why
+//! it was created, so a replay creates new instances at the same calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,8 +74,8 @@ impl ActorTask {
         self.renewal = reason;
     }
 
-    /// Creates an instance unless there is one. `ended` holds the recorded host calls of a call that is re-executed; the instance
-    /// has them from the start, since start functions of the component may have made some of them.
+    /// Creates an instance unless there is one. `ended` holds the recorded host calls of a call that is re-executed;
+    /// the instance has them from the start, since start functions of the component may have made some of them.
     pub(super) async fn instantiate(
         &mut self,
         call: CallContext,
@@ -111,7 +111,8 @@ impl ActorTask {
                 self.core.pool.passivate_one();
                 executor::sleep(PASSIVATION_WAIT).await;
             } else if error.is::<PoolConcurrencyLimitError>() && Arc::ptr_eq(&linked, &self.prepared.linked) {
-                // The pool has slots left but not enough memories or tables for this component, say one with many memories.
+                // The pool has slots left but not enough memories or tables for this component, say one with many
+                // memories.
                 linked = Box::pin(linked_on_demand(&self.core, &handle)).await?;
             } else {
                 return Err(instance_error(&error));

@@ -10,8 +10,8 @@ use crate::core::task::execute::CallResult;
 use crate::replay::past::ReexecutedCall;
 
 impl ActorTask {
-    /// Re-executes the calls that ran on a kept instance, the first one with `state`. Host calls return their recorded results, and
-    /// nothing is recorded.
+    /// Re-executes the calls that ran on a kept instance, the first one with `state`. Host calls return their recorded
+    /// results, and nothing is recorded.
     ///
     /// # Errors
     /// A call ended differently than recorded, the pool has no slot left, or the program ends.

@@ -10,8 +10,8 @@ use crate::manifest::InstanceMode;
 impl ActorTask {
     /// Records a snapshot when enough events were recorded since the last one.
     ///
-    /// An actor with a kept instance takes no snapshots, since linear memory is not part of one. A new instance begins at each snapshot, so what
-    /// follows depends on the recorded state alone.
+    /// An actor with a kept instance takes no snapshots, since linear memory is not part of one. A new instance begins
+    /// at each snapshot, so what follows depends on the recorded state alone.
     pub(super) fn snapshot_if_due(&mut self, newest: u64) {
         let settings = &self.handle.settings;
         let is_stopping = || lock(&self.handle.stop).is_some();

@@ -204,7 +204,8 @@ impl Attached {
     }
 }
 
-/// Returns what `work` returns on a thread of its own. Returns nothing when it does not end in time; it keeps the thread then.
+/// Returns what `work` returns on a thread of its own. Returns nothing when it does not end in time; it keeps the
+/// thread then.
 pub(super) fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     executor::block_on(executor::timeout(CALL_TIMEOUT + THREAD_GRACE, executor::blocking(work)))
 }

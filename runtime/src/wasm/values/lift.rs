@@ -1,10 +1,10 @@
 //! Lifting: reads a value out of a guest and writes its encoding.
 //!
 //! The algorithm is the Canonical ABI's `load` and `lift_flat`: one walk over the type, driven by the component's own
-//! type information. A value comes from core values (`flat_value`) or from memory at an offset (`memory_value`);
-//! strings and lists are always in memory, behind a pointer and a length. A variant-like type is a discriminant, then
-//! the payload of that case, padded to the largest case. Each part is appended to the output as soon as it is read, so
-//! a lift allocates nothing but the output.
+//! type information. A value comes from core values (`flat_value`) or from memory at an offset (`memory_value`); the
+//! content of strings and lists is always in memory, and the value is its pointer and length. A variant-like type is a
+//! discriminant, then the payload of that case, padded to the largest case. Each part is appended to the output as soon
+//! as it is read: there is no tree of values in between.
 //!
 //! The guest is not trusted. A lift fails, and the guest traps, when
 //! - a pointer, or a pointer and its length, is outside memory, or a list's pointer is not aligned;
