@@ -22,7 +22,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// Splits a command line into words. Blanks, quotes and backslashes work as in a shell (POSIX.1-2017, section 2.2);
 /// nothing is expanded.
-pub fn words(line: &str) -> Result<Vec<String>, Error> {
+pub fn split_words(line: &str) -> Result<Vec<String>, Error> {
     let words = shell_words::split(line).ok().filter(|words| !words.is_empty());
     words.ok_or_else(|| Error::Words(line.to_owned()))
 }
@@ -51,34 +51,34 @@ pub async fn run(
     let timeout = Duration::from_millis(config.command_timeout_ms);
     let late = async {
         host.sleep(timeout).await;
-        End::Late
+        CommandEnd::TimedOut
     };
     let stopped = async {
         host.cancelled().await;
-        End::Stopped
+        CommandEnd::Stopped
     };
-    match or(or(to_its_end(host, running), late), stopped).await {
-        End::Stopped => Err(Error::Stopped),
-        End::Late => failed(format!(
+    match or(or(wait_for_end(host, running), late), stopped).await {
+        CommandEnd::Stopped => Err(Error::Stopped),
+        CommandEnd::TimedOut => failed(format!(
             "exceeded the timeout of {} ms (command_timeout_ms) and was killed with all it started",
             timeout.as_millis()
         )),
-        End::Failed(error) => failed(format!("could not wait for its end: {error}")),
-        End::Ended(code, _, _) if code < 0 => failed(format!("was ended by signal {}", -code)),
-        End::Ended(exit_code, stdout, stderr) => {
+        CommandEnd::Failed(error) => failed(format!("could not wait for its end: {error}")),
+        CommandEnd::Ended(code, _, _) if code < 0 => failed(format!("was ended by signal {}", -code)),
+        CommandEnd::Ended(exit_code, stdout, stderr) => {
             Ok(CommandResult::Success(CommandSuccess { stdout: text(stdout), stderr: text(stderr), exit_code }))
         }
     }
 }
 
-enum End {
+enum CommandEnd {
     Ended(i32, Captured, Captured),
     Failed(std::io::Error),
-    Late,
+    TimedOut,
     Stopped,
 }
 
-async fn to_its_end(host: &Host, running: Running) -> End {
+async fn wait_for_end(host: &Host, running: Running) -> CommandEnd {
     let Running { group, stdout, stderr, .. } = running;
     let (mut out, mut err) = (Captured::default(), Captured::default());
     let status = async {
@@ -96,8 +96,8 @@ async fn to_its_end(host: &Host, running: Running) -> End {
         out.and(err)
     };
     match zip(status, or(output, alone)).await {
-        (Ok(status), Ok(())) => End::Ended(exit_code(status), out, err),
-        (Err(error), _) | (_, Err(error)) => End::Failed(error),
+        (Ok(status), Ok(())) => CommandEnd::Ended(exit_code(status), out, err),
+        (Err(error), _) | (_, Err(error)) => CommandEnd::Failed(error),
     }
 }
 
@@ -118,11 +118,11 @@ mod tests {
     /// [filesystem-44]
     #[test]
     fn a_command_line_is_split_into_words_and_nothing_is_expanded() {
-        let split = |line: &str| words(line).unwrap();
+        let split = |line: &str| split_words(line).unwrap();
         assert_eq!(split("echo 'a b'  \"c d\" e\\ f"), ["echo", "a b", "c d", "e f"]);
         assert_eq!(split("$HOME ~ * `id` $(id) nixpkgs#hello"), ["$HOME", "~", "*", "`id`", "$(id)", "nixpkgs#hello"]);
         for line in ["", "  ", "'open", "\"open"] {
-            assert!(matches!(words(line), Err(Error::Words(_))), "{line:?}");
+            assert!(matches!(split_words(line), Err(Error::Words(_))), "{line:?}");
         }
     }
 }

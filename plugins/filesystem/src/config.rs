@@ -58,13 +58,13 @@ impl Default for Config {
 
 /// The permission that a function needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Power {
+pub enum Permission {
     Read,
     Write,
     Execute,
 }
 
-impl Power {
+impl Permission {
     /// Returns the config key of the permission.
     pub fn key(self) -> &'static str {
         match self {
@@ -77,13 +77,13 @@ impl Power {
 
 impl Config {
     /// Checks that the config grants a permission.
-    pub fn allow(&self, power: Power) -> Result<(), Error> {
-        let granted = match power {
-            Power::Read => self.read,
-            Power::Write => self.write,
-            Power::Execute => self.execute,
+    pub fn allow(&self, permission: Permission) -> Result<(), Error> {
+        let granted = match permission {
+            Permission::Read => self.read,
+            Permission::Write => self.write,
+            Permission::Execute => self.execute,
         };
-        if granted { Ok(()) } else { Err(Error::Denied(power.key())) }
+        if granted { Ok(()) } else { Err(Error::Denied(permission.key())) }
     }
 }
 
@@ -129,7 +129,7 @@ pub fn narrow(ceiling: &Value, requested: &Value) -> Result<Value, String> {
     }
     let programs = Programs::look_up(&config(&Value::Object(narrowed.clone()))?.allowed_commands);
     if !programs.is_empty() {
-        narrowed.insert("programs".to_owned(), programs.shown());
+        narrowed.insert("programs".to_owned(), programs.to_json());
     }
     Ok(Value::Object(narrowed))
 }

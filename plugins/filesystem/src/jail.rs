@@ -18,9 +18,9 @@ use crate::error::Error;
 
 /// A relative path without `..` and NUL. Whether links lead out of the folder is found by the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inside(String);
+pub struct RelativePath(String);
 
-impl Inside {
+impl RelativePath {
     /// Parses a path that an actor gives; `""` and `"."` are the folder itself.
     pub fn parse(path: &str) -> Result<Self, Error> {
         let bad = path.starts_with('/') || path.contains('\0') || path.split('/').any(|part| part == "..");
@@ -97,7 +97,7 @@ impl Jail {
     }
 
     /// Reads a whole file of at most `most` bytes.
-    pub fn read(&self, path: &Inside, most: u64) -> Result<Vec<u8>, Error> {
+    pub fn read(&self, path: &RelativePath, most: u64) -> Result<Vec<u8>, Error> {
         let tried = |error| Error::file("read", path.text())(error);
         let mut options = OpenOptions::new();
         // Check the folder before the file: the error must not reveal whether a file exists on another mount.
@@ -120,7 +120,7 @@ impl Jail {
 
     /// Creates or replaces a file atomically: a reader sees the old or the new content. The new content is synced to
     /// disk when this returns. A link of that name is replaced itself, not followed.
-    pub fn write(&self, path: &Inside, content: &[u8], most: u64) -> Result<(), Error> {
+    pub fn write(&self, path: &RelativePath, content: &[u8], most: u64) -> Result<(), Error> {
         let tried = |error| Error::file("write", path.text())(error);
         let size = content.len() as u64;
         if size > most {
@@ -145,7 +145,7 @@ impl Jail {
     }
 
     /// Lists the names in a folder, sorted by bytes. Invalid UTF-8 in a name is replaced with U+FFFD.
-    pub fn list(&self, path: &Inside) -> Result<Vec<String>, Error> {
+    pub fn list(&self, path: &RelativePath) -> Result<Vec<String>, Error> {
         let tried = |error| Error::file("list", path.text())(error);
         let mut names = Vec::new();
         for entry in self.open_dir(path.text(), "list")?.entries().map_err(tried)? {
@@ -156,7 +156,7 @@ impl Jail {
     }
 
     /// Removes a file.
-    pub fn delete_file(&self, path: &Inside) -> Result<(), Error> {
+    pub fn delete_file(&self, path: &RelativePath) -> Result<(), Error> {
         let tried = |error| Error::file("delete", path.text())(error);
         let (folder, name) = path.split();
         let folder = self.open_dir(folder, "delete")?;
@@ -168,7 +168,7 @@ impl Jail {
     }
 
     /// Creates a folder and its parents.
-    pub fn create_dir(&self, path: &Inside) -> Result<(), Error> {
+    pub fn create_dir(&self, path: &RelativePath) -> Result<(), Error> {
         // Only folders that exist already can be mount points, so checking the deepest of them is enough.
         let mut there = path.text();
         while there != "." && !self.root.is_dir(there) {
@@ -183,7 +183,7 @@ impl Jail {
     }
 
     /// Removes an empty folder.
-    pub fn delete_dir(&self, path: &Inside) -> Result<(), Error> {
+    pub fn delete_dir(&self, path: &RelativePath) -> Result<(), Error> {
         if path.is_root() {
             return Err(Error::Root);
         }
@@ -192,7 +192,7 @@ impl Jail {
     }
 
     /// Returns whether the path exists.
-    pub fn exists(&self, path: &Inside) -> Result<bool, Error> {
+    pub fn exists(&self, path: &RelativePath) -> Result<bool, Error> {
         // Check the folder before the file: the error must not reveal whether a file exists on another mount.
         match self.open_dir(path.split().0, "look at") {
             Err(Error::File { source, .. }) if is_missing(&source) => return Ok(false),
@@ -209,11 +209,11 @@ impl Jail {
 
     /// Opens the whole folder.
     pub fn root(&self) -> Result<OwnedFd, Error> {
-        self.folder(&Inside::parse(".")?)
+        self.folder(&RelativePath::parse(".")?)
     }
 
     /// Opens a folder for a program to run in.
-    pub fn folder(&self, path: &Inside) -> Result<OwnedFd, Error> {
+    pub fn folder(&self, path: &RelativePath) -> Result<OwnedFd, Error> {
         Ok(self.open_dir(path.text(), "run in")?.into_std_file().into())
     }
 }
@@ -227,7 +227,7 @@ fn plain(permissions: &Permissions) -> Permissions {
     PermissionsExt::from_mode(permissions.mode() & 0o777)
 }
 
-fn only_a_file(kind: FileType, path: &Inside) -> Result<(), Error> {
+fn only_a_file(kind: FileType, path: &RelativePath) -> Result<(), Error> {
     if kind.is_dir() {
         Err(Error::Folder(path.text().to_owned()))
     } else if kind.is_file() {
@@ -282,12 +282,12 @@ mod tests {
     #[test]
     fn a_path_inside_is_relative_and_never_climbs() {
         for path in ["..", "../a", "a/../b", "a/..", "/", "/a", "//a", "a\0b", "\0", "./../a", "a/./..//b"] {
-            assert!(matches!(Inside::parse(path), Err(Error::Path(_))), "{path:?}");
+            assert!(matches!(RelativePath::parse(path), Err(Error::Path(_))), "{path:?}");
         }
         for (path, inside) in
             [("", "."), (".", "."), ("./", "."), ("a//b/./c/", "a/b/c"), ("...", "..."), ("a\\..", "a\\..")]
         {
-            assert_eq!(Inside::parse(path).unwrap().text(), inside, "{path:?}");
+            assert_eq!(RelativePath::parse(path).unwrap().text(), inside, "{path:?}");
         }
     }
 }

@@ -45,15 +45,15 @@ use serde_json::Value;
 use theater_child_process::Confinement;
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Level, Plugin, Recovered};
 
-use config::{Config, Power};
+use config::{Config, Permission};
 use error::Error;
-use jail::{Inside, Jail};
+use jail::{Jail, RelativePath};
 use programs::Programs;
 use theater::simple::filesystem::CommandResult;
 
 theater_plugin_api::bindings! {
     plugin: Filesystem,
-    handler: Folder,
+    handler: FilesystemHandler,
     name: "filesystem",
     wit: "../../wit",
     provides: { "theater:simple/filesystem": {
@@ -70,13 +70,13 @@ pub struct Filesystem {
 }
 
 impl Plugin for Filesystem {
-    type Handler = Folder;
+    type Handler = FilesystemHandler;
 
     fn init(host: Host) -> Result<Self, String> {
         Ok(Self { host })
     }
 
-    async fn attach(&self, host: Host, attachment: Attachment) -> Result<Folder, String> {
+    async fn attach(&self, host: Host, attachment: Attachment) -> Result<FilesystemHandler, String> {
         let config: Config = attachment.config()?;
         let private = if config.new_dir { Some(host.data_folder()?) } else { None };
         let opened = unblock(move || {
@@ -90,7 +90,7 @@ impl Plugin for Filesystem {
         if let Some(missing) = missing {
             host.log(Level::Warn, &format!("confine = true: {missing}"));
         }
-        Ok(Folder { host, jail: Arc::new(jail), programs, config })
+        Ok(FilesystemHandler { host, jail: Arc::new(jail), programs, config })
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
@@ -100,56 +100,56 @@ impl Plugin for Filesystem {
     const FORGETS: bool = true;
 
     async fn forget(&self, actor: &str) -> Result<(), String> {
-        let folder = private(&self.host.data_folder()?, actor);
+        let folder = private_folder(&self.host.data_folder()?, actor);
         unblock(move || jail::remove_unless_kept(&folder)).await.map_err(String::from)
     }
 }
 
 /// Returns the private folder of an actor, below the plugin's data folder.
-fn private(plugins: &Path, actor: &str) -> PathBuf {
+fn private_folder(plugins: &Path, actor: &str) -> PathBuf {
     plugins.join(actor)
 }
 
 /// The handler of one actor, with its folder.
-pub struct Folder {
+pub struct FilesystemHandler {
     host: Host,
     jail: Arc<Jail>,
     programs: Programs,
     config: Config,
 }
 
-impl Handler for Folder {
+impl Handler for FilesystemHandler {
     /// Does nothing: all state is on disk.
     fn recover(&self, _: Recovered<'_>) -> Result<(), String> {
         Ok(())
     }
 }
 
-impl Folder {
+impl FilesystemHandler {
     /// Checks a path and a permission. The path is checked first, so a path that leaves the folder is reported as such
     /// even if the config lacks the permission.
-    fn allow(&self, path: &str, power: Power) -> Result<Inside, Error> {
-        let inside = Inside::parse(path)?;
-        self.config.allow(power)?;
+    fn allow(&self, path: &str, permission: Permission) -> Result<RelativePath, Error> {
+        let inside = RelativePath::parse(path)?;
+        self.config.allow(permission)?;
         Ok(inside)
     }
 
     /// Checks the call and runs `work` on a thread that may block.
-    async fn work<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
         path: &str,
-        power: Power,
-        work: impl FnOnce(&Jail, &Inside) -> Result<T, Error> + Send + 'static,
+        permission: Permission,
+        work: impl FnOnce(&Jail, &RelativePath) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, String> {
-        self.host.count(power.key(), 1.0);
-        let inside = self.allow(path, power).inspect_err(|_| self.host.count("denied", 1.0))?;
+        self.host.count(permission.key(), 1.0);
+        let inside = self.allow(path, permission).inspect_err(|_| self.host.count("denied", 1.0))?;
         let jail = Arc::clone(&self.jail);
         unblock(move || work(&jail, &inside)).await.map_err(String::from)
     }
 
     async fn run(&self, dir: &str, program: &str, args: Vec<String>) -> Result<CommandResult, String> {
-        self.host.count(Power::Execute.key(), 1.0);
-        let allowed = self.allow(dir, Power::Execute).and_then(|inside| Ok((inside, self.programs.get(program)?)));
+        self.host.count(Permission::Execute.key(), 1.0);
+        let allowed = self.allow(dir, Permission::Execute).and_then(|inside| Ok((inside, self.programs.get(program)?)));
         let (inside, file) = allowed.inspect_err(|_| self.host.count("denied", 1.0))?;
         let jail = Arc::clone(&self.jail);
         let config = self.config.clone();
@@ -168,35 +168,36 @@ fn confinement(config: &Config, jail: &Jail) -> Result<Confinement, Error> {
     Ok(Confinement { folders: vec![(jail.root()?, config.write)], readable })
 }
 
-impl theater::simple::filesystem::Filesystem for Folder {
+impl theater::simple::filesystem::Filesystem for FilesystemHandler {
     async fn read_file(&self, _: &Call, path: String) -> Result<Bytes, String> {
         let most = self.config.max_file_bytes;
-        self.work(&path, Power::Read, move |jail, inside| jail.read(inside, most)).await.map(Bytes::from)
+        self.run_blocking(&path, Permission::Read, move |jail, inside| jail.read(inside, most)).await.map(Bytes::from)
     }
 
     async fn write_file(&self, _: &Call, path: String, content: String) -> Result<(), String> {
         let most = self.config.max_file_bytes;
-        self.work(&path, Power::Write, move |jail, inside| jail.write(inside, content.as_bytes(), most)).await
+        self.run_blocking(&path, Permission::Write, move |jail, inside| jail.write(inside, content.as_bytes(), most))
+            .await
     }
 
     async fn list_files(&self, _: &Call, path: String) -> Result<Vec<String>, String> {
-        self.work(&path, Power::Read, Jail::list).await
+        self.run_blocking(&path, Permission::Read, Jail::list).await
     }
 
     async fn delete_file(&self, _: &Call, path: String) -> Result<(), String> {
-        self.work(&path, Power::Write, Jail::delete_file).await
+        self.run_blocking(&path, Permission::Write, Jail::delete_file).await
     }
 
     async fn create_dir(&self, _: &Call, path: String) -> Result<(), String> {
-        self.work(&path, Power::Write, Jail::create_dir).await
+        self.run_blocking(&path, Permission::Write, Jail::create_dir).await
     }
 
     async fn delete_dir(&self, _: &Call, path: String) -> Result<(), String> {
-        self.work(&path, Power::Write, Jail::delete_dir).await
+        self.run_blocking(&path, Permission::Write, Jail::delete_dir).await
     }
 
     async fn path_exists(&self, _: &Call, path: String) -> Result<bool, String> {
-        self.work(&path, Power::Read, Jail::exists).await
+        self.run_blocking(&path, Permission::Read, Jail::exists).await
     }
 
     async fn execute_command(
@@ -210,7 +211,7 @@ impl theater::simple::filesystem::Filesystem for Folder {
     }
 
     async fn execute_nix_command(&self, _: &Call, dir: String, command: String) -> Result<CommandResult, String> {
-        let words = command::words(&command)?;
+        let words = command::split_words(&command)?;
         let args = ["develop", "--command"].into_iter().map(str::to_owned).chain(words);
         self.run(&dir, command::NIX, args.collect()).await
     }

@@ -30,7 +30,7 @@ impl Programs {
     }
 
     /// Returns the names and files as JSON, for `theater validate`.
-    pub fn shown(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         json!(self.0)
     }
 

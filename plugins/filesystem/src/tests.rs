@@ -10,7 +10,7 @@ use theater_plugin_api::testing::{FakeHost, attach, block_on};
 use theater_plugin_api::{Bytes, Handler};
 
 use crate::theater::simple::filesystem::{CommandResult, CommandSuccess};
-use crate::{Filesystem, Folder, jail};
+use crate::{Filesystem, FilesystemHandler, jail};
 
 /// A folder `jail` with a sibling `secret`, removed on drop.
 pub(crate) struct Scratch(PathBuf);
@@ -42,7 +42,7 @@ impl Drop for Scratch {
 /// An actor in the folder `jail`.
 pub(crate) struct Case {
     pub(crate) host: FakeHost,
-    pub(crate) folder: Arc<Folder>,
+    pub(crate) folder: Arc<FilesystemHandler>,
     pub(crate) scratch: Scratch,
 }
 
@@ -151,14 +151,14 @@ fn each_function_needs_its_own_power_and_says_so() {
         ("read", vec!["read-file", "list-files", "path-exists"]),
         ("write", vec!["delete-file", "create-dir", "delete-dir"]),
     ];
-    for (power, functions) in all {
-        let case = case(json!({ power: false }));
+    for (permission, functions) in all {
+        let case = case(json!({ permission: false }));
         for function in functions {
             let answer: Result<Value, String> = match function {
                 "read-file" | "list-files" | "path-exists" => case.read("a").map(Value::from),
                 _ => case.change(function, "a").map(Value::from),
             };
-            assert!(answer.unwrap_err().contains(&format!("config = {{ {power} = true }}")), "{function}");
+            assert!(answer.unwrap_err().contains(&format!("config = {{ {permission} = true }}")), "{function}");
         }
         assert_eq!(case.host.metric("denied"), Some(3.0));
     }
@@ -517,7 +517,7 @@ fn a_nix_command_is_what_nix_develop_runs() {
     // This machine may not have nix: use a script that prints its arguments.
     let Case { host, folder, scratch: _scratch } = case;
     let folder = Arc::into_inner(folder).unwrap();
-    let folder = Arc::new(Folder { programs: crate::programs::Programs::named("nix", &nix), ..folder });
+    let folder = Arc::new(FilesystemHandler { programs: crate::programs::Programs::named("nix", &nix), ..folder });
     let answer = block_on(host.call(&folder, "execute-nix-command", &(".", "cargo build 'a b' $HOME")));
     let said = success(answer.unwrap()).stdout;
     assert_eq!(said, "<develop>\n<--command>\n<cargo>\n<build>\n<a b>\n<$HOME>\n");

@@ -4,21 +4,21 @@ use theater_connector::Connector;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::exchange::{Exchange, Wanted};
-use crate::hosts::Pattern;
-use crate::response::Answer;
+use crate::hosts::HostPattern;
+use crate::response::ReceivedResponse;
 use crate::target::Target;
+use crate::transport::{OutgoingRequest, Transport};
 
 /// A request as the actor passed it.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ActorRequest {
     pub method: String,
     pub uri: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
 }
 
-impl Asked {
+impl ActorRequest {
     pub fn get(uri: &str) -> Self {
         Self { method: "GET".to_owned(), uri: uri.to_owned(), headers: Vec::new(), body: None }
     }
@@ -27,8 +27,8 @@ impl Asked {
 /// Sends the requests of one actor.
 pub struct Client {
     config: Config,
-    hosts: Vec<Pattern>,
-    exchange: Exchange,
+    hosts: Vec<HostPattern>,
+    transport: Transport,
     surf: surf::Client,
 }
 
@@ -51,28 +51,28 @@ const OURS: [&str; 11] = [
 impl Client {
     pub fn new(config: Config, connector: Connector) -> Result<Self, String> {
         let hosts = config.hosts()?;
-        let exchange = Exchange::new(connector, config.ca_files.clone(), config.max_response_bytes);
-        Ok(Self { config, hosts, surf: surf::Client::with_http_client(exchange.clone()), exchange })
+        let transport = Transport::new(connector, config.ca_files.clone(), config.max_response_bytes);
+        Ok(Self { config, hosts, surf: surf::Client::with_http_client(transport.clone()), transport })
     }
 
     /// Returns the surf backend, which owns the connections.
-    pub fn exchange(&self) -> &Exchange {
-        &self.exchange
+    pub fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    pub async fn send(&self, asked: Asked) -> Result<Answer, Error> {
-        let mut target = Target::parse(&asked.uri)?;
-        let mut wanted = checked(asked)?;
-        self.allow(&target, &wanted.method)?;
+    pub async fn send(&self, request: ActorRequest) -> Result<ReceivedResponse, Error> {
+        let mut target = Target::parse(&request.uri)?;
+        let mut outgoing = checked(request)?;
+        self.allow(&target, &outgoing.method)?;
         let most = self.config.max_redirects;
         for redirects in 0.. {
-            let answer = self.once(&target, wanted.clone()).await.map_err(|error| match error {
+            let answer = self.send_once(&target, outgoing.clone()).await.map_err(|error| match error {
                 // `Private` names the config key that would allow the address. Never suggest it for a redirect target.
-                Error::Private(name) if redirects > 0 => Error::Dial(theater_connector::Error::NotPublic(name)),
+                Error::Private(name) if redirects > 0 => Error::Connect(theater_connector::Error::NotPublic(name)),
                 error => error,
             })?;
             let Some(location) = answer.location().filter(|_| most > 0) else {
@@ -82,19 +82,19 @@ impl Client {
                 break;
             }
             let next = target.join(location)?;
-            wanted.follow(answer.status, &target, &next);
-            self.allow_redirect(&target, &next, &wanted.method)?;
+            outgoing.follow(answer.status, &target, &next);
+            self.allow_redirect(&target, &next, &outgoing.method)?;
             target = next;
         }
         Err(Error::Redirects { last: target.to_string(), most })
     }
 
-    async fn once(&self, target: &Target, wanted: Wanted) -> Result<Answer, Error> {
+    async fn send_once(&self, target: &Target, outgoing: OutgoingRequest) -> Result<ReceivedResponse, Error> {
         let mut request = surf::Request::new(surf::http::Method::Get, target.url());
         let inner: &mut surf::http::Request = request.as_mut();
-        inner.ext_mut().insert((target.clone(), wanted));
+        inner.ext_mut().insert((target.clone(), outgoing));
         let mut answer = self.surf.send(request).await.map_err(|error| match error.downcast::<Error>() {
-            Ok(Error::Dial(denied)) => self.denied(target, denied),
+            Ok(Error::Connect(denied)) => self.denied(target, denied),
             Ok(error) => error,
             Err(error) => Error::Request(error.to_string()),
         })?;
@@ -112,7 +112,7 @@ impl Client {
             _ => false,
         };
         let named = self.hosts.iter().any(|host| host.names(&target.name));
-        if plain && named { Error::Private(target.name.clone()) } else { Error::Dial(denied) }
+        if plain && named { Error::Private(target.name.clone()) } else { Error::Connect(denied) }
     }
 
     fn is_allowed(&self, target: &Target) -> bool {
@@ -126,7 +126,7 @@ impl Client {
                 && !self.config.allow_private_addresses
                 && !theater_connector::is_public(address)
             {
-                return Err(Error::Dial(theater_connector::Error::NotPublic(target.name.clone())));
+                return Err(Error::Connect(theater_connector::Error::NotPublic(target.name.clone())));
             }
             return Err(Error::Host(target.authority()));
         }
@@ -149,8 +149,8 @@ impl Client {
 ///
 /// # Errors
 /// [`Error::Request`] if HTTP cannot carry the request.
-fn checked(asked: Asked) -> Result<Wanted, Error> {
-    let Asked { method, mut headers, body, .. } = asked;
+fn checked(request: ActorRequest) -> Result<OutgoingRequest, Error> {
+    let ActorRequest { method, mut headers, body, .. } = request;
     let is_token = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
     };
@@ -169,10 +169,10 @@ fn checked(asked: Asked) -> Result<Wanted, Error> {
         }
     }
     headers.retain(|(name, _)| !OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)));
-    Ok(Wanted { method, headers, body })
+    Ok(OutgoingRequest { method, headers, body })
 }
 
-impl Wanted {
+impl OutgoingRequest {
     /// Changes the request for a redirect (RFC 9110, section 15.4): some statuses turn it into a GET, and credentials
     /// are not sent to another server.
     fn follow(&mut self, status: u16, from: &Target, to: &Target) {

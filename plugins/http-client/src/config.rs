@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use theater_plugin_api::narrow::{self, Rule};
 
-use crate::hosts::Pattern;
+use crate::hosts::HostPattern;
 
 const TIMEOUT_MS: u64 = 30_000;
 const MAX_RESPONSE_BYTES: u64 = 16 << 20;
@@ -53,8 +53,8 @@ impl Config {
     ///
     /// # Errors
     /// A message that quotes the first entry that is not a host.
-    pub fn hosts(&self) -> Result<Vec<Pattern>, String> {
-        self.allowed_hosts.iter().map(|text| Pattern::parse(text)).collect()
+    pub fn hosts(&self) -> Result<Vec<HostPattern>, String> {
+        self.allowed_hosts.iter().map(|text| HostPattern::parse(text)).collect()
     }
 }
 

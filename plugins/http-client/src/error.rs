@@ -21,8 +21,8 @@ pub enum Error {
     },
     /// The config does not allow this host; with the port if it is not the scheme's default.
     #[error(
-        "{0} is not allowed: in the handler http-client, config = {{ allowed_hosts = [\"{0}\"] }} allows it, as far as the \
-         parent's config does"
+        "{0} is not allowed: in the handler http-client, config = {{ allowed_hosts = [\"{0}\"] }} allows it, as far as \
+         the parent's config does"
     )]
     Host(String),
     /// The config does not allow this method.
@@ -74,7 +74,7 @@ pub enum Error {
     Request(String),
     /// The connector refused the address or could not connect.
     #[error(transparent)]
-    Dial(theater_connector::Error),
+    Connect(theater_connector::Error),
     /// The trusted certificates could not be loaded.
     #[error(transparent)]
     Tls(#[from] theater_tls::Error),
@@ -88,7 +88,7 @@ pub enum Error {
     },
     /// The connection ended before the response was complete.
     #[error("{0}: the response ends early")]
-    Early(String),
+    Truncated(String),
     /// The server did not send a valid response.
     #[error("{host} did not send a valid HTTP response: {why}")]
     Response {
@@ -110,7 +110,7 @@ pub enum Error {
     },
     /// No complete response arrived within `timeout_ms`.
     #[error("no complete response arrived within {0} ms (timeout_ms)")]
-    Late(u64),
+    TimedOut(u64),
     /// The actor is being stopped.
     #[error("the actor is being stopped")]
     Stopped,
@@ -135,7 +135,7 @@ impl Error {
                 | Self::Private(_)
                 | Self::Redirect { .. }
                 | Self::Downgrade { .. }
-                | Self::Dial(theater_connector::Error::NotPublic(_) | theater_connector::Error::LeadsInside { .. })
+                | Self::Connect(theater_connector::Error::NotPublic(_) | theater_connector::Error::LeadsInside { .. })
         )
     }
 }
@@ -151,6 +151,6 @@ mod tests {
         assert!(Target::parse("ftp://a/").unwrap_err().is_denial());
         let location = Target::parse("http://a/").unwrap().join("ftp://a/").unwrap_err();
         assert!(matches!(location, Error::Location { .. }) && location.is_denial(), "{location}");
-        assert!(!Error::Early("a".to_owned()).is_denial());
+        assert!(!Error::Truncated("a".to_owned()).is_denial());
     }
 }

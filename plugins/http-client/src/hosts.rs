@@ -7,21 +7,21 @@ use url::Host;
 
 /// One entry: a name, all subdomains of a name, or an address; for one port or every port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern {
+pub struct HostPattern {
     /// The entry began with `*.`: it covers the subdomains of `name`, but not `name` itself.
     below: bool,
     name: Name,
     port: Option<u16>,
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.below { "*." } else { "" }, self.name)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
-impl Pattern {
+impl HostPattern {
     /// Parses an entry.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ mod tests {
     }
 
     fn covers(pattern: &str, host: &str, port: u16) -> bool {
-        Pattern::parse(pattern).unwrap().covers(&name(host), port)
+        HostPattern::parse(pattern).unwrap().covers(&name(host), port)
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
         let hosts = ["example.com", "a.example.com", "x.b.example.com", "example.org", "x.example.org", "127.0.0.1"];
         for one in patterns {
             for other in patterns {
-                let both = Pattern::parse(one).unwrap().and(&Pattern::parse(other).unwrap());
+                let both = HostPattern::parse(one).unwrap().and(&HostPattern::parse(other).unwrap());
                 for (host, port) in hosts.iter().flat_map(|host| [80, 443].map(|port| (*host, port))) {
                     let covered = both.as_ref().is_some_and(|both| both.covers(&name(host), port));
                     let each = covers(one, host, port) && covers(other, host, port);
@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_pattern_names_one_host_and_none_that_is_below_it() {
-        let named = |pattern: &str, name: &str| Pattern::parse(pattern).unwrap().names(&Name::Domain(name.to_owned()));
+        let named =
+            |pattern: &str, name: &str| HostPattern::parse(pattern).unwrap().names(&Name::Domain(name.to_owned()));
         assert!(named("example.com", "example.com") && named("example.com:80", "example.com"));
         assert!(!named("*.example.com", "a.example.com") && !named("*.example.com", "example.com"));
         assert!(!named("example.com", "example.org"));
@@ -180,7 +181,7 @@ mod tests {
             "a:99999",
             "http://a",
         ] {
-            assert!(Pattern::parse(text).is_err(), "{text:?}");
+            assert!(HostPattern::parse(text).is_err(), "{text:?}");
         }
     }
 }

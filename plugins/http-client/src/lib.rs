@@ -6,7 +6,7 @@
 //! | [`hosts`] | the patterns in `allowed_hosts` |
 //! | [`target`] | parses and checks a URI |
 //! | [`client`] | checks a request, sends it and follows redirects |
-//! | [`exchange`] | one request on one connection, as a surf backend |
+//! | [`transport`] | one request on one connection, as a surf backend |
 //! | [`response`] | reads and checks a response |
 //! | [`error`] | the error type and its messages |
 //!
@@ -30,7 +30,6 @@
 mod client;
 mod config;
 mod error;
-mod exchange;
 mod hosts;
 #[cfg(test)]
 mod narrow_tests;
@@ -38,6 +37,7 @@ mod response;
 mod target;
 #[cfg(test)]
 mod tests;
+mod transport;
 #[cfg(test)]
 mod vectors;
 
@@ -48,15 +48,15 @@ use serde_json::Value;
 use theater_connector::Connector;
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, Recovered};
 
-use client::{Asked, Client};
+use client::{ActorRequest, Client};
 use config::Config;
 use error::Error;
-use response::Answer;
+use response::ReceivedResponse;
 use theater::simple::http_types::{HttpRequest, HttpResponse};
 
 theater_plugin_api::bindings! {
     plugin: HttpClient,
-    handler: Requests,
+    handler: HttpClientHandler,
     name: "http-client",
     wit: "../../wit",
     provides: { "theater:simple/http-client": { "send-http": async effect } },
@@ -75,16 +75,16 @@ pub struct HttpClient {
 }
 
 impl Plugin for HttpClient {
-    type Handler = Requests;
+    type Handler = HttpClientHandler;
 
     fn init(host: Host) -> Result<Self, String> {
         Ok(Self { host })
     }
 
-    async fn attach(&self, host: Host, attachment: Attachment) -> Result<Requests, String> {
+    async fn attach(&self, host: Host, attachment: Attachment) -> Result<HttpClientHandler, String> {
         let config: Config = attachment.config()?;
         let connector = Connector::new(config.allow_private_addresses);
-        Requests::new(host, config, connector)
+        HttpClientHandler::new(host, config, connector)
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
@@ -98,50 +98,50 @@ impl Plugin for HttpClient {
         config.timeout_ms = at_most("timeout_ms", COMPONENT_TIMEOUT_MS);
         config.max_response_bytes = at_most("max_response_bytes", MAX_COMPONENT_BYTES);
         let connector = Connector::new(config.allow_private_addresses);
-        let requests = Requests::new(self.host.clone(), config, connector)?;
-        let response = requests.send(Asked::get(url)).await.map_err(|error| format!("{url}: {error}"))?;
+        let requests = HttpClientHandler::new(self.host.clone(), config, connector)?;
+        let response = requests.send(ActorRequest::get(url)).await.map_err(|error| format!("{url}: {error}"))?;
         match response {
-            Answer { status: 200, body: Some(bytes), .. } => Ok(bytes),
-            Answer { status, .. } => Err(format!("{url}: the server answers with status {status}")),
+            ReceivedResponse { status: 200, body: Some(bytes), .. } => Ok(bytes),
+            ReceivedResponse { status, .. } => Err(format!("{url}: the server answers with status {status}")),
         }
     }
 }
 
 /// The HTTP client of one actor.
-pub struct Requests {
+pub struct HttpClientHandler {
     host: Host,
     client: Client,
 }
 
-impl Handler for Requests {
+impl Handler for HttpClientHandler {
     /// Rebuilds nothing: connections are opened again when they are needed.
     fn recover(&self, _: Recovered<'_>) -> Result<(), String> {
         Ok(())
     }
 }
 
-impl Requests {
+impl HttpClientHandler {
     fn new(host: Host, config: Config, connector: Connector) -> Result<Self, String> {
         Ok(Self { client: Client::new(config, connector)?, host })
     }
 
-    async fn send(&self, asked: Asked) -> Result<Answer, Error> {
+    async fn send(&self, request: ActorRequest) -> Result<ReceivedResponse, Error> {
         let timeout = self.client.config().timeout_ms;
         let late = async {
             self.host.sleep(Duration::from_millis(timeout)).await;
-            Err(Error::Late(timeout))
+            Err(Error::TimedOut(timeout))
         };
         let stopped = async {
             self.host.cancelled().await;
             Err(Error::Stopped)
         };
-        let answer = or(or(self.client.send(asked), late), stopped).await;
+        let answer = or(or(self.client.send(request), late), stopped).await;
         self.host.count("requests", 1.0);
-        if self.client.exchange().begins_to_keep() {
-            let (host, exchange) = (self.host.clone(), self.client.exchange().clone());
+        if self.client.transport().claim_pruning() {
+            let (host, transport) = (self.host.clone(), self.client.transport().clone());
             self.host.spawn(async move {
-                while exchange.prune() {
-                    host.sleep(exchange::IDLE).await;
+                while transport.prune() {
+                    host.sleep(transport::IDLE).await;
                 }
             });
         }
@@ -153,11 +153,11 @@ impl Requests {
     }
 }
 
-impl theater::simple::http_client::HttpClient for Requests {
+impl theater::simple::http_client::HttpClient for HttpClientHandler {
     async fn send_http(&self, _: &Call, request: HttpRequest) -> Result<HttpResponse, String> {
         let HttpRequest { method, uri, headers, body } = request;
-        let asked = Asked { method, uri, headers, body: body.map(Bytes::into_vec) };
-        let Answer { status, headers, body, .. } = self.send(asked).await?;
+        let request = ActorRequest { method, uri, headers, body: body.map(Bytes::into_vec) };
+        let ReceivedResponse { status, headers, body, .. } = self.send(request).await?;
         Ok(HttpResponse { status, headers, body: body.map(Bytes::from) })
     }
 }

@@ -15,14 +15,14 @@ const MOST_FRAMING: usize = 1 << 20;
 
 /// A response as received.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ReceivedResponse {
     pub status: u16,
     /// Names in lower case and values, in the order received, including repeated headers.
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
 }
 
-impl Answer {
+impl ReceivedResponse {
     /// Returns the `location` of a redirect; statuses such as 304 are not redirects.
     pub fn location(&self) -> Option<&str> {
         let is_redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
@@ -32,14 +32,14 @@ impl Answer {
 }
 
 /// A connection with a buffer of the bytes that were received and not consumed yet.
-pub struct Reading {
+pub struct ResponseReader {
     stream: Stream,
     host: String,
     bytes: Vec<u8>,
     start: usize,
 }
 
-impl Reading {
+impl ResponseReader {
     pub fn new(stream: Stream, host: String) -> Self {
         Self { stream, host, bytes: Vec::new(), start: 0 }
     }
@@ -70,7 +70,7 @@ impl Reading {
         let read = self.stream.read(&mut buffer).await;
         let read = read.map_err(|source| match source.kind() {
             // TLS ended without a `close_notify` alert.
-            std::io::ErrorKind::UnexpectedEof => Error::Early(self.host.clone()),
+            std::io::ErrorKind::UnexpectedEof => Error::Truncated(self.host.clone()),
             _ => Error::Broken { host: self.host.clone(), source },
         })?;
         self.bytes.drain(..self.start);
@@ -80,10 +80,10 @@ impl Reading {
     }
 
     async fn fill_or_early(&mut self) -> Result<(), Error> {
-        if self.fill().await? { Ok(()) } else { Err(Error::Early(self.host.clone())) }
+        if self.fill().await? { Ok(()) } else { Err(Error::Truncated(self.host.clone())) }
     }
 
-    fn wrong(&self, why: impl Into<String>) -> Error {
+    fn invalid(&self, why: impl Into<String>) -> Error {
         Error::Response { host: self.host.clone(), why: why.into() }
     }
 
@@ -96,7 +96,7 @@ impl Reading {
                 return Ok(line);
             }
             if self.waiting().len() > MOST_HEAD {
-                return Err(self.wrong("a line is too long"));
+                return Err(self.invalid("a line is too long"));
             }
             self.fill_or_early().await?;
         }
@@ -119,116 +119,116 @@ impl Reading {
 }
 
 /// How the end of a body is determined.
-enum Framing {
+enum BodyFraming {
     None,
     Length(u64),
     Chunked,
     ToTheEnd,
 }
 
-struct Head {
+struct ResponseHead {
     status: u16,
     headers: Vec<(String, String)>,
-    framing: Framing,
+    framing: BodyFraming,
     keeps: bool,
 }
 
 /// Reads a response with a body of at most `most` bytes; `to_head` tells that the request was a HEAD, so there is no
 /// body. Also returns whether the connection may be reused.
-pub async fn read(reading: &mut Reading, to_head: bool, most: u64) -> Result<(Answer, bool), Error> {
+pub async fn read(reader: &mut ResponseReader, to_head: bool, most: u64) -> Result<(ReceivedResponse, bool), Error> {
     let mut heads = 0;
     let head = loop {
-        let head = head(reading, to_head).await?;
+        let head = head(reader, to_head).await?;
         // Interim responses precede the final one; 101 was not requested.
         match head.status {
-            101 => return Err(reading.wrong("it switches to another protocol without a request")),
+            101 => return Err(reader.invalid("it switches to another protocol without a request")),
             100..=199 if heads < MOST_INTERIM => heads += 1,
-            100..=199 => return Err(reading.wrong("it has too many interim responses")),
+            100..=199 => return Err(reader.invalid("it has too many interim responses")),
             _ => break head,
         }
     };
     let mut keeps = head.keeps;
     let body = match head.framing {
-        Framing::None => None,
-        Framing::Length(length) => {
+        BodyFraming::None => None,
+        BodyFraming::Length(length) => {
             let mut body = Vec::new();
-            bound(reading, length, most)?;
-            reading.take(length, &mut body).await?;
+            bound(reader, length, most)?;
+            reader.take(length, &mut body).await?;
             Some(body)
         }
-        Framing::Chunked => Some(chunks(reading, most).await?),
-        Framing::ToTheEnd => {
+        BodyFraming::Chunked => Some(chunks(reader, most).await?),
+        BodyFraming::ToTheEnd => {
             keeps = false;
             loop {
-                bound(reading, reading.waiting().len() as u64, most)?;
-                if !reading.fill().await? {
+                bound(reader, reader.waiting().len() as u64, most)?;
+                if !reader.fill().await? {
                     break;
                 }
             }
-            Some(reading.waiting().to_vec())
+            Some(reader.waiting().to_vec())
         }
     };
     // Bytes after the response belong to no request, so the connection is not reused.
-    keeps &= reading.waiting().is_empty();
-    Ok((Answer { status: head.status, headers: head.headers, body }, keeps))
+    keeps &= reader.waiting().is_empty();
+    Ok((ReceivedResponse { status: head.status, headers: head.headers, body }, keeps))
 }
 
-fn bound(reading: &Reading, length: u64, most: u64) -> Result<(), Error> {
-    if length > most { Err(Error::TooBig { host: reading.host.clone(), most }) } else { Ok(()) }
+fn bound(reader: &ResponseReader, length: u64, most: u64) -> Result<(), Error> {
+    if length > most { Err(Error::TooBig { host: reader.host.clone(), most }) } else { Ok(()) }
 }
 
 /// Reads a chunked body of at most `most` bytes (RFC 9112, section 7.1).
-async fn chunks(reading: &mut Reading, most: u64) -> Result<Vec<u8>, Error> {
+async fn chunks(reader: &mut ResponseReader, most: u64) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     let mut framing = 0;
     loop {
-        let line = reading.line().await?;
+        let line = reader.line().await?;
         framing += line.len();
         if framing > body.len().saturating_mul(32).saturating_add(MOST_FRAMING) {
-            return Err(reading.wrong("its chunk headers are too large for its content"));
+            return Err(reader.invalid("its chunk headers are too large for its content"));
         }
         let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next().unwrap_or_default();
         let digits = std::str::from_utf8(digits).unwrap_or_default();
         let fits = (1..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         let length = u64::from_str_radix(digits, 16).ok().filter(|_| fits);
-        let length = length.ok_or_else(|| reading.wrong("a chunk has no length"))?;
+        let length = length.ok_or_else(|| reader.invalid("a chunk has no length"))?;
         if length == 0 {
             break;
         }
-        bound(reading, length.saturating_add(body.len() as u64), most)?;
-        reading.take(length, &mut body).await?;
-        if !reading.line().await?.is_empty() {
-            return Err(reading.wrong("a chunk is longer than it says"));
+        bound(reader, length.saturating_add(body.len() as u64), most)?;
+        reader.take(length, &mut body).await?;
+        if !reader.line().await?.is_empty() {
+            return Err(reader.invalid("a chunk is longer than it says"));
         }
     }
     // Trailers are read and discarded.
     for _ in 0..MOST_HEADERS {
-        if reading.line().await?.is_empty() {
+        if reader.line().await?.is_empty() {
             return Ok(body);
         }
     }
-    Err(reading.wrong("it has too many trailers"))
+    Err(reader.invalid("it has too many trailers"))
 }
 
-async fn head(reading: &mut Reading, to_head: bool) -> Result<Head, Error> {
+async fn head(reader: &mut ResponseReader, to_head: bool) -> Result<ResponseHead, Error> {
     loop {
         let mut space = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut parsed = httparse::Response::new(&mut space);
         // Folded lines are obsolete, but some servers still send them (RFC 9112, section 5.2).
         let mut lenient = httparse::ParserConfig::default();
         lenient.allow_obsolete_multiline_headers_in_responses(true);
-        match lenient.parse_response(&mut parsed, reading.waiting()) {
+        match lenient.parse_response(&mut parsed, reader.waiting()) {
             Ok(httparse::Status::Complete(length)) if length <= MOST_HEAD => {
-                let head = understood(&parsed, to_head).map_err(|why| reading.wrong(why))?;
-                reading.consume(length);
+                let head = parse_head(&parsed, to_head).map_err(|why| reader.invalid(why))?;
+                reader.consume(length);
                 return Ok(head);
             }
-            Ok(httparse::Status::Partial) if reading.waiting().len() <= MOST_HEAD => reading.fill_or_early().await?,
-            Ok(_) => return Err(reading.wrong(format!("its head has more than {MOST_HEAD} bytes"))),
+            Ok(httparse::Status::Partial) if reader.waiting().len() <= MOST_HEAD => reader.fill_or_early().await?,
+            Ok(_) => return Err(reader.invalid(format!("its head has more than {MOST_HEAD} bytes"))),
             Err(httparse::Error::TooManyHeaders) => {
-                return Err(reading.wrong(format!("it has more than {MOST_HEADERS} headers")));
+                return Err(reader.invalid(format!("it has more than {MOST_HEADERS} headers")));
             }
-            Err(error) => return Err(reading.wrong(error.to_string())),
+            Err(error) => return Err(reader.invalid(error.to_string())),
         }
     }
 }
@@ -249,7 +249,7 @@ fn text(value: &[u8]) -> String {
 }
 
 /// Derives the status, the headers, the framing and connection reuse from a parsed head.
-fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head, String> {
+fn parse_head(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<ResponseHead, String> {
     let status = parsed.code.filter(|code| (100..=999).contains(code)).ok_or("it has no status")?;
     let (mut length, mut codings) = (None, Vec::new());
     let (mut keeps, mut closes) = (parsed.version == Some(1), false);
@@ -291,10 +291,10 @@ fn understood(parsed: &httparse::Response<'_, '_>, to_head: bool) -> Result<Head
     let (coded, chunked) = (!codings.is_empty(), codings.last().is_some_and(is_chunked));
     let framing = match (length, chunked) {
         (Some(_), _) if coded => return Err("it has both a length and a transfer coding".to_owned()),
-        _ if bare => Framing::None,
-        (_, true) => Framing::Chunked,
-        (Some(length), false) => Framing::Length(length),
-        (None, false) => Framing::ToTheEnd,
+        _ if bare => BodyFraming::None,
+        (_, true) => BodyFraming::Chunked,
+        (Some(length), false) => BodyFraming::Length(length),
+        (None, false) => BodyFraming::ToTheEnd,
     };
-    Ok(Head { status, headers, framing, keeps: keeps && !closes })
+    Ok(ResponseHead { status, headers, framing, keeps: keeps && !closes })
 }

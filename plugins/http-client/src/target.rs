@@ -68,7 +68,7 @@ impl Target {
             }
         };
         let port = url.port_or_known_default().filter(|port| *port > 0).ok_or_else(|| wrong("no server has port 0"))?;
-        let path = as_given(rest.get(written.len()..).unwrap_or_default());
+        let path = path_and_query(rest.get(written.len()..).unwrap_or_default());
         Ok(Self { secure, name, port, path, url })
     }
 
@@ -104,7 +104,7 @@ const NOT_IN_A_TARGET: &AsciiSet =
     &CONTROLS.add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
 /// Returns the path and query from the part of a URI after its authority, without the fragment.
-fn as_given(behind: &str) -> String {
+fn path_and_query(behind: &str) -> String {
     let target = behind.split('#').next().unwrap_or_default();
     let slash = if target.starts_with('/') { "" } else { "/" };
     format!("{slash}{}", utf8_percent_encode(target, NOT_IN_A_TARGET))

@@ -18,7 +18,7 @@ use theater_plugin_api::testing::{FakeHost, attach, block_on};
 
 use crate::config::{self, Config};
 use crate::theater::simple::http_types::{HttpRequest, HttpResponse};
-use crate::{HttpClient, Requests};
+use crate::{HttpClient, HttpClientHandler};
 
 /// A server with a list of answers, one for each request, across all its connections.
 pub(crate) struct Server {
@@ -120,7 +120,7 @@ fn redirect(status: u16, to: &str) -> Says {
 /// An actor with its plugin handler.
 pub(crate) struct Actor {
     pub(crate) host: FakeHost,
-    requests: Arc<Requests>,
+    requests: Arc<HttpClientHandler>,
 }
 
 /// Returns an actor that may reach loopback; `more` has further keys of its config.
@@ -140,7 +140,7 @@ pub(crate) fn resolved(config: Value, resolver: Arc<dyn Resolver>) -> Actor {
     let host = FakeHost::new();
     let config: Config = config::read(&config).unwrap();
     let connector = Connector::with(resolver, config.allow_private_addresses);
-    let requests = Arc::new(Requests::new(host.host(), config, connector).unwrap());
+    let requests = Arc::new(HttpClientHandler::new(host.host(), config, connector).unwrap());
     Actor { host, requests }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use theater_http_listener as listener;
 use theater_plugin_api::narrow::Rule;
-use theater_websocket_protocol::Terms;
+use theater_websocket_protocol::UpgradePolicy;
 
 pub(crate) const MAX_WEBSOCKET_QUEUE_BYTES: u64 = 1 << 20;
 pub(crate) const WEBSOCKET_SEND_TIMEOUT_MS: u64 = 1_000;
@@ -32,8 +32,8 @@ pub(crate) struct Config {
 
 impl Config {
     /// Returns which origins may open websockets, and with which subprotocols.
-    pub(crate) fn terms(&self) -> Terms<'_> {
-        Terms { origins: &self.allowed_origins, protocols: &self.protocols }
+    pub(crate) fn upgrade_policy(&self) -> UpgradePolicy<'_> {
+        UpgradePolicy { origins: &self.allowed_origins, protocols: &self.protocols }
     }
 }
 

@@ -8,10 +8,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A counter for each kind of id, and the handlers.
 #[derive(Default)]
 pub(crate) struct Ids {
-    pub(crate) servers: Count,
-    pub(crate) routes: Count,
-    pub(crate) middleware: Count,
-    pub(crate) connections: Count,
+    pub(crate) servers: IdCounter,
+    pub(crate) routes: IdCounter,
+    pub(crate) middleware: IdCounter,
+    pub(crate) connections: IdCounter,
     handlers: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -23,16 +23,16 @@ impl Ids {
     }
 
     /// The counters, in the order that a snapshot stores them.
-    pub(crate) fn counts(&self) -> [&Count; 4] {
+    pub(crate) fn counts(&self) -> [&IdCounter; 4] {
         [&self.servers, &self.routes, &self.middleware, &self.connections]
     }
 }
 
 /// A counter that gives the ids 1, 2, 3 and so on.
 #[derive(Default)]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct IdCounter(AtomicU64);
 
-impl Count {
+impl IdCounter {
     pub(crate) fn next(&self) -> u64 {
         1 + self.0.fetch_add(1, Ordering::Relaxed)
     }
@@ -43,7 +43,7 @@ impl Count {
     }
 
     /// Marks `id` and all smaller ones as given, for example in a previous run of the actor.
-    pub(crate) fn was_given(&self, id: u64) {
+    pub(crate) fn mark_used(&self, id: u64) {
         self.0.fetch_max(id, Ordering::Relaxed);
     }
 }

@@ -34,7 +34,7 @@ struct Inner {
 
 /// An instruction to the connection's task.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum ConnectionCommand {
     Send(Message),
     Close(Code),
 }
@@ -114,18 +114,18 @@ impl Outbox {
     }
 
     /// Waits for the next order. Cancel safe. A message counts towards the size of the queue until [`Outbox::sent`].
-    pub(crate) async fn next(&self) -> Order {
+    pub(crate) async fn next(&self) -> ConnectionCommand {
         loop {
             listener!(self.queued => more);
-            if let Some(order) = self.next_if_any() {
-                return order;
+            if let Some(command) = self.next_if_any() {
+                return command;
             }
             more.await;
         }
     }
 
     /// Returns the next order, if there is one.
-    pub(crate) fn next_if_any(&self) -> Option<Order> {
+    pub(crate) fn next_if_any(&self) -> Option<ConnectionCommand> {
         self.lock().next()
     }
 
@@ -161,14 +161,14 @@ impl Outbox {
 }
 
 impl Inner {
-    fn next(&mut self) -> Option<Order> {
+    fn next(&mut self) -> Option<ConnectionCommand> {
         if let Some(code) = self.end {
-            return Some(Order::Close(code));
+            return Some(ConnectionCommand::Close(code));
         }
         if let Some(message) = self.messages.pop_front() {
-            return Some(Order::Send(message));
+            return Some(ConnectionCommand::Send(message));
         }
-        self.last.map(Order::Close)
+        self.last.map(ConnectionCommand::Close)
     }
 }
 
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(push(&outbox, PATIENCE), Err(PushError::Slow));
         assert!(begun.elapsed() >= PATIENCE);
         assert_eq!(push(&outbox, PATIENCE), Err(PushError::Gone));
-        assert!(matches!(block_on(outbox.next()), Order::Close(Code::Again)));
+        assert!(matches!(block_on(outbox.next()), ConnectionCommand::Close(Code::Again)));
     }
 
     /// A caller does not wait for a client that has been stuck for that long already.
@@ -225,15 +225,15 @@ mod tests {
         push(&outbox, PATIENCE).unwrap();
         std::thread::scope(|scope| {
             let pushing = scope.spawn(|| push(&outbox, Duration::from_secs(20)));
-            let Order::Send(first) = block_on(outbox.next()) else { panic!("a message waits") };
+            let ConnectionCommand::Send(first) = block_on(outbox.next()) else { panic!("a message waits") };
             outbox.sending();
             outbox.sent(length(&first));
             assert_eq!(pushing.join().unwrap(), Ok(()));
         });
         assert_eq!(outbox.waiting(), 1);
         assert!(outbox.close(Code::Normal) && !outbox.close(Code::Normal));
-        assert!(matches!(outbox.next_if_any(), Some(Order::Send(_))));
-        assert!(matches!(outbox.next_if_any(), Some(Order::Close(Code::Normal))));
+        assert!(matches!(outbox.next_if_any(), Some(ConnectionCommand::Send(_))));
+        assert!(matches!(outbox.next_if_any(), Some(ConnectionCommand::Close(Code::Normal))));
         outbox.end(Code::Away);
         assert!(block_on(outbox.ended()) == Code::Away && push(&outbox, PATIENCE) == Err(PushError::Gone));
     }

@@ -19,13 +19,13 @@ pub(crate) enum Part {
 
 /// The parsed path of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern {
+pub(crate) struct PathPattern {
     pub(crate) parts: Vec<Part>,
     /// The names of its captures, in lower case, in order.
     pub(crate) names: Vec<String>,
 }
 
-impl Pattern {
+impl PathPattern {
     pub(crate) fn parse(path: &str) -> Result<Self, Error> {
         let wrong = |what: &str| Error::Path { path: path.to_owned(), what: what.to_owned() };
         let mut pattern = Self { parts: Vec::new(), names: Vec::new() };
@@ -99,9 +99,9 @@ fn parse_segment(segment: &str) -> Result<(Part, Option<String>), String> {
 
 /// The path of a middleware: it covers itself and everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Prefix(Vec<Vec<u8>>);
+pub(crate) struct PathPrefix(Vec<Vec<u8>>);
 
-impl Prefix {
+impl PathPrefix {
     pub(crate) fn parse(path: &str) -> Result<Self, Error> {
         let rest = checked(path)?;
         if rest.contains(['{', '}', '*']) || rest.split('/').any(|segment| segment.starts_with(':')) {

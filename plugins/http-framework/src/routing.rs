@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use theater_http_listener::{Received, Reply};
 
 use crate::error::Error;
-use crate::path::{Part, Path, Pattern, Prefix};
+use crate::path::{Part, Path, PathPattern, PathPrefix};
 
 /// The method of a route that takes all methods.
 const ANY: &str = "*";
@@ -29,7 +29,7 @@ pub(crate) struct Middleware {
     pub(crate) id: u64,
     pub(crate) path: String,
     pub(crate) handler: u64,
-    prefix: Prefix,
+    prefix: PathPrefix,
 }
 
 /// The handlers of the websockets at a path.
@@ -43,7 +43,7 @@ pub(crate) struct Websocket {
 /// The routes, middleware and websockets of one server.
 #[derive(Default)]
 pub(crate) struct Routing {
-    tree: Node,
+    tree: RouteNode,
     /// By id, which is the order they were added in.
     routes: BTreeMap<u64, Route>,
     middleware: Vec<Middleware>,
@@ -53,37 +53,37 @@ pub(crate) struct Routing {
 
 /// The routes below one prefix of a path.
 #[derive(Default)]
-struct Node {
-    exact: HashMap<Vec<u8>, Node>,
-    capture: Option<Box<Node>>,
-    rest: Leaf,
-    here: Leaf,
+struct RouteNode {
+    exact: HashMap<Vec<u8>, RouteNode>,
+    capture: Option<Box<RouteNode>>,
+    rest: RouteLeaf,
+    here: RouteLeaf,
 }
 
 /// The targets of a path.
 #[derive(Default)]
-struct Leaf {
-    methods: BTreeMap<String, Target>,
+struct RouteLeaf {
+    methods: BTreeMap<String, MethodRoute>,
     /// With the names of its captures.
     websocket: Option<(Websocket, Vec<String>)>,
 }
 
-struct Target {
+struct MethodRoute {
     route: u64,
     handler: u64,
     names: Vec<String>,
 }
 
 /// The result of a lookup.
-pub(crate) struct Found {
-    pub(crate) goal: Goal,
+pub(crate) struct RouteMatch {
+    pub(crate) target: RouteTarget,
     /// Headers with the captures of the path.
     pub(crate) captures: Vec<(String, String)>,
     /// The handlers of the middleware to call first, in order.
     pub(crate) middleware: Vec<u64>,
 }
 
-pub(crate) enum Goal {
+pub(crate) enum RouteTarget {
     Handler(u64),
     Websocket(Websocket),
 }
@@ -93,7 +93,7 @@ pub(crate) const CAPTURED: &str = "x-route-param-";
 
 impl Routing {
     pub(crate) fn add_route(&mut self, server: u64, route: Route) -> Result<(), Error> {
-        let pattern = Pattern::parse(&route.path)?;
+        let pattern = PathPattern::parse(&route.path)?;
         let capital = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_lowercase();
         let is_token =
             !route.method.is_empty() && route.method.bytes().all(capital) && !route.method.contains(SEPARATORS);
@@ -104,7 +104,7 @@ impl Routing {
         if let Some(there) = methods.get(&route.method) {
             return Err(Error::Taken { server, method: route.method, path: route.path, route: there.route });
         }
-        let target = Target { route: route.id, handler: route.handler, names: pattern.names };
+        let target = MethodRoute { route: route.id, handler: route.handler, names: pattern.names };
         methods.insert(route.method.clone(), target);
         self.routes.insert(route.id, route);
         Ok(())
@@ -113,7 +113,7 @@ impl Routing {
     /// Removes a route. Returns false if there is none with this id.
     pub(crate) fn remove_route(&mut self, id: u64) -> bool {
         let Some(route) = self.routes.remove(&id) else { return false };
-        if let Ok(pattern) = Pattern::parse(&route.path) {
+        if let Ok(pattern) = PathPattern::parse(&route.path) {
             self.tree.leaf(&pattern.parts).methods.remove(&route.method);
             self.tree.prune();
         }
@@ -121,7 +121,7 @@ impl Routing {
     }
 
     pub(crate) fn add_middleware(&mut self, id: u64, path: String, handler: u64) -> Result<(), Error> {
-        let prefix = Prefix::parse(&path)?;
+        let prefix = PathPrefix::parse(&path)?;
         self.middleware.push(Middleware { id, path, handler, prefix });
         Ok(())
     }
@@ -135,8 +135,8 @@ impl Routing {
 
     /// Sets the websocket handlers of a path. Open connections keep the handlers they were opened with.
     pub(crate) fn enable_websocket(&mut self, path: String, websocket: Websocket) -> Result<(), Error> {
-        let pattern = Pattern::parse(&path)?;
-        self.websockets.retain(|known, _| Pattern::parse(known).is_ok_and(|known| known.parts != pattern.parts));
+        let pattern = PathPattern::parse(&path)?;
+        self.websockets.retain(|known, _| PathPattern::parse(known).is_ok_and(|known| known.parts != pattern.parts));
         self.tree.leaf(&pattern.parts).websocket = Some((websocket, pattern.names));
         self.websockets.insert(path, websocket);
         Ok(())
@@ -155,7 +155,7 @@ impl Routing {
     }
 
     /// Finds the handler of a request, or returns the response if the actor is not needed.
-    pub(crate) fn find(&self, received: &Received, asks_websocket: bool) -> Result<Found, Reply> {
+    pub(crate) fn find(&self, received: &Received, asks_websocket: bool) -> Result<RouteMatch, Reply> {
         let target = received.path();
         if !target.starts_with('/') {
             return Err(self.without_path(&received.method));
@@ -168,12 +168,12 @@ impl Routing {
             if let Some((found, names)) = &leaf.websocket
                 && websocket.is_none()
             {
-                websocket = Some((Goal::Websocket(*found), headers(names, captured)));
+                websocket = Some((RouteTarget::Websocket(*found), headers(names, captured)));
             }
             if let Some(target) = leaf.target(&received.method)
                 && handler.is_none()
             {
-                handler = Some((Goal::Handler(target.handler), headers(&target.names, captured)));
+                handler = Some((RouteTarget::Handler(target.handler), headers(&target.names, captured)));
             }
             if asks_websocket { websocket.is_some() } else { handler.is_some() }
         });
@@ -186,7 +186,7 @@ impl Routing {
             handler.or(websocket.filter(|_| received.method == "GET"))
         };
         match found {
-            Some((goal, captures)) => Ok(Found { goal, captures, middleware: self.before(&path) }),
+            Some((target, captures)) => Ok(RouteMatch { target, captures, middleware: self.before(&path) }),
             None => Err(unmet(&received.method, &methods)),
         }
     }
@@ -231,8 +231,8 @@ fn allowed(methods: &BTreeSet<&str>) -> String {
     all.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-impl Leaf {
-    fn target(&self, method: &str) -> Option<&Target> {
+impl RouteLeaf {
+    fn target(&self, method: &str) -> Option<&MethodRoute> {
         let of_get = || self.methods.get("GET").filter(|_| method == "HEAD");
         self.methods.get(method).or_else(of_get).or_else(|| self.methods.get(ANY))
     }
@@ -248,9 +248,9 @@ fn headers(names: &[String], captured: &[&str]) -> Vec<(String, String)> {
     named.map(|(name, value)| (format!("{CAPTURED}{name}"), (*value).to_owned())).collect()
 }
 
-impl Node {
+impl RouteNode {
     /// Returns the leaf of a pattern, and creates it if it does not exist.
-    fn leaf(&mut self, parts: &[Part]) -> &mut Leaf {
+    fn leaf(&mut self, parts: &[Part]) -> &mut RouteLeaf {
         match parts {
             [] => &mut self.here,
             [Part::Exact(segment), rest @ ..] => self.exact.entry(segment.clone()).or_default().leaf(rest),
@@ -282,7 +282,7 @@ impl Node {
         path: &Path<'p>,
         at: usize,
         captured: &mut Vec<&'p str>,
-        take: &mut impl FnMut(&'a Leaf, &[&'p str]) -> bool,
+        take: &mut impl FnMut(&'a RouteLeaf, &[&'p str]) -> bool,
     ) -> bool {
         let Some(segment) = path.segments.get(at) else { return take(&self.here, captured) };
         if let Some(node) = self.exact.get(&*segment.decoded)
@@ -322,9 +322,9 @@ mod tests {
     }
 
     /// Returns the leaf of a path, if it exists.
-    fn found<'a>(routing: &'a Routing, path: &str) -> Option<&'a Leaf> {
+    fn found<'a>(routing: &'a Routing, path: &str) -> Option<&'a RouteLeaf> {
         let mut node = &routing.tree;
-        for part in &Pattern::parse(path).unwrap().parts {
+        for part in &PathPattern::parse(path).unwrap().parts {
             node = match part {
                 Part::Exact(segment) => node.exact.get(segment)?,
                 Part::Capture => node.capture.as_deref()?,

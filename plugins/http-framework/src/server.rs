@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use theater_http_listener::{Bound, Config as Listen, Control, Listener, Received, Reply};
+use theater_http_listener::{Bound, Config as Listen, Listener, ListenerControl, Received, Reply};
 use theater_plugin_api::{Host, Level};
 use theater_websocket_protocol::Code;
 
@@ -15,7 +15,7 @@ use crate::routing::Routing;
 use crate::theater::simple::http_types::ServerConfig;
 
 /// The state that all servers of an actor share.
-pub(crate) struct Common {
+pub(crate) struct ServerContext {
     pub(crate) host: Host,
     pub(crate) config: Config,
     pub(crate) ids: Arc<Ids>,
@@ -23,7 +23,7 @@ pub(crate) struct Common {
     leaving: Mutex<BTreeMap<u64, Option<u64>>>,
 }
 
-impl Common {
+impl ServerContext {
     pub(crate) fn new(host: Host, config: Config, ids: Arc<Ids>) -> Self {
         Self { host, config, ids, leaving: Mutex::default() }
     }
@@ -35,13 +35,13 @@ impl Common {
 
 pub(crate) struct Server {
     pub(crate) id: u64,
-    pub(crate) common: Arc<Common>,
+    pub(crate) context: Arc<ServerContext>,
     /// The config that the actor asked for.
     pub(crate) asked: ServerConfig,
     /// That config combined with the handler's.
     pub(crate) listen: Listen,
     routing: RwLock<Routing>,
-    run: Mutex<Run>,
+    run: Mutex<ListenStatus>,
     /// The websockets that are open or being opened.
     open: Mutex<BTreeMap<u64, Connection>>,
 }
@@ -53,23 +53,23 @@ pub(crate) struct Connection {
     pub(crate) disconnect: Option<u64>,
 }
 
-struct Run {
+struct ListenStatus {
     /// The port it listens on; while stopped, the last or the configured one.
     port: u16,
-    state: State,
+    state: ListenState,
 }
 
-enum State {
+enum ListenState {
     Stopped,
     /// The port is bound; connections wait until the actor has started.
     Bound(Box<Listener<Arc<Server>>>),
-    Accepting(Control),
+    Accepting(ListenerControl),
 }
 
 impl Server {
-    pub(crate) fn new(id: u64, common: Arc<Common>, asked: ServerConfig, listen: Listen) -> Self {
-        let run = Mutex::new(Run { port: listen.port, state: State::Stopped });
-        Self { id, common, asked, listen, routing: RwLock::default(), run, open: Mutex::default() }
+    pub(crate) fn new(id: u64, context: Arc<ServerContext>, asked: ServerConfig, listen: Listen) -> Self {
+        let run = Mutex::new(ListenStatus { port: listen.port, state: ListenState::Stopped });
+        Self { id, context, asked, listen, routing: RwLock::default(), run, open: Mutex::default() }
     }
 
     pub(crate) fn routing(&self) -> RwLockReadGuard<'_, Routing> {
@@ -77,11 +77,11 @@ impl Server {
         self.routing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn change_routing(&self) -> RwLockWriteGuard<'_, Routing> {
+    pub(crate) fn routing_mut(&self) -> RwLockWriteGuard<'_, Routing> {
         self.routing.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self) -> MutexGuard<'_, Run> {
+    fn run(&self) -> MutexGuard<'_, ListenStatus> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -92,7 +92,7 @@ impl Server {
     /// Returns the port, and whether it is bound.
     pub(crate) fn port(&self) -> (u16, bool) {
         let run = self.run();
-        (run.port, !matches!(run.state, State::Stopped))
+        (run.port, !matches!(run.state, ListenState::Stopped))
     }
 
     /// Binds the port, unless it is bound already, and returns it. `port` is the port of the previous run of the actor.
@@ -100,18 +100,18 @@ impl Server {
         if let (port, true) = self.port() {
             return Ok(port);
         }
-        let bound = match Bound::again(&self.common.host, &self.listen, port.unwrap_or_default()).await {
+        let bound = match Bound::again(&self.context.host, &self.listen, port.unwrap_or_default()).await {
             // The actor asked for any port, so a different one will do.
             Err(what) if port.is_some() && self.listen.port == 0 => {
-                self.common.host.log(Level::Warn, &format!("server {}: {what}; choosing another port", self.id));
+                self.context.host.log(Level::Warn, &format!("server {}: {what}; choosing another port", self.id));
                 Bound::new(&self.listen).await
             }
             bound => bound,
         };
         let bound = bound.map_err(Error::Listening)?;
         let port = bound.address().port();
-        let listener = Listener::new(self.common.host.clone(), bound, &self.listen);
-        *self.run() = Run { port, state: State::Bound(Box::new(listener)) };
+        let listener = Listener::new(self.context.host.clone(), bound, &self.listen);
+        *self.run() = ListenStatus { port, state: ListenState::Bound(Box::new(listener)) };
         Ok(port)
     }
 
@@ -126,9 +126,9 @@ impl Server {
     {
         let listener = {
             let mut run = self.run();
-            match std::mem::replace(&mut run.state, State::Stopped) {
-                State::Bound(listener) => {
-                    run.state = State::Accepting(listener.control());
+            match std::mem::replace(&mut run.state, ListenState::Stopped) {
+                ListenState::Bound(listener) => {
+                    run.state = ListenState::Accepting(listener.control());
                     listener
                 }
                 other => {
@@ -145,7 +145,7 @@ impl Server {
     /// Stops accepting requests, and returns as soon as the port is free. Running requests get the grace period, but
     /// this does not wait for them: the actor has to answer them, and it is blocked in this call. Returns the control
     /// of the listener, if requests were accepted.
-    pub(crate) async fn stop(&self) -> Option<Control> {
+    pub(crate) async fn stop(&self) -> Option<ListenerControl> {
         let control = self.end(Code::Away)?;
         control.retire(self.listen.shutdown_grace()).await;
         Some(control)
@@ -153,14 +153,14 @@ impl Server {
 
     /// Stops accepting requests and closes the websockets with `code`. Returns the control of the listener, if requests
     /// were accepted.
-    pub(crate) fn end(&self, code: Code) -> Option<Control> {
-        let state = std::mem::replace(&mut self.run().state, State::Stopped);
+    pub(crate) fn end(&self, code: Code) -> Option<ListenerControl> {
+        let state = std::mem::replace(&mut self.run().state, ListenState::Stopped);
         let control = match state {
-            State::Accepting(control) => {
+            ListenState::Accepting(control) => {
                 control.end();
                 Some(control)
             }
-            State::Stopped | State::Bound(_) => None,
+            ListenState::Stopped | ListenState::Bound(_) => None,
         };
         for connection in self.open().values() {
             connection.outbox.end(code);

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use theater_http_listener::Control;
+use theater_http_listener::ListenerControl;
 
 use crate::error::Error;
 use crate::server::Server;
 use crate::theater::simple::http_types::ServerConfig;
 
 #[derive(Default)]
-pub(crate) struct Table(Mutex<Inner>);
+pub(crate) struct ServerTable(Mutex<Inner>);
 
 #[derive(Default)]
 pub(crate) struct Inner {
@@ -23,21 +23,21 @@ pub(crate) struct Inner {
     /// The server of each middleware, by the id of the middleware.
     pub(crate) middleware: BTreeMap<u64, u64>,
     /// What the previous run of the actor left.
-    pub(crate) left: Left,
+    pub(crate) previous: PreviousRun,
     /// The controls of stopped servers whose last requests may still run.
-    pub(crate) retired: Vec<Control>,
+    pub(crate) retired: Vec<ListenerControl>,
 }
 
 /// What the previous run of the actor left for `started` to restore.
 #[derive(Default)]
-pub(crate) struct Left {
+pub(crate) struct PreviousRun {
     /// The ports of the servers that ran, by id.
     pub(crate) running: BTreeMap<u64, u16>,
     /// Connections that were open, with their disconnect handlers.
     pub(crate) open: BTreeMap<u64, Option<u64>>,
 }
 
-impl Table {
+impl ServerTable {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         // Each change under the lock is a single step, so a poisoned lock still guards consistent data.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,24 +57,24 @@ impl Table {
         let server = inner.servers.remove(&id).ok_or(Error::Server(id))?;
         inner.routes.retain(|_, of| *of != id);
         inner.middleware.retain(|_, of| *of != id);
-        inner.left.running.remove(&id);
+        inner.previous.running.remove(&id);
         Ok(server)
     }
 }
 
 /// The state in a snapshot.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Saved {
+pub(crate) struct HandlerState {
     /// The newest ids of servers, routes, middleware and connections.
     pub(crate) newest: [u64; 4],
     pub(crate) handlers: Vec<(String, u64)>,
-    pub(crate) servers: Vec<SavedServer>,
+    pub(crate) servers: Vec<ServerState>,
     /// Connections whose end the actor has not been notified of, with their disconnect handlers.
     pub(crate) leaving: Vec<(u64, Option<u64>)>,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct SavedServer {
+pub(crate) struct ServerState {
     pub(crate) id: u64,
     pub(crate) asked: ServerConfig,
     /// Its port, if it is running.

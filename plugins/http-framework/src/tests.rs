@@ -1274,7 +1274,7 @@ fn recorded_calls_make_the_servers_again() {
 fn a_refused_call_does_not_move_the_counter_of_connections() {
     let case = start(json!({}));
     let again = resumed(&case);
-    let counter = &again.common.ids.connections;
+    let counter = &again.context.ids.connections;
     let newest = counter.newest();
     let recover = |function: &str, made_up: &dyn Fn(&str) -> Result<(), String>| made_up(function).unwrap();
     let refused = Err::<(), String>("no such connection".to_owned());

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use theater_http_listener::{Bound, Control, Listener, Received, Reply};
+use theater_http_listener::{Bound, Listener, ListenerControl, Received, Reply};
 use theater_plugin_api::{Handler, Host};
 
 use crate::actor::Actor;
@@ -12,7 +12,7 @@ use crate::config::Config;
 /// The handler of one actor.
 pub struct Server {
     url: String,
-    control: Control,
+    control: ListenerControl,
     grace: Duration,
     actor: Arc<Actor>,
     /// `None` once started.

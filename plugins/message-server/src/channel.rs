@@ -4,8 +4,8 @@
 //! tables of its two actors, so no other actor can use its id: in the acceptor's from the moment the acceptor is asked,
 //! in the initiator's once it is accepted.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_lite::future::poll_once;
 use theater_plugin_api::{Bytes, Call, CallError, uuid_text};
@@ -14,13 +14,13 @@ use crate::channel_table::{Channel, Member};
 use crate::counters::Gauges;
 use crate::directory::Directory;
 use crate::endpoint::Endpoint;
-use crate::message::{Parcel, deliver};
+use crate::message::{Delivery, deliver};
 use crate::theater::simple::message_server_client::{
     exports_handle_channel_message, exports_handle_channel_open, invoke_handle_channel_close,
     invoke_handle_channel_message, invoke_handle_channel_open,
 };
 use crate::theater::simple::types::ChannelAccept;
-use crate::wait::{Limit, OnceValue, within};
+use crate::wait::{Deadline, OnceValue, within};
 
 const OPEN: &str = "handle-channel-open";
 const MESSAGE: &str = "handle-channel-message";
@@ -75,7 +75,7 @@ impl Channel {
     }
 
     /// Closes the channel; returns true for the first caller only.
-    fn shut(&self) -> bool {
+    fn set_closed(&self) -> bool {
         if !self.closed.set(()) {
             return false;
         }
@@ -87,9 +87,9 @@ impl Channel {
 }
 
 /// Refuses the channel on drop, if the initiator's wait ends before the verdict.
-struct Opening<'a>(&'a Channel);
+struct RefuseOnDrop<'a>(&'a Channel);
 
-impl Drop for Opening<'_> {
+impl Drop for RefuseOnDrop<'_> {
     fn drop(&mut self) {
         self.0.refuse(format!("{} waits no longer", self.0.initiator));
     }
@@ -103,15 +103,15 @@ pub(crate) async fn open(
     wanted: &str,
     message: &Bytes,
 ) -> Result<String, String> {
-    let limit = Limit::of_ms(initiator.limits.request_timeout_ms);
-    let acceptor = directory.member(initiator, wanted, limit).await?;
+    let deadline = Deadline::of_ms(initiator.limits.request_timeout_ms);
+    let acceptor = directory.member(initiator, wanted, deadline).await?;
     if acceptor.id == initiator.id {
         return Err(format!("{initiator} cannot open a channel to itself: the other end has to be another actor's"));
     }
     if !exports_handle_channel_open(&acceptor.host) {
-        return Err(acceptor.lacks(OPEN));
+        return Err(acceptor.missing_export(OPEN));
     }
-    acceptor.fits(OPEN, &acceptor.schemas.channel_open, message)?;
+    acceptor.check_schema(OPEN, &acceptor.schemas.channel_open, message)?;
     let _edge = initiator.host.wait_for(&acceptor.id, "open-channel")?;
     let channel = Arc::new(Channel {
         id: format!("{}/{}", initiator.id, initiator.numbers.channel.fetch_add(1, Ordering::Relaxed)),
@@ -120,31 +120,31 @@ pub(crate) async fn open(
         verdict: OnceValue::default(),
         closed: OnceValue::default(),
     });
-    let first = negotiated(&channel, call, message, limit).await?;
+    let first = negotiate(&channel, call, message, deadline).await?;
     if let Some(first) = first {
-        bring_first(&channel, &first).await?;
+        deliver_first(&channel, &first).await?;
     }
     Ok(channel.id.clone())
 }
 
 /// Calls the acceptor and waits for the verdict.
-async fn negotiated(
+async fn negotiate(
     channel: &Arc<Channel>,
     call: &Call,
     message: &Bytes,
-    limit: Limit,
+    deadline: Deadline,
 ) -> Result<Option<Bytes>, String> {
     let (initiator, acceptor) = (&channel.initiator, &channel.acceptor);
     acceptor.channels.insert(channel, acceptor)?;
-    let opening = Opening(channel);
-    let mut asking = Box::pin(ask(Arc::clone(channel), *call, message)?);
+    let opening = RefuseOnDrop(channel);
+    let mut opening_call = Box::pin(ask(Arc::clone(channel), *call, message)?);
     // The first poll happens now, while the call it uses is running. The rest runs in a task of the acceptor, since an
     // acceptance that comes too late has to be taken back even if the initiator no longer waits.
-    if poll_once(asking.as_mut()).await.is_none() {
-        acceptor.host.spawn(asking);
+    if poll_once(opening_call.as_mut()).await.is_none() {
+        acceptor.host.spawn(opening_call);
     }
-    let verdict = within(&initiator.host, limit, channel.verdict.take()).await.unwrap_or_else(|short| {
-        Err(initiator.cut_short(short, &format!("{acceptor} had not decided about the channel"), limit))
+    let verdict = within(&initiator.host, deadline, channel.verdict.take()).await.unwrap_or_else(|short| {
+        Err(initiator.describe_wait_error(short, &format!("{acceptor} had not decided about the channel"), deadline))
     });
     drop(opening);
     verdict
@@ -165,7 +165,7 @@ fn ask(
 
 /// Delivers the message of the acceptance ahead of everything in the initiator's mailbox: it is the first on the
 /// channel.
-async fn bring_first(channel: &Channel, message: &Bytes) -> Result<(), String> {
+async fn deliver_first(channel: &Channel, message: &Bytes) -> Result<(), String> {
     let initiator = &channel.initiator;
     let invocation = invoke_handle_channel_message(&channel.id, message).map_err(|error| error.to_string())?;
     let brought = initiator.host.post(invocation, &channel.acceptor.sources.channel, None, true).await;
@@ -174,17 +174,17 @@ async fn bring_first(channel: &Channel, message: &Bytes) -> Result<(), String> {
 
 /// Implements `send-on-channel`.
 pub(crate) async fn send(sender: &Member, call: &Call, id: &str, message: &Bytes) -> Result<(), String> {
-    let limit = Limit::of_ms(sender.limits.send_timeout_ms);
-    let channel = opened(sender, call, id).await?;
+    let deadline = Deadline::of_ms(sender.limits.send_timeout_ms);
+    let channel = find_open(sender, call, id).await?;
     let receiver = channel.peer(sender);
     check_message(receiver, message)?;
     let invocation = invoke_handle_channel_message(&channel.id, message).map_err(|error| error.to_string())?;
-    let parcel = Parcel { invocation, function: MESSAGE, source: &sender.sources.channel };
+    let delivery = Delivery { invocation, function: MESSAGE, source: &sender.sources.channel };
     let closed = async {
         channel.closed.wait().await;
         format!("channel {id:?} was closed while the mailbox of {receiver} was full")
     };
-    deliver(sender, receiver, parcel, call, limit, closed).await?;
+    deliver(sender, receiver, delivery, call, deadline, closed).await?;
     sender.host.count("sent", 1.0);
     receiver.host.count("received", 1.0);
     Ok(())
@@ -192,13 +192,13 @@ pub(crate) async fn send(sender: &Member, call: &Call, id: &str, message: &Bytes
 
 fn check_message(receiver: &Endpoint, message: &[u8]) -> Result<(), String> {
     if !exports_handle_channel_message(&receiver.host) {
-        return Err(receiver.lacks(MESSAGE));
+        return Err(receiver.missing_export(MESSAGE));
     }
-    receiver.fits(MESSAGE, &receiver.schemas.channel_message, message)
+    receiver.check_schema(MESSAGE, &receiver.schemas.channel_message, message)
 }
 
 /// Returns the open channel `id` of this actor.
-async fn opened(member: &Member, call: &Call, id: &str) -> Result<Arc<Channel>, String> {
+async fn find_open(member: &Member, call: &Call, id: &str) -> Result<Arc<Channel>, String> {
     let unknown = || {
         Err(format!(
             "{member} has no open channel {id:?}: it was closed, its other end has ended, or it is not this actor's"
@@ -206,7 +206,7 @@ async fn opened(member: &Member, call: &Call, id: &str) -> Result<Arc<Channel>, 
     };
     let Some(channel) = member.channels.get(id) else { return unknown() };
     if !channel.verdict.is_set() {
-        settled(member, call, &channel).await?;
+        wait_for_verdict(member, call, &channel).await?;
     }
     if channel.closed.is_set() { unknown() } else { Ok(channel) }
 }
@@ -216,22 +216,22 @@ async fn opened(member: &Member, call: &Call, id: &str) -> Result<Arc<Channel>, 
 /// While a channel is undecided, its initiator waits and does nothing else. So a call that the initiator caused was
 /// made before the acceptance and fails at once. Any other call from an actor that knows the id comes after the
 /// acceptance.
-async fn settled(endpoint: &Endpoint, call: &Call, channel: &Channel) -> Result<(), String> {
+async fn wait_for_verdict(endpoint: &Endpoint, call: &Call, channel: &Channel) -> Result<(), String> {
     let early =
         || Err(format!("channel {:?} is not open yet: it opens once handle-channel-open has returned", channel.id));
     if uuid_text(&call.context().cause_actor) == channel.initiator.id {
         return early();
     }
-    let limit = Limit::of_ms(SETTLING_MS);
-    within(&endpoint.host, limit, channel.verdict.wait()).await.or_else(|_| early())
+    let deadline = Deadline::of_ms(SETTLING_MS);
+    within(&endpoint.host, deadline, channel.verdict.wait()).await.or_else(|_| early())
 }
 
 /// Implements `close-channel`: no further message passes, and both ends are notified once.
 pub(crate) async fn close(closer: &Member, call: &Call, id: &str) -> Result<(), String> {
-    let channel = opened(closer, call, id).await?;
+    let channel = find_open(closer, call, id).await?;
     let peer = channel.peer(closer);
     let invocation = invoke_handle_channel_close(&channel.id).map_err(|error| error.to_string())?;
-    if !channel.shut() {
+    if !channel.set_closed() {
         return Err(format!("channel {id:?} is closed already"));
     }
     // A full mailbox does not keep the channel open: the peer is notified as soon as there is room.
@@ -265,7 +265,7 @@ async fn notify_closed(member: &Member, id: &str) {
 pub(crate) fn end_channels(member: &Member) {
     for channel in member.channels.end() {
         channel.refuse(format!("{member} has ended"));
-        if channel.shut() {
+        if channel.set_closed() {
             spawn_close_notice(channel.peer(member), &channel.id);
         }
     }

@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use theater_plugin_api::{Bytes, Host};
 
-use crate::directory::{Directory, Found};
+use crate::directory::{Directory, Lookup};
 use crate::endpoint::Endpoint;
 use crate::message::check_send;
-use crate::request::{Asking, ask};
-use crate::wait::{CutShort, Limit, within};
+use crate::request::{Requester, ask};
+use crate::wait::{Deadline, WaitError, within};
 
 const SOURCE: &str = "operator";
 
@@ -38,8 +38,8 @@ pub(crate) async fn run(
         .map_err(|error| format!("{name} takes {{\"actor\": ID OR NAME, \"value\": JSON}}: {error}"))?;
     let message = Bytes::from(value.to_string());
     let receiver = match directory.find(host, &actor)? {
-        Found::Here(receiver) => receiver,
-        Found::Restarting(_) => return Err(format!("actor {actor:?} is being restarted: try again")),
+        Lookup::Present(receiver) => receiver,
+        Lookup::Restarting(_) => return Err(format!("actor {actor:?} is being restarted: try again")),
     };
     match name {
         "send" => send(host, &receiver, &message).await,
@@ -50,26 +50,26 @@ pub(crate) async fn run(
 
 async fn send(host: &Host, receiver: &Endpoint, message: &Bytes) -> Result<Value, String> {
     let invocation = check_send(receiver, message)?;
-    let limit = Limit::of_ms(receiver.limits.send_timeout_ms);
+    let deadline = Deadline::of_ms(receiver.limits.send_timeout_ms);
     let posted = receiver.host.post(invocation, SOURCE, None, false);
-    within(host, limit, posted)
+    within(host, deadline, posted)
         .await
-        .map_err(|short| cut_short(short, &format!("the mailbox of {receiver} was still full"), limit))?
+        .map_err(|short| describe_wait_error(short, &format!("the mailbox of {receiver} was still full"), deadline))?
         .map_err(|error| receiver.failed("handle-send", &error))?;
     receiver.host.count("received", 1.0);
     Ok(json!({ "sent": true }))
 }
 
-fn cut_short(short: CutShort, what: &str, limit: Limit) -> String {
+fn describe_wait_error(short: WaitError, what: &str, deadline: Deadline) -> String {
     match short {
-        CutShort::TimedOut => format!("{what} after {} ms", limit.ms),
-        CutShort::Stopping => format!("{what} when the program was stopped"),
+        WaitError::TimedOut => format!("{what} after {} ms", deadline.ms),
+        WaitError::Stopping => format!("{what} when the program was stopped"),
     }
 }
 
 async fn request(host: &Host, receiver: &Endpoint, message: &Bytes) -> Result<Value, String> {
-    let limit = Limit::of_ms(receiver.limits.request_timeout_ms);
-    let asking = Asking { source: SOURCE, from: None, waiting: host, limit };
-    let answer = ask(receiver, message, asking).await.map_err(|error| error.to_string())?;
+    let deadline = Deadline::of_ms(receiver.limits.request_timeout_ms);
+    let requester = Requester { source: SOURCE, from: None, waiting: host, deadline };
+    let answer = ask(receiver, message, requester).await.map_err(|error| error.to_string())?;
     Ok(serde_json::from_slice(&answer).unwrap_or_else(|_| String::from_utf8_lossy(&answer).into_owned().into()))
 }

@@ -5,8 +5,8 @@ use serde_json::Value;
 use theater_http_listener as listener;
 use theater_plugin_api::narrow::Rule;
 
-use crate::rules::{self, Rules};
-use crate::schemas::{self, Texts};
+use crate::rules::{self, AllowLists};
+use crate::schemas::{self, SchemaTexts};
 
 const SEND_TIMEOUT_MS: u64 = 30_000;
 const REQUEST_TIMEOUT_MS: u64 = 30_000;
@@ -17,11 +17,11 @@ const MAX_CHANNELS: usize = 1_000;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Config {
     #[serde(flatten)]
-    pub(crate) rules: Rules,
+    pub(crate) rules: AllowLists,
     #[serde(flatten)]
     pub(crate) limits: Limits,
     #[serde(default)]
-    pub(crate) schemas: Texts,
+    pub(crate) schemas: SchemaTexts,
     #[serde(flatten)]
     pub(crate) listen: listener::Config,
 }

@@ -6,12 +6,12 @@ use theater_plugin_api::Host;
 
 /// The next numbers of an actor. They are kept across restarts, so that no id is ever reused.
 #[derive(Debug)]
-pub(crate) struct Numbers {
+pub(crate) struct NextNumbers {
     pub(crate) request: AtomicU64,
     pub(crate) channel: AtomicU64,
 }
 
-impl Default for Numbers {
+impl Default for NextNumbers {
     fn default() -> Self {
         Self { request: AtomicU64::new(1), channel: AtomicU64::new(1) }
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use theater_plugin_api::Host;
 
 use crate::channel_table::Member;
-use crate::counters::{Gauges, Numbers};
+use crate::counters::{Gauges, NextNumbers};
 use crate::endpoint::Endpoint;
 use crate::rules;
-use crate::wait::{Limit, within};
+use crate::wait::{Deadline, within};
 
 /// The number of actors that have left above which those that have ended for good are removed.
 const LEAST_SWEPT: usize = 64;
@@ -30,14 +30,14 @@ pub(crate) struct Directory {
 struct Inner {
     present: HashMap<String, Member>,
     /// Actors that have left and may come back, as in a supervised restart.
-    left: HashMap<String, Arc<Numbers>>,
+    left: HashMap<String, Arc<NextNumbers>>,
     sweep_at: usize,
 }
 
 /// The result of looking up an actor.
-pub(crate) enum Found {
+pub(crate) enum Lookup {
     /// The actor can be reached.
-    Here(Member),
+    Present(Member),
     /// The actor with this id is alive and was present before: it is being restarted.
     Restarting(String),
 }
@@ -56,7 +56,7 @@ impl Directory {
     }
 
     /// Returns the numbers of the actor `id`, which continue those of its previous run.
-    pub(crate) fn numbers(&self, id: &str) -> Arc<Numbers> {
+    pub(crate) fn numbers(&self, id: &str) -> Arc<NextNumbers> {
         let inner = self.read();
         let present = inner.present.get(id).map(|member| &member.numbers);
         present.or_else(|| inner.left.get(id)).cloned().unwrap_or_default()
@@ -108,16 +108,16 @@ impl Directory {
     ///
     /// # Errors
     /// Returns a sentence if there is no such actor, more than one matches, or it has no message-server handler.
-    pub(crate) fn find(&self, host: &Host, wanted: &str) -> Result<Found, String> {
+    pub(crate) fn find(&self, host: &Host, wanted: &str) -> Result<Lookup, String> {
         // A complete id needs no search.
         if let Some(member) = self.read().present.get(wanted) {
-            return Ok(Found::Here(member.clone()));
+            return Ok(Lookup::Present(member.clone()));
         }
         let id = host.find(wanted)?;
         let inner = self.read();
         match inner.present.get(&id) {
-            Some(member) => Ok(Found::Here(member.clone())),
-            None if inner.left.contains_key(&id) => Ok(Found::Restarting(id)),
+            Some(member) => Ok(Lookup::Present(member.clone())),
+            None if inner.left.contains_key(&id) => Ok(Lookup::Restarting(id)),
             None => Err(format!(
                 "actor {wanted:?} has no message-server handler that has started: it needs [[handlers]] with type = \
                  \"message-server\" in its manifest"
@@ -130,27 +130,29 @@ impl Directory {
     /// # Errors
     /// Returns a sentence if there is no such actor, it has no message-server handler, or an allow list of one of the
     /// two does not contain the other.
-    pub(crate) async fn member(&self, sender: &Endpoint, wanted: &str, limit: Limit) -> Result<Member, String> {
+    pub(crate) async fn member(&self, sender: &Endpoint, wanted: &str, deadline: Deadline) -> Result<Member, String> {
         let receiver = match self.find(&sender.host, wanted)? {
-            Found::Here(receiver) => receiver,
-            Found::Restarting(id) => self.wait_for_restart(sender, &id, limit).await?,
+            Lookup::Present(receiver) => receiver,
+            Lookup::Restarting(id) => self.wait_for_restart(sender, &id, deadline).await?,
         };
         rules::check(sender.party(), receiver.party())?;
         Ok(receiver)
     }
 
-    async fn wait_for_restart(&self, sender: &Endpoint, id: &str, limit: Limit) -> Result<Member, String> {
+    async fn wait_for_restart(&self, sender: &Endpoint, id: &str, deadline: Deadline) -> Result<Member, String> {
         let _edge = sender.host.wait_for(id, "its restart")?;
         let back = async {
             loop {
                 match self.find(&sender.host, id)? {
-                    Found::Here(receiver) => return Ok(receiver),
-                    Found::Restarting(_) => sender.host.sleep(LOOK).await,
+                    Lookup::Present(receiver) => return Ok(receiver),
+                    Lookup::Restarting(_) => sender.host.sleep(LOOK).await,
                 }
             }
         };
-        let late = |short| sender.cut_short(short, &format!("actor {id}, which is being restarted, was not back"), limit);
-        within(&sender.host, limit, back).await.unwrap_or_else(|short| Err(late(short)))
+        let late = |short| {
+            sender.describe_wait_error(short, &format!("actor {id}, which is being restarted, was not back"), deadline)
+        };
+        within(&sender.host, deadline, back).await.unwrap_or_else(|short| Err(late(short)))
     }
 
     /// Like [`Directory::member`], for callers that need no channels.
@@ -161,8 +163,8 @@ impl Directory {
         &self,
         sender: &Endpoint,
         wanted: &str,
-        limit: Limit,
+        deadline: Deadline,
     ) -> Result<Arc<Endpoint>, String> {
-        self.member(sender, wanted, limit).await.map(|member| member.endpoint)
+        self.member(sender, wanted, deadline).await.map(|member| member.endpoint)
     }
 }

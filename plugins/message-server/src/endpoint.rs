@@ -6,31 +6,31 @@ use std::sync::Arc;
 use theater_plugin_api::{Attachment, CallError, Host, encoding};
 
 use crate::config::{Config, Limits};
-use crate::counters::{Gauges, Numbers};
-use crate::outstanding::Requests;
-use crate::rules::{Party, Rules};
+use crate::counters::{Gauges, NextNumbers};
+use crate::outstanding::OutstandingRequests;
+use crate::rules::{AllowLists, Party};
 use crate::schemas::{Schema, Schemas};
-use crate::wait::{CutShort, Limit};
+use crate::wait::{Deadline, WaitError};
 
 /// One actor as a sender and receiver of messages.
 pub(crate) struct Endpoint {
     pub(crate) host: Host,
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) rules: Rules,
+    pub(crate) rules: AllowLists,
     pub(crate) limits: Limits,
     pub(crate) schemas: Schemas,
-    pub(crate) numbers: Arc<Numbers>,
-    pub(crate) requests: Requests,
+    pub(crate) numbers: Arc<NextNumbers>,
+    pub(crate) requests: OutstandingRequests,
     pub(crate) gauges: Arc<Gauges>,
-    pub(crate) sources: Sources,
+    pub(crate) sources: SourceNames,
     /// The encoded `result<_, string>` that a staged send returns to its sender if this actor has ended.
     pub(crate) ended: Vec<u8>,
     label: String,
 }
 
 /// The source of a call as a receiver's events name it; formatted once.
-pub(crate) struct Sources {
+pub(crate) struct SourceNames {
     pub(crate) message: String,
     pub(crate) request: String,
     pub(crate) channel: String,
@@ -51,7 +51,7 @@ impl Endpoint {
         host: Host,
         attachment: &Attachment,
         gauges: Arc<Gauges>,
-        numbers: impl FnOnce(&str) -> Arc<Numbers>,
+        numbers: impl FnOnce(&str) -> Arc<NextNumbers>,
     ) -> Result<(Arc<Self>, theater_http_listener::Config), String> {
         let config: Config = attachment.config()?;
         let about = host.whose()?;
@@ -64,9 +64,9 @@ impl Endpoint {
             limits: config.limits,
             schemas: Schemas::new(&config.schemas)?,
             numbers: numbers(&about.actor),
-            requests: Requests::default(),
+            requests: OutstandingRequests::default(),
             gauges,
-            sources: Sources {
+            sources: SourceNames {
                 message: format!("message from {who}"),
                 request: format!("request from {who}"),
                 channel: format!("channel with {who}"),
@@ -86,10 +86,10 @@ impl Endpoint {
     }
 
     /// Describes a wait of this actor that ended early; `what` says what had not happened.
-    pub(crate) fn cut_short(&self, short: CutShort, what: &str, limit: Limit) -> String {
+    pub(crate) fn describe_wait_error(&self, short: WaitError, what: &str, deadline: Deadline) -> String {
         match short {
-            CutShort::TimedOut => format!("{what} after {} ms", limit.ms),
-            CutShort::Stopping => format!("{what} when {self} was stopped"),
+            WaitError::TimedOut => format!("{what} after {} ms", deadline.ms),
+            WaitError::Stopping => format!("{what} when {self} was stopped"),
         }
     }
 
@@ -98,13 +98,13 @@ impl Endpoint {
         match error {
             CallError::Actor(text) => format!("{self} answered err: {text}"),
             CallError::Gone(text) => format!("{self} takes no more calls: {text}"),
-            CallError::Absent(_) => self.lacks(function),
+            CallError::Absent(_) => self.missing_export(function),
             error => format!("{self} failed in {function}: {error}"),
         }
     }
 
     /// Describes a missing export.
-    pub(crate) fn lacks(&self, function: &str) -> String {
+    pub(crate) fn missing_export(&self, function: &str) -> String {
         format!("{self} does not export {function} of theater:simple/message-server-client")
     }
 
@@ -112,7 +112,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Returns a sentence if the message does not match.
-    pub(crate) fn fits(&self, function: &str, schema: &Schema, message: &[u8]) -> Result<(), String> {
+    pub(crate) fn check_schema(&self, function: &str, schema: &Schema, message: &[u8]) -> Result<(), String> {
         schema
             .check(message)
             .map_err(|what| format!("the message does not fit the schema of {self} for {function}: {what}"))

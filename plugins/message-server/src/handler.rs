@@ -24,12 +24,12 @@ pub struct MessageServer {
     directory: Arc<Directory>,
     port: Option<Port>,
     /// Channels that were open when the previous run ended.
-    left: Mutex<BTreeSet<String>>,
+    previous_channels: Mutex<BTreeSet<String>>,
 }
 
 /// The state that is stored in a snapshot.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct HandlerState {
     /// The next numbers.
     request: u64,
     channel: u64,
@@ -49,7 +49,12 @@ impl MessageServer {
             Some(_) => Some(Port::bind(&endpoint, &listen).await?),
             None => None,
         };
-        Ok(Self { member: Member::new(endpoint), directory: Arc::clone(directory), port, left: Mutex::default() })
+        Ok(Self {
+            member: Member::new(endpoint),
+            directory: Arc::clone(directory),
+            port,
+            previous_channels: Mutex::default(),
+        })
     }
 
     /// Removes the actor from the directory, answers all who wait for it and closes its channels. A second call does
@@ -60,12 +65,12 @@ impl MessageServer {
         channel::end_channels(&self.member);
     }
 
-    fn left(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        lock(&self.left)
+    fn previous_channels(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        lock(&self.previous_channels)
     }
 
     /// Advances the numbers, and the set of open channels, past what a recorded call shows to be in use.
-    fn used(&self, call: &Recovered<'_>) -> Result<(), theater_plugin_api::encoding::EncodingError> {
+    fn replay(&self, call: &Recovered<'_>) -> Result<(), theater_plugin_api::encoding::EncodingError> {
         let numbers = &self.member.numbers;
         let beyond = |number: Option<u64>| number.map_or(1, |number| number.saturating_add(1));
         match call.function.rsplit('/').next().unwrap_or_default() {
@@ -73,7 +78,7 @@ impl MessageServer {
                 if let Ok(id) = decode::<Result<String, String>>(call.result)? {
                     let number = id.rsplit('/').next().and_then(|number| number.parse().ok());
                     numbers.channel.fetch_max(beyond(number), Ordering::Relaxed);
-                    self.left().insert(id);
+                    self.previous_channels().insert(id);
                 }
             }
             "list-outstanding-requests" => {
@@ -94,12 +99,12 @@ impl MessageServer {
                 // A call that is still queued counts as accepted: its other end is gone by the time it runs.
                 let answer: Option<Result<ChannelAccept, ()>> = decode(call.result)?;
                 if answer.is_none_or(|answer| answer.is_ok_and(|answer| answer.accepted)) {
-                    self.left().insert(id);
+                    self.previous_channels().insert(id);
                 }
             }
             "handle-channel-close" => {
                 let (id,): (String,) = decode(call.arguments)?;
-                self.left().remove(&id);
+                self.previous_channels().remove(&id);
             }
             _ => {}
         }
@@ -111,7 +116,7 @@ impl Handler for MessageServer {
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
         self.directory.join(&self.member)?;
         // A channel does not survive the end of the runtime: notify the actor of each close.
-        for id in std::mem::take(&mut *self.left()) {
+        for id in std::mem::take(&mut *self.previous_channels()) {
             channel::spawn_close_notice(&self.member, &id);
         }
         match &self.port {
@@ -130,21 +135,21 @@ impl Handler for MessageServer {
     fn export_state(&self) -> Result<Vec<u8>, String> {
         let numbers = &self.member.numbers;
         let [request, channel] = [&numbers.request, &numbers.channel].map(|number| number.load(Ordering::Relaxed));
-        let saved = Saved { request, channel, channels: self.member.channels.ids() };
+        let saved = HandlerState { request, channel, channels: self.member.channels.ids() };
         encode(&saved).map_err(|error| error.to_string())
     }
 
     fn import_state(&self, state: &[u8]) -> Result<(), String> {
-        let Saved { request, channel, channels } = decode(state).map_err(|error| error.to_string())?;
+        let HandlerState { request, channel, channels } = decode(state).map_err(|error| error.to_string())?;
         let numbers = &self.member.numbers;
         numbers.request.fetch_max(request, Ordering::Relaxed);
         numbers.channel.fetch_max(channel, Ordering::Relaxed);
-        self.left().extend(channels);
+        self.previous_channels().extend(channels);
         Ok(())
     }
 
     fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
-        self.used(&call).map_err(|error| format!("{}: {error}", call.function))
+        self.replay(&call).map_err(|error| format!("{}: {error}", call.function))
     }
 }
 

@@ -8,7 +8,7 @@ use theater_plugin_api::{Bytes, Call, CallError, Invocation};
 use crate::directory::Directory;
 use crate::endpoint::Endpoint;
 use crate::theater::simple::message_server_client::{exports_handle_send, invoke_handle_send};
-use crate::wait::{Limit, within};
+use crate::wait::{Deadline, within};
 
 const HANDLE_SEND: &str = "handle-send";
 
@@ -20,16 +20,16 @@ pub(crate) async fn send(
     wanted: &str,
     message: &Bytes,
 ) -> Result<(), String> {
-    let limit = Limit::of_ms(sender.limits.send_timeout_ms);
-    let receiver = directory.receiver(sender, wanted, limit).await?;
+    let deadline = Deadline::of_ms(sender.limits.send_timeout_ms);
+    let receiver = directory.receiver(sender, wanted, deadline).await?;
     let invocation = check_send(&receiver, message)?;
     let never = std::future::pending();
     deliver(
         sender,
         &receiver,
-        Parcel { invocation, function: HANDLE_SEND, source: &sender.sources.message },
+        Delivery { invocation, function: HANDLE_SEND, source: &sender.sources.message },
         call,
-        limit,
+        deadline,
         never,
     )
     .await?;
@@ -44,14 +44,14 @@ pub(crate) async fn send(
 /// Returns a sentence if `receiver` does not export it, or the message does not match its schema.
 pub(crate) fn check_send(receiver: &Endpoint, message: &Bytes) -> Result<Invocation<()>, String> {
     if !exports_handle_send(&receiver.host) {
-        return Err(receiver.lacks(HANDLE_SEND));
+        return Err(receiver.missing_export(HANDLE_SEND));
     }
-    receiver.fits(HANDLE_SEND, &receiver.schemas.send, message)?;
+    receiver.check_schema(HANDLE_SEND, &receiver.schemas.send, message)?;
     invoke_handle_send(message).map_err(|error| error.to_string())
 }
 
 /// A call to deliver.
-pub(crate) struct Parcel<'a> {
+pub(crate) struct Delivery<'a> {
     pub(crate) invocation: Invocation<()>,
     pub(crate) function: &'static str,
     pub(crate) source: &'a str,
@@ -66,20 +66,20 @@ pub(crate) struct Parcel<'a> {
 pub(crate) async fn deliver(
     sender: &Endpoint,
     receiver: &Endpoint,
-    parcel: Parcel<'_>,
+    delivery: Delivery<'_>,
     call: &Call,
-    limit: Limit,
+    deadline: Deadline,
     useless: impl Future<Output = String>,
 ) -> Result<(), String> {
-    let Parcel { invocation, function, source } = parcel;
+    let Delivery { invocation, function, source } = delivery;
     let mut staged = pin!(receiver.host.stage(invocation, source, call, &receiver.ended));
-    let told = |done: Result<(), CallError>| done.map_err(|error| receiver.failed(function, &error));
+    let described = |done: Result<(), CallError>| done.map_err(|error| receiver.failed(function, &error));
     if let Some(done) = poll_once(staged.as_mut()).await {
-        return told(done);
+        return described(done);
     }
     let _edge = sender.host.wait_for(&receiver.id, "send to a full mailbox")?;
-    let room = or(async { told(staged.await) }, async { Err(useless.await) });
-    within(&sender.host, limit, room).await.unwrap_or_else(|short| {
-        Err(sender.cut_short(short, &format!("the mailbox of {receiver} was still full"), limit))
+    let room = or(async { described(staged.await) }, async { Err(useless.await) });
+    within(&sender.host, deadline, room).await.unwrap_or_else(|short| {
+        Err(sender.describe_wait_error(short, &format!("the mailbox of {receiver} was still full"), deadline))
     })
 }

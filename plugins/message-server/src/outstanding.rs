@@ -11,7 +11,7 @@ use crate::wait::{OnceValue, lock};
 
 /// Why a request has no answer; each variant has a sentence for the requester.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unanswered {
+pub(crate) enum RequestError {
     /// The requester's timeout has expired.
     TimedOut(String),
     /// The requester is being stopped.
@@ -26,7 +26,7 @@ pub(crate) enum Unanswered {
     Failed(String),
 }
 
-impl fmt::Display for Unanswered {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::TimedOut(sentence)
         | Self::Stopping(sentence)
@@ -38,11 +38,11 @@ impl fmt::Display for Unanswered {
     }
 }
 
-pub(crate) type Answer = OnceValue<Result<Bytes, Unanswered>>;
+pub(crate) type Answer = OnceValue<Result<Bytes, RequestError>>;
 
 /// The requests that an actor has received and not answered, by number, oldest first.
 #[derive(Default)]
-pub(crate) struct Requests(Mutex<Outstanding>);
+pub(crate) struct OutstandingRequests(Mutex<Outstanding>);
 
 #[derive(Default)]
 struct Outstanding {
@@ -50,7 +50,7 @@ struct Outstanding {
     ended: bool,
 }
 
-impl Requests {
+impl OutstandingRequests {
     pub(crate) fn list(&self) -> Vec<String> {
         lock(&self.0).by_number.keys().map(u64::to_string).collect()
     }

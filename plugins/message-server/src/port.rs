@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_lite::future::or;
-use theater_http_listener::{Bound, Config, Control, Listener, Received, Reply};
+use theater_http_listener::{Bound, Config, Listener, ListenerControl, Received, Reply};
 use theater_plugin_api::{Bytes, CallError};
 
 use crate::endpoint::Endpoint;
 use crate::message::check_send;
-use crate::outstanding::Unanswered;
-use crate::request::{Asking, ask};
+use crate::outstanding::RequestError;
+use crate::request::{Requester, ask};
 use crate::theater::simple::message_server_client::exports_handle_send;
-use crate::wait::{Limit, lock};
+use crate::wait::{Deadline, lock};
 
 /// How long a message waits for room in the mailbox, and for the disk if the actor's chain requires that.
 const ROOM: Duration = Duration::from_secs(1);
@@ -24,15 +24,15 @@ const ROOM: Duration = Duration::from_secs(1);
 /// The port of one actor.
 pub(crate) struct Port {
     url: String,
-    control: Control,
+    control: ListenerControl,
     grace: Duration,
-    door: Arc<Door>,
+    service: Arc<PortService>,
     /// `None` once opened.
-    listener: Mutex<Option<Listener<Arc<Door>>>>,
+    listener: Mutex<Option<Listener<Arc<PortService>>>>,
 }
 
 /// Handles the requests of the port for the actor.
-struct Door {
+struct PortService {
     endpoint: Arc<Endpoint>,
     address: SocketAddr,
 }
@@ -46,7 +46,7 @@ impl Port {
             url,
             control: listener.control(),
             grace: config.shutdown_grace(),
-            door: Arc::new(Door { endpoint: Arc::clone(endpoint), address }),
+            service: Arc::new(PortService { endpoint: Arc::clone(endpoint), address }),
             listener: Mutex::new(Some(listener)),
         })
     }
@@ -55,7 +55,7 @@ impl Port {
     pub(crate) async fn open(&self) -> Result<String, String> {
         let listener = lock(&self.listener).take();
         let listener = listener.ok_or("the port was opened already")?;
-        listener.serve(Arc::clone(&self.door), answer).await?;
+        listener.serve(Arc::clone(&self.service), answer).await?;
         Ok(self.url.clone())
     }
 
@@ -70,13 +70,13 @@ impl Drop for Port {
     }
 }
 
-async fn answer(door: Arc<Door>, received: Received) -> Reply {
-    door.answer(received).await
+async fn answer(service: Arc<PortService>, received: Received) -> Reply {
+    service.answer(received).await
 }
 
-impl Door {
+impl PortService {
     async fn answer(&self, received: Received) -> Reply {
-        if let Some(refusal) = foreign(&received, self.address) {
+        if let Some(refusal) = refuse_foreign(&received, self.address) {
             return refusal;
         }
         let path = received.path();
@@ -120,19 +120,19 @@ impl Door {
         if receiver.requests.count() >= receiver.limits.max_outstanding {
             return busy("too many requests are outstanding");
         }
-        let limit = Limit::of_ms(receiver.limits.request_timeout_ms);
-        let asking = Asking { source: cause, from: None, waiting: &receiver.host, limit };
-        match ask(receiver, message, asking).await {
+        let deadline = Deadline::of_ms(receiver.limits.request_timeout_ms);
+        let requester = Requester { source: cause, from: None, waiting: &receiver.host, deadline };
+        match ask(receiver, message, requester).await {
             Ok(answer) => {
                 let kind = ("content-type".to_owned(), "application/octet-stream".to_owned());
                 Reply::new(200, vec![kind], Some(answer.into_vec()))
                     .unwrap_or_else(|what| Reply::failed(&self.endpoint.host, cause, &what))
             }
-            Err(Unanswered::TimedOut(sentence)) => Reply::text(504, &sentence),
-            Err(Unanswered::Gone(_) | Unanswered::Stopping(_)) => Reply::unavailable(&receiver.host),
-            Err(Unanswered::Absent(sentence)) => Reply::text(501, &sentence),
-            Err(Unanswered::Unfit(sentence)) => Reply::text(400, &sentence),
-            Err(Unanswered::Failed(sentence)) => Reply::failed(&self.endpoint.host, cause, &sentence),
+            Err(RequestError::TimedOut(sentence)) => Reply::text(504, &sentence),
+            Err(RequestError::Gone(_) | RequestError::Stopping(_)) => Reply::unavailable(&receiver.host),
+            Err(RequestError::Absent(sentence)) => Reply::text(501, &sentence),
+            Err(RequestError::Unfit(sentence)) => Reply::text(400, &sentence),
+            Err(RequestError::Failed(sentence)) => Reply::failed(&self.endpoint.host, cause, &sentence),
         }
     }
 }
@@ -142,7 +142,7 @@ fn busy(sentence: &str) -> Reply {
 }
 
 /// Returns a 403 for a request that names another host than this port's, or comes from a page of another site.
-fn foreign(received: &Received, bound: SocketAddr) -> Option<Reply> {
+fn refuse_foreign(received: &Received, bound: SocketAddr) -> Option<Reply> {
     let values = |wanted: &str| {
         let named = received.headers.iter().filter(move |(name, _)| name == wanted);
         named.map(|(_, value)| value.as_str()).collect::<Vec<_>>()

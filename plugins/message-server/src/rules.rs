@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// The allow lists of one actor.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Rules {
+pub(crate) struct AllowLists {
     allow_from: Option<Vec<String>>,
     allow_to: Option<Vec<String>>,
 }
@@ -18,7 +18,7 @@ pub(crate) struct Party<'a> {
     pub(crate) name: &'a str,
     /// How messages name the actor.
     pub(crate) label: &'a str,
-    pub(crate) rules: &'a Rules,
+    pub(crate) rules: &'a AllowLists,
 }
 
 fn allows(list: Option<&Vec<String>>, other: Party<'_>) -> bool {

@@ -10,7 +10,7 @@ const LONGEST: usize = 400;
 /// The schemas as in the config: a schema, or a list of them, per function.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Texts {
+pub(crate) struct SchemaTexts {
     handle_send: Option<Value>,
     handle_request: Option<Value>,
     handle_channel_open: Option<Value>,
@@ -35,7 +35,7 @@ impl Schemas {
     ///
     /// # Errors
     /// Returns a sentence with the function whose schema is invalid.
-    pub(crate) fn new(texts: &Texts) -> Result<Self, String> {
+    pub(crate) fn new(texts: &SchemaTexts) -> Result<Self, String> {
         Ok(Self {
             send: Schema::new("handle-send", texts.handle_send.as_ref())?,
             request: Schema::new("handle-request", texts.handle_request.as_ref())?,

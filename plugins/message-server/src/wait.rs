@@ -27,12 +27,12 @@ struct Inner<T> {
 }
 
 /// One wait.
-struct Wait<'a, T> {
+struct OnceWait<'a, T> {
     once: &'a OnceValue<T>,
     number: u64,
 }
 
-impl<T> Wait<'_, T> {
+impl<T> OnceWait<'_, T> {
     fn poll(&self, context: &Context<'_>) -> Poll<()> {
         let mut inner = lock(&self.once.0);
         if inner.set {
@@ -43,7 +43,7 @@ impl<T> Wait<'_, T> {
     }
 }
 
-impl<T> Drop for Wait<'_, T> {
+impl<T> Drop for OnceWait<'_, T> {
     fn drop(&mut self) {
         lock(&self.once.0).waiting.remove(&self.number);
     }
@@ -81,7 +81,7 @@ impl<T> OnceValue<T> {
             inner.waits += 1;
             inner.waits
         };
-        let wait = Wait { once: self, number };
+        let wait = OnceWait { once: self, number };
         poll_fn(|context| wait.poll(context)).await;
     }
 
@@ -100,12 +100,12 @@ impl<T> OnceValue<T> {
 
 /// A deadline: a number of milliseconds after the limit was created.
 #[derive(Clone, Copy)]
-pub(crate) struct Limit {
+pub(crate) struct Deadline {
     from: Instant,
     pub(crate) ms: u64,
 }
 
-impl Limit {
+impl Deadline {
     pub(crate) fn of_ms(ms: u64) -> Self {
         Self { from: Instant::now(), ms }
     }
@@ -117,7 +117,7 @@ impl Limit {
 
 /// Why a wait ended early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CutShort {
+pub(crate) enum WaitError {
     /// The limit was reached.
     TimedOut,
     /// The actor of `host` is being stopped.
@@ -125,19 +125,23 @@ pub(crate) enum CutShort {
 }
 
 /// Waits for `future` until the limit is reached or the actor of `host` is being stopped.
-pub(crate) async fn within<T>(host: &Host, limit: Limit, future: impl Future<Output = T>) -> Result<T, CutShort> {
+pub(crate) async fn within<T>(
+    host: &Host,
+    deadline: Deadline,
+    future: impl Future<Output = T>,
+) -> Result<T, WaitError> {
     let mut future = pin!(future);
     // A future that is ready needs no timer.
     if let Some(done) = poll_once(future.as_mut()).await {
         return Ok(done);
     }
     let over = async {
-        limit.over(host).await;
-        Err(CutShort::TimedOut)
+        deadline.over(host).await;
+        Err(WaitError::TimedOut)
     };
     let stopping = async {
         host.cancelled().await;
-        Err(CutShort::Stopping)
+        Err(WaitError::Stopping)
     };
     or(async { Ok(future.await) }, or(stopping, over)).await
 }

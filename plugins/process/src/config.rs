@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use theater_child_process::{Confinement, find};
 use theater_plugin_api::narrow::{self, Rule};
 
-use crate::cut::Mode as CutMode;
+use crate::cut::OutputCutMode;
 use crate::env::is_allowed;
 use crate::error::Error;
 use crate::theater::simple::process::{OutputMode, ProcessConfig};
@@ -152,15 +152,15 @@ fn is_below(outer: &str, inner: &str) -> bool {
 
 /// A program to start that has passed all checks.
 #[derive(Debug)]
-pub struct Start {
+pub struct LaunchSpec {
     pub command: Command,
     pub folder: OwnedFd,
     pub confinement: Option<Confinement>,
-    pub stdout: CutMode,
-    pub stderr: CutMode,
+    pub stdout: OutputCutMode,
+    pub stderr: OutputCutMode,
 }
 
-impl Start {
+impl LaunchSpec {
     /// Checks a request against the config and prepares the command.
     pub fn allowed(config: &Config, asked: ProcessConfig) -> Result<Self, Error> {
         let ProcessConfig { program, args, cwd, env, buffer_size, stdout_mode, stderr_mode, chunk_size, .. } = asked;
@@ -173,10 +173,10 @@ impl Start {
         let buffer = bounded("buffer-size", buffer_size)?;
         let chunk = chunk_size.map(|size| bounded("chunk-size", size)).transpose()?;
         let cut = |mode: &OutputMode| match mode {
-            OutputMode::Raw => Ok(CutMode::Raw(buffer)),
-            OutputMode::LineByLine => Ok(CutMode::Lines(buffer)),
-            OutputMode::Json => Ok(CutMode::Json(buffer)),
-            OutputMode::Chunked => chunk.map(CutMode::Chunks).ok_or(Error::NoChunkSize),
+            OutputMode::Raw => Ok(OutputCutMode::Raw(buffer)),
+            OutputMode::LineByLine => Ok(OutputCutMode::Lines(buffer)),
+            OutputMode::Json => Ok(OutputCutMode::Json(buffer)),
+            OutputMode::Chunked => chunk.map(OutputCutMode::Chunks).ok_or(Error::NoChunkSize),
         };
         let (stdout, stderr) = (cut(&stdout_mode)?, cut(&stderr_mode)?);
         if asked.execution_timeout == Some(0) {

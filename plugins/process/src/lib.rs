@@ -55,16 +55,16 @@ use theater_child_process::Signal;
 use theater_plugin_api::encoding::{decode, encode};
 use theater_plugin_api::{Attachment, Bytes, Call, CallError, Handler, Host, Level, Plugin, Recovered};
 
-use config::{Config, Start};
+use config::{Config, LaunchSpec};
 use error::Error;
 use program::Program;
-use table::Table;
+use table::ProgramTable;
 use theater::simple::process::{ProcessConfig, ProcessStatus};
 use theater::simple::process_handlers::handle_exit;
 
 theater_plugin_api::bindings! {
     plugin: Processes,
-    handler: Shell,
+    handler: ProcessHandler,
     name: "process",
     wit: "../../wit",
     provides: { "theater:simple/process": {
@@ -92,13 +92,13 @@ impl Processes {
 }
 
 impl Plugin for Processes {
-    type Handler = Shell;
+    type Handler = ProcessHandler;
 
     fn init(_: Host) -> Result<Self, String> {
         Ok(Self::default())
     }
 
-    async fn attach(&self, host: Host, attachment: Attachment) -> Result<Shell, String> {
+    async fn attach(&self, host: Host, attachment: Attachment) -> Result<ProcessHandler, String> {
         let config: Config = attachment.config()?;
         let looked_up = unblock(move || {
             let confines = config.confine && !config.allowed_programs.is_empty();
@@ -110,7 +110,7 @@ impl Plugin for Processes {
             host.log(Level::Warn, &format!("confine = true: {missing}"));
         }
         let last = Arc::clone(self.started().entry(host.whose()?.actor).or_default());
-        Ok(Shell { host, config, table: Arc::new(Table::new(last)) })
+        Ok(ProcessHandler { host, config, table: Arc::new(ProgramTable::new(last)) })
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
@@ -126,19 +126,19 @@ impl Plugin for Processes {
 }
 
 /// The handler of one actor, with its programs.
-pub struct Shell {
+pub struct ProcessHandler {
     host: Host,
     config: Arc<Config>,
-    table: Arc<Table>,
+    table: Arc<ProgramTable>,
 }
 
-impl Handler for Shell {
+impl Handler for ProcessHandler {
     /// Reports the ends of programs that the actor has not received yet. Programs do not survive the runtime that
     /// started them, so after a resume all that were running have ended.
     async fn started(&self, _: bool) -> Result<Vec<String>, String> {
-        for (id, code) in self.table.lost() {
+        for (id, code) in self.table.unreported() {
             let (host, table) = (self.host.clone(), Arc::clone(&self.table));
-            self.host.spawn(async move { tell_exit(&host, &table, id, code).await });
+            self.host.spawn(async move { report_exit(&host, &table, id, code).await });
         }
         Ok(Vec::new())
     }
@@ -168,33 +168,33 @@ impl Handler for Shell {
     fn recover(&self, call: Recovered<'_>) -> Result<(), String> {
         if call.function.ends_with("/os-spawn") {
             let started: Result<u64, String> = decode(call.result).map_err(|error| error.to_string())?;
-            self.table.lose(started.unwrap_or_default());
+            self.table.add_lost(started.unwrap_or_default());
         } else if call.function.ends_with("/handle-exit") {
             let (id, code): (u64, i32) = decode(call.arguments).map_err(|error| error.to_string())?;
             // A call that is still queued will be delivered; one that failed has to be made again.
             let heard: Option<Result<(), ()>> = decode(call.result).map_err(|error| error.to_string())?;
-            self.table.had_ended(id, code, heard != Some(Err(())));
+            self.table.add_ended(id, code, heard != Some(Err(())));
         }
         Ok(())
     }
 }
 
-impl Shell {
+impl ProcessHandler {
     async fn start(&self, asked: ProcessConfig) -> Result<u64, Error> {
         let timeout = asked.execution_timeout;
         let config = Arc::clone(&self.config);
-        let start = unblock(move || Start::allowed(&config, asked)).await?;
-        let place = self.table.enter(self.config.max_processes)?;
+        let start = unblock(move || LaunchSpec::allowed(&config, asked)).await?;
+        let reservation = self.table.reserve(self.config.max_processes)?;
         let (program, pipes) = Program::start(start).await?;
-        let (id, program) = place.fill(program);
+        let (id, program) = reservation.insert(program);
         self.host.count("started", 1.0);
         let (host, table) = (self.host.clone(), Arc::clone(&self.table));
         let most = usize::try_from(self.config.max_output_buffer).unwrap_or(usize::MAX);
         self.host.spawn(async move {
-            let code = program::attend(&host, id, &program, pipes, timeout, most).await;
+            let code = program::run_to_end(&host, id, &program, pipes, timeout, most).await;
             drop(program);
             host.count("ended", 1.0);
-            tell_exit(&host, &table, id, code).await;
+            report_exit(&host, &table, id, code).await;
         });
         Ok(id)
     }
@@ -235,22 +235,22 @@ impl Shell {
 }
 
 /// Reports a program's exit to the actor. The table is updated first, since the actor may ask for the status meanwhile.
-async fn tell_exit(host: &Host, table: &Table, id: u64, code: i32) {
+async fn report_exit(host: &Host, table: &ProgramTable, id: u64, code: i32) {
     table.end(id, code);
     // Set before the call, so that state exported while the actor handles the call has it. The core records the call;
     // if the actor lacks the export, a note records the exit.
-    table.told(id, true);
+    table.set_reported(id, true);
     match handle_exit(host, &format!("program {id} ended"), &id, &code).await {
         // The actor gets the exit in its next run.
-        Err(CallError::Gone(_)) => table.told(id, false),
+        Err(CallError::Gone(_)) => table.set_reported(id, false),
         Err(CallError::Absent(_)) => {
-            program::note(host, &format!("exit of program {id}"), code.to_string().as_bytes());
+            program::record_note(host, &format!("exit of program {id}"), code.to_string().as_bytes());
         }
         Ok(()) | Err(_) => {}
     }
 }
 
-impl theater::simple::process::Process for Shell {
+impl theater::simple::process::Process for ProcessHandler {
     async fn os_spawn(&self, _: &Call, config: ProcessConfig) -> Result<u64, String> {
         self.start(config).await.map_err(String::from)
     }

@@ -14,7 +14,7 @@ use theater_child_process::{Group, Running, Signal, Stdio, exit_code};
 use theater_plugin_api::{Bytes, CallError, Host, Level};
 
 use crate::config::Start;
-use crate::cut::{Cutter, Mode, Piece, Queue};
+use crate::cut::{Cutter, OutputCutMode, OutputPiece, OutputQueue};
 use crate::error::Error;
 use crate::theater::simple::process_handlers::{handle_stderr, handle_stdout};
 
@@ -33,7 +33,7 @@ pub struct Program {
     // None once closed.
     stdin: Mutex<Option<Arc<Async<ChildStdin>>>>,
     /// How many of its output streams are not being read, because their buffer for the actor is full.
-    full: AtomicU32,
+    paused: AtomicU32,
 }
 
 /// The output pipes of a program, and how their output is cut.
@@ -41,16 +41,16 @@ pub struct Program {
 pub struct Pipes {
     stdout: Option<Async<ChildStdout>>,
     stderr: Option<Async<ChildStderr>>,
-    modes: [Mode; 2],
+    modes: [OutputCutMode; 2],
 }
 
 impl Program {
-    pub async fn start(start: Start) -> Result<(Self, Pipes), Error> {
-        let Start { command, folder, confinement, stdout: out, stderr: err } = start;
+    pub async fn start(start: LaunchSpec) -> Result<(Self, Pipes), Error> {
+        let LaunchSpec { command, folder, confinement, stdout: out, stderr: err } = start;
         let program = command.get_program().to_string_lossy().into_owned();
         let started = Running::start(command, Stdio::piped(), Some(folder), confinement).await;
         let Running { group, stdin, stdout, stderr } = started.map_err(|source| Error::Start { program, source })?;
-        let program = Self { group, stdin: Mutex::new(stdin.map(Arc::new)), full: AtomicU32::new(0) };
+        let program = Self { group, stdin: Mutex::new(stdin.map(Arc::new)), paused: AtomicU32::new(0) };
         Ok((program, Pipes { stdout, stderr, modes: [out, err] }))
     }
 
@@ -63,7 +63,7 @@ impl Program {
             let stuck = async {
                 loop {
                     host.sleep(STUCK).await;
-                    if self.full.load(Ordering::Relaxed) > 0 {
+                    if self.paused.load(Ordering::Relaxed) > 0 {
                         return Err(io::ErrorKind::WouldBlock.into());
                     }
                 }
@@ -108,14 +108,21 @@ fn failed(id: u64, source: io::Error) -> Error {
 }
 
 /// Delivers a program's output to the actor until there is no more; returns the exit code.
-pub async fn attend(host: &Host, id: u64, program: &Program, pipes: Pipes, timeout: Option<u64>, most: usize) -> i32 {
+pub async fn run_to_end(
+    host: &Host,
+    id: u64,
+    program: &Program,
+    pipes: Pipes,
+    timeout: Option<u64>,
+    most: usize,
+) -> i32 {
     let Pipes { stdout, stderr, modes: [out, err] } = pipes;
     let ended = end(host, id, program, timeout);
     let (out, err) = (
         Stream { host, id, program, mode: out, most, errors: false },
         Stream { host, id, program, mode: err, most, errors: true },
     );
-    let (code, _) = zip(ended, zip(out.bring(stdout), err.bring(stderr))).await;
+    let (code, _) = zip(ended, zip(out.forward(stdout), err.forward(stderr))).await;
     code
 }
 
@@ -144,18 +151,18 @@ async fn end(host: &Host, id: u64, program: &Program, timeout: Option<u64>) -> i
 }
 
 /// A call to the actor with a piece of output.
-type Giving<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
+type DeliveryFuture<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
 /// Which of the two operations of [`Stream::bring`] has finished.
-enum Step {
+enum StreamEvent {
     Read(io::Result<usize>),
-    Given(bool),
+    Delivered(bool),
 }
 
 /// Counts an open stream as not being read while this value lives, because its buffer for the actor is full.
-struct Full<'a>(Option<&'a AtomicU32>);
+struct PausedGuard<'a>(Option<&'a AtomicU32>);
 
-impl<'a> Full<'a> {
+impl<'a> PausedGuard<'a> {
     fn new(count: &'a AtomicU32, open: bool) -> Self {
         if open {
             count.fetch_add(1, Ordering::Relaxed);
@@ -164,7 +171,7 @@ impl<'a> Full<'a> {
     }
 }
 
-impl Drop for Full<'_> {
+impl Drop for PausedGuard<'_> {
     fn drop(&mut self) {
         if let Some(count) = self.0 {
             count.fetch_sub(1, Ordering::Relaxed);
@@ -177,7 +184,7 @@ struct Stream<'a> {
     host: &'a Host,
     id: u64,
     program: &'a Program,
-    mode: Mode,
+    mode: OutputCutMode,
     /// The maximum number of bytes to buffer for the actor.
     most: usize,
     errors: bool,
@@ -186,40 +193,40 @@ struct Stream<'a> {
 impl Stream<'_> {
     /// Delivers the stream to the actor. While the actor is busy, reading continues until `most` bytes are buffered;
     /// then it pauses (backpressure).
-    async fn bring(&self, pipe: Option<impl AsyncRead + Unpin>) {
+    async fn forward(&self, pipe: Option<impl AsyncRead + Unpin>) {
         let Some(mut pipe) = pipe else { return };
         let mut cutter = Cutter::new(self.mode);
         let mut buffer = vec![0; cutter.room()];
-        let (mut waiting, mut left, mut open) = (Queue::default(), SILENCE, true);
-        let mut giving: Option<Giving<'_>> = None;
+        let (mut waiting, mut left, mut open) = (OutputQueue::default(), SILENCE, true);
+        let mut delivery: Option<DeliveryFuture<'_>> = None;
         loop {
-            if giving.is_none() {
-                giving = waiting.pop().map(|piece| Box::pin(self.give(piece)) as Giving<'_>);
+            if delivery.is_none() {
+                delivery = waiting.pop().map(|piece| Box::pin(self.deliver(piece)) as DeliveryFuture<'_>);
             }
             let reads = open && waiting.bytes() < self.most;
-            let read = async { Step::Read(self.read(&mut pipe, &mut buffer, &mut left).await) };
-            let step = match &mut giving {
+            let read = async { StreamEvent::Read(self.read(&mut pipe, &mut buffer, &mut left).await) };
+            let step = match &mut delivery {
                 None if !open => return,
                 None => read.await,
-                Some(giving) if reads => or(async { Step::Given(giving.await) }, read).await,
-                Some(giving) => {
+                Some(delivery) if reads => or(async { StreamEvent::Delivered(delivery.await) }, read).await,
+                Some(delivery) => {
                     drop(read);
-                    let _full = Full::new(&self.program.full, open);
-                    Step::Given(giving.await)
+                    let _full = PausedGuard::new(&self.program.paused, open);
+                    StreamEvent::Delivered(delivery.await)
                 }
             };
             match step {
-                Step::Given(true) => giving = None,
-                Step::Given(false) => return,
-                Step::Read(Ok(0)) => {
+                StreamEvent::Delivered(true) => delivery = None,
+                StreamEvent::Delivered(false) => return,
+                StreamEvent::Read(Ok(0)) => {
                     open = false;
                     waiting.push(cutter.finish());
                 }
-                Step::Read(Ok(length)) => {
+                StreamEvent::Read(Ok(length)) => {
                     self.host.count("output_bytes", length as f64);
                     waiting.push(cutter.push(buffer.get(..length).unwrap_or_default()));
                 }
-                Step::Read(Err(error)) => {
+                StreamEvent::Read(Err(error)) => {
                     self.host.log(Level::Error, &format!("{} cannot be read: {error}", self.name()));
                     open = false;
                     waiting.push(cutter.finish());
@@ -252,14 +259,14 @@ impl Stream<'_> {
     }
 
     /// Delivers a piece; returns false if the actor accepts no more calls.
-    async fn give(&self, piece: Piece) -> bool {
+    async fn deliver(&self, piece: OutputPiece) -> bool {
         let name = self.name();
         let bytes = match piece {
-            Piece::Give(bytes) => bytes,
-            Piece::Keep(line) => {
+            OutputPiece::Deliver(bytes) => bytes,
+            OutputPiece::Record(line) => {
                 self.host.count("not_json", 1.0);
-                self.host.log(Level::Warn, &format!("a line of the {name} is not JSON: {}", shown(&line)));
-                note(self.host, &format!("{name}, no JSON"), &line);
+                self.host.log(Level::Warn, &format!("a line of the {name} is not JSON: {}", excerpt(&line)));
+                record_note(self.host, &format!("{name}, no JSON"), &line);
                 return true;
             }
         };
@@ -271,7 +278,7 @@ impl Stream<'_> {
         };
         match brought {
             Err(CallError::Absent(_)) => {
-                note(self.host, &name, &bytes);
+                record_note(self.host, &name, &bytes);
                 true
             }
             Err(CallError::Gone(_)) => false,
@@ -286,13 +293,13 @@ impl Stream<'_> {
 }
 
 /// Records output or an exit that is not delivered to an export.
-pub fn note(host: &Host, what: &str, data: &[u8]) {
+pub fn record_note(host: &Host, what: &str, data: &[u8]) {
     if let Err(error) = host.note(what, data) {
         host.log(Level::Error, &format!("{what} could not be recorded: {error}"));
     }
 }
 
-fn shown(line: &[u8]) -> String {
+fn excerpt(line: &[u8]) -> String {
     const MOST: usize = 200;
     let text = String::from_utf8_lossy(line.get(..MOST).unwrap_or(line));
     let more = if line.len() > MOST { "..." } else { "" };
@@ -301,12 +308,12 @@ fn shown(line: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::excerpt;
 
     #[test]
     fn a_long_line_is_shown_with_its_beginning() {
-        assert_eq!(shown(b"a\"b"), r#""a\"b""#);
-        assert_eq!(shown(&[b'x'; 200]), format!("\"{}\"", "x".repeat(200)));
-        assert_eq!(shown(&[b'x'; 201]), format!("\"{}\"...", "x".repeat(200)));
+        assert_eq!(excerpt(b"a\"b"), r#""a\"b""#);
+        assert_eq!(excerpt(&[b'x'; 200]), format!("\"{}\"", "x".repeat(200)));
+        assert_eq!(excerpt(&[b'x'; 201]), format!("\"{}\"...", "x".repeat(200)));
     }
 }

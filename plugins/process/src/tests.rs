@@ -12,7 +12,7 @@ use theater_plugin_api::testing::{FakeHost, attach, block_on};
 use theater_plugin_api::{Bytes, Handler};
 
 use crate::theater::simple::process::{OutputMode, ProcessConfig, ProcessStatus};
-use crate::{Processes, Shell};
+use crate::{ProcessHandler, Processes};
 
 const STDOUT: u32 = 0;
 const STDERR: u32 = 1;
@@ -51,7 +51,7 @@ enum Told {
 /// An actor that may run a shell; `more` adds to its config.
 struct Case {
     host: FakeHost,
-    shell: Arc<Shell>,
+    shell: Arc<ProcessHandler>,
     scratch: Scratch,
 }
 
@@ -374,7 +374,7 @@ fn a_restart_gives_no_id_twice() {
     host.set_exports(&[STDOUT, STDERR, EXIT], |_, _| encoded(&()));
     let config = json!({ "allowed_programs": ["sh"], "allowed_paths": [scratch.path()] });
     let life = || block_on(theater_plugin_api::testing::attach_to(&plugin, &host, "process", config.clone())).unwrap();
-    let start = |shell: &Arc<Shell>| -> u64 {
+    let start = |shell: &Arc<ProcessHandler>| -> u64 {
         block_on(host.call::<_, Result<u64, String>>(shell, "os-spawn", &(script("true"),))).unwrap().unwrap()
     };
     let ids = [start(&life()), start(&life())];

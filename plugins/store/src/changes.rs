@@ -2,32 +2,32 @@
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::label_update::Place;
+use crate::label_update::LabelUpdate;
 use crate::references::References;
-use crate::rights::Rights;
-use crate::tables::{CONTENTS, GREATEST, HELD, LEAST, ORDER, OWNERS, PLACES, REFERENCES, Row, STORES, value};
+use crate::tables::{CONTENTS, GREATEST, HELD, LEAST, NUMBERS, ORDER, OWNERS, REFERENCES, STORES, StoreRow, value};
 
 /// The result of a change: the contents that no store holds any more.
-pub type Changed = Result<Vec<Hash>, Error>;
+pub type ChangeResult = Result<Vec<Hash>, Error>;
 
-type Order<'t> = Table<'t, (&'static str, &'static str, u64), &'static [u8; 32]>;
-type Places<'t> = Table<'t, (&'static str, &'static str, &'static [u8; 32]), u64>;
-type Counts<'t> = Table<'t, &'static str, u64>;
+type OrderTable<'t> = Table<'t, (&'static str, &'static str, u64), &'static [u8; 32]>;
+type NumberTable<'t> = Table<'t, (&'static str, &'static str, &'static [u8; 32]), u64>;
+type CountTable<'t> = Table<'t, &'static str, u64>;
 
 /// The tables of a write transaction.
-pub struct Changes<'t> {
+pub struct IndexChanges<'t> {
     stores: Table<'t, &'static str, (&'static str, u64, u64)>,
     owners: Table<'t, &'static str, u64>,
     held: Table<'t, (&'static str, &'static [u8; 32]), u64>,
     contents: Table<'t, &'static [u8; 32], u64>,
-    order: Order<'t>,
-    places: Places<'t>,
-    references: Counts<'t>,
+    order: OrderTable<'t>,
+    numbers: NumberTable<'t>,
+    references: CountTable<'t>,
 }
 
-impl<'t> Changes<'t> {
+impl<'t> IndexChanges<'t> {
     /// Opens the tables of `transaction` and creates those that are missing.
     pub fn of(transaction: &'t WriteTransaction) -> Result<Self, Error> {
         Ok(Self {
@@ -36,32 +36,39 @@ impl<'t> Changes<'t> {
             held: transaction.open_table(HELD).map_err(Error::index)?,
             contents: transaction.open_table(CONTENTS).map_err(Error::index)?,
             order: transaction.open_table(ORDER).map_err(Error::index)?,
-            places: transaction.open_table(PLACES).map_err(Error::index)?,
+            numbers: transaction.open_table(NUMBERS).map_err(Error::index)?,
             references: transaction.open_table(REFERENCES).map_err(Error::index)?,
         })
     }
 
     /// Creates an empty store, owned by the calling actor. For an operator the store is shared.
-    pub fn make(&mut self, rights: &Rights, store: &str) -> Changed {
+    pub fn create(&mut self, caller: &Caller, store: &str) -> ChangeResult {
         if self.row(store)?.is_some() {
             return Err(Error::Exists(store.to_owned()));
         }
-        let owner = rights.owner();
+        let owner = caller.owner();
         if !owner.is_empty() {
             let made = value(self.owners.get(owner))?.unwrap_or_default();
-            rights.may_make(made)?;
+            caller.may_create(made)?;
             self.owners.insert(owner, made.saturating_add(1)).map_err(Error::index)?;
         }
-        self.write_row(store, &Row { owner: owner.to_owned(), ..Row::default() })?;
+        self.write_row(store, &StoreRow { owner: owner.to_owned(), ..StoreRow::default() })?;
         Ok(Vec::new())
     }
 
     /// Adds a content whose file is already on disk to a store, and to one of its labels.
-    pub fn hold(&mut self, rights: &Rights, store: &str, hash: &Hash, size: u64, place: &Place) -> Changed {
-        let mut row = rights.seen(store, self.row(store)?)?;
-        self.references().may_add(rights, store, hash, place)?;
+    pub fn add_content(
+        &mut self,
+        caller: &Caller,
+        store: &str,
+        hash: &Hash,
+        size: u64,
+        update: &LabelUpdate,
+    ) -> ChangeResult {
+        let mut row = caller.visible_row(store, self.row(store)?)?;
+        self.references().may_add(caller, store, hash, update)?;
         if value(self.held.get((store, hash.bytes())))?.is_none() {
-            rights.may_add(store, row.bytes, size)?;
+            caller.may_add(store, row.bytes, size)?;
             row.contents = row.contents.saturating_add(1);
             row.bytes = row.bytes.saturating_add(size);
             self.write_row(store, &row)?;
@@ -69,27 +76,27 @@ impl<'t> Changes<'t> {
             let holders = value(self.contents.get(hash.bytes()))?.unwrap_or_default();
             self.contents.insert(hash.bytes(), holders.saturating_add(1)).map_err(Error::index)?;
         }
-        self.put(store, hash, place)
+        self.put(store, hash, update)
     }
 
     /// Adds a content that the store already has to a label.
-    pub fn point(&mut self, rights: &Rights, store: &str, hash: &Hash, place: &Place) -> Changed {
-        rights.seen(store, self.row(store)?)?;
+    pub fn add_to_label(&mut self, caller: &Caller, store: &str, hash: &Hash, update: &LabelUpdate) -> ChangeResult {
+        caller.visible_row(store, self.row(store)?)?;
         if value(self.held.get((store, hash.bytes())))?.is_none() {
             return Err(Error::NoContent { store: store.to_owned(), hash: *hash });
         }
-        self.references().may_add(rights, store, hash, place)?;
-        self.put(store, hash, place)
+        self.references().may_add(caller, store, hash, update)?;
+        self.put(store, hash, update)
     }
 
-    fn put(&mut self, store: &str, hash: &Hash, place: &Place) -> Changed {
-        let label = match place {
-            Place::Unlabelled => return Ok(Vec::new()),
-            Place::Newest(label) => {
+    fn put(&mut self, store: &str, hash: &Hash, update: &LabelUpdate) -> ChangeResult {
+        let label = match update {
+            LabelUpdate::Unlabelled => return Ok(Vec::new()),
+            LabelUpdate::Newest(label) => {
                 self.take(store, label, hash)?;
                 label
             }
-            Place::Only(label) => {
+            LabelUpdate::Only(label) => {
                 self.clear(store, label)?;
                 label
             }
@@ -98,20 +105,20 @@ impl<'t> Changes<'t> {
         self.references.insert(store, references).map_err(Error::index)?;
         let number = self.next(store, label)?;
         self.order.insert((store, label.as_str(), number), hash.bytes()).map_err(Error::index)?;
-        self.places.insert((store, label.as_str(), hash.bytes()), number).map_err(Error::index)?;
+        self.numbers.insert((store, label.as_str(), hash.bytes()), number).map_err(Error::index)?;
         Ok(Vec::new())
     }
 
     /// Removes a label. Does nothing if there is none.
-    pub fn remove_label(&mut self, rights: &Rights, store: &str, label: &str) -> Changed {
-        rights.seen(store, self.row(store)?)?;
+    pub fn remove_label(&mut self, caller: &Caller, store: &str, label: &str) -> ChangeResult {
+        caller.visible_row(store, self.row(store)?)?;
         self.clear(store, label)?;
         Ok(Vec::new())
     }
 
     /// Removes a content from a label. Does nothing if the label does not hold it.
-    pub fn remove_reference(&mut self, rights: &Rights, store: &str, label: &str, hash: &Hash) -> Changed {
-        rights.seen(store, self.row(store)?)?;
+    pub fn remove_reference(&mut self, caller: &Caller, store: &str, label: &str, hash: &Hash) -> ChangeResult {
+        caller.visible_row(store, self.row(store)?)?;
         self.take(store, label, hash)?;
         Ok(Vec::new())
     }
@@ -120,8 +127,8 @@ impl<'t> Changes<'t> {
     ///
     /// # Errors
     /// If a label points to one of them ([`Error::Labelled`]); nothing is removed then.
-    pub fn drop_contents(&mut self, rights: &Rights, store: &str, hashes: &[Hash]) -> Changed {
-        let mut row = rights.seen(store, self.row(store)?)?;
+    pub fn drop_contents(&mut self, caller: &Caller, store: &str, hashes: &[Hash]) -> ChangeResult {
+        let mut row = caller.visible_row(store, self.row(store)?)?;
         self.refuse_labelled(store, hashes)?;
         let mut freed = Vec::new();
         for hash in hashes {
@@ -136,8 +143,8 @@ impl<'t> Changes<'t> {
     }
 
     /// Removes a store with its labels and contents.
-    pub fn drop_store(&mut self, rights: &Rights, store: &str) -> Changed {
-        let row = rights.seen(store, self.row(store)?)?;
+    pub fn drop_store(&mut self, caller: &Caller, store: &str) -> ChangeResult {
+        let row = caller.visible_row(store, self.row(store)?)?;
         let held = self.held.range((store, LEAST)..=(store, GREATEST)).map_err(Error::index)?;
         let hashes = held.map(|entry| entry.map(|(key, _)| Hash::from(key.value().1)));
         let hashes: Vec<Hash> = hashes.collect::<Result<_, _>>().map_err(Error::index)?;
@@ -145,7 +152,7 @@ impl<'t> Changes<'t> {
             self.clear(store, &label)?;
         }
         self.references.remove(store).map_err(Error::index)?;
-        let freed = self.drop_contents(rights, store, &hashes)?;
+        let freed = self.drop_contents(caller, store, &hashes)?;
         self.stores.remove(store).map_err(Error::index)?;
         if let Some(made) = value(self.owners.get(row.owner.as_str()))? {
             self.owners.insert(row.owner.as_str(), made.saturating_sub(1)).map_err(Error::index)?;
@@ -153,11 +160,11 @@ impl<'t> Changes<'t> {
         Ok(freed)
     }
 
-    fn row(&self, store: &str) -> Result<Option<Row>, Error> {
-        Ok(self.stores.get(store).map_err(Error::index)?.map(|row| Row::of(row.value())))
+    fn row(&self, store: &str) -> Result<Option<StoreRow>, Error> {
+        Ok(self.stores.get(store).map_err(Error::index)?.map(|row| StoreRow::of(row.value())))
     }
 
-    fn write_row(&mut self, store: &str, row: &Row) -> Result<(), Error> {
+    fn write_row(&mut self, store: &str, row: &StoreRow) -> Result<(), Error> {
         self.stores.insert(store, (row.owner.as_str(), row.contents, row.bytes)).map_err(Error::index)?;
         Ok(())
     }
@@ -170,8 +177,9 @@ impl<'t> Changes<'t> {
     }
 
     fn take(&mut self, store: &str, label: &str, hash: &Hash) -> Result<(), Error> {
-        let place = self.places.remove((store, label, hash.bytes())).map_err(Error::index)?.map(|place| place.value());
-        if let Some(number) = place {
+        let number =
+            self.numbers.remove((store, label, hash.bytes())).map_err(Error::index)?.map(|number| number.value());
+        if let Some(number) = number {
             // Counted before the row is removed: `count` may have to scan `order`.
             let references = self.references().count(store)?;
             self.order.remove((store, label, number)).map_err(Error::index)?;
@@ -187,13 +195,13 @@ impl<'t> Changes<'t> {
             false
         };
         self.order.retain_in((store, label, 0)..=(store, label, u64::MAX), count).map_err(Error::index)?;
-        self.places.retain_in((store, label, LEAST)..=(store, label, GREATEST), |_, _| false).map_err(Error::index)?;
+        self.numbers.retain_in((store, label, LEAST)..=(store, label, GREATEST), |_, _| false).map_err(Error::index)?;
         self.references.insert(store, references.saturating_sub(gone)).map_err(Error::index)?;
         Ok(())
     }
 
-    fn references(&self) -> References<'_, Order<'t>, Places<'t>, Counts<'t>> {
-        References { order: &self.order, places: &self.places, counts: &self.references }
+    fn references(&self) -> References<'_, OrderTable<'t>, NumberTable<'t>, CountTable<'t>> {
+        References { order: &self.order, numbers: &self.numbers, counts: &self.references }
     }
 
     /// Removes one holder of a content. Returns the content if that was the last holder.
@@ -217,7 +225,7 @@ impl<'t> Changes<'t> {
     }
 
     fn refuse_labelled(&self, store: &str, hashes: &[Hash]) -> Result<(), Error> {
-        for entry in self.places.range((store, "", LEAST)..).map_err(Error::index)? {
+        for entry in self.numbers.range((store, "", LEAST)..).map_err(Error::index)? {
             let (key, _) = entry.map_err(Error::index)?;
             let (of, label, hash) = key.value();
             if of != store {

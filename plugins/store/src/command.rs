@@ -13,13 +13,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::depot::Depot;
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::label_update::Place;
-use crate::names::{Target, check_label};
-use crate::rights::Rights;
-use crate::tables::Row;
+use crate::label_update::LabelUpdate;
+use crate::names::{ContentName, check_label};
+use crate::repository::Repository;
+use crate::tables::StoreRow;
 
 const USAGE: [(&str, &str); 9] = [
     ("new [NAME]", "creates a shared store; without NAME, its id is generated"),
@@ -49,32 +49,32 @@ struct Arguments {
 ///
 /// # Errors
 /// An error message for the operator.
-pub fn run(depot: &Depot, arguments: &Value) -> Result<Value, String> {
+pub fn run(repository: &Repository, arguments: &Value) -> Result<Value, String> {
     let Arguments { args } = Arguments::deserialize(arguments).map_err(|error| {
         format!("the command store takes {{\"args\": [...]}}, the arguments after `theater store`: {error}")
     })?;
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let answer = match *words.as_slice() {
-        ["new"] => new(depot, None),
-        ["new", name] => new(depot, Some(name)),
-        ["ls"] => list_stores(depot),
-        ["ls", store] => list(depot, store),
-        ["put", store, file] => put(depot, store, file, None),
-        ["put", store, file, "--label", label] => put(depot, store, file, Some(label)),
-        ["get", store, target, file] => get(depot, store, target, file),
-        ["label", store, label, hash] => label_content(depot, store, label, hash),
-        ["rm", store] => remove_store(depot, store),
-        ["rm", store, target] => remove(depot, store, target),
-        ["gc"] => sweep(depot),
-        ["gc", "--unlabelled", store] => drop_unlabelled(depot, store),
+        ["new"] => new(repository, None),
+        ["new", name] => new(repository, Some(name)),
+        ["ls"] => list_stores(repository),
+        ["ls", store] => list(repository, store),
+        ["put", store, file] => put(repository, store, file, None),
+        ["put", store, file, "--label", label] => put(repository, store, file, Some(label)),
+        ["get", store, target, file] => get(repository, store, target, file),
+        ["label", store, label, hash] => label_content(repository, store, label, hash),
+        ["rm", store] => remove_store(repository, store),
+        ["rm", store, target] => remove(repository, store, target),
+        ["gc"] => sweep(repository),
+        ["gc", "--unlabelled", store] => drop_unlabelled(repository, store),
         ["help" | "--help" | "-h"] => Ok(help()),
         _ => return Err(wrong(&words)),
     };
     answer.map_err(String::from)
 }
 
-fn operator() -> Arc<Rights> {
-    Arc::new(Rights::Operator)
+fn operator() -> Arc<Caller> {
+    Arc::new(Caller::Operator)
 }
 
 fn wrong(words: &[&str]) -> String {
@@ -98,20 +98,20 @@ fn help() -> Value {
     USAGE.iter().map(|(form, what)| json!({ "usage": format!("theater store {form}"), "what": what })).collect()
 }
 
-fn new(depot: &Depot, name: Option<&str>) -> Result<Value, Error> {
-    Ok(json!({ "store": depot.make(&operator(), name)? }))
+fn new(repository: &Repository, name: Option<&str>) -> Result<Value, Error> {
+    Ok(json!({ "store": repository.create(&operator(), name)? }))
 }
 
-fn list_stores(depot: &Depot) -> Result<Value, Error> {
-    let one = |(store, row): (String, Row)| {
+fn list_stores(repository: &Repository) -> Result<Value, Error> {
+    let one = |(store, row): (String, StoreRow)| {
         let owner = (!row.owner.is_empty()).then_some(row.owner);
         json!({ "store": store, "owner": owner, "contents": row.contents, "bytes": row.bytes })
     };
-    Ok(depot.stores()?.into_iter().map(one).collect())
+    Ok(repository.stores()?.into_iter().map(one).collect())
 }
 
-fn list(depot: &Depot, store: &str) -> Result<Value, Error> {
-    let listed = depot.listed(store)?.into_iter();
+fn list(repository: &Repository, store: &str) -> Result<Value, Error> {
+    let listed = repository.listed(store)?.into_iter();
     Ok(listed
         .map(|(hash, content)| {
             let (labels, older_of) = (content.labels, content.older_of);
@@ -120,18 +120,18 @@ fn list(depot: &Depot, store: &str) -> Result<Value, Error> {
         .collect())
 }
 
-fn put(depot: &Depot, store: &str, file: &str, label: Option<&str>) -> Result<Value, Error> {
+fn put(repository: &Repository, store: &str, file: &str, label: Option<&str>) -> Result<Value, Error> {
     label.map_or(Ok(()), check_label)?;
     let content = read(file)?;
-    let place = label.map_or(Place::Unlabelled, |label| Place::Newest(label.to_owned()));
+    let update = label.map_or(LabelUpdate::Unlabelled, |label| LabelUpdate::Newest(label.to_owned()));
     // A name means a shared store, which is created on first use here too. An id must be that of an existing store.
     if Uuid::try_parse(store).is_err() {
-        match depot.make(&operator(), Some(store)) {
+        match repository.create(&operator(), Some(store)) {
             Ok(_) | Err(Error::Exists(_)) => (),
             Err(error) => return Err(error),
         }
     }
-    let hash = depot.put(&operator(), store, &content, place)?.to_string();
+    let hash = repository.put(&operator(), store, &content, update)?.to_string();
     Ok(json!({ "store": store, "hash": hash, "bytes": content.len(), "label": label }))
 }
 
@@ -144,8 +144,8 @@ fn read(file: &str) -> Result<Vec<u8>, Error> {
     Ok(content)
 }
 
-fn get(depot: &Depot, store: &str, target: &str, file: &str) -> Result<Value, Error> {
-    let content = depot.named(&Rights::Operator, store, &Target::of_word(target)?)?;
+fn get(repository: &Repository, store: &str, target: &str, file: &str) -> Result<Value, Error> {
+    let content = repository.get_named(&Caller::Operator, store, &ContentName::of_word(target)?)?;
     let to = Path::new(if file == "-" { "/dev/stdout" } else { file });
     fs::write(to, &content).map_err(Error::file("write", to))?;
     // When the content itself goes to standard output, nothing else is printed there.
@@ -154,45 +154,45 @@ fn get(depot: &Depot, store: &str, target: &str, file: &str) -> Result<Value, Er
     Ok(if file == "-" { Value::Null } else { answer })
 }
 
-fn label_content(depot: &Depot, store: &str, label: &str, hash: &str) -> Result<Value, Error> {
-    depot.point(&operator(), store, Place::Newest(label.to_owned()), Hash::parse(hash)?)?;
+fn label_content(repository: &Repository, store: &str, label: &str, hash: &str) -> Result<Value, Error> {
+    repository.add_to_label(&operator(), store, LabelUpdate::Newest(label.to_owned()), Hash::parse(hash)?)?;
     Ok(json!({ "store": store, "label": label, "hash": hash }))
 }
 
-fn remove_store(depot: &Depot, store: &str) -> Result<Value, Error> {
-    let freed = depot.drop_store(store)?;
+fn remove_store(repository: &Repository, store: &str) -> Result<Value, Error> {
+    let freed = repository.drop_store(store)?;
     Ok(json!({ "store": store, "contents_freed": freed }))
 }
 
-fn remove(depot: &Depot, store: &str, target: &str) -> Result<Value, Error> {
-    match Target::of_word(target)? {
-        Target::Label(label) => {
-            if depot.newest(&Rights::Operator, store, &label)?.is_none() {
+fn remove(repository: &Repository, store: &str, target: &str) -> Result<Value, Error> {
+    match ContentName::of_word(target)? {
+        ContentName::Label(label) => {
+            if repository.newest(&Caller::Operator, store, &label)?.is_none() {
                 return Err(Error::NoLabel { store: store.to_owned(), label });
             }
-            depot.remove_label(&operator(), store, &label)?;
+            repository.remove_label(&operator(), store, &label)?;
             Ok(json!({ "store": store, "label": label }))
         }
-        Target::Hash(hash) => {
-            if !depot.exists(&Rights::Operator, store, &hash)? {
+        ContentName::Hash(hash) => {
+            if !repository.exists(&Caller::Operator, store, &hash)? {
                 return Err(Error::NoContent { store: store.to_owned(), hash });
             }
-            let freed = depot.drop_contents(store, vec![hash])?;
+            let freed = repository.drop_contents(store, vec![hash])?;
             Ok(json!({ "store": store, "hash": target, "contents_freed": freed }))
         }
     }
 }
 
-fn sweep(depot: &Depot) -> Result<Value, Error> {
-    let swept = depot.sweep()?;
+fn sweep(repository: &Repository) -> Result<Value, Error> {
+    let swept = repository.sweep()?;
     Ok(json!({ "contents_freed": swept.contents, "bytes_freed": swept.bytes, "half_written": swept.half_written }))
 }
 
-fn drop_unlabelled(depot: &Depot, store: &str) -> Result<Value, Error> {
-    let listed = depot.listed(store)?.into_iter();
+fn drop_unlabelled(repository: &Repository, store: &str) -> Result<Value, Error> {
+    let listed = repository.listed(store)?.into_iter();
     let unlabelled = listed.filter(|(_, content)| content.labels.is_empty() && content.older_of.is_empty());
     let hashes: Vec<Hash> = unlabelled.map(|(hash, _)| hash).collect();
     let removed = hashes.len();
-    let freed = depot.drop_contents(store, hashes)?;
+    let freed = repository.drop_contents(store, hashes)?;
     Ok(json!({ "store": store, "removed": removed, "contents_freed": freed }))
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{Advice, fadvise};
 
 use crate::error::Error;
-use crate::hash::{Hash, Hashed};
+use crate::hash::{ContentHasher, Hash};
 
 /// Number of bytes compared at a time.
 const PIECE: usize = 64 << 10;
@@ -33,9 +33,9 @@ impl Contents {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let contents =
             Self { folder: folder.join("contents"), aside: folder.join("aside"), written: AtomicU64::default() };
-        make(&contents.aside)?;
+        create(&contents.aside)?;
         // Created up front, so that no write has to sync the parent of its folder.
-        (0..=u8::MAX).try_for_each(|first| make(&contents.shard(first)))?;
+        (0..=u8::MAX).try_for_each(|first| create(&contents.shard(first)))?;
         sync(&contents.folder)?;
         sync(folder)?;
         contents.clear_aside()?;
@@ -94,7 +94,7 @@ impl Contents {
         let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
         // A file that is too long is damaged: one byte beyond `size` is enough to detect that.
         let mut file = file.take(size.saturating_add(1));
-        let mut hashed = Hashed::default();
+        let mut hashed = ContentHasher::default();
         loop {
             let before = content.len();
             file.by_ref().take(READ).read_to_end(&mut content).map_err(Error::file("read", &path))?;
@@ -158,7 +158,7 @@ fn reads(source: &mut impl Read, mut bytes: &[u8]) -> std::io::Result<bool> {
     }
 }
 
-fn make(folder: &Path) -> Result<(), Error> {
+fn create(folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(Error::file("create", folder))
 }
 

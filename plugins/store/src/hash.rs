@@ -13,9 +13,9 @@ pub struct InvalidHash(String);
 
 /// A SHA-256 computation over the pieces of a content.
 #[derive(Default)]
-pub struct Hashed(Sha256);
+pub struct ContentHasher(Sha256);
 
-impl Hashed {
+impl ContentHasher {
     /// Adds the next bytes.
     pub fn add(&mut self, piece: &[u8]) {
         self.0.update(piece);
@@ -34,7 +34,7 @@ pub struct Hash([u8; 32]);
 impl Hash {
     /// The hash of `content`.
     pub fn of(content: &[u8]) -> Self {
-        let mut hashed = Hashed::default();
+        let mut hashed = ContentHasher::default();
         hashed.add(content);
         hashed.hash()
     }
@@ -44,7 +44,7 @@ impl Hash {
     /// # Errors
     /// [`InvalidHash`].
     pub fn parse(text: &str) -> Result<Self, InvalidHash> {
-        let bad = || InvalidHash(shown(text));
+        let bad = || InvalidHash(quoted(text));
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let pairs: &[[u8; 2]; 32] = pairs.try_into().map_err(|_| bad())?;
         let mut bytes = [0; 32];
@@ -93,7 +93,7 @@ pub fn digit(byte: u8) -> Option<u8> {
 }
 
 /// Formats untrusted text for an error message: quoted, escaped and truncated.
-pub fn shown(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     const MOST: usize = 80;
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{:?}... ({} bytes)", text.get(..end).unwrap_or_default(), text.len()),

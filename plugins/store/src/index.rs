@@ -1,6 +1,6 @@
 //! The index: which stores exist, what each holds, and what its labels point to.
 //!
-//! A read sees one consistent state ([`Index::view`]). Writes use group commit: [`Changes`] that wait at the same time
+//! A read sees one consistent state ([`Index::view`]). Writes use group commit: [`IndexChanges`] that wait at the same time
 //! are applied in one transaction and share its fsync. Each change is applied in full or not at all.
 //!
 //! **Invariant:** a change fails before its first write, so a failed change leaves nothing behind in the transaction it
@@ -12,19 +12,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase};
 
-use crate::changes::{Changed, Changes};
+use crate::changes::{ChangeResult, IndexChanges};
 use crate::error::Error;
-use crate::view::View;
+use crate::view::IndexView;
 
 /// Cache size of the index in bytes. The page cache covers the rest.
 const CACHE: usize = 8 << 20;
 
-type Change = Box<dyn FnOnce(&mut Changes<'_>) -> Changed + Send>;
+type QueuedChange = Box<dyn FnOnce(&mut IndexChanges<'_>) -> ChangeResult + Send>;
 
 /// The open index. Only one process can have it open at a time.
 pub struct Index {
     database: Database,
-    waiting: Mutex<Vec<(Change, SyncSender<Changed>)>>,
+    waiting: Mutex<Vec<(QueuedChange, SyncSender<ChangeResult>)>>,
     turn: Mutex<()>,
 }
 
@@ -48,8 +48,8 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Index`].
-    pub fn view(&self) -> Result<View, Error> {
-        View::of(&self.database.begin_read().map_err(Error::index)?)
+    pub fn view(&self) -> Result<IndexView, Error> {
+        IndexView::of(&self.database.begin_read().map_err(Error::index)?)
     }
 
     /// Applies a change, in one transaction with the changes that wait at the same time. Blocks until it is on disk.
@@ -57,7 +57,7 @@ impl Index {
     /// # Errors
     /// The error of the change itself, [`Error::Index`], or [`Error::Together`] if another thread tried to commit it
     /// and failed. In all cases the change was not applied.
-    pub fn change(&self, change: impl FnOnce(&mut Changes<'_>) -> Changed + Send + 'static) -> Changed {
+    pub fn change(&self, change: impl FnOnce(&mut IndexChanges<'_>) -> ChangeResult + Send + 'static) -> ChangeResult {
         let (done, answer) = sync_channel(1);
         locked(&self.waiting).push((Box::new(change), done));
         let turn = locked(&self.turn);
@@ -73,10 +73,10 @@ impl Index {
 
     /// Commits all changes of a batch in one transaction, then sends each its result. The caller of a change whose
     /// `done` is dropped returns [`Error::Together`].
-    fn commit(&self, batch: Vec<(Change, SyncSender<Changed>)>) -> Result<(), Error> {
+    fn commit(&self, batch: Vec<(QueuedChange, SyncSender<ChangeResult>)>) -> Result<(), Error> {
         let mut answers = Vec::with_capacity(batch.len());
         let transaction = self.database.begin_write().map_err(Error::index)?;
-        let mut changes = Changes::of(&transaction)?;
+        let mut changes = IndexChanges::of(&transaction)?;
         for (change, done) in batch {
             match change(&mut changes) {
                 Err(Error::Index(error)) => return Err(Error::Index(error)),

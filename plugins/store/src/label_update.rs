@@ -2,7 +2,7 @@
 
 /// Which label, if any, references a content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum LabelUpdate {
     /// No label.
     Unlabelled,
     /// This label, as its newest reference.
@@ -11,7 +11,7 @@ pub enum Place {
     Only(String),
 }
 
-impl Place {
+impl LabelUpdate {
     /// The label, if there is one.
     pub fn label(&self) -> Option<&str> {
         match self {

@@ -3,8 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | [`names`], [`hash`] | validation of store ids, labels, `store:` URLs and hashes |
-//! | [`rights`] | the config: which stores a caller can see, and quotas |
-//! | [`depot`] | the operations behind functions and commands, on top of the next two rows |
+//! | [`caller`] | the config: which stores a caller can see, and quotas |
+//! | [`repository`] | the operations behind functions and commands, on top of the next two rows |
 //! | [`index`], [`tables`], [`view`], [`changes`], [`references`] | stores, labels and sizes in one redb file, with group commit |
 //! | [`contents`] | the bytes: one file per content |
 //! | [`command`] | `theater store ...` |
@@ -22,17 +22,17 @@
 
 #![forbid(unsafe_code)]
 
+mod caller;
 mod changes;
 mod command;
 mod contents;
-mod depot;
 mod error;
 mod hash;
 mod index;
 mod label_update;
 mod names;
 mod references;
-mod rights;
+mod repository;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -44,17 +44,17 @@ use blocking::unblock;
 use serde_json::Value;
 use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, Recovered};
 
-use depot::Depot;
+use caller::Caller;
 use error::Error;
 use hash::Hash;
-use label_update::Place;
-use names::Target;
-use rights::Rights;
+use label_update::LabelUpdate;
+use names::ContentName;
+use repository::Repository;
 use theater::simple::store::ContentRef;
 
 theater_plugin_api::bindings! {
     plugin: Stores,
-    handler: Shelf,
+    handler: StoreHandler,
     name: "store",
     wit: "../../wit",
     provides: { "theater:simple/store": {
@@ -71,72 +71,77 @@ theater_plugin_api::bindings! {
 
 /// The plugin: owns all stores in the data folder.
 pub struct Stores {
-    depot: Arc<Depot>,
+    repository: Arc<Repository>,
 }
 
 impl Plugin for Stores {
-    type Handler = Shelf;
+    type Handler = StoreHandler;
 
     fn init(host: Host) -> Result<Self, String> {
-        Ok(Self { depot: Arc::new(Depot::new(host)) })
+        Ok(Self { repository: Arc::new(Repository::new(host)) })
     }
 
-    async fn attach(&self, host: Host, attachment: Attachment) -> Result<Shelf, String> {
-        let rights = Rights::of_actor(host.whose()?.actor, attachment.config()?).map_err(|error| {
+    async fn attach(&self, host: Host, attachment: Attachment) -> Result<StoreHandler, String> {
+        let caller = Caller::of_actor(host.whose()?.actor, attachment.config()?).map_err(|error| {
             format!("in the handler store, config = {{ stores = [...] }} has an invalid name: {error}")
         })?;
-        Ok(Shelf { depot: Arc::clone(&self.depot), rights: Arc::new(rights) })
+        Ok(StoreHandler { repository: Arc::clone(&self.repository), caller: Arc::new(caller) })
     }
 
     fn narrow(&self, _: &str, ceiling: &Value, requested: &Value) -> Result<Value, String> {
-        rights::narrow(ceiling, requested)
+        caller::narrow(ceiling, requested)
     }
 
     async fn resolve(&self, url: &str, actor: &str, ceiling: &Value) -> Result<Vec<u8>, String> {
-        let (store, target) = Target::of_url(url)?;
-        let rights = Rights::under(actor, ceiling).map_err(|error| format!("{url}: {error}"))?;
-        let depot = Arc::clone(&self.depot);
-        unblock(move || depot.named(&rights, &store, &target)).await.map_err(|error| format!("{url}: {error}"))
+        let (store, target) = ContentName::of_url(url)?;
+        let caller = Caller::under_ceiling(actor, ceiling).map_err(|error| format!("{url}: {error}"))?;
+        let repository = Arc::clone(&self.repository);
+        unblock(move || repository.get_named(&caller, &store, &target)).await.map_err(|error| format!("{url}: {error}"))
     }
 
     async fn command(&self, name: &str, arguments: Value) -> Result<Value, String> {
         if name != "store" {
             return Err(format!("there is no command {name}: this plugin has the command store"));
         }
-        let depot = Arc::clone(&self.depot);
-        unblock(move || command::run(&depot, &arguments)).await
+        let repository = Arc::clone(&self.repository);
+        unblock(move || command::run(&repository, &arguments)).await
     }
 }
 
 /// One actor's stores.
-pub struct Shelf {
-    depot: Arc<Depot>,
-    rights: Arc<Rights>,
+pub struct StoreHandler {
+    repository: Arc<Repository>,
+    caller: Arc<Caller>,
 }
 
-impl Handler for Shelf {
+impl Handler for StoreHandler {
     /// Rebuilds nothing: the index on disk has every store that a recorded `new` created, with its owner.
     fn recover(&self, _: Recovered<'_>) -> Result<(), String> {
         Ok(())
     }
 }
 
-impl Shelf {
+impl StoreHandler {
     /// Runs `work` on the depot, on a thread that may block.
-    async fn ask<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Depot, &Arc<Rights>) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Repository, &Arc<Caller>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, String> {
-        let (depot, rights) = (Arc::clone(&self.depot), Arc::clone(&self.rights));
-        unblock(move || work(&depot, &rights)).await.map_err(String::from)
+        let (repository, caller) = (Arc::clone(&self.repository), Arc::clone(&self.caller));
+        unblock(move || work(&repository, &caller)).await.map_err(String::from)
     }
 
-    async fn put(&self, store: String, content: Bytes, place: Place) -> Result<ContentRef, String> {
-        self.ask(move |depot, rights| depot.put(rights, &store, &content, place)).await.map(reference)
+    async fn put(&self, store: String, content: Bytes, update: LabelUpdate) -> Result<ContentRef, String> {
+        self.run_blocking(move |repository, caller| repository.put(caller, &store, &content, update))
+            .await
+            .map(reference)
     }
 
-    async fn point(&self, store: String, place: Place, content: ContentRef) -> Result<(), String> {
-        self.ask(move |depot, rights| depot.point(rights, &store, place, Hash::parse(&content.hash)?)).await
+    async fn add_to_label(&self, store: String, update: LabelUpdate, content: ContentRef) -> Result<(), String> {
+        self.run_blocking(move |repository, caller| {
+            repository.add_to_label(caller, &store, update, Hash::parse(&content.hash)?)
+        })
+        .await
     }
 }
 
@@ -144,34 +149,37 @@ fn reference(hash: Hash) -> ContentRef {
     ContentRef { hash: hash.to_string() }
 }
 
-impl theater::simple::store::Store for Shelf {
+impl theater::simple::store::Store for StoreHandler {
     async fn new(&self, _: &Call) -> Result<String, String> {
-        self.ask(|depot, rights| depot.make(rights, None)).await
+        self.run_blocking(|repository, caller| repository.create(caller, None)).await
     }
 
     async fn store(&self, _: &Call, store: String, content: Bytes) -> Result<ContentRef, String> {
-        self.put(store, content, Place::Unlabelled).await
+        self.put(store, content, LabelUpdate::Unlabelled).await
     }
 
     async fn get(&self, _: &Call, store: String, content: ContentRef) -> Result<Bytes, String> {
-        self.ask(move |depot, rights| depot.get(rights, &store, &Hash::parse(&content.hash)?)).await.map(Bytes::from)
+        self.run_blocking(move |repository, caller| repository.get(caller, &store, &Hash::parse(&content.hash)?))
+            .await
+            .map(Bytes::from)
     }
 
     async fn exists(&self, _: &Call, store: String, content: ContentRef) -> Result<bool, String> {
-        self.ask(move |depot, rights| depot.exists(rights, &store, &Hash::parse(&content.hash)?)).await
+        self.run_blocking(move |repository, caller| repository.exists(caller, &store, &Hash::parse(&content.hash)?))
+            .await
     }
 
     async fn label(&self, _: &Call, store: String, label: String, content: ContentRef) -> Result<(), String> {
-        self.point(store, Place::Newest(label), content).await
+        self.add_to_label(store, LabelUpdate::Newest(label), content).await
     }
 
     async fn get_by_label(&self, _: &Call, store: String, label: String) -> Result<Option<ContentRef>, String> {
-        let newest = self.ask(move |depot, rights| depot.newest(rights, &store, &label)).await?;
+        let newest = self.run_blocking(move |repository, caller| repository.newest(caller, &store, &label)).await?;
         Ok(newest.map(reference))
     }
 
     async fn remove_label(&self, _: &Call, store: String, label: String) -> Result<(), String> {
-        self.ask(move |depot, rights| depot.remove_label(rights, &store, &label)).await
+        self.run_blocking(move |repository, caller| repository.remove_label(caller, &store, &label)).await
     }
 
     async fn remove_from_label(
@@ -181,7 +189,10 @@ impl theater::simple::store::Store for Shelf {
         label: String,
         content: ContentRef,
     ) -> Result<(), String> {
-        self.ask(move |depot, rights| depot.remove_reference(rights, &store, &label, Hash::parse(&content.hash)?)).await
+        self.run_blocking(move |repository, caller| {
+            repository.remove_reference(caller, &store, &label, Hash::parse(&content.hash)?)
+        })
+        .await
     }
 
     async fn store_at_label(
@@ -191,7 +202,7 @@ impl theater::simple::store::Store for Shelf {
         label: String,
         content: Bytes,
     ) -> Result<ContentRef, String> {
-        self.put(store, content, Place::Newest(label)).await
+        self.put(store, content, LabelUpdate::Newest(label)).await
     }
 
     async fn replace_content_at_label(
@@ -201,7 +212,7 @@ impl theater::simple::store::Store for Shelf {
         label: String,
         content: Bytes,
     ) -> Result<ContentRef, String> {
-        self.put(store, content, Place::Only(label)).await
+        self.put(store, content, LabelUpdate::Only(label)).await
     }
 
     async fn replace_at_label(
@@ -211,18 +222,18 @@ impl theater::simple::store::Store for Shelf {
         label: String,
         content: ContentRef,
     ) -> Result<(), String> {
-        self.point(store, Place::Only(label), content).await
+        self.add_to_label(store, LabelUpdate::Only(label), content).await
     }
 
     async fn list_labels(&self, _: &Call, store: String) -> Result<Vec<String>, String> {
-        self.ask(move |depot, rights| depot.labels(rights, &store)).await
+        self.run_blocking(move |repository, caller| repository.labels(caller, &store)).await
     }
 
     async fn list_all_content(&self, _: &Call, store: String) -> Result<Vec<ContentRef>, String> {
-        self.ask(move |depot, rights| depot.contents(rights, &store, reference)).await
+        self.run_blocking(move |repository, caller| repository.contents(caller, &store, reference)).await
     }
 
     async fn calculate_total_size(&self, _: &Call, store: String) -> Result<u64, String> {
-        self.ask(move |depot, rights| depot.bytes(rights, &store)).await
+        self.run_blocking(move |repository, caller| repository.bytes(caller, &store)).await
     }
 }

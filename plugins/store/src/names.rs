@@ -4,7 +4,7 @@
 //! becomes part of a path is a [`Hash`], which is 32 bytes.
 
 use crate::error::Error;
-use crate::hash::{Hash, digit, shown};
+use crate::hash::{Hash, digit, quoted};
 
 /// Maximum length of a label in bytes.
 const LABEL: usize = 512;
@@ -18,7 +18,7 @@ const NAME: usize = 64;
 pub fn check_store(id: &str) -> Result<(), Error> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let begins = id.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if begins && id.len() <= NAME && id.bytes().all(allowed) { Ok(()) } else { Err(Error::BadStore(shown(id))) }
+    if begins && id.len() <= NAME && id.bytes().all(allowed) { Ok(()) } else { Err(Error::BadStore(quoted(id))) }
 }
 
 /// Checks that `label` is printable and not too long. Printable characters are those that [`str::escape_debug`] leaves
@@ -30,19 +30,19 @@ pub fn check_store(id: &str) -> Result<(), Error> {
 pub fn check_label(label: &str) -> Result<(), Error> {
     let plain: String = label.chars().filter(|c| !matches!(c, '"' | '\'' | '\\')).collect();
     let printable = plain.escape_debug().eq(plain.chars());
-    if (1..=LABEL).contains(&label.len()) && printable { Ok(()) } else { Err(Error::BadLabel(shown(label))) }
+    if (1..=LABEL).contains(&label.len()) && printable { Ok(()) } else { Err(Error::BadLabel(quoted(label))) }
 }
 
 /// A content of a store, as operators and URLs refer to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum ContentName {
     /// By its hash.
     Hash(Hash),
     /// The newest content of a label.
     Label(String),
 }
 
-impl Target {
+impl ContentName {
     /// Parses an operator's argument: a hash if it has that form, else a label.
     ///
     /// # Errors
@@ -159,16 +159,16 @@ mod tests {
     #[test]
     fn a_url_names_a_label_or_a_hash() {
         for (url, store, target) in [
-            ("store://s/app", "s", Target::Label("app".into())),
-            ("store://shared-assets/a/b.wasm", "shared-assets", Target::Label("a/b.wasm".into())),
-            ("store://s/a%20b%2fc%C3%A9", "s", Target::Label("a b/cé".into())),
-            ("store://s/../x", "s", Target::Label("../x".into())),
-            ("store://s/hash", "s", Target::Label("hash".into())),
-            ("store://s/hash%2Fx", "s", Target::Label("hash/x".into())),
-            ("store://s/100%25", "s", Target::Label("100%".into())),
-            (&format!("store://s/hash/{EMPTY}"), "s", Target::Hash(Hash::of(b""))),
+            ("store://s/app", "s", ContentName::Label("app".into())),
+            ("store://shared-assets/a/b.wasm", "shared-assets", ContentName::Label("a/b.wasm".into())),
+            ("store://s/a%20b%2fc%C3%A9", "s", ContentName::Label("a b/cé".into())),
+            ("store://s/../x", "s", ContentName::Label("../x".into())),
+            ("store://s/hash", "s", ContentName::Label("hash".into())),
+            ("store://s/hash%2Fx", "s", ContentName::Label("hash/x".into())),
+            ("store://s/100%25", "s", ContentName::Label("100%".into())),
+            (&format!("store://s/hash/{EMPTY}"), "s", ContentName::Hash(Hash::of(b""))),
         ] {
-            assert_eq!(Target::of_url(url), Ok((store.to_owned(), target)), "{url}");
+            assert_eq!(ContentName::of_url(url), Ok((store.to_owned(), target)), "{url}");
         }
     }
 
@@ -199,7 +199,7 @@ mod tests {
             &format!("store://s/hash/{}", EMPTY.to_uppercase()),
             &format!("store://s/{}", "x".repeat(513)),
         ] {
-            let refusal = Target::of_url(url).unwrap_err();
+            let refusal = ContentName::of_url(url).unwrap_err();
             assert!(refusal.starts_with(url) && refusal.contains("store://STORE/LABEL"), "{refusal}");
         }
     }

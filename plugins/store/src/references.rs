@@ -2,10 +2,10 @@
 
 use redb::ReadableTable;
 
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::label_update::Place;
-use crate::rights::Rights;
+use crate::label_update::LabelUpdate;
 use crate::tables::value;
 
 /// The tables needed for counting, opened by a view or by a change. `counts` is the index's table
@@ -14,7 +14,7 @@ pub struct References<'a, O, P, C> {
     /// (store, label, number) to the content.
     pub order: &'a O,
     /// (store, label, content) to its number.
-    pub places: &'a P,
+    pub numbers: &'a P,
     /// Store to the number of its references.
     pub counts: &'a C,
 }
@@ -25,21 +25,21 @@ where
     P: ReadableTable<(&'static str, &'static str, &'static [u8; 32]), u64>,
     C: ReadableTable<&'static str, u64>,
 {
-    /// Fails if putting the content at `place` would add a reference to a store that already has the maximum.
+    /// Fails if putting the content at `update` would add a reference to a store that already has the maximum.
     ///
     /// # Errors
     /// [`Error::TooManyReferences`], [`Error::Index`].
-    pub fn may_add(&self, rights: &Rights, store: &str, hash: &Hash, place: &Place) -> Result<(), Error> {
-        let adds = match place {
-            Place::Unlabelled => false,
-            Place::Newest(label) => value(self.places.get((store, label.as_str(), hash.bytes())))?.is_none(),
-            Place::Only(label) => {
+    pub fn may_add(&self, caller: &Caller, store: &str, hash: &Hash, update: &LabelUpdate) -> Result<(), Error> {
+        let adds = match update {
+            LabelUpdate::Unlabelled => false,
+            LabelUpdate::Newest(label) => value(self.numbers.get((store, label.as_str(), hash.bytes())))?.is_none(),
+            LabelUpdate::Only(label) => {
                 let mut range =
                     self.order.range((store, label.as_str(), 0)..=(store, label, u64::MAX)).map_err(Error::index)?;
                 range.next().is_none()
             }
         };
-        if adds { rights.may_refer(store, self.count(store)?) } else { Ok(()) }
+        if adds { caller.may_refer(store, self.count(store)?) } else { Ok(()) }
     }
 
     /// Returns the number of references in a store. Scans `order` if no change has written the number yet.

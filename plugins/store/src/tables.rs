@@ -15,9 +15,9 @@ pub const CONTENTS: TableDefinition<'static, &[u8; 32], u64> = TableDefinition::
 /// (store, label, number) to the content. Newer references have larger numbers.
 pub const ORDER: TableDefinition<'static, (&str, &str, u64), &[u8; 32]> = TableDefinition::new("order");
 /// (store, label, content) to its number in [`ORDER`].
-pub const PLACES: TableDefinition<'static, (&str, &str, &[u8; 32]), u64> = TableDefinition::new("places");
+pub const NUMBERS: TableDefinition<'static, (&str, &str, &[u8; 32]), u64> = TableDefinition::new("places");
 
-/// Store to the number of references its labels hold: its rows in [`PLACES`]. Stores written by releases without this
+/// Store to the number of references its labels hold: its rows in [`NUMBERS`]. Stores written by releases without this
 /// table have no entry until the next change.
 pub const REFERENCES: TableDefinition<'static, &str, u64> = TableDefinition::new("references");
 
@@ -28,7 +28,7 @@ pub const GREATEST: &[u8; 32] = &[u8::MAX; 32];
 
 /// A store's row in the index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row {
+pub struct StoreRow {
     /// The actor that owns it; empty for a shared store.
     pub owner: String,
     /// Number of contents.
@@ -37,7 +37,7 @@ pub struct Row {
     pub bytes: u64,
 }
 
-impl Row {
+impl StoreRow {
     /// Converts a value of the table of stores.
     pub fn of((owner, contents, bytes): (&str, u64, u64)) -> Self {
         Self { owner: owner.to_owned(), contents, bytes }

@@ -13,7 +13,7 @@ use theater_plugin_api::{Bytes, Plugin};
 
 use crate::hash::Hash;
 use crate::theater::simple::store::ContentRef;
-use crate::{Shelf, Stores};
+use crate::{StoreHandler, Stores};
 
 mod crash;
 mod narrowing;
@@ -28,7 +28,7 @@ struct World {
 /// An actor with the handler `store`.
 struct Actor {
     host: FakeHost,
-    shelf: Arc<Shelf>,
+    handler: Arc<StoreHandler>,
 }
 
 impl World {
@@ -59,8 +59,8 @@ impl World {
     }
 
     fn started(&self, host: FakeHost, config: Value) -> Actor {
-        let shelf = block_on(attach_to(&self.plugin, &host, "store", config)).unwrap();
-        Actor { host, shelf }
+        let handler = block_on(attach_to(&self.plugin, &host, "store", config)).unwrap();
+        Actor { host, handler }
     }
 
     /// An actor and a store that it created.
@@ -81,7 +81,7 @@ impl World {
 
 impl Actor {
     fn ask<T: DeserializeOwned>(&self, function: &str, arguments: &impl Serialize) -> Result<T, String> {
-        block_on(self.host.call(&self.shelf, function, arguments)).unwrap()
+        block_on(self.host.call(&self.handler, function, arguments)).unwrap()
     }
 
     fn store(&self, store: &str, content: &str) -> Result<ContentRef, String> {
@@ -437,14 +437,14 @@ fn stores_beside_one_another_keep_their_labels_and_contents_apart() {
 #[test]
 fn an_actor_that_starts_again_finds_its_stores() {
     let world = World::new();
-    let (Actor { host, shelf }, store) = world.owner(json!({}));
-    let before = Actor { host, shelf };
+    let (Actor { host, handler }, store) = world.owner(json!({}));
+    let before = Actor { host, handler };
     before.at_label(&store, "app", "abc");
-    let Actor { host, shelf } = before;
-    drop(shelf);
+    let Actor { host, handler } = before;
+    drop(handler);
     let world = world.again();
     let actor = world.started(host, json!({}));
-    actor.host.recover(&actor.shelf, "new", &(), &Ok::<_, String>(&store)).unwrap();
+    actor.host.recover(&actor.handler, "new", &(), &Ok::<_, String>(&store)).unwrap();
     assert_eq!(actor.newest(&store, "app").as_deref(), Some("abc"));
     assert_eq!(actor.size(&store), 3);
 }

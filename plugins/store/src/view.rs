@@ -5,16 +5,16 @@ use std::ops::Bound;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::label_update::Place;
+use crate::label_update::LabelUpdate;
 use crate::references::References;
-use crate::rights::Rights;
-use crate::tables::{CONTENTS, GREATEST, HELD, LEAST, ORDER, PLACES, REFERENCES, Row, STORES, value};
+use crate::tables::{CONTENTS, GREATEST, HELD, LEAST, NUMBERS, ORDER, REFERENCES, STORES, StoreRow, value};
 
 /// A content of a store, as listed for operators.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedContent {
     /// Size in bytes.
     pub bytes: u64,
     /// The labels that have it as their newest reference.
@@ -24,16 +24,16 @@ pub struct Listed {
 }
 
 /// One consistent state of the index.
-pub struct View {
+pub struct IndexView {
     stores: ReadOnlyTable<&'static str, (&'static str, u64, u64)>,
     held: ReadOnlyTable<(&'static str, &'static [u8; 32]), u64>,
     contents: ReadOnlyTable<&'static [u8; 32], u64>,
     order: ReadOnlyTable<(&'static str, &'static str, u64), &'static [u8; 32]>,
-    places: ReadOnlyTable<(&'static str, &'static str, &'static [u8; 32]), u64>,
+    numbers: ReadOnlyTable<(&'static str, &'static str, &'static [u8; 32]), u64>,
     references: ReadOnlyTable<&'static str, u64>,
 }
 
-impl View {
+impl IndexView {
     /// Opens the tables that `transaction` reads.
     pub fn of(transaction: &ReadTransaction) -> Result<Self, Error> {
         Ok(Self {
@@ -41,23 +41,23 @@ impl View {
             held: transaction.open_table(HELD).map_err(Error::index)?,
             contents: transaction.open_table(CONTENTS).map_err(Error::index)?,
             order: transaction.open_table(ORDER).map_err(Error::index)?,
-            places: transaction.open_table(PLACES).map_err(Error::index)?,
+            numbers: transaction.open_table(NUMBERS).map_err(Error::index)?,
             references: transaction.open_table(REFERENCES).map_err(Error::index)?,
         })
     }
 
     /// All stores, by id.
-    pub fn stores(&self) -> Result<Vec<(String, Row)>, Error> {
+    pub fn stores(&self) -> Result<Vec<(String, StoreRow)>, Error> {
         let entries = self.stores.iter().map_err(Error::index)?;
         entries
-            .map(|entry| entry.map(|(id, row)| (id.value().to_owned(), Row::of(row.value()))))
+            .map(|entry| entry.map(|(id, row)| (id.value().to_owned(), StoreRow::of(row.value()))))
             .collect::<Result<_, _>>()
             .map_err(Error::index)
     }
 
     /// A store's row.
-    pub fn row(&self, store: &str) -> Result<Option<Row>, Error> {
-        Ok(self.stores.get(store).map_err(Error::index)?.map(|row| Row::of(row.value())))
+    pub fn row(&self, store: &str) -> Result<Option<StoreRow>, Error> {
+        Ok(self.stores.get(store).map_err(Error::index)?.map(|row| StoreRow::of(row.value())))
     }
 
     /// The size of a content in bytes, or `None` if the store does not have it.
@@ -66,9 +66,9 @@ impl View {
     }
 
     /// See [`References::may_add`].
-    pub fn may_refer(&self, rights: &Rights, store: &str, hash: &Hash, place: &Place) -> Result<(), Error> {
-        let references = References { order: &self.order, places: &self.places, counts: &self.references };
-        references.may_add(rights, store, hash, place)
+    pub fn may_refer(&self, caller: &Caller, store: &str, hash: &Hash, update: &LabelUpdate) -> Result<(), Error> {
+        let references = References { order: &self.order, numbers: &self.numbers, counts: &self.references };
+        references.may_add(caller, store, hash, update)
     }
 
     /// Whether any store holds a content.
@@ -108,9 +108,9 @@ impl View {
     }
 
     /// A store's contents with the labels that hold them.
-    pub fn listed(&self, store: &str) -> Result<BTreeMap<Hash, Listed>, Error> {
-        let bytes = |hash, bytes| (hash, Listed { bytes, ..Listed::default() });
-        let mut listed: BTreeMap<Hash, Listed> = self.contents(store, bytes)?.into_iter().collect();
+    pub fn listed(&self, store: &str) -> Result<BTreeMap<Hash, ListedContent>, Error> {
+        let bytes = |hash, bytes| (hash, ListedContent { bytes, ..ListedContent::default() });
+        let mut listed: BTreeMap<Hash, ListedContent> = self.contents(store, bytes)?.into_iter().collect();
         for label in self.labels(store)? {
             let range = self.order.range((store, label.as_str(), 0)..=(store, label.as_str(), u64::MAX));
             for (newer, entry) in range.map_err(Error::index)?.rev().enumerate() {

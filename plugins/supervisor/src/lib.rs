@@ -27,7 +27,7 @@ use theater_plugin_api::{Attachment, Bytes, Call, Handler, Host, Plugin, host};
 
 use strategy::{Config, Strategy};
 use theater::simple::types::ChainEvent;
-use watch::Watch;
+use watch::ChildWatcher;
 
 theater_plugin_api::bindings! {
     plugin: Supervisor,
@@ -78,7 +78,7 @@ pub struct Parent {
 /// start at zero, as they do for a supervisor that is restarted itself.
 impl Handler for Parent {
     async fn started(&self, _resumed: bool) -> Result<Vec<String>, String> {
-        let watch = Watch::new(self.host.clone(), Strategy::new(&self.config, self.ceiling.as_ref()));
+        let watch = ChildWatcher::new(self.host.clone(), Strategy::new(&self.config, self.ceiling.as_ref()));
         self.host.spawn(watch.run());
         Ok(Vec::new())
     }

@@ -51,7 +51,7 @@ pub struct Config {
     restart: Restart,
     max_restarts: u64,
     restart_window_ms: u64,
-    children: BTreeMap<String, ForSome>,
+    children: BTreeMap<String, ChildOverrides>,
 }
 
 impl Default for Config {
@@ -68,7 +68,7 @@ impl Default for Config {
 /// Overrides for the children that a pattern matches.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct ForSome {
+struct ChildOverrides {
     restart: Option<Restart>,
     max_restarts: Option<u64>,
     restart_window_ms: Option<u64>,
@@ -169,7 +169,7 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(pattern: &str, some: &ForSome, config: &Config) -> Self {
+    fn new(pattern: &str, some: &ChildOverrides, config: &Config) -> Self {
         let (most, window_ms) = (some.max_restarts, some.restart_window_ms);
         let own = (most.is_some() || window_ms.is_some()).then(|| {
             Intensity::new(most.unwrap_or(config.max_restarts), window_ms.unwrap_or(config.restart_window_ms))

@@ -421,7 +421,7 @@ fn the_watch_ends_with_its_actor_and_starts_nobody_again() {
     host.set_exports(&[ERROR], |_, _| Answer::with(GONE, "the actor is ending"));
     host.child_ended(failed("a"));
     let config = serde_json::from_value(json!({ "restart": "always" })).unwrap();
-    let watch = crate::Watch::new(host.host(), crate::Strategy::new(&config, None));
+    let watch = crate::ChildWatcher::new(host.host(), crate::Strategy::new(&config, None));
     block_on(async {
         let end = async {
             assert!(host.next_call().await.is_ok());

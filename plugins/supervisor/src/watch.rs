@@ -22,12 +22,12 @@ use crate::theater::simple::types::{WitActorError, WitErrorType};
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The watch over one actor's children.
-pub struct Watch {
+pub struct ChildWatcher {
     host: Host,
     strategy: Strategy,
 }
 
-impl Watch {
+impl ChildWatcher {
     /// Creates the watch for the actor that `host` belongs to.
     pub fn new(host: Host, strategy: Strategy) -> Self {
         Self { host, strategy }

@@ -9,7 +9,7 @@ use theater_plugin_api::Host;
 use crate::config::Config;
 
 /// The state that all sessions of a server share.
-pub(crate) struct Door {
+pub(crate) struct ServerContext {
     pub(crate) host: Host,
     pub(crate) config: Config,
     /// The number of the newest connection.
@@ -18,7 +18,7 @@ pub(crate) struct Door {
     open: Mutex<BTreeSet<u64>>,
 }
 
-impl Door {
+impl ServerContext {
     pub(crate) fn new(host: Host, config: Config, last: Arc<AtomicU64>) -> Self {
         Self { host, config, last, open: Mutex::default() }
     }

@@ -12,10 +12,10 @@ use theater_plugin_api::testing::{FakeHost, attach, attach_to, block_on};
 use theater_plugin_api::{Bytes, Handler, Plugin};
 use tungstenite::{Message, WebSocket};
 
-use crate::server::Server;
-use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage, WebsocketResponse};
 use crate::WebsocketServer;
 use crate::config::Config;
+use crate::server::Server;
+use crate::theater::simple::websocket_server::{MessageType, WebsocketMessage, WebsocketResponse};
 
 /// A server whose actor echoes every message, but answers some texts as they ask.
 struct Case {
@@ -106,7 +106,7 @@ impl Case {
         assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
         stream
     }
-    fn told(&self) -> WebsocketMessage {
+    fn next_event(&self) -> WebsocketMessage {
         let called = block_on(self.host.next_call()).unwrap();
         decode::<(WebsocketMessage,)>(&called.params).unwrap().0
     }
@@ -191,21 +191,24 @@ fn every_event_is_told_and_answered_to_the_client_that_caused_it() {
     assert_eq!(next(&mut one), Message::text("welcome 1"));
     let mut other = case.open();
     assert_eq!(next(&mut other), Message::text("welcome 2"));
-    assert_eq!((case.told(), case.told()), (connect(1), connect(2)));
+    assert_eq!((case.next_event(), case.next_event()), (connect(1), connect(2)));
     other.send(Message::text("h\u{e9}llo")).unwrap();
-    assert_eq!((case.told(), next(&mut other)), (text("h\u{e9}llo"), Message::text("h\u{e9}llo")));
+    assert_eq!((case.next_event(), next(&mut other)), (text("h\u{e9}llo"), Message::text("h\u{e9}llo")));
     one.send(Message::binary(vec![0, 255])).unwrap();
-    assert_eq!((case.told(), next(&mut one)), (of(MessageType::Binary, &[0, 255]), Message::binary(vec![0, 255])));
+    assert_eq!(
+        (case.next_event(), next(&mut one)),
+        (of(MessageType::Binary, &[0, 255]), Message::binary(vec![0, 255]))
+    );
     one.send(Message::Ping(b"1".to_vec().into())).unwrap();
-    assert_eq!((case.told(), next(&mut one)), (of(MessageType::Ping, b"1"), Message::Pong(b"1".to_vec().into())));
+    assert_eq!((case.next_event(), next(&mut one)), (of(MessageType::Ping, b"1"), Message::Pong(b"1".to_vec().into())));
     one.send(Message::Pong(b"2".to_vec().into())).unwrap();
-    assert_eq!(case.told(), of(MessageType::Pong, b"2"));
+    assert_eq!(case.next_event(), of(MessageType::Pong, b"2"));
     one.close(None).unwrap();
     assert!(matches!(next(&mut one), Message::Close(_)));
-    assert_eq!(case.told(), close(1));
+    assert_eq!(case.next_event(), close(1));
     // A connection that is lost without a close has ended too.
     drop(other);
-    assert_eq!(case.told(), close(2));
+    assert_eq!(case.next_event(), close(2));
 }
 
 fn connect(number: u64) -> WebsocketMessage {
@@ -312,10 +315,10 @@ fn a_client_that_does_not_read_is_waited_for_and_then_closed() {
     let start = Instant::now();
     client.send(Message::text("much")).unwrap();
     client.send(Message::text("not read any more")).unwrap();
-    assert_eq!((case.told(), case.told()), (connect(1), text("much")));
+    assert_eq!((case.next_event(), case.next_event()), (connect(1), text("much")));
     // 40 MB do not fit into a socket's buffer. The connection ends after the timeout, and no other message arrives
     // before that.
-    let end = case.told();
+    let end = case.next_event();
     assert_eq!(end.ty, MessageType::Close);
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     let mut quick = case.open();
@@ -498,11 +501,11 @@ fn connections_that_were_open_when_the_program_before_ended_are_told_to_have_end
     assert!(server.import_state(b"no state").is_err());
     let url = block_on(server.started(true)).unwrap().remove(0);
     let case = Case { host, server, url };
-    let mut ended = [case.told(), case.told()];
+    let mut ended = [case.next_event(), case.next_event()];
     ended.sort_by_key(|message| message.text.clone());
     assert_eq!(ended, [close(2), close(5)]);
     // No number is reused.
-    assert_eq!((next(&mut case.open()), case.told()), (Message::text("welcome 6"), connect(6)));
+    assert_eq!((next(&mut case.open()), case.next_event()), (Message::text("welcome 6"), connect(6)));
 }
 
 #[test]

@@ -67,17 +67,17 @@ impl Framework {
                 if let Some(id) = call.returned_id()? {
                     let (asked,): (ServerConfig,) = call.arguments()?;
                     let listen = self.listen(&asked)?;
-                    self.common.ids.servers.was_given(id);
+                    self.context.ids.servers.mark_used(id);
                     self.insert(id, asked, listen);
                 }
             }
             "start-server" => {
                 if let Ok(port) = call.result::<Result<u16, String>>()? {
-                    self.table.lock().left.running.insert(call.id_argument()?, port);
+                    self.table.lock().previous.running.insert(call.id_argument()?, port);
                 }
             }
             "stop-server" if call.succeeded()? => {
-                self.table.lock().left.running.remove(&call.id_argument()?);
+                self.table.lock().previous.running.remove(&call.id_argument()?);
             }
             "destroy-server" if call.succeeded()? => {
                 self.table.remove(call.id_argument()?)?;
@@ -92,7 +92,7 @@ impl Framework {
             "register-handler" => {
                 if let Some(id) = call.returned_id()? {
                     let (name,): (String,) = call.arguments()?;
-                    self.common.ids.handlers().insert(name, id);
+                    self.context.ids.handlers().insert(name, id);
                 }
             }
             "add-route" => {
@@ -113,7 +113,7 @@ impl Framework {
                 let (server, path, connect, message, disconnect): (u64, String, Option<u64>, u64, Option<u64>) =
                     call.arguments()?;
                 let server = self.table.server(server)?;
-                server.change_routing().enable_websocket(path, Websocket { connect, message, disconnect })?;
+                server.routing_mut().enable_websocket(path, Websocket { connect, message, disconnect })?;
             }
             _ => {}
         }
@@ -127,33 +127,33 @@ impl Framework {
                 "close-websocket" => call.arguments().map(|(_, connection): (u64, u64)| connection)?,
                 _ => call.arguments().map(|(_, connection, _): (u64, u64, WebsocketMessage)| connection)?,
             };
-            self.common.ids.connections.was_given(connection);
+            self.context.ids.connections.mark_used(connection);
         }
         Ok(())
     }
 
     /// Replays the calls to the actor about a websocket.
     fn replay_handler(&self, function: &str, call: RecordedCall<'_>) -> Result<(), String> {
-        let connections = &self.common.ids.connections;
+        let connections = &self.context.ids.connections;
         match function {
             "handle-websocket-connect" => {
                 let (handler, connection, _, _): (u64, u64, String, Option<String>) = call.arguments()?;
-                connections.was_given(connection);
+                connections.mark_used(connection);
                 // A connection whose connect call has no result yet counts as open: the call is repeated, and the
                 // connection has ended by then.
                 let refused = matches!(call.result()?, Some(Err::<(), ()>(())));
                 if !refused {
-                    self.was_open(connection, |websocket| websocket.connect == Some(handler));
+                    self.mark_open(connection, |websocket| websocket.connect == Some(handler));
                 }
             }
             "handle-websocket-message" => {
                 let (handler, connection, _): (u64, u64, WebsocketMessage) = call.arguments()?;
-                connections.was_given(connection);
-                self.was_open(connection, |websocket| websocket.message == handler);
+                connections.mark_used(connection);
+                self.mark_open(connection, |websocket| websocket.message == handler);
             }
             "handle-websocket-disconnect" => {
                 let (_, connection): (u64, u64) = call.arguments()?;
-                self.table.lock().left.open.remove(&connection);
+                self.table.lock().previous.open.remove(&connection);
             }
             _ => {}
         }
@@ -162,14 +162,14 @@ impl Framework {
 
     /// Notes that a connection of the previous run has ended, so that `started` notifies its disconnect handler, which
     /// is that of the first path for which `are` returns true.
-    fn was_open(&self, connection: u64, are: impl Fn(&Websocket) -> bool) {
+    fn mark_open(&self, connection: u64, are: impl Fn(&Websocket) -> bool) {
         let servers = self.table.servers();
         let disconnect = servers.iter().find_map(|server| {
             let routing = server.routing();
             routing.websockets().values().find(|websocket| are(websocket)).map(|websocket| websocket.disconnect)
         });
         if let Some(disconnect) = disconnect {
-            self.table.lock().left.open.insert(connection, disconnect);
+            self.table.lock().previous.open.insert(connection, disconnect);
         }
     }
 }

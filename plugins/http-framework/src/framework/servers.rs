@@ -9,8 +9,8 @@ use super::Framework;
 use crate::error::Error;
 use crate::request;
 use crate::server::Server;
-use crate::tls_file::resolve_tls_file;
 use crate::theater::simple::http_types::{ServerConfig, ServerInfo};
+use crate::tls_file::resolve_tls_file;
 
 impl Framework {
     pub(super) async fn stop(&self, server: &Server) {
@@ -23,7 +23,7 @@ impl Framework {
 
     /// Combines the handler's limits and permissions with the address and the TLS files that the actor asks for.
     pub(super) fn listen(&self, asked: &ServerConfig) -> Result<listener::Config, Error> {
-        let mut listen = self.common.config.listen.clone();
+        let mut listen = self.context.config.listen.clone();
         listen.port = asked.port.unwrap_or_default();
         if let Some(host) = &asked.host {
             listen.host.clone_from(host);
@@ -39,19 +39,19 @@ impl Framework {
     }
 
     pub(super) async fn create(&self, asked: ServerConfig) -> Result<u64, Error> {
-        let most = self.common.config.max_servers;
+        let most = self.context.config.max_servers;
         if self.table.lock().servers.len() as u64 >= most {
             return Err(Error::TooMany { what: "servers", key: "max_servers", most });
         }
         let listen = self.listen(&asked)?;
         Bound::check(&listen).await.map_err(Error::Listening)?;
-        let id = self.common.ids.servers.next();
+        let id = self.context.ids.servers.next();
         self.insert(id, asked, listen);
         Ok(id)
     }
 
     pub(super) fn insert(&self, id: u64, asked: ServerConfig, listen: listener::Config) {
-        let server = Server::new(id, Arc::clone(&self.common), asked, listen);
+        let server = Server::new(id, Arc::clone(&self.context), asked, listen);
         self.table.lock().servers.insert(id, Arc::new(server));
     }
 
@@ -61,7 +61,7 @@ impl Framework {
         // Until then the port is only bound; `started` starts accepting.
         let started = self.table.lock().started;
         if started && let Some(url) = server.accept(request::answer).await? {
-            self.common.host.log(Level::Info, &format!("server {id} listens on {url}"));
+            self.context.host.log(Level::Info, &format!("server {id} listens on {url}"));
         }
         Ok(port)
     }

@@ -7,12 +7,12 @@ use super::Framework;
 use crate::error::Error;
 use crate::ids;
 use crate::routing::{Route, Websocket};
-use crate::table::{Saved, SavedServer};
+use crate::table::{HandlerState, ServerState};
 
 impl Framework {
-    pub(super) fn saved(&self) -> Saved {
+    pub(super) fn saved(&self) -> HandlerState {
         let inner = self.table.lock();
-        let ids = &self.common.ids;
+        let ids = &self.context.ids;
         let servers = inner.servers.values().map(|server| {
             let routing = server.routing();
             let (port, running) = server.port();
@@ -20,7 +20,7 @@ impl Framework {
                 routing.routes().cloned().map(|Route { id, path, method, handler }| (id, path, method, handler));
             let middleware = routing.middleware().iter().map(|one| (one.id, one.path.clone(), one.handler));
             let (websockets, open) = (routing.websockets().iter(), server.open());
-            SavedServer {
+            ServerState {
                 id: server.id,
                 asked: server.asked.clone(),
                 running: running.then_some(port),
@@ -33,22 +33,22 @@ impl Framework {
                 open: open.iter().map(|(number, one)| (*number, one.disconnect)).collect(),
             }
         });
-        Saved {
-            newest: ids.counts().map(ids::Count::newest),
+        HandlerState {
+            newest: ids.counts().map(ids::IdCounter::newest),
             handlers: ids.handlers().iter().map(|(name, id)| (name.clone(), *id)).collect(),
             servers: servers.collect(),
-            leaving: self.common.leaving().iter().map(|(number, disconnect)| (*number, *disconnect)).collect(),
+            leaving: self.context.leaving().iter().map(|(number, disconnect)| (*number, *disconnect)).collect(),
         }
     }
 
-    pub(super) fn restore(&self, saved: Saved) -> Result<(), Error> {
-        let ids = &self.common.ids;
+    pub(super) fn restore(&self, saved: HandlerState) -> Result<(), Error> {
+        let ids = &self.context.ids;
         for (count, newest) in ids.counts().into_iter().zip(saved.newest) {
-            count.was_given(newest);
+            count.mark_used(newest);
         }
         ids.handlers().extend(saved.handlers);
-        self.table.lock().left.open.extend(saved.leaving);
-        for SavedServer { id, asked, running, routes, middleware, websockets, open } in saved.servers {
+        self.table.lock().previous.open.extend(saved.leaving);
+        for ServerState { id, asked, running, routes, middleware, websockets, open } in saved.servers {
             let listen = self.listen(&asked)?;
             self.insert(id, asked, listen);
             for (route, path, method, handler) in routes {
@@ -59,26 +59,26 @@ impl Framework {
             }
             let server = self.table.server(id)?;
             for (path, connect, message, disconnect) in websockets {
-                server.change_routing().enable_websocket(path, Websocket { connect, message, disconnect })?;
+                server.routing_mut().enable_websocket(path, Websocket { connect, message, disconnect })?;
             }
             let mut inner = self.table.lock();
-            inner.left.open.extend(open);
-            inner.left.running.extend(running.map(|port| (id, port)));
+            inner.previous.open.extend(open);
+            inner.previous.running.extend(running.map(|port| (id, port)));
         }
         Ok(())
     }
 
     pub(super) fn restore_route(&self, server: u64, route: Route) -> Result<(), Error> {
         let id = route.id;
-        self.table.server(server)?.change_routing().add_route(server, route)?;
-        self.common.ids.routes.was_given(id);
+        self.table.server(server)?.routing_mut().add_route(server, route)?;
+        self.context.ids.routes.mark_used(id);
         self.table.lock().routes.insert(id, server);
         Ok(())
     }
 
     pub(super) fn restore_middleware(&self, server: u64, id: u64, path: String, handler: u64) -> Result<(), Error> {
-        self.table.server(server)?.change_routing().add_middleware(id, path, handler)?;
-        self.common.ids.middleware.was_given(id);
+        self.table.server(server)?.routing_mut().add_middleware(id, path, handler)?;
+        self.context.ids.middleware.mark_used(id);
         self.table.lock().middleware.insert(id, server);
         Ok(())
     }

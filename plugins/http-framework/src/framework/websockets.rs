@@ -16,13 +16,13 @@ impl Framework {
         let server = self.table.server(server)?;
         let outbox = server.connection(connection)?;
         let gone = Error::Connection { server: server.id, connection };
-        let Some(message) = session::sent(message).map_err(Error::Message)? else {
+        let Some(message) = session::to_client(message).map_err(Error::Message)? else {
             return if outbox.close(Code::Normal) { Ok(()) } else { Err(gone) };
         };
-        let config = &self.common.config;
+        let config = &self.context.config;
         let most = usize::try_from(config.max_websocket_queue_bytes).unwrap_or(usize::MAX);
         let patience = Duration::from_millis(config.websocket_send_timeout_ms);
-        let host = &self.common.host;
+        let host = &self.context.host;
         let pushed = async {
             outbox.push(message, most, patience, host).await.map_err(|error| match error {
                 PushError::Gone => gone,

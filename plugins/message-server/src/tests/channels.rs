@@ -10,7 +10,7 @@ use theater_plugin_api::encoding;
 use theater_plugin_api::testing::{Called, PATIENCE, Way, block_on};
 
 use super::{ALL, ANY_BYTES, Actor, CLOSE, MESSAGE, OPEN, Program, SEND, begun, deciding, sent, usual, with_id};
-use crate::directory::Found;
+use crate::directory::Lookup;
 use crate::theater::simple::message_server_host::MessageServerHost;
 
 fn pair(program: &Program) -> [Actor; 2] {
@@ -28,7 +28,7 @@ fn opened(program: &Program) -> ([Actor; 2], String) {
 /// Counts the references to an actor's endpoint: from its handler, the directory, and its channels.
 fn kept(program: &Program, actor: &Actor) -> usize {
     match program.plugin.directory.find(&program.own.host(), &actor.id()) {
-        Ok(Found::Here(member)) => Arc::strong_count(&member.endpoint),
+        Ok(Lookup::Present(member)) => Arc::strong_count(&member.endpoint),
         _ => panic!("it is not there"),
     }
 }

@@ -8,9 +8,9 @@ use blocking::unblock;
 use theater_plugin_api::Host;
 use theater_tls::TlsAcceptor;
 
+use crate::config::Config;
 use crate::config::Tls;
 use crate::net::{TcpListener, TcpStream};
-use crate::config::Config;
 use crate::{parked, powers};
 
 /// A bound port. New connections wait in the system's queue until a [`Listener`](crate::Listener) accepts them.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::head::{Framing, header};
 use crate::refusal::Refusal;
-use crate::source::{Cut, Source};
+use crate::source::{ReadError, Source};
 
 /// A body gets one more read timeout for each this many bytes.
 const STEP: usize = 256 << 10;
@@ -12,7 +12,7 @@ const STEP: usize = 256 << 10;
 const SIZE_LINE: usize = 256;
 
 /// A body being read.
-struct Reading<'a> {
+struct BodyReader<'a> {
     source: &'a mut Source,
     body: Vec<u8>,
     deadline: Option<Instant>,
@@ -21,8 +21,8 @@ struct Reading<'a> {
 
 impl Source {
     /// Reads the body that follows a head; `None` if the request has none.
-    pub(crate) async fn body(&mut self, framing: Framing) -> Result<Option<Vec<u8>>, Cut> {
-        let mut reading = Reading { source: self, body: Vec::new(), deadline: None, steps: 0 };
+    pub(crate) async fn body(&mut self, framing: Framing) -> Result<Option<Vec<u8>>, ReadError> {
+        let mut reading = BodyReader { source: self, body: Vec::new(), deadline: None, steps: 0 };
         match framing {
             Framing::None => return Ok(None),
             Framing::Length(length) => reading.counted(length).await?,
@@ -32,8 +32,8 @@ impl Source {
     }
 }
 
-impl Reading<'_> {
-    async fn counted(&mut self, length: u64) -> Result<(), Cut> {
+impl BodyReader<'_> {
+    async fn counted(&mut self, length: u64) -> Result<(), ReadError> {
         if length > self.source.limits().body_bytes {
             return Err(Refusal::BODY.into());
         }
@@ -54,7 +54,7 @@ impl Reading<'_> {
         }
     }
 
-    async fn chunked(&mut self) -> Result<(), Cut> {
+    async fn chunked(&mut self) -> Result<(), ReadError> {
         let limits = self.source.limits();
         let mut extensions = 0;
         loop {
@@ -81,7 +81,7 @@ impl Reading<'_> {
     }
 
     /// Checks the trailers and drops them: an actor's request has no field for them.
-    async fn trailers(&mut self) -> Result<(), Cut> {
+    async fn trailers(&mut self) -> Result<(), ReadError> {
         let limits = self.source.limits();
         let (mut bytes, mut count) = (0, 0);
         loop {
@@ -103,7 +103,7 @@ impl Reading<'_> {
     }
 
     /// Waits for a line of at most `most` bytes and returns its length without CR LF. The line stays in the buffer.
-    async fn line(&mut self, most: usize) -> Result<usize, Cut> {
+    async fn line(&mut self, most: usize) -> Result<usize, ReadError> {
         let mut seen = 0;
         loop {
             let waiting = self.source.waiting();
@@ -122,7 +122,7 @@ impl Reading<'_> {
         }
     }
 
-    async fn fill(&mut self) -> Result<(), Cut> {
+    async fn fill(&mut self) -> Result<(), ReadError> {
         let steps = self.body.len() / STEP;
         if steps > self.steps {
             self.steps = steps;

@@ -11,9 +11,9 @@ use crate::hosts::Hosts;
 use crate::parked;
 use crate::received::Received;
 use crate::refusal::Refusal;
-use crate::reply::{Form, Reply};
-use crate::source::{Cut, Source};
-use crate::upgraded::{Then, Upgraded};
+use crate::reply::{Reply, ReplyForm};
+use crate::source::{ReadError, Source};
+use crate::upgraded::{UpgradeHandler, Upgraded};
 
 /// The state that all connections of a server share.
 pub(crate) struct Service<S> {
@@ -35,15 +35,15 @@ where
     let mut out = Vec::new();
     loop {
         match exchange(&mut source, peer, &service, &mut out).await {
-            Ok(After::Again) => {}
-            Ok(After::Switch(then)) => {
+            Ok(AfterReply::Again) => {}
+            Ok(AfterReply::Switch(then)) => {
                 drop((service, out));
                 return then(Upgraded::new(source)).await;
             }
-            Ok(After::End) if source.stopping() => return,
-            Ok(After::End) => return source.close().await,
-            Err(Cut::Refused(refusal)) => return refuse(source, refusal).await,
-            Err(Cut::Gone) => return hand_over(source, peer, &service),
+            Ok(AfterReply::End) if source.stopping() => return,
+            Ok(AfterReply::End) => return source.close().await,
+            Err(ReadError::Refused(refusal)) => return refuse(source, refusal).await,
+            Err(ReadError::Closed) => return hand_over(source, peer, &service),
         }
     }
 }
@@ -62,20 +62,20 @@ fn hand_over<S>(source: Source, peer: SocketAddr, service: &Service<S>) {
 /// Sends a refusal and closes.
 pub(crate) async fn refuse(mut source: Source, refusal: Refusal) {
     let (reply, mut out) = (Reply::from(refusal), Vec::new());
-    let body = reply.write_head(Form::default(), &mut out);
+    let body = reply.write_head(ReplyForm::default(), &mut out);
     if source.write(&out, body).await.is_ok() {
         source.close().await;
     }
 }
 
 /// What happens to the connection after an answer.
-enum After {
+enum AfterReply {
     /// The next request is read.
     Again,
     /// The connection ends.
     End,
     /// The connection switches to another protocol.
-    Switch(Then),
+    Switch(UpgradeHandler),
 }
 
 /// Reads one request and answers it.
@@ -84,11 +84,11 @@ async fn exchange<S>(
     peer: SocketAddr,
     service: &Service<S>,
     out: &mut Vec<u8>,
-) -> Result<After, Cut>
+) -> Result<AfterReply, ReadError>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let Some(head) = source.head().await? else { return Err(Cut::Gone) };
+    let Some(head) = source.head().await? else { return Err(ReadError::Closed) };
     if !head.headers.iter().filter(|(name, _)| name == "host").all(|(_, host)| service.hosts.has(host)) {
         return Err(Refusal::HOST.into());
     }
@@ -97,7 +97,7 @@ where
     }
     let body = source.body(head.framing).await?;
     let mut form =
-        Form { head: head.method == "HEAD", connect: head.method == "CONNECT", old: head.old, keeps: head.keeps };
+        ReplyForm { head: head.method == "HEAD", connect: head.method == "CONNECT", old: head.old, keeps: head.keeps };
     let received = Received { method: head.method, uri: head.uri, headers: head.headers, body, peer };
     let mut reply = service.answer(received).await;
     if source.stopping() && reply.switches() {
@@ -108,14 +108,14 @@ where
     let body = reply.write_head(form, out);
     source.write(out, body).await?;
     Ok(match reply.switch() {
-        Some(then) => After::Switch(then),
-        None if reply.keeps(form) => After::Again,
-        None => After::End,
+        Some(then) => AfterReply::Switch(then),
+        None if reply.keeps(form) => AfterReply::Again,
+        None => AfterReply::End,
     })
 }
 
 /// Sends 100 Continue to a client that waits for it, unless its body is too large anyway.
-async fn await_body(source: &mut Source, head: &Head) -> Result<(), Cut> {
+async fn await_body(source: &mut Source, head: &Head) -> Result<(), ReadError> {
     if let crate::head::Framing::Length(length) = head.framing
         && length > source.limits().body_bytes
     {

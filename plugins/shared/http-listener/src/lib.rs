@@ -29,7 +29,7 @@
 //! Every target is routed to `/`: the plugin matches paths itself, because it must get the target as it was sent.
 //!
 //! Where to go next: [`Config`] for keys and defaults, `head` for the rules that requests must follow, `connection` for
-//! how a connection is served, `watch` for how timeouts and stopping reach it.
+//! how a connection is served, `slots` for how timeouts and stopping reach it.
 //!
 //! [RFC 9112]: https://www.rfc-editor.org/rfc/rfc9112
 
@@ -49,15 +49,15 @@ mod powers;
 mod received;
 mod refusal;
 mod reply;
+mod slots;
 mod source;
 #[cfg(test)]
 mod tests;
 mod upgraded;
-mod watch;
 
 pub use bind::Bound;
 pub use config::{Config, Tls};
-pub use listener::{Control, Listener};
+pub use listener::{Listener, ListenerControl};
 pub use powers::narrow;
 pub use received::Received;
 pub use reply::Reply;

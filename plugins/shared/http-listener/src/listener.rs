@@ -20,8 +20,8 @@ use crate::net::TcpStream;
 use crate::received::Received;
 use crate::refusal::Refusal;
 use crate::reply::Reply;
+use crate::slots::{Slot, SlotTable, WaitError};
 use crate::source::Source;
-use crate::watch::{Ended, Place, Watch};
 
 /// How many surplus connections get a 503 at the same time; further ones are closed without an answer.
 const TOLD: usize = 64;
@@ -32,7 +32,7 @@ const OWN: usize = 1;
 pub struct Listener<S> {
     host: Host,
     limits: Limits,
-    watch: Arc<Watch>,
+    slots: Arc<SlotTable>,
     bound: Option<Bound>,
     url: String,
     hosts: Hosts,
@@ -42,40 +42,40 @@ pub struct Listener<S> {
 
 /// Stops a listener.
 #[derive(Clone)]
-pub struct Control {
+pub struct ListenerControl {
     host: Host,
-    watch: Arc<Watch>,
+    slots: Arc<SlotTable>,
 }
 
-impl Control {
+impl ListenerControl {
     /// Stops the listener: closes idle connections and frees the port at once; running requests have `grace` to finish.
     /// Returns when nothing runs any more, or when `grace` is over.
     pub async fn stop(&self, grace: Duration) {
-        self.watch.stop();
-        or(self.watch.emptied(), self.host.sleep(grace)).await;
+        self.slots.stop();
+        or(self.slots.emptied(), self.host.sleep(grace)).await;
     }
 
-    /// Stops the listener like [`Control::stop`], but returns as soon as its port is free. Requests that still run
+    /// Stops the listener like [`ListenerControl::stop`], but returns as soon as its port is free. Requests that still run
     /// after `grace` are aborted.
     pub async fn retire(&self, grace: Duration) {
-        self.watch.stop();
-        self.watch.freed().await;
+        self.slots.stop();
+        self.slots.port_released().await;
         let (control, host) = (self.clone(), self.host.clone());
         self.host.spawn(async move {
-            or(control.watch.emptied(), host.sleep(grace)).await;
-            control.watch.cut();
+            or(control.slots.emptied(), host.sleep(grace)).await;
+            control.slots.abort_all();
         });
     }
 
     /// Returns whether the listener has stopped and nothing runs any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.watch.stopping() && self.watch.is_empty()
+        self.slots.stopping() && self.slots.is_empty()
     }
 
     /// Stops the listener without waiting.
     pub fn end(&self) {
-        self.watch.stop();
+        self.slots.stop();
     }
 }
 
@@ -88,7 +88,7 @@ impl<S> Listener<S> {
         Self {
             host,
             limits: config.limits(),
-            watch: Arc::default(),
+            slots: Arc::default(),
             bound: Some(bound),
             url,
             hosts,
@@ -99,8 +99,8 @@ impl<S> Listener<S> {
 
     /// Returns the handle that stops the listener.
     #[must_use]
-    pub fn control(&self) -> Control {
-        Control { host: self.host.clone(), watch: Arc::clone(&self.watch) }
+    pub fn control(&self) -> ListenerControl {
+        ListenerControl { host: self.host.clone(), slots: Arc::clone(&self.slots) }
     }
 }
 
@@ -177,20 +177,20 @@ where
     {
         Box::pin(async move {
             // Declared first, so it is dropped after the port, even if this future is dropped early.
-            let freed = Freed(Arc::clone(&self.watch));
+            let freed = ReleasePortOnDrop(Arc::clone(&self.slots));
             let (Some(mut bound), Some(service)) = (self.bound.take(), self.service.take()) else {
                 return Err(io::Error::other("bind must be called before accept, and accept only once"));
             };
-            let Some(place) = self.watch.enter(usize::MAX, None) else { return Ok(()) };
-            self.host.spawn(sweep(self.host.clone(), Arc::clone(&self.watch), self.limits.read));
+            let Some(slot) = self.slots.enter(usize::MAX, None) else { return Ok(()) };
+            self.host.spawn(sweep(self.host.clone(), Arc::clone(&self.slots), self.limits.read));
             for (stream, peer) in std::mem::take(&mut bound.connections) {
                 self.take(stream, peer, bound.tls.clone(), &service);
             }
-            self.run(&bound, &place, &service).await;
+            self.run(&bound, &slot, &service).await;
             // Release the port before the slot: a caller that waits for the last slot may bind the port again.
             bound.give_up(&self.host);
             drop(freed);
-            drop(place);
+            drop(slot);
             Ok(())
         })
     }
@@ -204,15 +204,15 @@ impl<S> Listener<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    async fn run(&self, bound: &Bound, place: &Place, service: &Arc<Service<S>>) {
+    async fn run(&self, bound: &Bound, slot: &Slot, service: &Arc<Service<S>>) {
         let mut accepted = 0_u32;
-        while !place.stopping() {
+        while !slot.stopping() {
             // A day: in effect no deadline, and the addition cannot overflow.
-            match place.until(&mut None, Duration::from_secs(86_400), bound.socket.accept()).await {
+            match slot.until(&mut None, Duration::from_secs(86_400), bound.socket.accept()).await {
                 Ok(Ok((stream, peer))) => self.take(stream, peer, bound.tls.clone(), service),
-                Ok(Err(error)) => self.rest(place, &error).await,
-                Err(Ended::Late) => {}
-                Err(Ended::Stopping) => return,
+                Ok(Err(error)) => self.rest(slot, &error).await,
+                Err(WaitError::TimedOut) => {}
+                Err(WaitError::Stopping) => return,
             }
             accepted = accepted.wrapping_add(1);
             if accepted.is_multiple_of(64) {
@@ -226,9 +226,9 @@ where
         // slower.
         drop(stream.set_nodelay(true));
         let of_peer = Some((peer_of(peer), self.limits.of_peer));
-        if let Some(place) = self.watch.enter(self.limits.connections, of_peer) {
-            let number = place.number();
-            let (source, service) = (Source::new(stream, place, self.limits), Arc::clone(service));
+        if let Some(slot) = self.slots.enter(self.limits.connections, of_peer) {
+            let number = slot.number();
+            let (source, service) = (Source::new(stream, slot, self.limits), Arc::clone(service));
             let task = match tls {
                 None => self.host.spawn(serve(source, peer, service)),
                 Some(tls) => self.host.spawn(async move {
@@ -238,18 +238,18 @@ where
                     }
                 }),
             };
-            self.watch.keep(number, task);
+            self.slots.set_task(number, task);
         } else if tls.is_some() {
             // A 503 would need a TLS handshake first: close without an answer.
-        } else if let Some(place) = self.watch.enter(OWN + TOLD, None) {
-            let source = Source::new(stream, place, self.limits);
+        } else if let Some(slot) = self.slots.enter(OWN + TOLD, None) {
+            let source = Source::new(stream, slot, self.limits);
             self.host.spawn(refuse(source, Refusal::CONNECTIONS));
         }
     }
 
     /// Handles a failed accept. A client that gave up is ignored. Other errors, such as too many open files, are
     /// logged, and accepting resumes after a pause.
-    async fn rest(&self, place: &Place, error: &io::Error) {
+    async fn rest(&self, slot: &Slot, error: &io::Error) {
         use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
         if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
             return;
@@ -258,7 +258,7 @@ where
         let pause = self.host.sleep(Duration::from_millis(100));
         let mut deadline = None;
         // The pause ends by itself or with a stop; the loop checks for the stop.
-        place.until(&mut deadline, Duration::from_secs(1), pause).await.ok();
+        slot.until(&mut deadline, Duration::from_secs(1), pause).await.ok();
     }
 }
 
@@ -271,19 +271,19 @@ fn peer_of(peer: SocketAddr) -> IpAddr {
 }
 
 /// Signals on drop that the port is free.
-struct Freed(Arc<Watch>);
+struct ReleasePortOnDrop(Arc<SlotTable>);
 
-impl Drop for Freed {
+impl Drop for ReleasePortOnDrop {
     fn drop(&mut self) {
-        self.0.free();
+        self.0.release_port();
     }
 }
 
 /// Wakes tasks whose deadline has passed, until the server has stopped.
-async fn sweep(host: Host, watch: Arc<Watch>, timeout: Duration) {
+async fn sweep(host: Host, slots: Arc<SlotTable>, timeout: Duration) {
     let tick = (timeout / 10).clamp(Duration::from_millis(10), Duration::from_secs(1));
-    while !(watch.stopping() && watch.is_empty()) {
+    while !(slots.stopping() && slots.is_empty()) {
         host.sleep(tick).await;
-        watch.sweep();
+        slots.sweep();
     }
 }

@@ -11,7 +11,7 @@ use tide::StatusCode;
 use crate::date;
 use crate::head::is_token;
 use crate::refusal::Refusal;
-use crate::upgraded::{Switch, Then, Upgraded};
+use crate::upgraded::{PendingUpgrade, UpgradeHandler, Upgraded};
 
 /// A checked answer: the status is final, header names are tokens, values are visible ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +20,12 @@ pub struct Reply {
     headers: Vec<(String, String)>,
     body: Option<Vec<u8>>,
     closes: bool,
-    switch: Option<Switch>,
+    switch: Option<PendingUpgrade>,
 }
 
 /// The properties of a request that determine the form of its answer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Form {
+pub(crate) struct ReplyForm {
     pub head: bool,
     pub connect: bool,
     pub old: bool,
@@ -66,7 +66,7 @@ impl Reply {
     {
         headers.push(("upgrade".to_owned(), protocol.to_owned()));
         headers.push(("connection".to_owned(), "upgrade".to_owned()));
-        Self { status: 101, headers, body: None, closes: false, switch: Some(Switch::new(then)) }
+        Self { status: 101, headers, body: None, closes: false, switch: Some(PendingUpgrade::new(then)) }
     }
 
     /// Creates a 204: done, without content.
@@ -159,17 +159,17 @@ impl Reply {
     }
 
     /// Takes the callback that speaks the other protocol, if there is one; `None` the second time.
-    pub(crate) fn switch(&self) -> Option<Then> {
-        self.switch.as_ref().and_then(Switch::take)
+    pub(crate) fn switch(&self) -> Option<UpgradeHandler> {
+        self.switch.as_ref().and_then(PendingUpgrade::take)
     }
 
     /// Returns whether the connection stays open.
-    pub(crate) fn keeps(&self, form: Form) -> bool {
+    pub(crate) fn keeps(&self, form: ReplyForm) -> bool {
         form.keeps && !self.closes
     }
 
     /// Writes the status line and headers to `out`; returns the body to send after them.
-    pub(crate) fn write_head(&self, form: Form, out: &mut Vec<u8>) -> &[u8] {
+    pub(crate) fn write_head(&self, form: ReplyForm, out: &mut Vec<u8>) -> &[u8] {
         out.clear();
         // Writing to a vector cannot fail.
         drop(write!(out, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status)));
@@ -267,13 +267,13 @@ mod tests {
         list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn sent(reply: &Reply, form: Form) -> (String, Vec<u8>) {
+    fn sent(reply: &Reply, form: ReplyForm) -> (String, Vec<u8>) {
         let mut out = Vec::new();
         let body = reply.write_head(form, &mut out).to_vec();
         (String::from_utf8(out).unwrap(), body)
     }
 
-    const KEEPS: Form = Form { head: false, connect: false, old: false, keeps: true };
+    const KEEPS: ReplyForm = ReplyForm { head: false, connect: false, old: false, keeps: true };
 
     #[test]
     fn what_cannot_be_sent_is_refused() {
@@ -309,7 +309,7 @@ mod tests {
         }
         let (head, body) = sent(&with(205), KEEPS);
         assert!(head.contains("content-length: 0\r\n") && body.is_empty());
-        let (head, body) = sent(&with(200), Form { head: true, ..KEEPS });
+        let (head, body) = sent(&with(200), ReplyForm { head: true, ..KEEPS });
         assert!(head.contains("content-length: 5\r\n") && body.is_empty());
         let (head, _) = sent(&Reply::new(200, Vec::new(), None).unwrap(), KEEPS);
         assert!(head.contains("content-length: 0\r\n"));

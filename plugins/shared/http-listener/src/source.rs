@@ -11,18 +11,18 @@ use crate::config::Limits;
 use crate::head::{Head, Scan};
 use crate::net::TcpStream;
 use crate::refusal::Refusal;
-use crate::watch::{Ended, Place};
+use crate::slots::{Slot, WaitError};
 
 /// Why there is no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum ReadError {
     /// Send this answer, then close.
     Refused(Refusal),
     /// Close without an answer: no one waits for one.
-    Gone,
+    Closed,
 }
 
-impl From<Refusal> for Cut {
+impl From<Refusal> for ReadError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
@@ -31,7 +31,7 @@ impl From<Refusal> for Cut {
 /// A connection with its buffer and slot.
 pub(crate) struct Source {
     stream: Stream<TcpStream>,
-    place: Place,
+    slot: Slot,
     limits: Limits,
     bytes: Vec<u8>,
     start: usize,
@@ -47,14 +47,14 @@ const LARGE: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Source {
-    pub(crate) fn new(stream: TcpStream, place: Place, limits: Limits) -> Self {
-        Self { stream: Stream::Plain(stream), place, limits, bytes: Vec::new(), start: 0, end: 0, fills: 0 }
+    pub(crate) fn new(stream: TcpStream, slot: Slot, limits: Limits) -> Self {
+        Self { stream: Stream::Plain(stream), slot, limits, bytes: Vec::new(), start: 0, end: 0, fills: 0 }
     }
 
     /// Performs the TLS handshake; `None` if it fails or times out.
     pub(crate) async fn secure(mut self, tls: &TlsAcceptor) -> Option<Self> {
         let Stream::Plain(stream) = self.stream else { return None };
-        let agreed = self.place.until(&mut None, self.limits.read, tls.accept(stream)).await;
+        let agreed = self.slot.until(&mut None, self.limits.read, tls.accept(stream)).await;
         self.stream = Stream::Tls(Box::new(TlsStream::Server(agreed.ok()?.ok()?)));
         Some(self)
     }
@@ -81,7 +81,7 @@ impl Source {
     }
 
     pub(crate) fn stopping(&self) -> bool {
-        self.place.stopping()
+        self.slot.stopping()
     }
 
     /// Returns the bytes that have arrived and are not consumed.
@@ -97,7 +97,7 @@ impl Source {
     }
 
     /// Reads the next head; `None` if the client sends no more requests, was idle for too long, or the server stops.
-    pub(crate) async fn head(&mut self) -> Result<Option<Head>, Cut> {
+    pub(crate) async fn head(&mut self) -> Result<Option<Head>, ReadError> {
         let (mut scan, mut deadline) = (Scan::default(), None);
         loop {
             if let Some(length) = scan.advance(self.waiting(), &self.limits)? {
@@ -110,10 +110,10 @@ impl Source {
                 self.bytes = Vec::new();
             }
             if idle {
-                self.place.set_idle(true);
+                self.slot.set_idle(true);
             }
             let filled = self.fill(&mut deadline, SMALL).await;
-            if idle && !self.place.set_idle(false) {
+            if idle && !self.slot.set_idle(false) {
                 // Another connection has taken this one's slot. A request that arrived meanwhile is dropped; the client
                 // may retry it.
                 return Ok(None);
@@ -130,7 +130,7 @@ impl Source {
     }
 
     /// Waits for more bytes. If `deadline` is `None`, it is set when the wait begins.
-    pub(crate) async fn fill(&mut self, deadline: &mut Option<Instant>, room: usize) -> Result<(), Cut> {
+    pub(crate) async fn fill(&mut self, deadline: &mut Option<Instant>, room: usize) -> Result<(), ReadError> {
         self.make_room(room);
         self.fills = self.fills.wrapping_add(1);
         if self.fills.is_multiple_of(16) {
@@ -141,20 +141,20 @@ impl Source {
             }
         }
         let free = self.bytes.get_mut(self.end..).unwrap_or_default();
-        match self.place.until(deadline, self.limits.read, self.stream.read(free)).await {
+        match self.slot.until(deadline, self.limits.read, self.stream.read(free)).await {
             Ok(Ok(0)) => Err(Refusal::bad("the request ends early").into()),
             Ok(Ok(read)) => {
                 self.end += read;
                 Ok(())
             }
-            Ok(Err(_)) => Err(Cut::Gone),
-            Err(Ended::Late) => Err(Refusal::TIMEOUT.into()),
-            Err(Ended::Stopping) => Err(Refusal::STOPPING.into()),
+            Ok(Err(_)) => Err(ReadError::Closed),
+            Err(WaitError::TimedOut) => Err(Refusal::TIMEOUT.into()),
+            Err(WaitError::Stopping) => Err(Refusal::STOPPING.into()),
         }
     }
 
     /// Waits for more bytes of a body, with a large buffer.
-    pub(crate) async fn fill_body(&mut self, deadline: &mut Option<Instant>) -> Result<(), Cut> {
+    pub(crate) async fn fill_body(&mut self, deadline: &mut Option<Instant>) -> Result<(), ReadError> {
         self.fill(deadline, LARGE).await
     }
 
@@ -170,23 +170,23 @@ impl Source {
     }
 
     /// Writes an answer, with a single system call if the socket accepts all of it.
-    pub(crate) async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<(), Cut> {
+    pub(crate) async fn write(&mut self, head: &[u8], body: &[u8]) -> Result<(), ReadError> {
         let (mut head, mut body) = (head, body);
         while !head.is_empty() || !body.is_empty() {
             let slices = [std::io::IoSlice::new(head), std::io::IoSlice::new(body)];
             let write = self.stream.write_vectored(&slices);
-            let written = match self.place.until_late(self.limits.read, write).await {
+            let written = match self.slot.until_late(self.limits.read, write).await {
                 Ok(Ok(written)) if written > 0 => written,
-                _ => return Err(Cut::Gone),
+                _ => return Err(ReadError::Closed),
             };
             let of_head = written.min(head.len());
             head = head.get(of_head..).unwrap_or_default();
             body = body.get(written - of_head..).unwrap_or_default();
         }
         // TLS may still buffer some of it; without TLS this does nothing.
-        match self.place.until_late(self.limits.read, self.stream.flush()).await {
+        match self.slot.until_late(self.limits.read, self.stream.flush()).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Cut::Gone),
+            _ => Err(ReadError::Closed),
         }
     }
 
@@ -195,7 +195,7 @@ impl Source {
         let end = Instant::now() + LINGER;
         let mut deadline = Some(end);
         if let Stream::Tls(stream) = &mut self.stream
-            && !matches!(self.place.until(&mut deadline, LINGER, stream.close()).await, Ok(Ok(())))
+            && !matches!(self.slot.until(&mut deadline, LINGER, stream.close()).await, Ok(Ok(())))
         {
             return;
         }

@@ -11,12 +11,12 @@ use theater_plugin_api::testing::{FakeHost, block_on};
 use tide::listener::Listener as _;
 
 use crate::net::channel::{Receiver, Sender, bounded};
-use crate::{Bound, Config, Control, Listener, Received, Reply};
+use crate::{Bound, Config, Listener, ListenerControl, Received, Reply};
 
 struct Running {
     _fake: FakeHost,
     address: SocketAddr,
-    control: Control,
+    control: ListenerControl,
     seen: Arc<AtomicUsize>,
     /// `/slow` sends on `arrived` when it is called and answers after a message on `answer`.
     arrived: Receiver<()>,

@@ -11,13 +11,13 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use crate::source::Source;
 
 /// The callback that speaks the other protocol.
-pub(crate) type Then = Box<dyn FnOnce(Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+pub(crate) type UpgradeHandler = Box<dyn FnOnce(Upgraded) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// The callback inside a reply; the connection takes it once.
 #[derive(Clone)]
-pub(crate) struct Switch(Arc<Mutex<Option<Then>>>);
+pub(crate) struct PendingUpgrade(Arc<Mutex<Option<UpgradeHandler>>>);
 
-impl Switch {
+impl PendingUpgrade {
     pub(crate) fn new<F>(then: impl FnOnce(Upgraded) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -25,24 +25,24 @@ impl Switch {
         Self(Arc::new(Mutex::new(Some(Box::new(|upgraded| Box::pin(then(upgraded)))))))
     }
 
-    pub(crate) fn take(&self) -> Option<Then> {
+    pub(crate) fn take(&self) -> Option<UpgradeHandler> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl fmt::Debug for Switch {
+impl fmt::Debug for PendingUpgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Switch")
+        f.write_str("PendingUpgrade")
     }
 }
 
-impl PartialEq for Switch {
+impl PartialEq for PendingUpgrade {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl Eq for Switch {}
+impl Eq for PendingUpgrade {}
 
 /// A connection after its 101 reply, including the bytes that the client sent after its request. It counts towards
 /// `max_connections` until it is dropped. The server applies no timeout to it and cuts it off only at the end of the

@@ -5,7 +5,7 @@ use theater_http_listener::{Received, Reply, Upgraded};
 
 /// The origins that may open a websocket, and the subprotocols that the server supports.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Terms<'a> {
+pub struct UpgradePolicy<'a> {
     /// Origins whose pages may open a websocket, in addition to the request's own host; `*` allows all.
     pub origins: &'a [String],
     /// The supported subprotocols, in order of preference.
@@ -15,7 +15,7 @@ pub struct Terms<'a> {
 /// The header in which the client offers subprotocols and the server names the chosen one.
 pub const PROTOCOL: &str = "sec-websocket-protocol";
 
-impl Terms<'_> {
+impl UpgradePolicy<'_> {
     /// Selects the subprotocol for a request: the first of ours that the client offers. If there is none, the websocket
     /// opens without a subprotocol, and a browser that offered some closes it (RFC 6455, section 4.1).
     #[must_use]
@@ -31,15 +31,19 @@ impl Terms<'_> {
 
 /// Answers a request to open a websocket: with 101, after which `then` runs on the connection, or with the error reply
 /// of [`check`].
-pub fn accept<F>(received: &Received, terms: Terms<'_>, then: impl FnOnce(Upgraded) -> F + Send + 'static) -> Reply
+pub fn accept<F>(
+    received: &Received,
+    policy: UpgradePolicy<'_>,
+    then: impl FnOnce(Upgraded) -> F + Send + 'static,
+) -> Reply
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    match key(received, terms.origins) {
+    match key(received, policy.origins) {
         Ok(key) => {
             let accepted = derive_accept_key(key.as_bytes());
             let mut headers = vec![("sec-websocket-accept".to_owned(), accepted)];
-            headers.extend(terms.protocol(received).map(|protocol| (PROTOCOL.to_owned(), protocol.to_owned())));
+            headers.extend(policy.protocol(received).map(|protocol| (PROTOCOL.to_owned(), protocol.to_owned())));
             Reply::switching("websocket", headers, then)
         }
         Err(reply) => reply,
@@ -48,12 +52,12 @@ where
 
 /// Checks whether a request may open a websocket. Browsers let any page open a websocket to any host and send the
 /// page's origin in `Origin` (RFC 6455, section 10.2). A page of another host than the request's own is refused, unless
-/// `terms.origins` contains its origin or `*`.
+/// `policy.origins` contains its origin or `*`.
 ///
 /// # Errors
 /// Returns the reply that tells the client what is wrong.
-pub fn check(received: &Received, terms: Terms<'_>) -> Result<(), Reply> {
-    key(received, terms.origins).map(drop)
+pub fn check(received: &Received, policy: UpgradePolicy<'_>) -> Result<(), Reply> {
+    key(received, policy.origins).map(drop)
 }
 
 /// Returns whether a request asks for a websocket at all. [`check`] finds out whether it is valid.

@@ -13,5 +13,5 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use handshake::{PROTOCOL, Terms, accept, asks_upgrade, check};
+pub use handshake::{PROTOCOL, UpgradePolicy, accept, asks_upgrade, check};
 pub use socket::{Code, End, Kind, Message, Socket};

@@ -63,8 +63,8 @@ macro_rules! message_conversions {
         use $types as types;
 
         /// Converts a received message to the actor's type.
-        pub(crate) fn told(message: $crate::Message) -> types::WebsocketMessage {
-            let (kind, data, text) = message.told();
+        pub(crate) fn to_actor(message: $crate::Message) -> types::WebsocketMessage {
+            let (kind, data, text) = message.into_parts();
             let ty = match kind {
                 $crate::Kind::Text => types::MessageType::Text,
                 $crate::Kind::Binary => types::MessageType::Binary,
@@ -79,7 +79,7 @@ macro_rules! message_conversions {
         }
 
         /// Converts an actor's message to the one to send; `None` means close.
-        pub(crate) fn sent(message: types::WebsocketMessage) -> Result<Option<$crate::Message>, String> {
+        pub(crate) fn to_client(message: types::WebsocketMessage) -> Result<Option<$crate::Message>, String> {
             let types::WebsocketMessage { ty, data, text } = message;
             let kind = match ty {
                 types::MessageType::Text => $crate::Kind::Text,
@@ -138,7 +138,7 @@ impl Message {
 
     /// Splits a received message into its kind, `data` and `text`.
     #[must_use]
-    pub fn told(self) -> (Kind, Option<Vec<u8>>, Option<String>) {
+    pub fn into_parts(self) -> (Kind, Option<Vec<u8>>, Option<String>) {
         match self {
             Self::Text(text) => (Kind::Text, None, Some(text)),
             Self::Binary(bytes) => (Kind::Binary, Some(bytes), None),

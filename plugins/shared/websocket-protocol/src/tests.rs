@@ -12,7 +12,7 @@ use theater_http_listener::{Bound, Config, Listener, Received, Reply, Upgraded};
 use theater_plugin_api::Host;
 use theater_plugin_api::testing::{FakeHost, block_on};
 
-use crate::{Message, Socket, Terms, accept};
+use crate::{Message, Socket, UpgradePolicy, accept};
 
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
@@ -45,7 +45,7 @@ impl Echo {
 async fn answer(echo: Arc<Echo>, received: Received) -> Reply {
     let origins = ["https://example.com".to_owned()];
     let protocols = ["v2.chat".to_owned(), "mqtt".to_owned()];
-    accept(&received, Terms { origins: &origins, protocols: &protocols }, |upgraded| echo.speak(upgraded))
+    accept(&received, UpgradePolicy { origins: &origins, protocols: &protocols }, |upgraded| echo.speak(upgraded))
 }
 
 struct Server {

@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::label_update::Place;
+use crate::caller::Caller;
 use crate::index::Index;
-use crate::rights::Rights;
+use crate::label_update::LabelUpdate;
 
 /// Fills the index of a store with contents that have no files. Listing does not need the files.
 fn filled(world: &World, count: u64) {
     let index = Index::open(&world.folder().join("index.redb")).unwrap();
     let filled = index.change(move |changes| {
-        changes.make(&Rights::Operator, "s")?;
+        changes.create(&Caller::Operator, "s")?;
         for n in 0..count {
             let hash = Hash::of(&n.to_le_bytes());
-            changes.hold(&Rights::Operator, "s", &hash, 8, &Place::Newest(format!("label {n}")))?;
+            changes.add_content(&Caller::Operator, "s", &hash, 8, &LabelUpdate::Newest(format!("label {n}")))?;
         }
         Ok(Vec::new())
     });
@@ -83,8 +83,8 @@ fn a_get_by_label_takes_at_most_twice_as_long_as_reading_the_file() {
         };
         let read = best(&|| fs::read(world.file(&content)).unwrap().len());
         let named = best(&|| {
-            let newest = world.plugin.depot.newest(&Rights::Operator, "s", "a").unwrap().unwrap();
-            world.plugin.depot.get(&Rights::Operator, "s", &newest).unwrap().len()
+            let newest = world.plugin.repository.newest(&Caller::Operator, "s", "a").unwrap().unwrap();
+            world.plugin.repository.get(&Caller::Operator, "s", &newest).unwrap().len()
         });
         let asked = best(&|| {
             let newest: Option<ContentRef> = actor.ask("get-by-label", &("s", "a")).unwrap();
@@ -126,6 +126,6 @@ fn an_index_of_100_000_opens_after_a_kill() {
     drop(index);
     let plugin = Stores::init(copy.host()).unwrap();
     let (_, took, _) =
-        measured("first call after a kill, 100,000 contents and labels", || plugin.depot.stores().unwrap());
+        measured("first call after a kill, 100,000 contents and labels", || plugin.repository.stores().unwrap());
     assert!(took < Duration::from_secs(5));
 }

@@ -163,8 +163,7 @@ fn calls_that_look_into_others_or_change_the_machine_are_refused() {
     }
     std::fs::write(scratch.0.join("in/calls.py"), CALLS).unwrap();
     let python = "exec python3 calls.py";
-    for script in ["unshare --user true", "unshare --mount true", "mount -t tmpfs none .", "chroot . true", python]
-    {
+    for script in ["unshare --user true", "unshare --mount true", "mount -t tmpfs none .", "chroot . true", python] {
         let (code, said) = run(&scratch, true, &[], script);
         assert!(code != 0 && said.contains("permi"), "{script}: {code} {said}");
     }

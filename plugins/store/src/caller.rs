@@ -6,7 +6,7 @@ use theater_plugin_api::narrow::{self, Rule};
 
 use crate::error::Error;
 use crate::names::check_store;
-use crate::tables::Row;
+use crate::tables::StoreRow;
 
 const MAX_BYTES: u64 = 4 << 30;
 const MAX_CONTENT_BYTES: u64 = 256 << 20;
@@ -38,14 +38,14 @@ impl Default for Config {
 
 /// A caller, with its rights.
 #[derive(Debug)]
-pub enum Rights {
+pub enum Caller {
     /// An actor: its id and its config.
     Actor(String, Config),
     /// An operator, who has no restrictions.
     Operator,
 }
 
-impl Rights {
+impl Caller {
     /// The rights of the actor with this id.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Rights {
     ///
     /// # Errors
     /// An error message if `ceiling` is not a valid config.
-    pub fn under(actor: &str, ceiling: &Value) -> Result<Self, String> {
+    pub fn under_ceiling(actor: &str, ceiling: &Value) -> Result<Self, String> {
         if ceiling.is_null() {
             return Ok(Self::Operator);
         }
@@ -80,7 +80,7 @@ impl Rights {
     /// # Errors
     /// For an actor [`Error::NotSeen`], both for another actor's store and for one that does not exist; for an operator
     /// [`Error::NoStore`].
-    pub fn seen(&self, store: &str, row: Option<Row>) -> Result<Row, Error> {
+    pub fn visible_row(&self, store: &str, row: Option<StoreRow>) -> Result<StoreRow, Error> {
         match (self, row) {
             (Self::Actor(_, config), row) if config.stores.iter().any(|name| name == store) => {
                 Ok(row.unwrap_or_default())
@@ -92,7 +92,7 @@ impl Rights {
     }
 
     /// Fails if the caller already has as many stores as it may create.
-    pub fn may_make(&self, made: u64) -> Result<(), Error> {
+    pub fn may_create(&self, made: u64) -> Result<(), Error> {
         match self {
             Self::Actor(_, config) if made >= config.max_stores => Err(Error::TooMany { made }),
             _ => Ok(()),

@@ -11,33 +11,33 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use theater_plugin_api::{Host, Level};
 use uuid::Uuid;
 
-use crate::changes::{Changed, Changes};
+use crate::caller::Caller;
+use crate::changes::{ChangeResult, IndexChanges};
 use crate::contents::Contents;
 use crate::error::Error;
-use crate::index::Index;
-use crate::label_update::Place;
 use crate::hash::Hash;
-use crate::names::{Target, check_label, check_store};
-use crate::rights::Rights;
-use crate::tables::Row;
-use crate::view::{Listed, View};
+use crate::index::Index;
+use crate::label_update::LabelUpdate;
+use crate::names::{ContentName, check_label, check_store};
+use crate::tables::StoreRow;
+use crate::view::{IndexView, ListedContent};
 
 /// All stores in a data folder, opened by the first call that needs them.
-pub struct Depot {
+pub struct Repository {
     host: Host,
-    open: Mutex<Option<Arc<Open>>>,
+    open: Mutex<Option<Arc<OpenRepository>>>,
 }
 
 /// An open depot.
-struct Open {
+struct OpenRepository {
     index: Index,
     contents: Contents,
     sweeping: RwLock<()>,
 }
 
-/// What [`Depot::sweep`] removed.
+/// What [`Repository::sweep`] removed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepReport {
     /// Number of contents that no store held.
     pub contents: u64,
     /// Total bytes of those contents.
@@ -46,7 +46,7 @@ pub struct Swept {
     pub half_written: u64,
 }
 
-impl Depot {
+impl Repository {
     /// Creates the depot for the data folder of `host`, without touching the folder yet.
     pub fn new(host: Host) -> Self {
         Self { host, open: Mutex::default() }
@@ -54,7 +54,7 @@ impl Depot {
 
     /// Runs `work` on the open depot. If the index fails, it is closed and the next call reopens it: after an I/O
     /// error, such as a full disk, redb fails every operation until the database is reopened.
-    fn with<T>(&self, work: impl FnOnce(&Open) -> Result<T, Error>) -> Result<T, Error> {
+    fn with<T>(&self, work: impl FnOnce(&OpenRepository) -> Result<T, Error>) -> Result<T, Error> {
         let open = self.opened()?;
         let result = work(&open);
         match &result {
@@ -67,7 +67,7 @@ impl Depot {
         result
     }
 
-    fn opened(&self) -> Result<Arc<Open>, Error> {
+    fn opened(&self) -> Result<Arc<OpenRepository>, Error> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = &*open {
             return Ok(Arc::clone(open));
@@ -76,10 +76,10 @@ impl Depot {
         // The index first: only one process can have it open, and only that process writes contents.
         let index = Index::open(&folder.join("index.redb"))?;
         let contents = Contents::open(&folder)?;
-        Ok(Arc::clone(open.insert(Arc::new(Open { index, contents, sweeping: RwLock::default() }))))
+        Ok(Arc::clone(open.insert(Arc::new(OpenRepository { index, contents, sweeping: RwLock::default() }))))
     }
 
-    fn close(&self, failed: &Arc<Open>) {
+    fn close(&self, failed: &Arc<OpenRepository>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.take_if(|open| Arc::ptr_eq(open, failed));
     }
@@ -87,14 +87,14 @@ impl Depot {
     /// Reads a store that the caller can see.
     fn read<T>(
         &self,
-        rights: &Rights,
+        caller: &Caller,
         store: &str,
-        work: impl FnOnce(&View, Row) -> Result<T, Error>,
+        work: impl FnOnce(&IndexView, StoreRow) -> Result<T, Error>,
     ) -> Result<T, Error> {
         check_store(store)?;
         self.with(|open| {
             let view = open.index.view()?;
-            let row = rights.seen(store, view.row(store)?)?;
+            let row = caller.visible_row(store, view.row(store)?)?;
             work(&view, row)
         })
     }
@@ -103,7 +103,7 @@ impl Depot {
     fn change(
         &self,
         store: &str,
-        change: impl FnOnce(&mut Changes<'_>) -> Changed + Send + 'static,
+        change: impl FnOnce(&mut IndexChanges<'_>) -> ChangeResult + Send + 'static,
     ) -> Result<(), Error> {
         check_store(store)?;
         self.with(|open| open.index.change(change).map(drop))
@@ -113,11 +113,11 @@ impl Depot {
     fn remove(
         &self,
         store: &str,
-        change: impl FnOnce(&mut Changes<'_>) -> Changed + Send + 'static,
+        change: impl FnOnce(&mut IndexChanges<'_>) -> ChangeResult + Send + 'static,
     ) -> Result<u64, Error> {
         check_store(store)?;
         self.with(|open| {
-            let _alone = open.alone();
+            let _alone = open.exclusive();
             let freed = open.index.change(change)?;
             freed.iter().try_for_each(|hash| open.contents.remove(hash))?;
             Ok(freed.len() as u64)
@@ -125,53 +125,59 @@ impl Depot {
     }
 
     /// Creates a store with this name, or with a generated id if `name` is `None`. Returns the id.
-    pub fn make(&self, rights: &Arc<Rights>, name: Option<&str>) -> Result<String, Error> {
+    pub fn create(&self, caller: &Arc<Caller>, name: Option<&str>) -> Result<String, Error> {
         let id = name.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-        let (rights, store) = (Arc::clone(rights), id.clone());
-        self.change(&id, move |changes| changes.make(&rights, &store))?;
+        let (caller, store) = (Arc::clone(caller), id.clone());
+        self.change(&id, move |changes| changes.create(&caller, &store))?;
         Ok(id)
     }
 
-    /// Adds a content to a store and to the label that `place` names.
-    pub fn put(&self, rights: &Arc<Rights>, store: &str, content: &[u8], place: Place) -> Result<Hash, Error> {
+    /// Adds a content to a store and to the label that `update` names.
+    pub fn put(&self, caller: &Arc<Caller>, store: &str, content: &[u8], update: LabelUpdate) -> Result<Hash, Error> {
         check_store(store)?;
-        place.label().map_or(Ok(()), check_label)?;
+        update.label().map_or(Ok(()), check_label)?;
         let size = content.len() as u64;
-        rights.may_store(size)?;
+        caller.may_store(size)?;
         self.with(|open| {
             let hash = Hash::of(content);
-            let _no_sweep = open.no_sweep();
+            let _no_sweep = open.block_sweeps();
             let view = open.index.view()?;
-            let row = rights.seen(store, view.row(store)?)?;
+            let row = caller.visible_row(store, view.row(store)?)?;
             // The change below checks again. Checking here too avoids writing a file for a content that is refused.
-            view.may_refer(rights, store, &hash, &place)?;
+            view.may_refer(caller, store, &hash, &update)?;
             if view.size(store, &hash)?.is_none() {
-                rights.may_add(store, row.bytes, size)?;
+                caller.may_add(store, row.bytes, size)?;
             }
             // A missing or damaged file is written again: the right bytes are available here.
             if !(view.held(&hash)? && open.contents.has(&hash, content)) {
                 open.contents.write(&hash, content)?;
             }
-            let (rights, store) = (Arc::clone(rights), store.to_owned());
-            open.index.change(move |changes| changes.hold(&rights, &store, &hash, size, &place))?;
+            let (caller, store) = (Arc::clone(caller), store.to_owned());
+            open.index.change(move |changes| changes.add_content(&caller, &store, &hash, size, &update))?;
             Ok(hash)
         })
     }
 
     /// Adds a content of a store to a label.
-    pub fn point(&self, rights: &Arc<Rights>, store: &str, place: Place, hash: Hash) -> Result<(), Error> {
-        place.label().map_or(Ok(()), check_label)?;
-        let (rights, of) = (Arc::clone(rights), store.to_owned());
-        self.change(store, move |changes| changes.point(&rights, &of, &hash, &place))
+    pub fn add_to_label(
+        &self,
+        caller: &Arc<Caller>,
+        store: &str,
+        update: LabelUpdate,
+        hash: Hash,
+    ) -> Result<(), Error> {
+        update.label().map_or(Ok(()), check_label)?;
+        let (caller, of) = (Arc::clone(caller), store.to_owned());
+        self.change(store, move |changes| changes.add_to_label(&caller, &of, &hash, &update))
     }
 
     /// Reads the bytes of a content.
-    pub fn get(&self, rights: &Rights, store: &str, hash: &Hash) -> Result<Vec<u8>, Error> {
+    pub fn get(&self, caller: &Caller, store: &str, hash: &Hash) -> Result<Vec<u8>, Error> {
         check_store(store)?;
         self.with(|open| {
-            let _no_sweep = open.no_sweep();
+            let _no_sweep = open.block_sweeps();
             let view = open.index.view()?;
-            rights.seen(store, view.row(store)?)?;
+            caller.visible_row(store, view.row(store)?)?;
             let missing = || Error::NoContent { store: store.to_owned(), hash: *hash };
             let size = view.size(store, hash)?.ok_or_else(missing)?;
             open.contents.read(hash, size)
@@ -179,106 +185,106 @@ impl Depot {
     }
 
     /// Reads the content that an operator or a URL names.
-    pub fn named(&self, rights: &Rights, store: &str, target: &Target) -> Result<Vec<u8>, Error> {
+    pub fn get_named(&self, caller: &Caller, store: &str, target: &ContentName) -> Result<Vec<u8>, Error> {
         let hash = match target {
-            Target::Hash(hash) => *hash,
-            Target::Label(label) => self
-                .newest(rights, store, label)?
+            ContentName::Hash(hash) => *hash,
+            ContentName::Label(label) => self
+                .newest(caller, store, label)?
                 .ok_or_else(|| Error::NoLabel { store: store.to_owned(), label: label.clone() })?,
         };
-        self.get(rights, store, &hash)
+        self.get(caller, store, &hash)
     }
 
     /// Whether a store has a content.
-    pub fn exists(&self, rights: &Rights, store: &str, hash: &Hash) -> Result<bool, Error> {
-        self.read(rights, store, |view, _| Ok(view.size(store, hash)?.is_some()))
+    pub fn exists(&self, caller: &Caller, store: &str, hash: &Hash) -> Result<bool, Error> {
+        self.read(caller, store, |view, _| Ok(view.size(store, hash)?.is_some()))
     }
 
     /// The newest content of a label.
-    pub fn newest(&self, rights: &Rights, store: &str, label: &str) -> Result<Option<Hash>, Error> {
+    pub fn newest(&self, caller: &Caller, store: &str, label: &str) -> Result<Option<Hash>, Error> {
         check_label(label)?;
-        self.read(rights, store, |view, _| view.newest(store, label))
+        self.read(caller, store, |view, _| view.newest(store, label))
     }
 
     /// Removes a label.
-    pub fn remove_label(&self, rights: &Arc<Rights>, store: &str, label: &str) -> Result<(), Error> {
+    pub fn remove_label(&self, caller: &Arc<Caller>, store: &str, label: &str) -> Result<(), Error> {
         check_label(label)?;
-        let (rights, of, label) = (Arc::clone(rights), store.to_owned(), label.to_owned());
-        self.change(store, move |changes| changes.remove_label(&rights, &of, &label))
+        let (caller, of, label) = (Arc::clone(caller), store.to_owned(), label.to_owned());
+        self.change(store, move |changes| changes.remove_label(&caller, &of, &label))
     }
 
     /// Removes a content from a label.
-    pub fn remove_reference(&self, rights: &Arc<Rights>, store: &str, label: &str, hash: Hash) -> Result<(), Error> {
+    pub fn remove_reference(&self, caller: &Arc<Caller>, store: &str, label: &str, hash: Hash) -> Result<(), Error> {
         check_label(label)?;
-        let (rights, of, label) = (Arc::clone(rights), store.to_owned(), label.to_owned());
-        self.change(store, move |changes| changes.remove_reference(&rights, &of, &label, &hash))
+        let (caller, of, label) = (Arc::clone(caller), store.to_owned(), label.to_owned());
+        self.change(store, move |changes| changes.remove_reference(&caller, &of, &label, &hash))
     }
 
     /// A store's labels, sorted by bytes.
-    pub fn labels(&self, rights: &Rights, store: &str) -> Result<Vec<String>, Error> {
-        self.read(rights, store, |view, _| view.labels(store))
+    pub fn labels(&self, caller: &Caller, store: &str) -> Result<Vec<String>, Error> {
+        self.read(caller, store, |view, _| view.labels(store))
     }
 
     /// A store's contents, sorted by hash, each converted by `make`.
-    pub fn contents<T>(&self, rights: &Rights, store: &str, make: impl Fn(Hash) -> T) -> Result<Vec<T>, Error> {
-        self.read(rights, store, |view, _| view.contents(store, |hash, _| make(hash)))
+    pub fn contents<T>(&self, caller: &Caller, store: &str, make: impl Fn(Hash) -> T) -> Result<Vec<T>, Error> {
+        self.read(caller, store, |view, _| view.contents(store, |hash, _| make(hash)))
     }
 
     /// The total size of a store's contents in bytes, each counted once.
-    pub fn bytes(&self, rights: &Rights, store: &str) -> Result<u64, Error> {
-        self.read(rights, store, |_, row| Ok(row.bytes))
+    pub fn bytes(&self, caller: &Caller, store: &str) -> Result<u64, Error> {
+        self.read(caller, store, |_, row| Ok(row.bytes))
     }
 
     /// All stores, for operators.
-    pub fn stores(&self) -> Result<Vec<(String, Row)>, Error> {
+    pub fn stores(&self) -> Result<Vec<(String, StoreRow)>, Error> {
         self.with(|open| open.index.view()?.stores())
     }
 
     /// A store's contents with their sizes and labels, for operators.
-    pub fn listed(&self, store: &str) -> Result<BTreeMap<Hash, Listed>, Error> {
-        self.read(&Rights::Operator, store, |view, _| view.listed(store))
+    pub fn listed(&self, store: &str) -> Result<BTreeMap<Hash, ListedContent>, Error> {
+        self.read(&Caller::Operator, store, |view, _| view.listed(store))
     }
 
     /// Removes a store with its labels and contents. Returns how many contents no store holds any more.
     pub fn drop_store(&self, store: &str) -> Result<u64, Error> {
         let of = store.to_owned();
-        self.remove(store, move |changes| changes.drop_store(&Rights::Operator, &of))
+        self.remove(store, move |changes| changes.drop_store(&Caller::Operator, &of))
     }
 
     /// Removes contents from a store. Returns how many of them no store holds any more.
     pub fn drop_contents(&self, store: &str, mut hashes: Vec<Hash>) -> Result<u64, Error> {
         hashes.sort_unstable();
         let of = store.to_owned();
-        self.remove(store, move |changes| changes.drop_contents(&Rights::Operator, &of, &hashes))
+        self.remove(store, move |changes| changes.drop_contents(&Caller::Operator, &of, &hashes))
     }
 
     /// Removes what crashes leave behind: partially written files, and contents that no store holds.
-    pub fn sweep(&self) -> Result<Swept, Error> {
+    pub fn sweep(&self) -> Result<SweepReport, Error> {
         self.with(|open| {
-            let mut swept = Swept { half_written: open.sweep_aside()?, ..Swept::default() };
+            let mut swept = SweepReport { half_written: open.remove_partial_files()?, ..SweepReport::default() };
             (0..=u8::MAX).try_for_each(|first| open.sweep(first, &mut swept))?;
             Ok(swept)
         })
     }
 }
 
-impl Open {
-    fn no_sweep(&self) -> RwLockReadGuard<'_, ()> {
+impl OpenRepository {
+    fn block_sweeps(&self) -> RwLockReadGuard<'_, ()> {
         self.sweeping.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+    fn exclusive(&self) -> RwLockWriteGuard<'_, ()> {
         self.sweeping.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sweep_aside(&self) -> Result<u64, Error> {
-        let _alone = self.alone();
+    fn remove_partial_files(&self) -> Result<u64, Error> {
+        let _alone = self.exclusive();
         self.contents.clear_aside()
     }
 
     /// Sweeps one folder. Locking folder by folder keeps other calls from waiting long.
-    fn sweep(&self, first: u8, swept: &mut Swept) -> Result<(), Error> {
-        let _alone = self.alone();
+    fn sweep(&self, first: u8, swept: &mut SweepReport) -> Result<(), Error> {
+        let _alone = self.exclusive();
         let view = self.index.view()?;
         for (hash, size) in self.contents.list(first)? {
             if !view.held(&hash)? {
@@ -301,14 +307,14 @@ mod tests {
     #[test]
     fn an_index_that_failed_is_closed_and_opened_again_by_the_next_call() {
         let core = FakeHost::new();
-        let depot = Depot::new(core.host());
+        let repository = Repository::new(core.host());
         let elsewhere = || Index::open(&core.host().data_folder().unwrap().join("index.redb"));
         for (error, closed) in [(Error::Together, false), (Error::index(redb::Error::PreviousIo), true)] {
-            let failed: Result<(), Error> = depot.with(|_| Err(error));
+            let failed: Result<(), Error> = repository.with(|_| Err(error));
             assert!(failed.is_err());
             assert_eq!(elsewhere().is_ok(), closed);
         }
-        assert!(depot.stores().unwrap().is_empty());
+        assert!(repository.stores().unwrap().is_empty());
         assert!(elsewhere().is_err());
     }
 }

@@ -1,5 +1,5 @@
 //! Tracks everything a server runs, so that timeouts and a stop reach it. Each connection, and the accept loop, holds a
-//! slot ([`Place`]).
+//! slot ([`Slot`]).
 //!
 //! A timer per read would cost a system call each, because a new timer wakes the reactor. Instead, one task
 //! periodically scans all slots and wakes those whose deadline has passed. A timeout fires up to a tenth late, at most
@@ -18,14 +18,14 @@ use theater_plugin_api::host::Spawned;
 
 /// All slots of one server.
 #[derive(Default)]
-pub(crate) struct Watch {
+pub(crate) struct SlotTable {
     stopping: AtomicBool,
-    places: Mutex<Places>,
+    slots: Mutex<Slots>,
 }
 
 #[derive(Default)]
-struct Places {
-    waits: HashMap<u64, Arc<Mutex<Wait>>>,
+struct Slots {
+    waits: HashMap<u64, Arc<Mutex<SlotState>>>,
     /// The number of slots with a peer: connections that are served, without those that were displaced.
     served: usize,
     /// The slots of each peer.
@@ -33,13 +33,13 @@ struct Places {
     next: u64,
     emptied: Option<Waker>,
     /// The port has been released.
-    free: bool,
-    freed: Option<Waker>,
+    is_released: bool,
+    release_waker: Option<Waker>,
 }
 
 /// The state of one slot.
 #[derive(Default)]
-struct Wait {
+struct SlotState {
     deadline: Option<Instant>,
     waker: Option<Waker>,
     /// The task of the connection, for aborting it.
@@ -47,13 +47,13 @@ struct Wait {
     /// Since when the connection is idle, that is, waits for a request of which nothing has arrived.
     idle: Option<Instant>,
     /// Another connection has taken this slot: the idle one has to end.
-    gives_way: bool,
+    is_displaced: bool,
 }
 
 /// Why a wait ended without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    Late,
+pub(crate) enum WaitError {
+    TimedOut,
     Stopping,
 }
 
@@ -62,36 +62,36 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Watch {
+impl SlotTable {
     /// Takes a slot, unless `most` are taken or the peer has its share. Then an idle connection is displaced, if there
     /// is one: of the same peer if it has its share, else of the peer with the most slots among those with an idle one.
     /// Slots without a peer are counted separately.
-    pub(crate) fn enter(self: &Arc<Self>, most: usize, peer: Option<(IpAddr, usize)>) -> Option<Place> {
-        let mut places = lock(&self.places);
-        let of_peer = |peer: &IpAddr| places.peers.get(peer).map_or(0, BTreeSet::len);
+    pub(crate) fn enter(self: &Arc<Self>, most: usize, peer: Option<(IpAddr, usize)>) -> Option<Slot> {
+        let mut slots = lock(&self.slots);
+        let of_peer = |peer: &IpAddr| slots.peers.get(peer).map_or(0, BTreeSet::len);
         let waker = match peer {
-            Some((peer, share)) if of_peer(&peer) >= share => Some(places.displace(&peer)?),
-            Some(_) if places.served >= most => {
-                let mut peers: Vec<_> = places.peers.iter().map(|(peer, numbers)| (numbers.len(), *peer)).collect();
+            Some((peer, share)) if of_peer(&peer) >= share => Some(slots.displace(&peer)?),
+            Some(_) if slots.served >= most => {
+                let mut peers: Vec<_> = slots.peers.iter().map(|(peer, numbers)| (numbers.len(), *peer)).collect();
                 peers.sort_unstable_by(|one, other| other.cmp(one));
-                Some(peers.into_iter().find_map(|(_, peer)| places.displace(&peer))?)
+                Some(peers.into_iter().find_map(|(_, peer)| slots.displace(&peer))?)
             }
-            None if places.waits.len() - places.served >= most => return None,
+            None if slots.waits.len() - slots.served >= most => return None,
             _ => None,
         };
-        let number = places.next;
-        places.next += 1;
+        let number = slots.next;
+        slots.next += 1;
         let wait = Arc::default();
-        places.waits.insert(number, Arc::clone(&wait));
+        slots.waits.insert(number, Arc::clone(&wait));
         if let Some((peer, _)) = peer {
-            places.served += 1;
-            places.peers.entry(peer).or_default().insert(number);
+            slots.served += 1;
+            slots.peers.entry(peer).or_default().insert(number);
         }
-        drop(places);
+        drop(slots);
         if let Some(waker) = waker.flatten() {
             waker.wake();
         }
-        Some(Place { watch: Arc::clone(self), number, wait, peer: peer.map(|(peer, _)| peer) })
+        Some(Slot { table: Arc::clone(self), number, wait, peer: peer.map(|(peer, _)| peer) })
     }
 
     pub(crate) fn stopping(&self) -> bool {
@@ -110,8 +110,8 @@ impl Watch {
         self.wake(|wait| wait.deadline.is_some_and(|deadline| deadline <= now));
     }
 
-    fn wake(&self, which: impl Fn(&Wait) -> bool) {
-        let waits: Vec<_> = lock(&self.places).waits.values().cloned().collect();
+    fn wake(&self, which: impl Fn(&SlotState) -> bool) {
+        let waits: Vec<_> = lock(&self.slots).waits.values().cloned().collect();
         for wait in waits {
             let mut wait = lock(&wait);
             let waker = if which(&wait) { wait.waker.take() } else { None };
@@ -123,32 +123,32 @@ impl Watch {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.places).waits.is_empty()
+        lock(&self.slots).waits.is_empty()
     }
 
     /// Waits until no slot is taken.
     pub(crate) async fn emptied(&self) {
         poll_fn(|context| {
-            let mut places = lock(&self.places);
-            if places.waits.is_empty() {
+            let mut slots = lock(&self.slots);
+            if slots.waits.is_empty() {
                 return Poll::Ready(());
             }
-            places.emptied = Some(context.waker().clone());
+            slots.emptied = Some(context.waker().clone());
             Poll::Pending
         })
         .await;
     }
 
     /// Stores the task that runs in a slot, unless the slot was left already.
-    pub(crate) fn keep(&self, number: u64, task: Spawned) {
-        if let Some(wait) = lock(&self.places).waits.get(&number) {
+    pub(crate) fn set_task(&self, number: u64, task: Spawned) {
+        if let Some(wait) = lock(&self.slots).waits.get(&number) {
             lock(wait).task = Some(task);
         }
     }
 
     /// Aborts all tasks.
-    pub(crate) fn cut(&self) {
-        let waits: Vec<_> = lock(&self.places).waits.values().cloned().collect();
+    pub(crate) fn abort_all(&self) {
+        let waits: Vec<_> = lock(&self.slots).waits.values().cloned().collect();
         for wait in waits {
             let task = lock(&wait).task.take();
             if let Some(task) = task {
@@ -158,44 +158,44 @@ impl Watch {
     }
 
     /// Signals that the port has been released.
-    pub(crate) fn free(&self) {
-        let mut places = lock(&self.places);
-        places.free = true;
-        let waker = places.freed.take();
-        drop(places);
+    pub(crate) fn release_port(&self) {
+        let mut slots = lock(&self.slots);
+        slots.is_released = true;
+        let waker = slots.release_waker.take();
+        drop(slots);
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
     /// Waits until the port has been released.
-    pub(crate) async fn freed(&self) {
+    pub(crate) async fn port_released(&self) {
         poll_fn(|context| {
-            let mut places = lock(&self.places);
-            if places.free {
+            let mut slots = lock(&self.slots);
+            if slots.is_released {
                 return Poll::Ready(());
             }
-            places.freed = Some(context.waker().clone());
+            slots.release_waker = Some(context.waker().clone());
             Poll::Pending
         })
         .await;
     }
 
     fn leave(&self, number: u64, peer: Option<IpAddr>) {
-        let mut places = lock(&self.places);
-        places.waits.remove(&number);
+        let mut slots = lock(&self.slots);
+        slots.waits.remove(&number);
         if let Some(peer) = peer {
-            places.forget(&peer, number);
+            slots.uncount(&peer, number);
         }
-        let waker = if places.waits.is_empty() { places.emptied.take() } else { None };
-        drop(places);
+        let waker = if slots.waits.is_empty() { slots.emptied.take() } else { None };
+        drop(slots);
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 }
 
-impl Places {
+impl Slots {
     /// Displaces the peer's longest idle connection and returns its waker, if it has one; `None` if no connection is
     /// idle.
     fn displace(&mut self, peer: &IpAddr) -> Option<Option<Waker>> {
@@ -204,13 +204,13 @@ impl Places {
         let (_, number) = numbers.iter().filter_map(idle_since).min()?;
         let wait = Arc::clone(self.waits.get(&number)?);
         // Stop counting it now: many connections may arrive before it has ended.
-        self.forget(peer, number);
+        self.uncount(peer, number);
         let mut wait = lock(&wait);
-        (wait.gives_way, wait.idle) = (true, None);
+        (wait.is_displaced, wait.idle) = (true, None);
         Some(wait.waker.take())
     }
 
-    fn forget(&mut self, peer: &IpAddr, number: u64) {
+    fn uncount(&mut self, peer: &IpAddr, number: u64) {
         if let Some(numbers) = self.peers.get_mut(peer) {
             if numbers.remove(&number) {
                 self.served -= 1;
@@ -223,33 +223,33 @@ impl Places {
 }
 
 /// The slot of a connection or of the accept loop; dropping it leaves the slot.
-pub(crate) struct Place {
-    watch: Arc<Watch>,
+pub(crate) struct Slot {
+    table: Arc<SlotTable>,
     number: u64,
-    wait: Arc<Mutex<Wait>>,
+    wait: Arc<Mutex<SlotState>>,
     peer: Option<IpAddr>,
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.watch.leave(self.number, self.peer);
+        self.table.leave(self.number, self.peer);
     }
 }
 
-impl Place {
+impl Slot {
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
     pub(crate) fn stopping(&self) -> bool {
-        self.watch.stopping()
+        self.table.stopping()
     }
 
     /// Marks the connection as idle or busy; an idle one may be displaced. Returns false if it was displaced.
     pub(crate) fn set_idle(&self, is_idle: bool) -> bool {
         let mut wait = lock(&self.wait);
-        wait.idle = (is_idle && !wait.gives_way).then(Instant::now);
-        !wait.gives_way
+        wait.idle = (is_idle && !wait.is_displaced).then(Instant::now);
+        !wait.is_displaced
     }
 
     /// Waits for `future` until a stop or `deadline`. If `deadline` is `None`, it is set to now plus `timeout` when the
@@ -259,12 +259,16 @@ impl Place {
         deadline: &mut Option<Instant>,
         timeout: Duration,
         future: impl Future<Output = T>,
-    ) -> Result<T, Ended> {
+    ) -> Result<T, WaitError> {
         self.wait(true, deadline, timeout, future).await
     }
 
     /// Waits for `future` until `timeout`; a stop does not end the wait.
-    pub(crate) async fn until_late<T>(&self, timeout: Duration, future: impl Future<Output = T>) -> Result<T, Ended> {
+    pub(crate) async fn until_late<T>(
+        &self,
+        timeout: Duration,
+        future: impl Future<Output = T>,
+    ) -> Result<T, WaitError> {
         self.wait(false, &mut None, timeout, future).await
     }
 
@@ -274,7 +278,7 @@ impl Place {
         deadline: &mut Option<Instant>,
         timeout: Duration,
         future: impl Future<Output = T>,
-    ) -> Result<T, Ended> {
+    ) -> Result<T, WaitError> {
         let mut future = pin!(future);
         poll_fn(|context| {
             if let Poll::Ready(value) = future.as_mut().poll(context) {
@@ -283,11 +287,11 @@ impl Place {
             let now = Instant::now();
             let end = *deadline.get_or_insert_with(|| now + timeout);
             if end <= now {
-                return Poll::Ready(Err(Ended::Late));
+                return Poll::Ready(Err(WaitError::TimedOut));
             }
             let mut wait = lock(&self.wait);
-            if stops && wait.gives_way {
-                return Poll::Ready(Err(Ended::Stopping));
+            if stops && wait.is_displaced {
+                return Poll::Ready(Err(WaitError::Stopping));
             }
             wait.deadline = Some(end);
             match &wait.waker {
@@ -296,7 +300,7 @@ impl Place {
             }
             drop(wait);
             // Checked after the waker is stored: otherwise a stop in between would be missed.
-            if stops && self.stopping() { Poll::Ready(Err(Ended::Stopping)) } else { Poll::Pending }
+            if stops && self.stopping() { Poll::Ready(Err(WaitError::Stopping)) } else { Poll::Pending }
         })
         .await
     }
@@ -310,63 +314,63 @@ mod tests {
 
     #[test]
     fn a_place_too_many_is_refused_until_one_is_left() {
-        let watch = Arc::new(Watch::default());
-        let first = watch.enter(1, None).unwrap();
-        assert!(watch.enter(1, None).is_none());
+        let table = Arc::new(SlotTable::default());
+        let first = table.enter(1, None).unwrap();
+        assert!(table.enter(1, None).is_none());
         drop(first);
-        assert!(watch.enter(1, None).is_some());
+        assert!(table.enter(1, None).is_some());
     }
 
     #[test]
     fn a_peer_has_its_share_and_idle_places_give_way() {
-        let watch = Arc::new(Watch::default());
+        let table = Arc::new(SlotTable::default());
         let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|peer| peer.parse::<IpAddr>().unwrap());
-        let enter = |peer| watch.enter(4, Some((peer, 3)));
-        let places: Vec<_> = (0..3).map(|_| enter(one).unwrap()).collect();
+        let enter = |peer| table.enter(4, Some((peer, 3)));
+        let slots: Vec<_> = (0..3).map(|_| enter(one).unwrap()).collect();
         assert!(enter(one).is_none(), "it has its share, and none of it is idle");
         let others = enter(other).unwrap();
         assert!(enter(other).is_none(), "all slots are taken, and none is idle");
-        places[1].set_idle(true);
+        slots[1].set_idle(true);
         let more = enter(other).unwrap();
-        let waits = block_on(places[1].until(&mut None, Duration::from_secs(3_600), pending::<()>()));
-        assert_eq!(waits, Err(Ended::Stopping));
+        let waits = block_on(slots[1].until(&mut None, Duration::from_secs(3_600), pending::<()>()));
+        assert_eq!(waits, Err(WaitError::Stopping));
         assert!(enter(other).is_none(), "one that gives way does so once");
-        drop((more, others, places));
-        assert!(watch.is_empty() && lock(&watch.places).peers.is_empty());
+        drop((more, others, slots));
+        assert!(table.is_empty() && lock(&table.slots).peers.is_empty());
     }
 
     #[test]
     fn a_stop_ends_waits_and_empties_the_places() {
-        let watch = Arc::new(Watch::default());
-        let place = watch.enter(1, None).unwrap();
+        let table = Arc::new(SlotTable::default());
+        let slot = table.enter(1, None).unwrap();
         let waiting = async {
             let hour = Duration::from_secs(3_600);
-            let ended = place.until(&mut None, hour, pending::<()>()).await;
-            drop(place);
+            let ended = slot.until(&mut None, hour, pending::<()>()).await;
+            drop(slot);
             ended
         };
         let stopping = async {
-            watch.stop();
-            watch.emptied().await;
+            table.stop();
+            table.emptied().await;
         };
-        assert_eq!(block_on(zip(waiting, stopping)).0, Err(Ended::Stopping));
+        assert_eq!(block_on(zip(waiting, stopping)).0, Err(WaitError::Stopping));
     }
 
     #[test]
     fn a_passed_deadline_is_found_by_a_sweep() {
-        let watch = Arc::new(Watch::default());
-        let place = watch.enter(1, None).unwrap();
+        let table = Arc::new(SlotTable::default());
+        let slot = table.enter(1, None).unwrap();
         let thread = std::thread::spawn({
-            let watch = Arc::clone(&watch);
+            let table = Arc::clone(&table);
             move || {
-                while !watch.stopping() {
-                    watch.sweep();
+                while !table.stopping() {
+                    table.sweep();
                     std::thread::yield_now();
                 }
             }
         });
-        assert_eq!(block_on(place.until_late(Duration::from_millis(5), pending::<()>())), Err(Ended::Late));
-        watch.stop();
+        assert_eq!(block_on(slot.until_late(Duration::from_millis(5), pending::<()>())), Err(WaitError::TimedOut));
+        table.stop();
         thread.join().unwrap();
     }
 }
