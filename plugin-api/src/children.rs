@@ -4,54 +4,11 @@
 //! a death means (tell the parent, start again, let go, fail) is the plugin's to decide.
 
 use serde::de::DeserializeOwned;
+use theater_plugin_abi::{Answer, OK};
 
-use crate::abi::{Answer, OK};
-use crate::host::{ChainEvent, Host};
+use crate::abi::host_handle::Host;
+use crate::host_types::{ChainEvent, ChildEnd};
 use crate::{Bytes, encoding};
-
-/// The death of a child.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ChildEnd {
-    /// The child's id.
-    pub child: String,
-    /// The child's name.
-    pub name: String,
-    /// How it ended.
-    pub ending: Ending,
-}
-
-/// How an actor ended.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Ending {
-    /// By its own `shutdown`, with the data it gave.
-    Exit(Option<Bytes>),
-    /// Stopped by its parent or an operator.
-    Stopped,
-    /// It failed.
-    Failed {
-        /// What kind of failure.
-        kind: FailureKind,
-        /// The chain of causes.
-        causes: String,
-    },
-}
-
-/// What kind of failure ended an actor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum FailureKind {
-    /// A call took longer than a limit.
-    Timeout,
-    /// An export that was to be called is missing.
-    FunctionNotFound,
-    /// An import or export has another type than expected.
-    TypeMismatch,
-    /// A plugin answered bytes that are no value of the type.
-    Serialization,
-    /// It was stopped while it was starting.
-    ShuttingDown,
-    /// Anything else, such as a trap.
-    Internal,
-}
 
 /// What the core answered, or a sentence.
 type ServiceAnswer = Result<Answer, Answer>;

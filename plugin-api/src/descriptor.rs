@@ -126,8 +126,8 @@ pub const fn section<const N: usize>(json: &[u8], panic_aborts: bool) -> [u8; N]
     let mut bytes = [0u8; N];
     let magic = MAGIC;
     let layout = LAYOUT.to_le_bytes();
-    let major = crate::abi::ABI_MAJOR.to_le_bytes();
-    let minor = crate::abi::ABI_MINOR.to_le_bytes();
+    let major = theater_plugin_abi::ABI_MAJOR.to_le_bytes();
+    let minor = theater_plugin_abi::ABI_MINOR.to_le_bytes();
     let length = (json.len() as u32).to_le_bytes();
     let (head, body) = bytes.split_at_mut(HEADER);
     let (a, rest) = head.split_at_mut(8);
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_section_reads_back() {
         let section = parse_section(&SAMPLE).unwrap();
-        assert_eq!(section.abi, (crate::abi::ABI_MAJOR, crate::abi::ABI_MINOR));
+        assert_eq!(section.abi, (theater_plugin_abi::ABI_MAJOR, theater_plugin_abi::ABI_MINOR));
         assert_eq!((section.panic_aborts, section.json.as_str()), (false, "{}"));
     }
 

@@ -6,92 +6,13 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use theater_plugin_abi::OK;
 
-pub use crate::abi::Host;
-use crate::abi::{ABSENT, Answer, ERROR, GONE, OK, PANIC};
-use crate::{Bytes, encoding};
-
-/// Why a call into the actor gave no result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The actor's function returned `err` with this text.
-    #[error("{0}")]
-    Actor(String),
-    /// The actor trapped, or its call was interrupted or timed out.
-    #[error("{0}")]
-    Trap(String),
-    /// The actor is stopping or has ended.
-    #[error("{0}")]
-    Gone(String),
-    /// The actor does not export the function.
-    #[error("{0}")]
-    Absent(String),
-    /// What came back is not the encoding of the function's result.
-    #[error("the result does not decode: {0}")]
-    Decode(String),
-}
-
-/// How loud a log line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Something an operator must see.
-    Error = 1,
-    /// Something an operator should see.
-    Warn = 2,
-    /// Ordinary news.
-    Info = 3,
-    /// For whoever looks for a fault.
-    Debug = 4,
-    /// Everything.
-    Trace = 5,
-}
-
-/// Whom a host is for.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-#[non_exhaustive]
-pub struct About {
-    /// The plugin's name.
-    pub plugin: String,
-    /// The actor's id; empty for the plugin's own host.
-    pub actor: String,
-    /// The actor's name; empty for the plugin's own host.
-    pub name: String,
-    /// The handler type the manifest names; empty for the plugin's own host.
-    pub handler: String,
-    /// Whether the actor has ended and is about to be started again: what it keeps open may stay open for its next life.
-    #[serde(default)]
-    pub restarts: bool,
-}
-
-impl About {
-    /// Of a plugin's own host.
-    #[must_use]
-    pub fn plugin(name: &str) -> Self {
-        Self::actor(name, "", "", "")
-    }
-    /// Of an actor's host: the plugin's name, the actor's id and name, the handler type.
-    #[must_use]
-    pub fn actor(plugin: &str, actor: &str, name: &str, handler: &str) -> Self {
-        let [plugin, actor, name, handler] = [plugin, actor, name, handler].map(str::to_owned);
-        Self { plugin, actor, name, handler, restarts: false }
-    }
-}
-
-/// An event of an actor's chain, as `chain-event` of `theater:simple/types`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ChainEvent {
-    /// SHA3-256 of the event's header.
-    pub hash: Bytes,
-    /// The same of the event before; none for the first.
-    pub parent_hash: Option<Bytes>,
-    /// What kind of event.
-    pub event_type: String,
-    /// The event's data.
-    pub data: Bytes,
-    /// Milliseconds since the epoch.
-    pub timestamp: u64,
-}
+pub use crate::abi::host_handle::Host;
+pub use crate::call_error::CallError;
+use crate::call_error::result_of;
+use crate::encoding;
+pub use crate::host_types::{About, ChainEvent, Level};
 
 /// Ends a wait when dropped.
 #[must_use = "the wait ends when this is dropped"]
@@ -231,16 +152,5 @@ impl Host {
     pub fn shutdown(&self, data: Option<&[u8]>) -> Result<(), String> {
         let answer = self.lifecycle_shutdown(data).ok_or("this core does not offer the service theater.lifecycle")?;
         if answer.status == OK { Ok(()) } else { Err(answer.sentence()) }
-    }
-}
-
-pub(crate) fn result_of<R: DeserializeOwned>(answer: &Answer) -> Result<R, CallError> {
-    match answer.status {
-        OK => encoding::decode(&answer.bytes).map_err(|error| CallError::Decode(error.to_string())),
-        ERROR => Err(CallError::Actor(answer.sentence())),
-        GONE => Err(CallError::Gone(answer.sentence())),
-        ABSENT => Err(CallError::Absent(answer.sentence())),
-        PANIC => Err(CallError::Trap(format!("the core failed: {}", answer.sentence()))),
-        _ => Err(CallError::Trap(answer.sentence())),
     }
 }

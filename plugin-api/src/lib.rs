@@ -41,11 +41,12 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("Theater runs on Linux on x86-64 and arm64");
 
-#[allow(unsafe_code, reason = "the ABI: every block argues its safety")]
 pub mod abi;
+mod call_error;
 mod children;
 pub mod descriptor;
 pub mod host;
+mod host_types;
 mod messages;
 pub mod narrow;
 pub mod panic_guard;
@@ -55,11 +56,12 @@ pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use children::{ChildEnd, Ending, FailureKind};
-pub use host::{CallError, Host, Level};
+pub use call_error::CallError;
+pub use host::Host;
+pub use host_types::{ChildEnd, Ending, FailureKind, Level};
 pub use messages::Invocation;
-pub use plugin::{Attachment, Call, Dispatch, Handler, Pending, Plugin, Recovered};
-pub use result_buffer::ResultBuffer;
+pub use plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered};
+pub use result_buffer::{Pending, ResultBuffer};
 pub use theater_encoding as encoding;
 pub use theater_encoding::{Bytes, uuid_text};
 /// Reads WIT and makes a plugin of it.
@@ -113,7 +115,7 @@ pub mod __private {
     pub use crate::descriptor::{HEADER, section};
     pub use crate::encoding::{Reader, deserialize_flags, encode_into, serialize_flags};
     pub use crate::messages::{invocation, values};
-    pub use crate::plugin::{Pending, bad_arguments, no_such_function};
-    pub use crate::result_buffer::{ResultBuffer, begin};
+    pub use crate::plugin::{bad_arguments, no_such_function};
+    pub use crate::result_buffer::{Pending, ResultBuffer, begin};
     pub use serde;
 }

@@ -10,9 +10,10 @@
 //! | [`Host::stage`] | there is a place in the mailbox; it is recorded and queued with the sender's own event | goes to nobody |
 
 use serde::de::DeserializeOwned;
+use theater_plugin_abi::{Answer, OK};
 
-use crate::abi::{Answer, OK};
-use crate::host::{CallError, Host, result_of};
+use crate::abi::host_handle::Host;
+use crate::call_error::{CallError, result_of};
 use crate::plugin::Call;
 
 /// A call of an actor's export that gives an `R`.

@@ -13,10 +13,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::host::{Host, Level};
-
-// Where a panic is told of that no answer can carry.
-static TELL: OnceLock<Host> = OnceLock::new();
+// Logs a panic that no answer can carry.
+static REPORT: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
 
 thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
@@ -39,9 +37,9 @@ pub(crate) fn install_hook() {
     });
 }
 
-/// From now on a panic in the drop of a future is logged through this host; the first one stays.
-pub(crate) fn tell(host: Host) {
-    TELL.get_or_init(|| host);
+/// Sets the function that logs a panic in the drop of a future; later calls have no effect.
+pub(crate) fn report_drop_panics_to(report: impl Fn(&str) + Send + Sync + 'static) {
+    REPORT.get_or_init(|| Box::new(report));
 }
 
 /// Runs `body` as what is guarded; its panic, if there is one.
@@ -85,8 +83,8 @@ fn drop_quietly<T>(value: T) {
 
 /// Drops a future where it is, if it is still there; a panic in its drop has nobody to go to but the log.
 fn drop_future<F>(mut future: Pin<&mut Option<F>>) {
-    if let (Err(message), Some(host)) = (catch(|| future.set(None)), TELL.get()) {
-        host.log(Level::Error, &format!("[P0110] the drop of a future panicked: {message}"));
+    if let (Err(message), Some(report)) = (catch(|| future.set(None)), REPORT.get()) {
+        report(&format!("[P0110] the drop of a future panicked: {message}"));
     }
 }
 

@@ -1,13 +1,13 @@
 //! What an author implements: [`Plugin`] once, [`Handler`] for each actor, and the traits `bindings!` makes of WIT.
 
 use std::future::Future;
-use std::pin::Pin;
 
 use serde_json::Value;
+use theater_plugin_abi::{Answer, CallContext};
 
-use crate::abi::{Answer, CallContext, Host};
+use crate::abi::host_handle::Host;
 use crate::encoding::{Reader, uuid_text};
-use crate::result_buffer::ResultBuffer;
+use crate::result_buffer::{Pending, ResultBuffer};
 
 /// A plugin: one value per process, made at start.
 ///
@@ -204,9 +204,6 @@ impl Call {
         (self.context.deadline_ms != 0).then_some(self.context.deadline_ms)
     }
 }
-
-/// The future of an async function, before the guard is around it.
-pub type Pending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// From function numbers to the author's methods: `bindings!` implements it.
 pub trait Dispatch: Handler {

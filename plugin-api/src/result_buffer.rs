@@ -1,14 +1,14 @@
 //! Where the result of a function goes: into the room its caller gave while it fits, else into memory of the plugin's own.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use serde::Serialize;
+use theater_plugin_abi::{Answer, ELSEWHERE, spare};
 
 use crate::Bytes;
-use crate::abi::{Answer, ELSEWHERE, spare};
 use crate::encoding::{self, EncodingError, Output};
-use crate::plugin::Pending;
 
 /// Bytes from this length on are cheaper to hand over than to copy.
 const LONG: usize = 1024;
@@ -129,9 +129,28 @@ impl<'a> ResultBuffer<'a> {
     }
 }
 
+/// Encodes a result.
+#[must_use]
+pub fn encoded<T: Serialize + ?Sized>(value: &T) -> Answer {
+    let mut buffer = ResultBuffer::new(&mut []);
+    buffer.give(value);
+    buffer.into_answer()
+}
+
+/// The answer of a function whose result needs no encoding.
+pub(crate) fn answer_of(result: Result<Vec<u8>, String>) -> Answer {
+    match result {
+        Ok(bytes) => Answer::ok(bytes),
+        Err(sentence) => Answer::error(sentence),
+    }
+}
+
 fn no_encoding(error: &EncodingError) -> Answer {
     Answer::error(format!("the result has no encoding: {error}"))
 }
+
+/// The future of an async function, before it is wrapped in the panic guard.
+pub type Pending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
 /// Polls an async function once. One that has ended has given its result; of another the rest comes back.
 #[doc(hidden)]

@@ -13,8 +13,7 @@
 //! | `theater.removed` | 1.0 | plugins | [`RemovedService`] |
 
 use async_ffi::FfiFuture;
-
-use crate::abi::{Answer, CallContext, Slice};
+use theater_plugin_abi::{Answer, CallContext, Slice};
 
 /// Id of [`ChainService`].
 pub const SERVICE_CHAIN: &str = "theater.chain";
