@@ -59,7 +59,7 @@ mod handles;
 pub(crate) mod host_handle;
 pub(crate) mod host_side;
 #[allow(unsafe_code, reason = "the core's tables: every block argues its safety")]
-mod host_tables;
+pub(crate) mod host_tables;
 mod plugin_guard;
 #[allow(unsafe_code, reason = "the plugin's tables: every block argues its safety")]
 mod plugin_side;

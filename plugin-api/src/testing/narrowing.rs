@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use serde_json::Value;
 
-use super::Seeded;
+use crate::testing::seeded::Seeded;
 use crate::Plugin;
 
 /// A ceiling, a config asked for, and what was left of it.
