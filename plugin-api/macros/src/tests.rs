@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::glue::generate;
+use crate::generate::generate;
 use crate::input::Input;
 use crate::wit::Packages;
 

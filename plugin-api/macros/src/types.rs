@@ -22,13 +22,13 @@ pub enum Reading {
 }
 
 /// How a function tells a fault: a panic of the plugin's, an effect in doubt.
-pub enum Telling {
+pub enum FaultReport {
     /// As the text of its `err`.
     Text,
     /// As the case of its `err` that is named for it.
     Case,
     /// Not: it has an `err` that can tell none.
-    Untold,
+    Impossible,
     /// Not: it has no `err`.
     None,
 }
@@ -96,7 +96,7 @@ impl Types<'_> {
             let Some([a, b, c]) = self.path(owner) else {
                 return self.refuse("a type of a nameless interface", Some(def.span));
             };
-            let up = up(from);
+            let up = root_path(from);
             return Ok(quote!(#up #a::#b::#c::#name));
         }
         self.anonymous(def, from)
@@ -122,7 +122,7 @@ impl Types<'_> {
                 let items = tuple.types.iter().map(|ty| self.name(ty, from)).collect::<Result<Vec<_>>>()?;
                 if items.len() > LONGEST {
                     self.long_tuples.borrow_mut().insert(items.len());
-                    let (up, name) = (up(from), tuple_name(items.len()));
+                    let (up, name) = (root_path(from), tuple_name(items.len()));
                     return Ok(quote!(#up tuples::#name<#(#items,)*>));
                 }
                 quote!((#(#items,)*))
@@ -134,7 +134,7 @@ impl Types<'_> {
 
     /// How a function that is not async takes a parameter: text and bytes are borrowed from the arguments.
     pub fn borrowed(&self, ty: &Type, from: Option<InterfaceId>) -> Result<(TokenStream, Reading)> {
-        Ok(match self.seen_through(ty) {
+        Ok(match self.resolve_alias(ty) {
             Type::String => (quote!(&str), Reading::Text),
             Type::Id(id) => match self.resolve.types.get(id).map(|def| &def.kind) {
                 Some(TypeDefKind::List(Type::U8)) => (quote!(&[u8]), Reading::Bytes),
@@ -147,7 +147,7 @@ impl Types<'_> {
     /// From `value`, a `&mut` of the type, to the bytes at the end of its encoding: an `Option<&mut Bytes>`. Nothing for
     /// a type that does not end with bytes.
     pub fn last_bytes(&self, ty: &Type) -> Option<TokenStream> {
-        let Type::Id(id) = self.seen_through(ty) else { return None };
+        let Type::Id(id) = self.resolve_alias(ty) else { return None };
         Some(match &self.resolve.types.get(id)?.kind {
             TypeDefKind::List(Type::U8) => quote!(::std::option::Option::Some(value)),
             TypeDefKind::Option(some) => {
@@ -168,17 +168,17 @@ impl Types<'_> {
     }
 
     /// How a function with that result tells a fault, with `case` for errors that are a variant or an enum.
-    pub fn telling(&self, result: Option<&Type>, case: Option<&str>) -> Telling {
-        let kind = |ty: &Type| match self.seen_through(ty) {
+    pub fn fault_report(&self, result: Option<&Type>, case: Option<&str>) -> FaultReport {
+        let kind = |ty: &Type| match self.resolve_alias(ty) {
             Type::Id(id) => self.resolve.types.get(id).map(|def| &def.kind),
             _ => None,
         };
-        let Some(TypeDefKind::Result(sides)) = result.and_then(kind) else { return Telling::None };
-        let Some(error) = &sides.err else { return Telling::None };
-        if self.seen_through(error) == Type::String {
-            return Telling::Text;
+        let Some(TypeDefKind::Result(sides)) = result.and_then(kind) else { return FaultReport::None };
+        let Some(error) = &sides.err else { return FaultReport::None };
+        if self.resolve_alias(error) == Type::String {
+            return FaultReport::Text;
         }
-        let carries = |ty: &Option<Type>| ty.as_ref().is_none_or(|ty| self.seen_through(ty) == Type::String);
+        let carries = |ty: &Option<Type>| ty.as_ref().is_none_or(|ty| self.resolve_alias(ty) == Type::String);
         let is_there = match kind(error) {
             Some(TypeDefKind::Variant(variant)) => {
                 variant.cases.iter().any(|one| Some(one.name.as_str()) == case && carries(&one.ty))
@@ -186,16 +186,26 @@ impl Types<'_> {
             Some(TypeDefKind::Enum(cases)) => cases.cases.iter().any(|one| Some(one.name.as_str()) == case),
             _ => false,
         };
-        if is_there { Telling::Case } else { Telling::Untold }
+        if is_there { FaultReport::Case } else { FaultReport::Impossible }
     }
 
-    /// The name of the trait of an interface: the interface's, or with `Functions` behind it where a type has that name.
-    pub fn trait_name(&self, id: InterfaceId) -> Option<proc_macro2::Ident> {
-        let interface = self.resolve.interfaces.get(id)?;
-        let name = interface.name.as_ref()?;
+    /// The path of the trait of the provided interface `written`, from the invocation's scope.
+    pub fn trait_path(&self, id: InterfaceId, written: &str) -> Result<TokenStream> {
+        let nameless = || Error::new(self.span, format!("{written} has no name"));
+        let [namespace, package, interface] = self.path(id).ok_or_else(nameless)?;
+        let name = self.trait_name(id, written)?;
+        Ok(quote!(#namespace::#package::#interface::#name))
+    }
+
+    /// The name of the trait of the provided interface `written`: the interface's own name, with `Functions` appended if one
+    /// of its types has that name.
+    pub fn trait_name(&self, id: InterfaceId, written: &str) -> Result<proc_macro2::Ident> {
+        let nameless = || Error::new(self.span, format!("{written} has no name"));
+        let interface = self.resolve.interfaces.get(id).ok_or_else(nameless)?;
+        let name = interface.name.as_ref().ok_or_else(nameless)?;
         let own = camel(name);
         let is_taken = interface.types.keys().any(|ty| camel(ty) == own);
-        Some(if is_taken { camel(&format!("{name}-functions")) } else { own })
+        Ok(if is_taken { camel(&format!("{name}-functions")) } else { own })
     }
 
     /// The tuples that Rust has no traits for, as structs.
@@ -219,7 +229,7 @@ impl Types<'_> {
     }
 
     /// The type behind aliases.
-    fn seen_through(&self, ty: &Type) -> Type {
+    fn resolve_alias(&self, ty: &Type) -> Type {
         let mut ty = *ty;
         while let Type::Id(id) = ty {
             match self.resolve.types.get(id).map(|def| &def.kind) {
@@ -298,7 +308,7 @@ fn derive() -> TokenStream {
     }
 }
 
-fn up(from: Option<InterfaceId>) -> TokenStream {
+fn root_path(from: Option<InterfaceId>) -> TokenStream {
     if from.is_some() { quote!(super::super::super::) } else { quote!() }
 }
 
