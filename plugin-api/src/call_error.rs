@@ -5,7 +5,7 @@ use theater_plugin_abi::{ABSENT, Answer, ERROR, GONE, OK, PANIC};
 
 use crate::encoding;
 
-/// Why a call into the actor gave no result.
+/// Why a call into the actor returned no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -21,11 +21,12 @@ pub enum CallError {
     /// The actor does not export the function.
     #[error("{0}")]
     Absent(String),
-    /// What came back is not the encoding of the function's result.
+    /// The answer is not the encoding of the function's result.
     #[error("the result does not decode: {0}")]
     Decode(String),
 }
 
+/// Decodes the answer of a call into an actor.
 pub(crate) fn result_of<R: DeserializeOwned>(answer: &Answer) -> Result<R, CallError> {
     match answer.status {
         OK => encoding::decode(&answer.bytes).map_err(|error| CallError::Decode(error.to_string())),

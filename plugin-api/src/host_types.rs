@@ -4,45 +4,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::Bytes;
 
-/// How loud a log line is.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Something an operator must see.
+    /// An operator must see it.
     Error = 1,
-    /// Something an operator should see.
+    /// An operator should see it.
     Warn = 2,
-    /// Ordinary news.
+    /// Normal operation.
     Info = 3,
-    /// For whoever looks for a fault.
+    /// Details for finding a fault.
     Debug = 4,
-    /// Everything.
+    /// All details.
     Trace = 5,
 }
 
-/// Whom a host is for.
+/// The plugin, actor and handler type that a host belongs to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct About {
     /// The plugin's name.
     pub plugin: String,
-    /// The actor's id; empty for the plugin's own host.
+    /// The actor's id; empty for the host of the plugin itself.
     pub actor: String,
-    /// The actor's name; empty for the plugin's own host.
+    /// The actor's name; empty for the host of the plugin itself.
     pub name: String,
-    /// The handler type the manifest names; empty for the plugin's own host.
+    /// The handler type that the manifest names; empty for the host of the plugin itself.
     pub handler: String,
-    /// Whether the actor has ended and is about to be started again: what it keeps open may stay open for its next life.
+    /// Whether the actor has ended and is about to be restarted. Resources such as listeners may then stay open for the next
+    /// run.
     #[serde(default)]
     pub restarts: bool,
 }
 
 impl About {
-    /// Of a plugin's own host.
+    /// For the host of a plugin itself.
     #[must_use]
     pub fn plugin(name: &str) -> Self {
         Self::actor(name, "", "", "")
     }
-    /// Of an actor's host: the plugin's name, the actor's id and name, the handler type.
+    /// For the host of an actor: the plugin's name, the actor's id and name, and the handler type.
     #[must_use]
     pub fn actor(plugin: &str, actor: &str, name: &str, handler: &str) -> Self {
         let [plugin, actor, name, handler] = [plugin, actor, name, handler].map(str::to_owned);
@@ -50,14 +51,14 @@ impl About {
     }
 }
 
-/// An event of an actor's chain, as `chain-event` of `theater:simple/types`.
+/// An event of an actor's chain: `chain-event` of `theater:simple/types`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainEvent {
     /// SHA3-256 of the event's header.
     pub hash: Bytes,
-    /// The same of the event before; none for the first.
+    /// The hash of the previous event; none for the first.
     pub parent_hash: Option<Bytes>,
-    /// What kind of event.
+    /// The kind of the event.
     pub event_type: String,
     /// The event's data.
     pub data: Bytes,
@@ -65,7 +66,7 @@ pub struct ChainEvent {
     pub timestamp: u64,
 }
 
-/// The death of a child.
+/// The end of a child.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildEnd {
     /// The child's id.
@@ -79,31 +80,31 @@ pub struct ChildEnd {
 /// How an actor ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
-    /// By its own `shutdown`, with the data it gave.
+    /// By its own `shutdown`, with the data that it passed.
     Exit(Option<Bytes>),
     /// Stopped by its parent or an operator.
     Stopped,
     /// It failed.
     Failed {
-        /// What kind of failure.
+        /// The kind of failure.
         kind: FailureKind,
         /// The chain of causes.
         causes: String,
     },
 }
 
-/// What kind of failure ended an actor.
+/// The kind of failure that ended an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureKind {
-    /// A call took longer than a limit.
+    /// A call exceeded a time limit.
     Timeout,
-    /// An export that was to be called is missing.
+    /// An export that should have been called does not exist.
     FunctionNotFound,
-    /// An import or export has another type than expected.
+    /// An import or export does not have the expected type.
     TypeMismatch,
-    /// A plugin answered bytes that are no value of the type.
+    /// A plugin's answer is not the encoding of a value of the type.
     Serialization,
-    /// It was stopped while it was starting.
+    /// It was stopped during its start.
     ShuttingDown,
     /// Anything else, such as a trap.
     Internal,

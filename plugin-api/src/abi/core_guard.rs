@@ -1,4 +1,4 @@
-//! Guards the core below a call from a plugin: a panic in the core is logged and answered.
+//! Guards the core's functions that a plugin calls: a panic in the core is logged and answered.
 //!
 //! The functions of the host tables are `extern "C"`, so a panic that unwound out of them would abort the process.
 
@@ -10,7 +10,7 @@ use theater_plugin_abi::Answer;
 
 use crate::panic_guard::{self, Guarded};
 
-/// What the core answers in place of a result when it panics itself: nothing of its own unwinds across the ABI either.
+/// The value that a function of the core returns after a panic.
 pub(crate) trait OfPanic {
     fn of_panic(sentence: String) -> Self;
 }
@@ -48,8 +48,7 @@ fn core_panicked(message: &str) -> String {
     format!("[P0113] the core panicked: {message}; this is a fault of theater, please report it")
 }
 
-/// Runs the core's side of a call from a plugin. A panic in it is logged and answered: below a plugin's call it would
-/// abort the process.
+/// Runs the core's part of a call from a plugin. A panic is logged, and its message is the answer.
 pub(crate) fn core_guarded<T: OfPanic>(body: impl FnOnce() -> T) -> T {
     panic_guard::catch(body).unwrap_or_else(|message| {
         let sentence = core_panicked(&message);
@@ -58,7 +57,7 @@ pub(crate) fn core_guarded<T: OfPanic>(body: impl FnOnce() -> T) -> T {
     })
 }
 
-/// As [`core_guarded`], of each poll of a future of the core's.
+/// As [`core_guarded`], for each poll and the drop of a future of the core.
 pub(crate) fn core_future(future: impl Future<Output = Answer> + Send + 'static) -> FfiFuture<Answer> {
     let on_panic = |message: String| {
         let sentence = core_panicked(&message);
@@ -70,7 +69,7 @@ pub(crate) fn core_future(future: impl Future<Output = Answer> + Send + 'static)
 
 static REPORT: OnceLock<fn(&str)> = OnceLock::new();
 
-/// Says where panics of the core below a plugin's call are logged; the first function stays.
+/// Sets the function that logs panics of the core during a call from a plugin; later calls have no effect.
 pub fn report_core_panics_to(report: fn(&str)) {
     panic_guard::install_hook();
     REPORT.get_or_init(|| report);
@@ -93,27 +92,27 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_core_below_a_plugins_call_is_an_answer() {
-        static TOLD: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
-        report_core_panics_to(|sentence| TOLD.lock().unwrap().push(sentence.to_owned()));
+        static LOGGED: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+        report_core_panics_to(|sentence| LOGGED.lock().unwrap().push(sentence.to_owned()));
         let answer = core_guarded(|| -> Answer { panic!("a fault of the core") });
         assert!(
             answer.status == ERROR && answer.sentence().starts_with("[P0113] the core panicked: a fault of the core")
         );
-        let future = core_guarded(|| -> FfiFuture<Answer> { panic!("before it waits") });
-        let waits = core_future(async {
+        let future = core_guarded(|| -> FfiFuture<Answer> { panic!("before it returns") });
+        let polled = core_future(async {
             if std::hint::black_box(true) {
-                panic!("while it waits");
+                panic!("in a poll");
             }
             Answer::ok(Vec::new())
         });
-        for future in [future, waits] {
+        for future in [future, polled] {
             let mut future = future;
             let polled = Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));
-            let Poll::Ready(answer) = polled else { panic!("it waits") };
+            let Poll::Ready(answer) = polled else { panic!("it is pending") };
             assert!(answer.status == ERROR && answer.sentence().contains("the core panicked"));
         }
         core_guarded(|| -> () { panic!("nothing to answer") });
         assert!(core_guarded(|| -> *const () { panic!("no pointer") }).is_null());
-        assert_eq!(TOLD.lock().unwrap().len(), 5);
+        assert_eq!(LOGGED.lock().unwrap().len(), 5);
     }
 }

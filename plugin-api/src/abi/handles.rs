@@ -8,8 +8,8 @@
 use std::cell::UnsafeCell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{Ordering, fence};
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll};
 
 use async_ffi::FfiFuture;
@@ -17,36 +17,37 @@ use theater_plugin_abi::{Answer, CallContext, Called, HandlerObject, PluginObjec
 
 use crate::service::{RemovedService, SERVICE_REMOVED};
 
-/// A handler the core holds: released once, when it and the futures of its calls are gone.
+/// A handler that the core owns. It is released once, after this value and the futures of its calls have been dropped.
 pub struct OwnedHandler {
     object: HandlerObject,
-    life: Arc<HandlerLifetime>,
+    lifetime: Arc<HandlerLifetime>,
 }
 
+/// Releases the handler when the last owner drops it.
 struct HandlerLifetime(HandlerObject);
 
 impl Drop for HandlerLifetime {
     fn drop(&mut self) {
-        // SAFETY: the one call of release; OwnedHandler::release forgets the HandlerLifetime that it takes.
+        // SAFETY: the only call of release: OwnedHandler::release does not drop the HandlerLifetime that it takes.
         drop(unsafe { self.0.table.release()(self.0.data) });
     }
 }
 
 impl OwnedHandler {
-    /// Takes over a handler that `attach` gave.
+    /// Takes ownership of a handler that `attach` returned.
     #[must_use]
     pub fn new(handler: HandlerObject) -> Self {
-        Self { object: handler, life: Arc::new(HandlerLifetime(handler)) }
+        Self { object: handler, lifetime: Arc::new(HandlerLifetime(handler)) }
     }
 
-    /// The handler, to call.
+    /// The handler, for calls whose futures the core drops before it releases the handler.
     #[must_use]
     #[inline]
     pub fn get(&self) -> HandlerObject {
         self.object
     }
 
-    /// Calls [`HandlerTable::call`].
+    /// Calls [`HandlerTable::call`](theater_plugin_abi::HandlerTable::call).
     #[inline]
     pub fn call(
         &self,
@@ -56,25 +57,27 @@ impl OwnedHandler {
         room: &mut [u8],
         answer: &mut Option<Answer>,
     ) -> Called<Waits> {
-        // SAFETY: what waits holds the handler, and the context, which does not change while it is held.
+        // SAFETY: Waits owns a count of the handler and of the context, which is not changed while it is shared.
         let called = unsafe { self.object.call(context.0.0.get(), function, arguments, room, answer) };
         match called {
             Called::OutBuffer(length) => Called::OutBuffer(length),
             Called::Elsewhere => Called::Elsewhere,
             Called::Waits(future) => {
-                Called::Waits(Waits { future, _context: Arc::clone(&context.0), _life: Arc::clone(&self.life) })
+                Called::Waits(Waits { future, _context: Arc::clone(&context.0), _handler: Arc::clone(&self.lifetime) })
             }
         }
     }
 
-    /// Ends the handler; the answer tells of a panic in its `Drop`. While a future of its calls lives, it ends with that
-    /// one, and nobody is told: the core drops those first.
+    /// Releases the handler. A panic in its `Drop` is the answer.
+    ///
+    /// If a future of its calls is still alive, the handler is released with that future and a panic is not reported; the
+    /// core therefore drops those futures first.
     #[must_use]
     pub fn release(self) -> Answer {
-        match Arc::try_unwrap(self.life) {
-            Ok(life) => {
-                let HandlerLifetime(handler) = *std::mem::ManuallyDrop::new(life);
-                // SAFETY: the one call of release; HandlerLifetime is not dropped.
+        match Arc::try_unwrap(self.lifetime) {
+            Ok(lifetime) => {
+                let HandlerLifetime(handler) = *std::mem::ManuallyDrop::new(lifetime);
+                // SAFETY: the only call of release, because the HandlerLifetime is not dropped.
                 unsafe { handler.table.release()(handler.data) }
             }
             Err(_) => Answer::ok(Vec::new()),
@@ -82,12 +85,12 @@ impl OwnedHandler {
     }
 }
 
-/// A call that waits.
+/// The future of a call that has not returned yet.
 pub struct Waits {
-    // Dropped before what it looks at.
+    // First, because fields are dropped in order and the future borrows the other two.
     future: FfiFuture<Answer>,
-    _context: Arc<Fixed>,
-    _life: Arc<HandlerLifetime>,
+    _context: Arc<ContextCell>,
+    _handler: Arc<HandlerLifetime>,
 }
 
 impl Future for Waits {
@@ -97,47 +100,47 @@ impl Future for Waits {
     }
 }
 
-/// The context of a running call, which calls that wait look at as long as they do.
-pub struct HeldContext(Arc<Fixed>);
+/// The context of a running handler call, shared with the futures of its host calls.
+pub struct HeldContext(Arc<ContextCell>);
 
-/// A context that stays where it is while somebody looks at it.
-struct Fixed(UnsafeCell<CallContext>);
+/// A context at an address that futures of a plugin may read from.
+struct ContextCell(UnsafeCell<CallContext>);
 
-// SAFETY: changed by HeldContext::change only, while nobody else holds it.
-unsafe impl Sync for Fixed {}
+// SAFETY: only HeldContext::change writes to it, and only while no one else owns a count.
+unsafe impl Sync for ContextCell {}
 
 impl HeldContext {
-    /// Holds a context.
+    /// Stores a context.
     #[must_use]
     pub fn new(context: CallContext) -> Self {
-        Self(Arc::new(Fixed(UnsafeCell::new(context))))
+        Self(Arc::new(ContextCell(UnsafeCell::new(context))))
     }
 
     /// The context.
     #[must_use]
     #[inline]
     pub fn get(&self) -> &CallContext {
-        // SAFETY: changes need &mut self.
+        // SAFETY: changes need &mut self, and a shared context is not changed.
         unsafe { &*self.0.0.get() }
     }
 
-    /// The context, to change: a copy, if a call that waits looks at it.
+    /// The context, for a change. If a future may still read it, the change is made to a copy.
     #[inline]
     pub fn change(&mut self) -> &mut CallContext {
         if Arc::strong_count(&self.0) > 1 {
             *self = Self::new(*self.get());
         }
-        // Whoever let go of it did so before.
+        // The count was 1: synchronise with the drops of the former owners, so that their reads are over.
         fence(Ordering::Acquire);
-        // SAFETY: nobody else holds it: weak counts are never made, and clones only in OwnedHandler::call.
+        // SAFETY: this is the only owner: there are no weak counts, and only OwnedHandler::call clones, which needs &self.
         unsafe { &mut *self.0.0.get() }
     }
 }
 
-/// Tells a plugin that offers [`RemovedService`] of an actor that has ended for good.
+/// Notifies a plugin that an actor has ended for good; `None` if the plugin does not offer [`RemovedService`].
 #[must_use]
 pub fn forget(plugin: PluginObject, actor: &str) -> Option<FfiFuture<Answer>> {
-    // SAFETY: data is the table's own; the slice lives for the call.
+    // SAFETY: data belongs to the table; the slice lives for the call.
     let table = unsafe { plugin.table.service()(plugin.data, SERVICE_REMOVED.into(), 0) };
     if table.is_null() {
         return None;

@@ -15,12 +15,12 @@ use crate::service::{
     SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_RECORD,
 };
 
-/// What a plugin can ask of the core: see the methods in [`crate::host`].
+/// The core, as a plugin calls it. The methods are in [`crate::host`].
 pub struct Host(HostObject);
 
 impl Clone for Host {
     fn clone(&self) -> Self {
-        // SAFETY: data is the table's own and is kept alive by the count that self holds.
+        // SAFETY: data belongs to the table, and the count that self owns keeps it alive.
         unsafe { self.0.table.retain()(self.0.data) };
         Self(HostObject { data: self.0.data, table: self.0.table })
     }
@@ -34,7 +34,8 @@ impl From<HostObject> for Host {
 
 impl Host {
     pub(crate) fn about(&self) -> Answer {
-        // SAFETY: data is the table's own (all below alike); slices live for the call.
+        // SAFETY: data belongs to the table and self owns a count of it; slices live for the call. The same holds for all
+        // calls below.
         unsafe { self.0.table.about()(self.0.data) }
     }
     pub(crate) fn raw_call(&self, export: u32, params: &[u8], cause: &str) -> FfiFuture<Answer> {
@@ -46,12 +47,12 @@ impl Host {
         unsafe { self.0.table.has_export()(self.0.data, export) }
     }
     pub(crate) fn raw_spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> u64 {
-        let answered = async move {
+        let task = async move {
             future.await;
             Answer::ok(Vec::new())
         };
         // SAFETY: as above.
-        unsafe { self.0.table.spawn()(self.0.data, guarded(answered)) }
+        unsafe { self.0.table.spawn()(self.0.data, guarded(task)) }
     }
     pub(crate) fn raw_abort(&self, task: u64) {
         // SAFETY: as above.
@@ -67,7 +68,7 @@ impl Host {
     }
     pub(crate) fn raw_wait_for(&self, other: &str, why: &str) -> Result<u64, Answer> {
         let mut edge = 0;
-        // SAFETY: as above; edge is a place for one number.
+        // SAFETY: as above; edge points to a number.
         let answer = unsafe { self.0.table.wait_for()(self.0.data, other.into(), why.into(), &raw mut edge) };
         if answer.status == OK { Ok(edge) } else { Err(answer) }
     }
@@ -88,6 +89,7 @@ impl Host {
         unsafe { self.0.table.data_folder()(self.0.data) }
     }
 
+    /// The table of a service, if the core offers it.
     fn service(&self, id: &str, minimum_minor: u32) -> Option<*const ()> {
         // SAFETY: as above.
         let table = unsafe { self.0.table.service()(self.0.data, id.into(), minimum_minor) };
@@ -112,11 +114,11 @@ impl Host {
 }
 
 impl Host {
-    /// The table of a service whose id stands for tables of type `T`.
+    /// The table of the service `id`, whose type is `T`.
     fn table<T>(&self, id: &str) -> Result<&'static T, Answer> {
         match self.service(id, 0) {
-            // SAFETY: the core answers an id with a pointer to that id's table, which lives as long as the process; the
-            // callers below name each id with its own type.
+            // SAFETY: the core answers an id with a pointer to the table of that id, which lives as long as the process.
+            // The callers below pair each id with its table's type.
             Some(table) => Ok(unsafe { &*table.cast::<T>() }),
             None => Err(Answer::error(format!("this core does not offer the service {id}"))),
         }
@@ -131,7 +133,8 @@ impl Host {
     }
 
     pub(crate) fn raw_find(&self, wanted: &str) -> Result<Answer, Answer> {
-        // SAFETY: the table is this host's (all below alike); slices and context live for the call.
+        // SAFETY: the functions of a service take this host's data, which self owns a count of; slices and context live for
+        // the call. The same holds for all calls below.
         self.message_table().map(|table| unsafe { (table.find)(self.0.data, wanted.into()) })
     }
     pub(crate) fn raw_call_from(

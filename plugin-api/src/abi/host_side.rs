@@ -8,7 +8,7 @@ use theater_plugin_abi::{Answer, CallContext};
 use crate::Bytes;
 use crate::host_types::{About, ChainEvent, ChildEnd};
 
-/// What the core implements, so that no other file needs unsafe code to be a host.
+/// The core's side of a host. [`host_object`](crate::abi::host_object) turns a value of this trait into a host object.
 pub trait HostSide: Send + Sync + 'static {
     /// See [`HostTable::about`].
     fn about(&self) -> About;
@@ -27,7 +27,7 @@ pub trait HostSide: Send + Sync + 'static {
     /// See [`HostTable::wait_for`].
     ///
     /// # Errors
-    /// A sentence with the cycle, or that nobody has that id.
+    /// A sentence with the cycle that the wait would close, or that no actor has that id.
     fn wait_for(&self, other: &str, why: &str) -> Result<u64, String>;
     /// See [`HostTable::wait_end`].
     fn wait_end(&self, edge: u64);
@@ -38,19 +38,19 @@ pub trait HostSide: Send + Sync + 'static {
     /// See [`HostTable::data_folder`].
     ///
     /// # Errors
-    /// A sentence on why the folder could not be made.
+    /// A sentence on why the folder could not be created.
     fn data_folder(&self) -> Result<String, String>;
     /// The newest events of the actor's chain, oldest first, encoded as `list<chain-event>`.
     fn chain_newest(&self, most: u64) -> impl Future<Output = Answer> + Send + 'static;
-    /// Asks the actor to stop after the running call.
+    /// Requests that the actor stops after the running call. See [`LifecycleService::shutdown`].
     ///
     /// # Errors
-    /// A sentence, when it is stopping already.
+    /// A sentence: the actor is stopping already.
     fn shutdown(&self, data: Option<Vec<u8>>) -> Result<(), String>;
     /// See [`MessagesService::find`].
     ///
     /// # Errors
-    /// A sentence when no living actor, or more than one, is meant.
+    /// A sentence: no running actor, or more than one, matches.
     fn find(&self, wanted: &str) -> Result<String, String>;
     /// See [`MessagesService::call`].
     fn call_from(&self, message: Message<'_>) -> impl Future<Output = Answer> + Send + 'static;
@@ -81,14 +81,14 @@ pub trait HostSide: Send + Sync + 'static {
     /// See [`ChildrenService::release`].
     ///
     /// # Errors
-    /// A sentence when it is no child.
+    /// A sentence: it is not a child of this actor.
     fn release_child(&self, child: &str) -> Result<(), String>;
     /// See [`ChildrenService::list`].
     fn children(&self) -> Vec<String>;
     /// See [`ChildrenService::state`].
     ///
     /// # Errors
-    /// A sentence when it is no descendant.
+    /// A sentence: it is not a descendant of this actor.
     fn child_state(&self, actor: &str) -> Result<Option<Bytes>, String>;
     /// See [`ChildrenService::events`].
     fn child_events(&self, actor: String) -> impl Future<Output = Result<Vec<ChainEvent>, String>> + Send + 'static;
@@ -99,21 +99,21 @@ pub trait HostSide: Send + Sync + 'static {
     /// See [`RecordService::note`].
     ///
     /// # Errors
-    /// A sentence: the chain takes nothing more.
+    /// A sentence: the chain accepts no more events.
     fn note(&self, what: &str, data: &[u8]) -> Result<(), String>;
-    /// Whether the service `id` is offered with at least that minor.
+    /// Whether the core offers the service `id` with at least that minor.
     fn offers(&self, id: &str, minimum_minor: u32) -> bool;
 }
 
-/// A call of an export that another actor, or the outside, has for the host's actor.
+/// A call of an export of the host's actor, made by another actor or from outside.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// Number in the descriptor's `calls`.
+    /// The export's number in the descriptor's `calls`.
     pub export: u32,
     /// The encoded parameters.
     pub params: &'a [u8],
-    /// A sentence on where it comes from.
+    /// A sentence on the origin of the call.
     pub source: &'a str,
-    /// The other actor's call it is made from.
+    /// The other actor's call that this call is part of; `None` for a call from outside.
     pub from: Option<&'a CallContext>,
 }

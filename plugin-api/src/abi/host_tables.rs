@@ -22,6 +22,7 @@ use crate::service::{
     SERVICE_LIFECYCLE, SERVICE_MESSAGES, SERVICE_RECORD,
 };
 
+/// The tables for hosts of type `S`.
 struct HostTables<S>(std::marker::PhantomData<S>);
 
 impl<S: HostSide> HostTables<S> {
@@ -44,7 +45,7 @@ impl<S: HostSide> HostTables<S> {
     });
     const CHAIN: &'static ChainService = &ChainService { newest: host_chain_newest::<S> };
     const LIFECYCLE: &'static LifecycleService = &LifecycleService { shutdown: host_shutdown::<S> };
-    const NOTES: &'static RecordService = &RecordService { note: host_note::<S> };
+    const RECORD: &'static RecordService = &RecordService { note: host_note::<S> };
     const MESSAGES: &'static MessagesService = &MessagesService {
         find: host_find::<S>,
         call: host_call_from::<S>,
@@ -65,26 +66,27 @@ impl<S: HostSide> HostTables<S> {
     };
 }
 
-/// Makes the host object for `side`.
+/// Creates a host object for `side`; the object owns one count.
 pub fn host_object<S: HostSide>(side: Arc<S>) -> HostObject {
     HostObject { data: Arc::into_raw(side).cast(), table: HostTableRef(HostTables::<S>::HOST.static_as_prefix()) }
 }
 
 unsafe extern "C" fn host_retain<S: HostSide>(this: *const ()) {
     core_guarded(|| {
-        // SAFETY: this came from Arc::into_raw in host_object and the caller holds a count (all below alike).
+        // SAFETY: this came from Arc::into_raw in host_object, and the caller owns a count. The same holds for all
+        // functions below.
         unsafe { Arc::increment_strong_count(this.cast::<S>()) }
     })
 }
 unsafe extern "C" fn host_release<S: HostSide>(this: *const ()) {
     core_guarded(|| {
-        // SAFETY: gives back a count the caller held.
+        // SAFETY: releases a count that the caller owned.
         unsafe { Arc::decrement_strong_count(this.cast::<S>()) }
     })
 }
 unsafe extern "C" fn host_about<S: HostSide>(this: *const ()) -> Answer {
     core_guarded(|| {
-        // SAFETY: as in host_retain (all below alike); slices live for the call.
+        // SAFETY: as in host_retain; slices live for the call. The same holds for all functions below.
         let about = unsafe { borrow::<S>(this) }.about();
         answer_of(serde_json::to_vec(&about).map_err(|error| error.to_string()))
     })
@@ -123,17 +125,17 @@ unsafe extern "C" fn host_sleep<S: HostSide>(this: *const (), microseconds: u64)
     core_guarded(|| {
         // SAFETY: as above.
         let sleep = unsafe { borrow::<S>(this) }.sleep(microseconds);
-        empty(sleep)
+        unit_future(sleep)
     })
 }
 unsafe extern "C" fn host_cancelled<S: HostSide>(this: *const ()) -> FfiFuture<Answer> {
     core_guarded(|| {
         // SAFETY: as above.
         let cancelled = unsafe { borrow::<S>(this) }.cancelled();
-        empty(cancelled)
+        unit_future(cancelled)
     })
 }
-fn empty(future: impl Future<Output = ()> + Send + 'static) -> FfiFuture<Answer> {
+fn unit_future(future: impl Future<Output = ()> + Send + 'static) -> FfiFuture<Answer> {
     core_future(async move {
         future.await;
         Answer::ok(Vec::new())
@@ -145,7 +147,7 @@ unsafe extern "C" fn host_wait_for<S: HostSide>(this: *const (), other: Slice, w
         let (side, other, why) = unsafe { (borrow::<S>(this), other.text(), why.text()) };
         match side.wait_for(&other, &why) {
             Ok(number) => {
-                // SAFETY: the caller gave a place for one number.
+                // SAFETY: the caller passed a pointer to a number.
                 unsafe { edge.write(number) };
                 Answer::ok(Vec::new())
             }
@@ -190,7 +192,7 @@ unsafe extern "C" fn host_service<S: HostSide>(this: *const (), id: Slice, minim
             SERVICE_CHAIN => std::ptr::from_ref(HostTables::<S>::CHAIN).cast(),
             SERVICE_LIFECYCLE => std::ptr::from_ref(HostTables::<S>::LIFECYCLE).cast(),
             SERVICE_MESSAGES => std::ptr::from_ref(HostTables::<S>::MESSAGES).cast(),
-            SERVICE_RECORD => std::ptr::from_ref(HostTables::<S>::NOTES).cast(),
+            SERVICE_RECORD => std::ptr::from_ref(HostTables::<S>::RECORD).cast(),
             SERVICE_CHILDREN => std::ptr::from_ref(HostTables::<S>::CHILDREN).cast(),
             _ => std::ptr::null(),
         }
@@ -217,6 +219,8 @@ unsafe extern "C" fn host_shutdown<S: HostSide>(this: *const (), some: bool, dat
     })
 }
 
+/// The call that the arguments describe.
+///
 /// # Safety
 /// The slices and the context (unless null) must live for `'a`.
 unsafe fn message<'a>(export: u32, params: Slice, source: &'a str, context: *const CallContext) -> Message<'a> {
@@ -270,12 +274,14 @@ unsafe extern "C" fn host_stage<S: HostSide>(
         })
     })
 }
-fn told(future: impl Future<Output = Result<Vec<u8>, String>> + Send + 'static) -> FfiFuture<Answer> {
+fn result_future(future: impl Future<Output = Result<Vec<u8>, String>> + Send + 'static) -> FfiFuture<Answer> {
     core_future(async move { answer_of(future.await) })
 }
+/// The state passed to a child's `init`, if there is one.
+///
 /// # Safety
 /// The slice must live for the call.
-unsafe fn given(some: bool, state: Slice) -> Option<Vec<u8>> {
+unsafe fn initial_state(some: bool, state: Slice) -> Option<Vec<u8>> {
     // SAFETY: by the contract of this function.
     some.then(|| unsafe { state.get() }.to_vec())
 }
@@ -287,9 +293,9 @@ unsafe extern "C" fn host_spawn_child<S: HostSide>(
 ) -> FfiFuture<Answer> {
     core_guarded(|| {
         // SAFETY: as above.
-        let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), given(some, state)) };
+        let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), initial_state(some, state)) };
         let child = side.spawn_child(manifest, state);
-        told(async move { child.await.map(String::into_bytes) })
+        result_future(async move { child.await.map(String::into_bytes) })
     })
 }
 unsafe extern "C" fn host_resume_child<S: HostSide>(
@@ -300,9 +306,9 @@ unsafe extern "C" fn host_resume_child<S: HostSide>(
 ) -> FfiFuture<Answer> {
     core_guarded(|| {
         // SAFETY: as above.
-        let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), given(some, state)) };
+        let (side, manifest, state) = unsafe { (borrow::<S>(this), manifest.text(), initial_state(some, state)) };
         let child = side.resume_child(manifest, state);
-        told(async move { child.await.map(String::into_bytes) })
+        result_future(async move { child.await.map(String::into_bytes) })
     })
 }
 unsafe extern "C" fn host_restart_child<S: HostSide>(
@@ -313,14 +319,14 @@ unsafe extern "C" fn host_restart_child<S: HostSide>(
     core_guarded(|| {
         // SAFETY: as above.
         let restarted = unsafe { borrow::<S>(this).restart_child(child.text(), only_held) };
-        told(async move { restarted.await.map(|()| Vec::new()) })
+        result_future(async move { restarted.await.map(|()| Vec::new()) })
     })
 }
 unsafe extern "C" fn host_stop_child<S: HostSide>(this: *const (), child: Slice) -> FfiFuture<Answer> {
     core_guarded(|| {
         // SAFETY: as above.
         let stopped = unsafe { borrow::<S>(this).stop_child(child.text()) };
-        told(async move { stopped.await.map(|()| Vec::new()) })
+        result_future(async move { stopped.await.map(|()| Vec::new()) })
     })
 }
 unsafe extern "C" fn host_release_child<S: HostSide>(this: *const (), child: Slice) -> Answer {

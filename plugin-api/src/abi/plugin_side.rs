@@ -6,7 +6,7 @@
 //! context, and the core drops them before it releases the handler or changes the context.
 //!
 //! Failure cases: an error of the author's method is an answer with the status `ERROR` and its sentence, a panic one with
-//! `PANIC` and its message. A function that has a future of its own answers through it; nothing unwinds into the core.
+//! `PANIC` and its message. Nothing unwinds into the core.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ use crate::plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered};
 use crate::result_buffer::{ResultBuffer, answer_of, encoded};
 use crate::service::{RemovedService, SERVICE_REMOVED};
 
+/// The tables of plugin `T` and of its handler.
 pub(crate) struct Tables<T>(std::marker::PhantomData<T>);
 
 impl<P: Plugin> Tables<P>
@@ -42,7 +43,7 @@ where
         command: plugin_command::<P>,
         service: plugin_service::<P>,
     });
-    const FORGET: &'static RemovedService = &RemovedService { forget: plugin_forget::<P> };
+    const REMOVED: &'static RemovedService = &RemovedService { forget: plugin_forget::<P> };
     const HANDLER: &'static WithMetadata<HandlerTable> = &WithMetadata::new(HandlerTable {
         call_sync: handler_call_sync::<P::Handler>,
         call: handler_call::<P::Handler>,
@@ -68,7 +69,7 @@ unsafe extern "C" fn no_service(_: *const (), _: Slice, _: u32) -> *const () {
     std::ptr::null()
 }
 
-/// The root module of plugin `P`: what `bindings!` exports.
+/// The root module of plugin `P`, which `bindings!` exports.
 #[must_use]
 pub fn entry<P: Plugin>() -> EntryRef
 where
@@ -95,7 +96,7 @@ where
     match panic_guard::catch(|| P::init(host)) {
         Ok(Ok(plugin)) => {
             let data = Arc::into_raw(Arc::new(plugin)).cast();
-            // SAFETY: the caller gave a place for one object.
+            // SAFETY: the core passed a pointer to memory for one object.
             unsafe { out.write(PluginObject { data, table: Tables::<P>::plugin() }) };
             Answer::ok(Vec::new())
         }
@@ -104,7 +105,7 @@ where
     }
 }
 
-/// The header static of plugin `P`.
+/// The root module header of plugin `P`.
 #[must_use]
 pub const fn header<P: Plugin>() -> LibHeader
 where
@@ -116,10 +117,11 @@ where
     {
         __call_root_module_loader(entry::<P>)
     }
-    // SAFETY: loader is an extern "C" function without unwinding that gives the module of the type named.
+    // SAFETY: loader is an extern "C" function that does not unwind and returns a module of the type EntryRef.
     unsafe { LibHeader::from_constructor::<EntryRef>(loader::<P>, CheckTypeLayout::Yes) }
 }
 
+/// Parses JSON; no bytes are `null`.
 fn json(bytes: &[u8]) -> Result<serde_json::Value, String> {
     if bytes.is_empty() {
         return Ok(serde_json::Value::Null);
@@ -139,7 +141,7 @@ where
 {
     let refused =
         |answer| Attached { answer, handler: HandlerObject { data: std::ptr::null(), table: Tables::<P>::handler() } };
-    // SAFETY: the core calls with the object's own data and with slices that live for this call.
+    // SAFETY: the core passes the object's own data and slices that live for this call.
     let (plugin, handler_type, config, ceiling) =
         unsafe { (share::<P>(this), handler_type.text(), json(config.get()), json(ceiling.get())) };
     let attach = async move {
@@ -211,7 +213,7 @@ where
     // SAFETY: as in plugin_attach.
     let id = unsafe { id.text() };
     if P::FORGETS && minimum_minor == 0 && id == SERVICE_REMOVED {
-        return std::ptr::from_ref(Tables::<P>::FORGET).cast();
+        return std::ptr::from_ref(Tables::<P>::REMOVED).cast();
     }
     std::ptr::null()
 }
@@ -226,48 +228,48 @@ unsafe extern "C" fn handler_call_sync<H: Dispatch>(
     this: *const (),
     context: *const CallContext,
     function: u32,
-    ask: *const CallArgs,
+    args: *const CallArgs,
     answer: *mut Answer,
 ) -> u32 {
-    // SAFETY: the core calls with the object's own data and with a context and an ask that live for this call; a Call is a
-    // CallContext by layout (repr(transparent)).
-    let (handler, call, ask) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), &*ask) };
+    // SAFETY: the core passes the object's own data, and a context and arguments that live for this call. A Call has the
+    // layout of a CallContext (repr(transparent)).
+    let (handler, call, args) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), &*args) };
     // SAFETY: as above.
-    let (arguments, room) = unsafe { (Reader::with_tail(ask.arguments.get(), ask.tail.get()), ask.room.get()) };
-    let mut place = ResultBuffer::new(room);
-    if let Err(message) = panic_guard::catch(|| handler.dispatch_sync(call, function, arguments, &mut place)) {
-        place.answer(panicked(message));
+    let (arguments, room) = unsafe { (Reader::with_tail(args.arguments.get(), args.tail.get()), args.room.get()) };
+    let mut result = ResultBuffer::new(room);
+    if let Err(message) = panic_guard::catch(|| handler.dispatch_sync(call, function, arguments, &mut result)) {
+        result.answer(panicked(message));
     }
-    // SAFETY: the core gave a place for one answer.
-    place.end(|elsewhere| unsafe { answer.write(elsewhere) })
+    // SAFETY: the core passed a pointer to memory for one answer.
+    result.end(|elsewhere| unsafe { answer.write(elsewhere) })
 }
 
 unsafe extern "C" fn handler_call<H: Dispatch>(
     this: *const (),
     context: *const CallContext,
     function: u32,
-    ask: *const CallArgs,
+    args: *const CallArgs,
     answer: *mut Answer,
     future: *mut FfiFuture<Answer>,
 ) -> u32 {
-    // SAFETY: as in handler_call_sync; handler and context live until the core has dropped the future (ABI rule), which takes
-    // from the arguments what dispatch decoded.
-    let (handler, call, ask) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), &*ask) };
+    // SAFETY: as in handler_call_sync. Handler and context live until the core has dropped the future (ABI rule); the
+    // future does not borrow the arguments, because dispatch has decoded them.
+    let (handler, call, args) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), &*args) };
     // SAFETY: as above.
-    let (arguments, room) = unsafe { (Reader::with_tail(ask.arguments.get(), ask.tail.get()), ask.room.get()) };
-    let mut place = ResultBuffer::new(room);
-    // Most functions never wait: those need no future of the ABI, no waker, and one guard for all of it.
-    match panic_guard::catch(|| handler.dispatch(call, function, arguments, &mut place)) {
+    let (arguments, room) = unsafe { (Reader::with_tail(args.arguments.get(), args.tail.get()), args.room.get()) };
+    let mut result = ResultBuffer::new(room);
+    // Most functions return at the first poll. They need no future across the ABI, no waker and only one guard.
+    match panic_guard::catch(|| handler.dispatch(call, function, arguments, &mut result)) {
         Ok(None) => {}
         Ok(Some(pending)) => {
-            // SAFETY: the core gave a place for one future.
+            // SAFETY: the core passed a pointer to memory for one future.
             unsafe { future.write(Guarded::new(pending, panicked).into_ffi()) };
             return WAITS;
         }
-        Err(message) => place.answer(panicked(message)),
+        Err(message) => result.answer(panicked(message)),
     }
-    // SAFETY: the core gave a place for one answer.
-    place.end(|elsewhere| unsafe { answer.write(elsewhere) })
+    // SAFETY: the core passed a pointer to memory for one answer.
+    result.end(|elsewhere| unsafe { answer.write(elsewhere) })
 }
 
 unsafe extern "C" fn handler_started<H: Handler>(this: *const (), resumed: bool) -> FfiFuture<Answer> {
@@ -317,8 +319,9 @@ unsafe extern "C" fn handler_recover<H: Dispatch>(
 }
 
 unsafe extern "C" fn handler_release<H: Handler>(this: *const ()) -> Answer {
-    // SAFETY: the core calls this once, last: when no future of a call lives. Those of started and stopped hold shares.
+    // SAFETY: the core calls this once and last, after it has dropped the futures of calls; the futures of started and
+    // stopped own a count.
     let handler = unsafe { Arc::from_raw(this.cast::<H>()) };
     panic_guard::catch(AssertUnwindSafe(|| drop(handler)))
-        .map_or_else(|message| Answer::with(PANIC, message), |()| Answer::ok(Vec::new()))
+        .map_or_else(panicked, |()| Answer::ok(Vec::new()))
 }

@@ -15,14 +15,14 @@ struct Never;
 impl Plugin for Never {
     type Handler = Once;
     fn init(_: Host) -> Result<Self, String> {
-        Err("nobody makes this plugin".to_owned())
+        Err("no test initialises this plugin".to_owned())
     }
     async fn attach(&self, _: Host, _: Attachment) -> Result<Once, String> {
-        Err("nobody attaches it".to_owned())
+        Err("no test attaches it".to_owned())
     }
 }
 
-/// Says whether it still lives.
+/// Clears its flag when it is dropped.
 struct Once(Arc<AtomicBool>);
 
 impl Drop for Once {
@@ -34,16 +34,16 @@ impl Drop for Once {
 impl Handler for Once {}
 
 impl Dispatch for Once {
-    fn dispatch_sync(&self, call: &Call, _: u32, _: Reader<'_>, place: &mut ResultBuffer<'_>) {
-        place.give(&call.context().host_call);
+    fn dispatch_sync(&self, call: &Call, _: u32, _: Reader<'_>, buffer: &mut ResultBuffer<'_>) {
+        buffer.give(&call.context().host_call);
     }
-    /// Waits once, then tells what the context says.
+    /// Pending at the first poll, then returns a field of the context.
     fn dispatch<'a>(
         &'a self,
         call: &'a Call,
         _: u32,
         _: Reader<'_>,
-        place: &mut ResultBuffer<'_>,
+        buffer: &mut ResultBuffer<'_>,
     ) -> Option<Pending<'a>> {
         let mut waited = false;
         let later = std::future::poll_fn(move |_| {
@@ -54,7 +54,7 @@ impl Dispatch for Once {
                 Poll::Pending
             }
         });
-        begin(later, place, |value, place| place.give(&value))
+        begin(later, buffer, |value, buffer| buffer.give(&value))
     }
     fn function_name(_: u32) -> &'static str {
         "a:b/c/later"
@@ -73,14 +73,14 @@ fn context(host_call: u64) -> HeldContext {
 fn waiting(handler: &OwnedHandler, context: &HeldContext) -> Waits {
     match handler.call(context, 0, [&[], &[]], &mut [], &mut None) {
         Called::Waits(waits) => waits,
-        _ => panic!("it waits"),
+        _ => panic!("it returned"),
     }
 }
 
 fn ended(mut waits: Waits) -> u64 {
     match Pin::new(&mut waits).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => crate::encoding::decode(&answer.bytes).unwrap(),
-        Poll::Pending => panic!("it has waited once"),
+        Poll::Pending => panic!("it is pending at the first poll only"),
     }
 }
 
@@ -93,23 +93,23 @@ fn a_call_that_waits_keeps_its_context_and_its_handler() {
     let second = waiting(&handler, &context);
     drop(context);
     assert_eq!(handler.release().status, OK);
-    assert!(lives.load(Ordering::Relaxed), "two futures look at it");
+    assert!(lives.load(Ordering::Relaxed), "two futures borrow it");
     assert_eq!(ended(waits), 7);
     assert_eq!(std::thread::spawn(move || ended(second)).join().unwrap(), 8);
-    assert!(!lives.load(Ordering::Relaxed), "nobody looks at it any more");
+    assert!(!lives.load(Ordering::Relaxed), "no future is left");
 }
 
 #[test]
 fn a_context_that_nobody_looks_at_changes_where_it_is() {
     let lives = Arc::new(AtomicBool::new(true));
     let (handler, mut context) = (handler(&lives), context(1));
-    let place = std::ptr::from_ref(context.get());
+    let address = std::ptr::from_ref(context.get());
     drop(waiting(&handler, &context));
     context.change().host_call += 1;
-    assert!(std::ptr::eq(place, context.get()));
+    assert!(std::ptr::eq(address, context.get()));
     let waits = waiting(&handler, &context);
     context.change().host_call += 1;
-    assert!(!std::ptr::eq(place, context.get()));
+    assert!(!std::ptr::eq(address, context.get()));
     assert_eq!((ended(waits), context.get().host_call), (2, 3));
 }
 
