@@ -45,8 +45,8 @@
 //! - A function refuses or fails in an ordinary way: an answer with the status [`ERROR`] and a sentence.
 //! - A function panics: [`PANIC`]. The actor's call fails; the handler and the plugin remain in use.
 //! - A call into an actor does not return normally: [`TRAP`], [`GONE`] or [`ABSENT`].
-//! - A handler's function returns a length that the ABI does not allow: an [`ERROR`] answer, and none of the memory that
-//!   the function should have filled is read.
+//! - A handler's function returns a length that the ABI does not allow: an [`ERROR`] answer, and none of the memory
+//!   that the function should have filled is read.
 
 #[cfg(feature = "loading")]
 #[allow(unsafe_code, reason = "opens a library and calls its entry: every block argues its safety")]

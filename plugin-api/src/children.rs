@@ -1,7 +1,8 @@
 //! Starts, monitors and stops an actor's children: service `theater.children`.
 //!
 //! The core starts and stops actors, keeps the tree of parents and children, and delivers the end of each child to the
-//! parent's plugin exactly once. The plugin decides what follows: notify the parent, restart the child, release it, or fail.
+//! parent's plugin exactly once. The plugin decides what follows: notify the parent, restart the child, release it, or
+//! fail.
 
 use serde::de::DeserializeOwned;
 use theater_plugin_abi::{Answer, OK};
@@ -16,8 +17,8 @@ type ServiceAnswer = Result<Answer, Answer>;
 impl Host {
     /// Starts a child of this actor and returns its id once it is ready.
     ///
-    /// `manifest` is TOML if it contains a newline or `=`, a URL if it has a scheme, and otherwise a path relative to this
-    /// actor's manifest. `state` replaces the state that the manifest passes to `init`.
+    /// `manifest` is TOML if it contains a newline or `=`, a URL if it has a scheme, and otherwise a path relative to
+    /// this actor's manifest. `state` replaces the state that the manifest passes to `init`.
     ///
     /// # Errors
     /// The chain of causes of the failed start.
@@ -25,8 +26,8 @@ impl Host {
         text(awaited(self.raw_spawn_child(manifest, state)).await)
     }
 
-    /// Starts the ended child with that manifest's name again, with the same id and chain, and returns the id. `init` receives
-    /// `state`, or the child's last state if there is none.
+    /// Starts the ended child with that manifest's name again, with the same id and chain, and returns the id. `init`
+    /// receives `state`, or the child's last state if there is none.
     ///
     /// # Errors
     /// There is no such ended child, or the chain of causes of the failed start.
@@ -37,14 +38,14 @@ impl Host {
     /// Restarts a running or held child as it was first started, with the same id. Its queued calls are kept.
     ///
     /// # Errors
-    /// It is not such a child, or the chain of causes of the failed start. In the latter case the child is held again and its
-    /// end is reported.
+    /// It is not such a child, or the chain of causes of the failed start. In the latter case the child is held again
+    /// and its end is reported.
     pub async fn restart_child(&self, child: &str) -> Result<(), String> {
         text(awaited(self.raw_restart_child(child, false)).await).map(drop)
     }
 
-    /// Restarts a child that is held, as [`Host::restart_child`]. Does nothing if it has been restarted in the meantime.
-    /// Supervision strategies use this.
+    /// Restarts a child that is held, as [`Host::restart_child`]. Does nothing if it has been restarted in the
+    /// meantime. Supervision strategies use this.
     ///
     /// # Errors
     /// As [`Host::restart_child`].
@@ -52,8 +53,8 @@ impl Host {
         text(awaited(self.raw_restart_child(child, true)).await).map(drop)
     }
 
-    /// Stops a child and its descendants, the deepest first, and returns when all have stopped. Does nothing if the child
-    /// has ended.
+    /// Stops a child and its descendants, the deepest first, and returns when all have stopped. Does nothing if the
+    /// child has ended.
     ///
     /// # Errors
     /// It is not a child of this actor.
@@ -93,8 +94,8 @@ impl Host {
         decoded(awaited(self.raw_child_events(actor)).await)
     }
 
-    /// The next end of a child. Each end is returned once, in order. A child that ended without being stopped is held until
-    /// [`Host::restart_held_child`] or [`Host::release_child`].
+    /// The next end of a child. Each end is returned once, in order. A child that ended without being stopped is held
+    /// until [`Host::restart_held_child`] or [`Host::release_child`].
     ///
     /// # Errors
     /// This actor is ending, and no more ends are reported.

@@ -15,8 +15,8 @@
 //! | 24 | | JSON of [`Descriptor`], UTF-8 |
 //!
 //! The fields before the JSON never move, so that any core can read the ABI version of any plugin. Bytes after the
-//! announced length are ignored. A section that is too short, has other magic bytes or another layout, or whose text is not
-//! UTF-8 is a [`SectionError`].
+//! announced length are ignored. A section that is too short, has other magic bytes or another layout, or whose text is
+//! not UTF-8 is a [`SectionError`].
 
 use serde::{Deserialize, Serialize};
 
@@ -75,9 +75,9 @@ pub struct ProvidedFunction {
     pub r#async: bool,
     /// The effect of a call on the outside.
     pub effect: Effect,
-    /// The case of its error (a variant or an enum) that reports a fault: a panic in the plugin, or an effect whose outcome
-    /// is unknown. Its payload is `string` or nothing. An error of type `string` needs no case. With neither, a fault fails
-    /// the calling actor.
+    /// The case of its error (a variant or an enum) that reports a fault: a panic in the plugin, or an effect whose
+    /// outcome is unknown. Its payload is `string` or nothing. An error of type `string` needs no case. With neither, a
+    /// fault fails the calling actor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
@@ -90,11 +90,11 @@ pub enum Effect {
     Pure,
     /// The result depends on the outside, which the call does not change.
     Read,
-    /// Changes the outside: recorded before and after the call. After a crash in between, the outcome is unknown, and the
-    /// actor receives an `err` that says so.
+    /// Changes the outside: recorded before and after the call. After a crash in between, the outcome is unknown, and
+    /// the actor receives an `err` that says so.
     Effect,
-    /// Changes the outside at most once for each [key](crate::Call::key): recorded like `Effect`, and retried with the same
-    /// key after a crash in between.
+    /// Changes the outside at most once for each [key](crate::Call::key): recorded like `Effect`, and retried with the
+    /// same key after a crash in between.
     Idempotent,
     /// The result is a function of chains: recorded as a reference, and computed again on replay.
     Chain,

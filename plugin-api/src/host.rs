@@ -1,7 +1,7 @@
 //! The functions of the core that a plugin can call.
 //!
-//! Every method may be called on any thread and at any time until the handler's `stopped` has returned. After that, calls
-//! into the actor return [`CallError::Gone`], and spawned futures have been dropped.
+//! Every method may be called on any thread and at any time until the handler's `stopped` has returned. After that,
+//! calls into the actor return [`CallError::Gone`], and spawned futures have been dropped.
 
 use std::time::Duration;
 
@@ -50,8 +50,8 @@ impl Host {
         serde_json::from_slice(&self.about().bytes).map_err(|error| error.to_string())
     }
 
-    /// Calls export number `export` of the descriptor's `calls` with encoded `params`. `bindings!` generates a typed function
-    /// for each export. `cause` describes the origin of the call in a few words and is recorded.
+    /// Calls export number `export` of the descriptor's `calls` with encoded `params`. `bindings!` generates a typed
+    /// function for each export. `cause` describes the origin of the call in a few words and is recorded.
     ///
     /// # Errors
     /// Every case of [`CallError`].
@@ -66,8 +66,8 @@ impl Host {
         self.raw_has_export(export)
     }
 
-    /// Runs a future on the core's executor. It is dropped when the actor ends, or the program for the host of the plugin
-    /// itself. A panic in it is recorded as a fault of the plugin.
+    /// Runs a future on the core's executor. It is dropped when the actor ends, or the program for the host of the
+    /// plugin itself. A panic in it is recorded as a fault of the plugin.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Spawned {
         Spawned { host: self.clone(), task: self.raw_spawn(future) }
     }
@@ -78,8 +78,8 @@ impl Host {
         drop(self.raw_sleep(microseconds).await);
     }
 
-    /// Returns when the actor is being stopped. A function that waits should race its wait with this future and return an
-    /// `err` when it is cancelled.
+    /// Returns when the actor is being stopped. A function that waits should race its wait with this future and return
+    /// an `err` when it is cancelled.
     pub async fn cancelled(&self) {
         drop(self.raw_cancelled().await);
     }
@@ -87,7 +87,8 @@ impl Host {
     /// Adds a wait of this actor for the actor with the id `other` to the wait graph, until the result is dropped.
     ///
     /// # Errors
-    /// A sentence with the cycle that this wait would close (a wait for itself is a cycle), or that no actor has that id.
+    /// A sentence with the cycle that this wait would close (a wait for itself is a cycle), or that no actor has that
+    /// id.
     pub fn wait_for(&self, other: &str, why: &str) -> Result<WaitGuard, String> {
         let edge = self.raw_wait_for(other, why).map_err(|answer| answer.sentence())?;
         Ok(WaitGuard { host: self.clone(), edge })
@@ -113,8 +114,8 @@ impl Host {
         self.raw_metric(name, 1, value);
     }
 
-    /// The folder of this plugin in the data folder, or that of this plugin and actor for an actor's host. It is created at
-    /// the first call.
+    /// The folder of this plugin in the data folder, or that of this plugin and actor for an actor's host. It is
+    /// created at the first call.
     ///
     /// # Errors
     /// A sentence on why it could not be created.

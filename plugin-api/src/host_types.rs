@@ -31,8 +31,8 @@ pub struct About {
     pub name: String,
     /// The handler type that the manifest names; empty for the host of the plugin itself.
     pub handler: String,
-    /// Whether the actor has ended and is about to be restarted. Resources such as listeners may then stay open for the next
-    /// run.
+    /// Whether the actor has ended and is about to be restarted. Resources such as listeners may then stay open for the
+    /// next run.
     #[serde(default)]
     pub restarts: bool,
 }

@@ -2,8 +2,8 @@
 //!
 //! A plugin is a shared library that implements WIT interfaces for actors and calls functions that actors export. Its
 //! author writes WIT, calls [`bindings!`] and implements three kinds of traits: [`Plugin`] (one value per process),
-//! [`Handler`] (one value per actor) and one trait per provided interface. This crate contains the encoding, the ABI and
-//! all unsafe code.
+//! [`Handler`] (one value per actor) and one trait per provided interface. This crate contains the encoding, the ABI
+//! and all unsafe code.
 //!
 //! ```ignore
 //! theater_plugin_api::bindings! {
@@ -84,10 +84,10 @@ pub use theater_encoding::{Bytes, uuid_text};
 /// | `ambient: true` | attached to every actor whose component imports one of its interfaces |
 /// | `fault: case` | the case that reports faults, for errors that are a variant or an enum; its payload is `string` or nothing; write `"a-case"` if it is not a Rust name; `none`: faults fail the actor |
 ///
-/// A fault is a panic in the plugin, a result that does not match the function's type, or an effect whose outcome is unknown
-/// after a crash. The actor receives it as the function's own `err`: as text if the error type is `string`, else as the case
-/// that `fault` names. A function with any other error type causes a compile-time warning, and its faults fail the calling
-/// actor (a trap).
+/// A fault is a panic in the plugin, a result that does not match the function's type, or an effect whose outcome is
+/// unknown after a crash. The actor receives it as the function's own `err`: as text if the error type is `string`,
+/// else as the case that `fault` names. A function with any other error type causes a compile-time warning, and its
+/// faults fail the calling actor (a trap).
 ///
 /// | effect | means | recorded | after a crash in the call | resume | replay | `replay --plugin` |
 /// |---|---|---|---|---|---|---|
@@ -101,11 +101,11 @@ pub use theater_encoding::{Bytes, uuid_text};
 ///
 /// The macro generates in the current scope:
 ///
-/// - a module per package and interface (`theater::simple::timing`) with the types. Its name contains the version only if
-///   the WIT has several versions of the package (`weather_1_0_0`). A tuple of more than 12 values is a struct
+/// - a module per package and interface (`theater::simple::timing`) with the types. Its name contains the version only
+///   if the WIT has several versions of the package (`weather_1_0_0`). A tuple of more than 12 values is a struct
 ///   (`tuples::Tuple13`).
-/// - a trait per provided interface (`timing::Timing`). If a type of the interface has that name, the trait's name ends in
-///   `Functions` (`files::FilesFunctions`).
+/// - a trait per provided interface (`timing::Timing`). If a type of the interface has that name, the trait's name ends
+///   in `Functions` (`files::FilesFunctions`).
 /// - an async function per called export (`http_server::handle_request(&host, "cause", &request)`), and a function that
 ///   returns the same call as an [`Invocation`] for the service `theater.messages`
 ///   (`http_server::invoke_handle_request(&request)`).

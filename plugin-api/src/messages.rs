@@ -37,8 +37,8 @@ pub fn values<T: DeserializeOwned>(answer: &Answer) -> Result<T, CallError> {
 }
 
 impl Host {
-    /// Calls an export and returns its result. `source` describes the origin of the call in a few words; `from` is the other
-    /// actor's call that this call is part of. Both are recorded.
+    /// Calls an export and returns its result. `source` describes the origin of the call in a few words; `from` is the
+    /// other actor's call that this call is part of. Both are recorded.
     ///
     /// # Errors
     /// Every case of [`CallError`].
@@ -52,8 +52,9 @@ impl Host {
         (call.unpack)(&answer.await)
     }
 
-    /// Queues a call and returns once it is recorded. It waits for room in the mailbox, unless `first` is set: the call then
-    /// precedes all queued calls and takes no room. Use this for notices that must not be lost, such as the end of a child.
+    /// Queues a call and returns once it is recorded. It waits for room in the mailbox, unless `first` is set: the call
+    /// then precedes all queued calls and takes no room. Use this for notices that must not be lost, such as the end of
+    /// a child.
     ///
     /// # Errors
     /// [`CallError::Gone`] if the actor is ending, [`CallError::Absent`] if it does not export the function.
@@ -69,9 +70,9 @@ impl Host {
         done(&posted.map_err(|answer| refused(&answer))?.await)
     }
 
-    /// Waits for room in the mailbox, then attaches the call to the running host call `from`. The core queues the call when
-    /// the plugin has answered `from`, and records both in one step, so that a crash cannot leave a received message that was
-    /// never sent. `otherwise` is the encoded result of `from` if this actor has ended by then.
+    /// Waits for room in the mailbox, then attaches the call to the running host call `from`. The core queues the call
+    /// when the plugin has answered `from`, and records both in one step, so that a crash cannot leave a received
+    /// message that was never sent. `otherwise` is the encoded result of `from` if this actor has ended by then.
     ///
     /// # Errors
     /// As [`Host::post`].
@@ -86,8 +87,8 @@ impl Host {
         done(&staged.map_err(|answer| refused(&answer))?.await)
     }
 
-    /// The id of the running actor that `wanted` names: by its id, a unique prefix of the id (at least 4 characters), or a
-    /// name that only one running actor has. The host of a plugin itself supports it too.
+    /// The id of the running actor that `wanted` names: by its id, a unique prefix of the id (at least 4 characters),
+    /// or a name that only one running actor has. The host of a plugin itself supports it too.
     ///
     /// # Errors
     /// A sentence: no running actor, or more than one, matches.

@@ -17,8 +17,8 @@ pub fn equal_only(ceiling: &Value, requested: &Value) -> Value {
 pub enum Rule {
     /// A list of permissions: the entries that both sides have. A side without the key grants nothing.
     Powers,
-    /// A list of absolute paths, each of which grants the paths below it: the paths that both sides grant. A side without
-    /// the key grants nothing. The result always has the key.
+    /// A list of absolute paths, each of which grants the paths below it: the paths that both sides grant. A side
+    /// without the key grants nothing. The result always has the key.
     Paths,
     /// A list of refusals: the entries that either side has.
     Refusals,

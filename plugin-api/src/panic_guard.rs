@@ -1,8 +1,8 @@
 //! The panic guard: keeps panics from unwinding across the ABI.
 //!
-//! Every entry and every poll, and the drop of futures, handlers and panic payloads, run under [`catch`]. The panic hook
-//! stores the location of a guarded panic per thread; [`catch`] adds it to the message. Aborts cannot be contained within
-//! the process: `panic = "abort"`, a panic during unwinding, a stack overflow, a signal.
+//! Every entry and every poll, and the drop of futures, handlers and panic payloads, run under [`catch`]. The panic
+//! hook stores the location of a guarded panic per thread; [`catch`] adds it to the message. Aborts cannot be contained
+//! within the process: `panic = "abort"`, a panic during unwinding, a stack overflow, a signal.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -24,8 +24,8 @@ thread_local! {
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Installs the hook that stores the location of a guarded panic instead of printing it. Other panics go to the previous
-/// hook.
+/// Installs the hook that stores the location of a guarded panic instead of printing it. Other panics go to the
+/// previous hook.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -85,7 +85,8 @@ fn drop_quietly<T>(value: T) {
     }
 }
 
-/// Drops a future in place, if it has not been dropped. A panic in its drop is logged, because no caller can receive it.
+/// Drops a future in place, if it has not been dropped. A panic in its drop is logged, because no caller can receive
+/// it.
 fn drop_future<F>(mut future: Pin<&mut Option<F>>) {
     if let (Err(message), Some(report)) = (catch(|| future.set(None)), REPORT.get()) {
         report(&format!("[P0110] the drop of a future panicked: {message}"));

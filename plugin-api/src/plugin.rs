@@ -20,8 +20,8 @@ pub trait Plugin: Send + Sync + Sized + 'static {
 
     /// Initialises the plugin.
     ///
-    /// Called once per process, before any other method, on the thread that starts the first actor with this plugin: one of
-    /// the executor's threads if another actor starts it. Listing plugins does not call it. Must not block.
+    /// Called once per process, before any other method, on the thread that starts the first actor with this plugin:
+    /// one of the executor's threads if another actor starts it. Listing plugins does not call it. Must not block.
     ///
     /// # Errors
     /// A sentence on what is missing. Every actor with this plugin then fails to start with it.
@@ -39,9 +39,9 @@ pub trait Plugin: Send + Sync + Sized + 'static {
 
     /// Returns the part of `requested` (an actor's config) that `ceiling` (its parent's permissions) allows.
     ///
-    /// The core calls it when it first starts an actor with this combination of manifest and ceiling, and for
-    /// `theater validate`. It must be pure. A ceiling of `Value::Null` allows everything; a request of `Value::Null` means
-    /// that the manifest has no config. The default grants the request if there is no ceiling or the two are equal, and
+    /// The core calls it when it first starts an actor with this combination of manifest and ceiling, and for `theater
+    /// validate`. It must be pure. A ceiling of `Value::Null` allows everything; a request of `Value::Null` means that
+    /// the manifest has no config. The default grants the request if there is no ceiling or the two are equal, and
     /// otherwise nothing.
     ///
     /// # Errors
@@ -52,9 +52,9 @@ pub trait Plugin: Send + Sync + Sized + 'static {
 
     /// Reads the data that a URL with one of this plugin's `schemes` names.
     ///
-    /// Called for a URL in the manifest of an actor that an operator starts (`actor` is then empty) or that the actor with
-    /// the id `actor` starts. `ceiling` is the requester's permission for this plugin, as in [`Plugin::narrow`]: data that
-    /// it does not allow must not be read.
+    /// Called for a URL in the manifest of an actor that an operator starts (`actor` is then empty) or that the actor
+    /// with the id `actor` starts. `ceiling` is the requester's permission for this plugin, as in [`Plugin::narrow`]:
+    /// data that it does not allow must not be read.
     ///
     /// # Errors
     /// A sentence that contains the URL.
@@ -73,9 +73,9 @@ pub trait Plugin: Send + Sync + Sized + 'static {
 
     /// Removes the data of an actor that has ended for good, such as its files.
     ///
-    /// Neither the actor's parent nor the program will start it again under this id, and its handlers have been released.
-    /// Called once for each such actor while this plugin is in use, even if the actor did not use it; not called when the
-    /// program ends.
+    /// Neither the actor's parent nor the program will start it again under this id, and its handlers have been
+    /// released. Called once for each such actor while this plugin is in use, even if the actor did not use it; not
+    /// called when the program ends.
     ///
     /// # Errors
     /// A sentence for the log.
@@ -118,13 +118,14 @@ impl Attachment {
 
 /// A plugin's handler of one actor: it holds all state that belongs to the actor.
 ///
-/// Methods run on any thread of the core's executor and must not block it. The functions that the actor calls run one at a
-/// time, because an actor processes one call at a time; `started`, `stopped` and spawned futures may run concurrently with
-/// them. A panic is caught and becomes the error of the actor.
+/// Methods run on any thread of the core's executor and must not block it. The functions that the actor calls run one
+/// at a time, because an actor processes one call at a time; `started`, `stopped` and spawned futures may run
+/// concurrently with them. A panic is caught and becomes the error of the actor.
 pub trait Handler: Send + Sync + 'static {
     /// The actor is ready and accepts calls, so this is where work that calls it begins.
     ///
-    /// Called once per attach, after the actor's `init`. Returns the addresses that the handler listens on, for the log.
+    /// Called once per attach, after the actor's `init`. Returns the addresses that the handler listens on, for the
+    /// log.
     ///
     /// # Errors
     /// A sentence. The start of the actor fails with it.
@@ -134,8 +135,8 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The actor makes no more calls.
     ///
-    /// Called once per attach, before the handler is dropped. Futures that were spawned through the host are dropped right
-    /// after it returns.
+    /// Called once per attach, before the handler is dropped. Futures that were spawned through the host are dropped
+    /// right after it returns.
     fn stopped(&self) -> impl Future<Output = ()> + Send {
         async {}
     }
@@ -163,8 +164,8 @@ pub trait Handler: Send + Sync + 'static {
     /// Rebuilds the handler's state from a recorded call, without repeating an effect.
     ///
     /// Called before `started(resumed = true)`, in recorded order, for each function that the actor called after the
-    /// snapshot and for each export that this plugin called or had queued. Exports appear at the position at which they were
-    /// queued; those that were still queued at the snapshot are included.
+    /// snapshot and for each export that this plugin called or had queued. Exports appear at the position at which they
+    /// were queued; those that were still queued at the snapshot are included.
     ///
     /// # Errors
     /// A sentence. The actor does not resume.
@@ -211,7 +212,8 @@ impl Call {
     pub fn context(&self) -> &CallContext {
         &self.context
     }
-    /// Whether the actor was being stopped when it made the call. For a stop during the call, await [`Host::cancelled`].
+    /// Whether the actor was being stopped when it made the call. For a stop during the call, await
+    /// [`Host::cancelled`].
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.context.cancelled != 0

@@ -1,8 +1,8 @@
 //! The destination of a function's result.
 //!
-//! A result is encoded into the buffer that the core provides. One that does not fit continues in a vector of the plugin,
-//! which becomes an [`Answer`]; an error answer replaces whatever was encoded before. Long bytes at the end of a result are
-//! handed over as the answer's tail instead of being copied.
+//! A result is encoded into the buffer that the core provides. One that does not fit continues in a vector of the
+//! plugin, which becomes an [`Answer`]; an error answer replaces whatever was encoded before. Long bytes at the end of
+//! a result are handed over as the answer's tail instead of being copied.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -157,7 +157,8 @@ fn no_encoding(error: &EncodingError) -> Answer {
 /// The future of an async function, before it is wrapped in the panic guard.
 pub type Pending<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
-/// Polls an async function once. If it returns, its result goes to `buffer`; otherwise returns the rest of the function.
+/// Polls an async function once. If it returns, its result goes to `buffer`; otherwise returns the rest of the
+/// function.
 #[doc(hidden)]
 #[inline]
 pub fn begin<'a, T: Send + 'a>(

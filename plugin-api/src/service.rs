@@ -1,9 +1,9 @@
 //! Services: additions to the ABI that are requested by name.
 //!
-//! A service is a frozen `#[repr(C)]` table. Its functions take the `this` of the object that returned the table, and the
-//! ABI's rules on ownership, threads and panics apply to them ([`crate::abi`]). A new function is a new service, or a new
-//! minor of a service whose table starts with the fields of the old one. An object that does not offer a service, or not
-//! with the minor requested, returns null.
+//! A service is a frozen `#[repr(C)]` table. Its functions take the `this` of the object that returned the table, and
+//! the ABI's rules on ownership, threads and panics apply to them ([`crate::abi`]). A new function is a new service, or
+//! a new minor of a service whose table starts with the fields of the old one. An object that does not offer a service,
+//! or not with the minor requested, returns null.
 //!
 //! | id | since | offered by | table |
 //! |---|---|---|---|
@@ -58,18 +58,19 @@ pub struct ChainService {
 /// Ends the actor.
 #[repr(C)]
 pub struct LifecycleService {
-    /// Stops the actor after the running call, with `data` (none if `some` is false). An error if it is stopping already.
+    /// Stops the actor after the running call, with `data` (none if `some` is false). An error if it is stopping
+    /// already.
     pub shutdown: unsafe extern "C" fn(this: *const (), some: bool, data: Slice) -> Answer,
 }
 
 /// Delivers calls from another actor or from outside to the actor.
 ///
-/// `source` is a sentence on the origin of the call. `context` is the other actor's call that it is part of, so that the
-/// receiver's event names the sender's; null for a call from outside.
+/// `source` is a sentence on the origin of the call. `context` is the other actor's call that it is part of, so that
+/// the receiver's event names the sender's; null for a call from outside.
 #[repr(C)]
 pub struct MessagesService {
-    /// The id of the running actor that `wanted` names: by its id, a unique prefix of the id of at least 4 characters, or a
-    /// name that only one running actor has.
+    /// The id of the running actor that `wanted` names: by its id, a unique prefix of the id of at least 4 characters,
+    /// or a name that only one running actor has.
     pub find: unsafe extern "C" fn(this: *const (), wanted: Slice) -> Answer,
     /// As `HostTable::call`, with a cause.
     pub call: unsafe extern "C" fn(
@@ -79,8 +80,8 @@ pub struct MessagesService {
         source: Slice,
         context: *const CallContext,
     ) -> FfiFuture<Answer>,
-    /// Queues a call; the future ends once it is recorded, and the result of the call is discarded. It waits for room in the
-    /// mailbox, unless `first` is set: the call then precedes all queued calls and takes no room.
+    /// Queues a call; the future ends once it is recorded, and the result of the call is discarded. It waits for room
+    /// in the mailbox, unless `first` is set: the call then precedes all queued calls and takes no room.
     pub post: unsafe extern "C" fn(
         this: *const (),
         export: u32,
@@ -90,8 +91,9 @@ pub struct MessagesService {
         first: bool,
     ) -> FfiFuture<Answer>,
     /// Waits for room in the mailbox, then attaches a call to the running host call of `context`. When the plugin has
-    /// answered that host call, the call is queued and recorded in one step with the host call's own event. If this actor
-    /// has ended by then, `otherwise` (an encoded result) is the answer of the host call. A host call can have one such call.
+    /// answered that host call, the call is queued and recorded in one step with the host call's own event. If this
+    /// actor has ended by then, `otherwise` (an encoded result) is the answer of the host call. A host call can have
+    /// one such call.
     pub stage: unsafe extern "C" fn(
         this: *const (),
         export: u32,
@@ -104,22 +106,23 @@ pub struct MessagesService {
 
 /// Starts, monitors and stops the actor's children. A child is named by its id.
 ///
-/// A child that ended without being stopped is held until `restart` or `release`: its mailbox accepts calls, but nothing
-/// runs. A plugin that starts children must therefore call `next_end` until the actor ends.
+/// A child that ended without being stopped is held until `restart` or `release`: its mailbox accepts calls, but
+/// nothing runs. A plugin that starts children must therefore call `next_end` until the actor ends.
 ///
-/// The config of the handler that uses this service limits the files that the actor's manifests may name: `paths` (folders
-/// of manifests and components; default: the folder of the actor's own manifest), `state_paths` (folders of initial states;
-/// default: none) and `max_component_bytes` (default: 256 MiB). A plugin with these config keys narrows the paths with
-/// [`Rule::Paths`](crate::narrow::Rule::Paths).
+/// The config of the handler that uses this service limits the files that the actor's manifests may name: `paths`
+/// (folders of manifests and components; default: the folder of the actor's own manifest), `state_paths` (folders of
+/// initial states; default: none) and `max_component_bytes` (default: 256 MiB). A plugin with these config keys narrows
+/// the paths with [`Rule::Paths`](crate::narrow::Rule::Paths).
 #[repr(C)]
 pub struct ChildrenService {
-    /// Starts a child; the future ends with its id when it is ready. `manifest` is TOML, a URL or a path. If `some` is set,
-    /// `state` replaces the state that the manifest passes to `init`.
+    /// Starts a child; the future ends with its id when it is ready. `manifest` is TOML, a URL or a path. If `some` is
+    /// set, `state` replaces the state that the manifest passes to `init`.
     pub spawn: unsafe extern "C" fn(this: *const (), manifest: Slice, some: bool, state: Slice) -> FfiFuture<Answer>,
     /// Starts the ended child with that manifest's name again, with the same id and chain. If `some` is not set, `init`
     /// receives the child's last state.
     pub resume: unsafe extern "C" fn(this: *const (), manifest: Slice, some: bool, state: Slice) -> FfiFuture<Answer>,
-    /// Restarts a held child as it was first started, or also a running one unless `only_held` is set. Queued calls are kept.
+    /// Restarts a held child as it was first started, or also a running one unless `only_held` is set. Queued calls are
+    /// kept.
     pub restart: unsafe extern "C" fn(this: *const (), child: Slice, only_held: bool) -> FfiFuture<Answer>,
     /// Stops a child and its descendants, the deepest first.
     pub stop: unsafe extern "C" fn(this: *const (), child: Slice) -> FfiFuture<Answer>,

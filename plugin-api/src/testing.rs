@@ -1,9 +1,9 @@
-//! A fake host: tests a plugin without the core, in the plugin's own unit tests (feature `testing`).
+//! A fake host for unit tests of a plugin without the core (feature `testing`).
 //!
-//! [`FakeHost`] stands for the core and one actor. It records what the plugin logs, measures and calls, and answers as
-//! the test says. [`attach`] makes a handler, [`FakeHost::call`] calls one of its functions through the same encoding and
-//! dispatch as the core, and a caught panic is an `Err` as it would be there. It is not the core: it checks no config
-//! against the schema, no permissions and no types of exports, and keeps no chain.
+//! [`FakeHost`] replaces the core and one actor. It records the plugin's log lines, metrics and calls, and answers as
+//! the test configures. [`attach`] creates a handler, and [`FakeHost::call`] calls one of its functions with the same
+//! encoding and dispatch as the core; a panic is an `Err`, as it would be there. Unlike the core, it does not check the
+//! config against the schema, permissions or the types of exports, and it has no chain.
 //!
 //! ```toml
 //! [dev-dependencies]

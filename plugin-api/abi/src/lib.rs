@@ -1,12 +1,17 @@
-//! The frozen tables of the plugin ABI: what crosses between the core and a plugin's shared library.
+//! The frozen tables of the plugin ABI, which the core and a plugin's shared library call each other through.
 //!
-//! A crate of its own, since `abi_stable` compares the version of the crate that defines a type: this one's version is the
-//! ABI's and changes with the ABI major only, whatever release of the project it ships in. Versions, threads and who
-//! calls what: `theater_plugin_api::abi`.
+//! This is a separate crate because `abi_stable` compares the version of the crate that defines a type: its version is
+//! that of the ABI and changes only with the ABI major, independently of the project's releases.
 //!
-//! Every object is an opaque pointer and a table of `extern "C"` functions. Bytes go in as [`Slice`] (borrowed for the
-//! call) and come out as [`Buffer`] (owned, released by whoever holds it), a short result of a function in [`OutBuffer`] that its
-//! caller gives. A program in C can fill the same tables.
+//! **Ownership**: every object is an opaque pointer and a table of `extern "C"` functions, which a program in C can
+//! fill as well. Bytes go in as [`Slice`], borrowed for the duration of the call, and come out as [`Buffer`], which the
+//! receiver owns and releases through a function of the library that allocated it. A short result is written to an
+//! [`OutBuffer`] of the caller. **Threads**: every function may be called on any thread, and none may block.
+//! **Panics**: none unwinds across the ABI; it is an [`Answer`] with the status [`PANIC`]. **Versions**: no table ever
+//! gets another field within a major version; additions are services that are requested by name. **Failure cases**:
+//! each function's outcome is the status of its [`Answer`]; a receiver treats an unknown status as [`PANIC`], and a
+//! length that the ABI does not allow as an error of the other side. `theater_plugin_api::abi` describes all of this in
+//! more detail.
 
 use std::mem::MaybeUninit;
 
@@ -17,10 +22,10 @@ use async_ffi::FfiFuture;
 
 /// Major version of the ABI: a plugin of another major is refused.
 pub const ABI_MAJOR: u16 = 1;
-/// Minor version of the ABI: counts the services and descriptor keys added since `ABI_MAJOR.0`.
+/// Minor version of the ABI: the number of additions (services, descriptor keys) since `ABI_MAJOR.0`.
 pub const ABI_MINOR: u16 = 0;
 
-/// The call did what it was asked; `bytes` is the encoded result.
+/// The call succeeded; `bytes` is the encoded result.
 pub const OK: u32 = 0;
 /// The callee refused or failed in an ordinary way; `bytes` is a sentence in UTF-8.
 pub const ERROR: u32 = 1;
@@ -32,7 +37,8 @@ pub const TRAP: u32 = 3;
 pub const GONE: u32 = 4;
 /// The actor has no such export.
 pub const ABSENT: u32 = 5;
-/// In a number of [`HandlerTable::recover`]: an export that the plugin calls is meant, not a function that it has.
+/// A bit in the function number of [`HandlerTable::recover`]: the number is that of an export that the plugin calls,
+/// not of a function that it provides.
 pub const EXPORT: u32 = 1 << 31;
 
 /// Bytes borrowed for the duration of a call.
@@ -59,7 +65,7 @@ impl Slice {
     /// The bytes.
     ///
     /// # Safety
-    /// The slice must have been made from bytes that live as long as `'a`.
+    /// The slice must have been created from bytes that live for `'a`.
     #[must_use]
     pub unsafe fn get<'a>(self) -> &'a [u8] {
         if self.len == 0 {
@@ -80,7 +86,7 @@ impl Slice {
     }
 }
 
-/// Memory that the caller of a function gives for its result, valid for the duration of the call.
+/// Memory of the caller for the result of a function, valid for the duration of the call.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct OutBuffer {
@@ -99,7 +105,7 @@ impl OutBuffer {
     /// The memory.
     ///
     /// # Safety
-    /// The room must have been made from bytes that live as long as `'a`, and that nobody else uses as long.
+    /// The buffer must have been created from bytes that live for `'a` and that no one else accesses during `'a`.
     #[must_use]
     #[inline]
     pub unsafe fn get<'a>(&self) -> &'a mut [u8] {
@@ -111,22 +117,23 @@ impl OutBuffer {
     }
 }
 
-/// What a function of a handler is called with, valid for the duration of the call.
-// Passed by pointer: on x86-64 structs behind the sixth word of arguments are copied through the stack, in pieces that the
-// CPU's store buffer does not forward.
+/// The arguments of a handler's function, valid for the duration of the call.
+// Passed by pointer: on x86-64, structs after the sixth word of arguments are copied through the stack, in pieces that
+// the CPU's store buffer does not forward.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct CallArgs {
     /// The encoded arguments.
     pub arguments: Slice,
-    /// What follows them: empty, or the whole content of the `list<u8>` or string that they end with.
+    /// The bytes after `arguments`: empty, or the whole content of the `list<u8>` or string that the arguments end
+    /// with.
     pub tail: Slice,
-    /// OutBuffer for a result.
+    /// Memory for the result.
     pub room: OutBuffer,
 }
 
 impl CallArgs {
-    /// Asks with arguments in two parts, and room for a result.
+    /// Arguments in two parts, and memory for the result.
     #[inline]
     #[must_use]
     pub fn new([arguments, tail]: [&[u8]; 2], room: &mut [u8]) -> Self {
@@ -134,13 +141,13 @@ impl CallArgs {
     }
 }
 
-/// What a function of a handler returns when its result is not in the room: the place for an answer is filled.
+/// Returned by a function of a handler whose result is not in the buffer: it has written an answer.
 pub const ELSEWHERE: u32 = u32::MAX;
-/// What an `async` function returns when it has not ended: the place for a future is filled.
+/// Returned by an `async` function of a handler that has not ended: it has written a future.
 pub const WAITS: u32 = u32::MAX - 1;
 
-/// Bytes that one side made and the other holds: released through the maker's own function, with the maker's allocator.
-/// A capacity of 0 is nothing to release.
+/// Bytes that one side allocated and the other owns. They are released through a function of the side that allocated
+/// them, because the two may use different allocators. With a capacity of 0, there is nothing to release.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Buffer {
@@ -156,25 +163,26 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 thread_local! {
-    // Answers come and go with every call: the last released buffer of this thread serves the next one.
+    // Every call has an answer: the last buffer that was released on this thread is reused for the next one.
     static SPARE: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
 }
 
-/// Largest buffer that is kept for the next answer.
+/// Capacity in bytes of the largest buffer that is kept for reuse.
 const SPARE_BYTES: usize = 256 * 1024;
 
-/// An empty vector, with the memory of an answer that was released on this thread.
+/// An empty vector, if possible with the memory of the last answer that was released on this thread.
 #[must_use]
 pub fn spare() -> Vec<u8> {
     SPARE.try_with(std::cell::Cell::take).unwrap_or_default()
 }
 
 unsafe extern "C" fn release_vec(ptr: *mut u8, len: usize, capacity: usize) {
-    // SAFETY: called once, from Buffer::drop, with the parts that From<Vec<u8>> took apart in this same library.
+    // SAFETY: called once, from Buffer::drop, with the parts that From<Vec<u8>> took from a vector in this same
+    // library.
     let mut bytes = unsafe { Vec::from_raw_parts(ptr, len, capacity) };
     if capacity <= SPARE_BYTES {
         bytes.clear();
-        // A thread that is ending keeps nothing.
+        // Fails if the thread is ending: the vector is then freed.
         SPARE.try_with(|spare| spare.set(bytes)).unwrap_or_default();
     }
 }
@@ -194,7 +202,7 @@ impl std::ops::Deref for Buffer {
         if self.len == 0 {
             return &[];
         }
-        // SAFETY: the maker filled ptr and len from an allocation that lives until release.
+        // SAFETY: ptr and len are parts of an allocation that lives until release.
         unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
     }
 }
@@ -203,7 +211,7 @@ impl Drop for Buffer {
     #[inline]
     fn drop(&mut self) {
         if self.capacity > 0 {
-            // SAFETY: the one call of release, with the parts the maker gave.
+            // SAFETY: the only call of release, with the parts that it was created with.
             unsafe { (self.release)(self.ptr, self.len, self.capacity) }
         }
     }
@@ -215,8 +223,8 @@ impl std::fmt::Debug for Buffer {
     }
 }
 
-/// What a call gives back: a status ([`OK`], [`ERROR`], [`PANIC`], [`TRAP`], [`GONE`], [`ABSENT`]) and bytes. A status
-/// the reader does not know counts as [`PANIC`].
+/// The outcome of a call: a status ([`OK`], [`ERROR`], [`PANIC`], [`TRAP`], [`GONE`], [`ABSENT`]) and bytes. An unknown
+/// status counts as [`PANIC`].
 #[repr(C)]
 #[derive(Debug, StableAbi)]
 pub struct Answer {
@@ -224,8 +232,8 @@ pub struct Answer {
     pub status: u32,
     /// The encoded result, or a sentence.
     pub bytes: Buffer,
-    /// What follows `bytes`: the content of the `list<u8>` that a result ends with, handed over as its maker has it in
-    /// place of a copy. Else empty.
+    /// The bytes after `bytes`: the content of the `list<u8>` that a result ends with, handed over instead of copied.
+    /// Otherwise empty.
     pub tail: Buffer,
 }
 
@@ -236,13 +244,13 @@ impl Answer {
         Self::ok_with_tail(bytes, Vec::new())
     }
 
-    /// A result whose encoding is `bytes` and `tail` in a row; the whole of `tail` is the content of one `list<u8>`.
+    /// A result whose encoding is `bytes` followed by `tail`; the whole of `tail` is the content of one `list<u8>`.
     #[must_use]
     pub fn ok_with_tail(bytes: Vec<u8>, tail: Vec<u8>) -> Self {
         Self { status: OK, bytes: bytes.into(), tail: tail.into() }
     }
 
-    /// A refusal or failure.
+    /// An ordinary failure.
     #[must_use]
     pub fn error(sentence: impl Into<String>) -> Self {
         Self::with(ERROR, sentence)
@@ -261,26 +269,26 @@ impl Answer {
     }
 }
 
-/// Who calls, and on whose behalf: valid for the duration of the call it is passed to, and for [`HandlerTable::call`] as
-/// long as the future it gave.
+/// The calling actor and the cause of the call. Valid for the duration of the call that it is passed to, and for
+/// [`HandlerTable::call`] until the returned future has been dropped.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, StableAbi)]
 pub struct CallContext {
-    /// The calling actor's id, a UUID's 16 bytes.
+    /// The id of the calling actor: the 16 bytes of a UUID.
     pub actor: [u8; 16],
-    /// Sequence of the `queued` event of the handler call that is running; with `actor` it names the call.
+    /// Sequence number of the `queued` event of the running handler call; identifies the call together with `actor`.
     pub call: u64,
-    /// How many host calls this handler call made before this one.
+    /// The number of host calls that this handler call made before this one.
     pub host_call: u64,
-    /// The actor whose event caused the call; all zero when it came from outside.
+    /// The actor whose event caused the call; all zero for a call from outside.
     pub cause_actor: [u8; 16],
-    /// The sequence of that event.
+    /// The sequence number of that event.
     pub cause_sequence: u64,
-    /// Wall clock end of the call in ms since the epoch, 0 = none.
+    /// Deadline of the call in milliseconds since the epoch (wall clock), 0 for none.
     pub deadline_ms: u64,
-    /// Id shared by all calls that one outside event led to.
+    /// An id that all calls caused by the same event from outside share.
     pub trace: [u8; 16],
-    /// 1 when the actor is being stopped: waits should end.
+    /// 1 if the actor is being stopped: functions should stop waiting.
     pub cancelled: u32,
     /// Always zero in this major.
     pub reserved: u32,
@@ -292,8 +300,8 @@ pub struct CallContext {
 #[sabi(kind(Prefix(prefix_ref = EntryRef, prefix_fields = EntryPrefix)))]
 #[sabi(missing_field(panic))]
 pub struct Entry {
-    /// Called once per process, before anything else, on the thread that starts the first actor with the
-    /// plugin. `out` is filled when the status is OK.
+    /// Initialises the plugin. Called once per process, before anything else, on the thread that starts the first actor
+    /// with the plugin. Writes `out` if the status is OK.
     #[sabi(last_prefix_field)]
     pub init: unsafe extern "C" fn(host: HostObject, out: *mut PluginObject) -> Answer,
 }
@@ -305,11 +313,11 @@ impl RootModule for EntryRef {
     const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
 }
 
-/// A plugin of this process: made by `Entry::init`, never released (libraries are never unloaded).
+/// A plugin of this process: created by `Entry::init` and never released, because libraries are never unloaded.
 #[repr(C)]
 #[derive(Clone, Copy, StableAbi)]
 pub struct PluginObject {
-    /// The maker's own; passed to every function of the table.
+    /// Opaque data of the side that created the object; passed to every function of the table.
     pub data: *const (),
     /// The functions.
     pub table: PluginTableRef,
@@ -326,8 +334,8 @@ unsafe impl Sync for PluginObject {}
 #[sabi(kind(Prefix(prefix_ref = PluginTableRef, prefix_fields = PluginTablePrefix)))]
 #[sabi(missing_field(panic))]
 pub struct PluginTable {
-    /// Makes the handler of one actor. Called once per `[[handlers]]` entry and start of the actor (a restart attaches
-    /// anew), after `created` is recorded and before the actor's `init`. `config` and `ceiling` are JSON.
+    /// Creates the handler of one actor. Called for each `[[handlers]]` entry each time the actor starts or restarts,
+    /// after `created` is recorded and before the actor's `init`. `config` and `ceiling` are JSON.
     pub attach: unsafe extern "C" fn(
         this: *const (),
         host: HostObject,
@@ -335,35 +343,35 @@ pub struct PluginTable {
         config: Slice,
         ceiling: Slice,
     ) -> FfiFuture<Attached>,
-    /// The powers `requested` (JSON config) that `ceiling` (JSON) allows, as JSON. Pure; called when an actor
-    /// starts with a manifest and ceiling that none had before, and by `theater validate`.
+    /// The part of `requested` (JSON config) that `ceiling` (JSON) allows, as JSON. Pure. Called when an actor starts
+    /// with a new combination of manifest and ceiling, and for `theater validate`.
     pub narrow: unsafe extern "C" fn(this: *const (), handler_type: Slice, ceiling: Slice, requested: Slice) -> Answer,
-    /// Reads what a URL of one of the descriptor's `schemes` names, for the actor with the id `actor`, whose manifest or
-    /// whose child's it stands in, and which may as much as `ceiling` (JSON) says; an operator has no id, and null or the
-    /// operator's own ceiling.
+    /// Reads the data that a URL with one of the descriptor's `schemes` names. `actor` is the id of the actor that
+    /// starts a child with this URL in its manifest, and `ceiling` (JSON) its permissions. For an operator, `actor` is
+    /// empty and `ceiling` is null or the operator's own.
     pub resolve: unsafe extern "C" fn(this: *const (), url: Slice, actor: Slice, ceiling: Slice) -> FfiFuture<Answer>,
     /// Runs an operator's command of the descriptor's `commands`; arguments and result are JSON.
     pub command: unsafe extern "C" fn(this: *const (), name: Slice, arguments: Slice) -> FfiFuture<Answer>,
-    /// A later addition by name, or null; a frozen table of its own.
+    /// The table of a service, or null: additions to the ABI are frozen tables that are requested by name.
     #[sabi(last_prefix_field)]
     pub service: unsafe extern "C" fn(this: *const (), id: Slice, minimum_minor: u32) -> *const (),
 }
 
-/// What `attach` gives: the handler when the answer's status is OK.
+/// The result of `attach`: the handler, if the status of the answer is OK.
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Attached {
-    /// Whether there is a handler, and if not, why.
+    /// Whether there is a handler, and the reason if not.
     pub answer: Answer,
-    /// The handler; its data is null when the status is not OK.
+    /// The handler; its data is null if the status is not OK.
     pub handler: HandlerObject,
 }
 
-/// A handler: one plugin's side of one actor.
+/// A handler: the part of a plugin that serves one actor.
 #[repr(C)]
 #[derive(Clone, Copy, StableAbi)]
 pub struct HandlerObject {
-    /// The maker's own; passed to every function of the table.
+    /// Opaque data of the side that created the object; passed to every function of the table.
     pub data: *const (),
     /// The functions.
     pub table: HandlerTableRef,
@@ -380,10 +388,11 @@ unsafe impl Sync for HandlerObject {}
 #[sabi(kind(Prefix(prefix_ref = HandlerTableRef, prefix_fields = HandlerTablePrefix)))]
 #[sabi(missing_field(panic))]
 pub struct HandlerTable {
-    /// Calls function number `function` of the descriptor, one that is not `async`. On the thread that runs the guest.
+    /// Calls function number `function` of the descriptor, which is not `async`. Runs on the thread that runs the
+    /// guest.
     ///
-    /// `context` and `ask` live until this returns. A result ([`OK`]) may be left in the room: then its length is
-    /// returned. Else `answer` is filled and [`ELSEWHERE`] returned. Any other number is the plugin's fault.
+    /// `context` and `ask` live until this returns. The function either writes a result ([`OK`]) to `ask.room` and
+    /// returns its length, or writes `answer` and returns [`ELSEWHERE`]. Any other number is an error of the plugin.
     pub call_sync: unsafe extern "C" fn(
         this: *const (),
         context: *const CallContext,
@@ -391,10 +400,11 @@ pub struct HandlerTable {
         ask: *const CallArgs,
         answer: *mut Answer,
     ) -> u32,
-    /// Starts function number `function`, one that is `async`, and polls it once; as `call_sync` when it has ended. Else
-    /// `future` is filled and [`WAITS`] returned; the core polls it at once, since what it waits for knows no waker yet.
-    /// `ask` does not live until the future ends, `context` and the handler do: the core changes the one and releases the
-    /// other only when it has dropped the future, at its end or when the call is interrupted.
+    /// Starts function number `function`, which is `async`, and polls it once. If it has ended, it returns like
+    /// `call_sync`. Otherwise it writes `future` and returns [`WAITS`]; the core polls the future at once, because the
+    /// first poll had no waker. `ask` does not live until the future ends, but `context` and the handler do: the core
+    /// changes the context and releases the handler only after it has dropped the future, at its end or when the call
+    /// is interrupted.
     pub call: unsafe extern "C" fn(
         this: *const (),
         context: *const CallContext,
@@ -403,31 +413,33 @@ pub struct HandlerTable {
         answer: *mut Answer,
         future: *mut FfiFuture<Answer>,
     ) -> u32,
-    /// The actor is ready: from now on calls into it are accepted. Once per attach. The result is the encoded
-    /// `list<string>` of addresses the handler listens on.
+    /// The actor is ready and accepts calls. Called once per attach. The result is the encoded `list<string>` of the
+    /// addresses that the handler listens on.
     pub started: unsafe extern "C" fn(this: *const (), resumed: bool) -> FfiFuture<Answer>,
-    /// The actor makes no more calls. Once per attach, before `release`, which comes when its future has been dropped.
+    /// The actor makes no more calls. Called once per attach. The core drops the returned future before it calls
+    /// `release`.
     pub stopped: unsafe extern "C" fn(this: *const ()) -> FfiFuture<Answer>,
-    /// What a snapshot needs to make this handler again.
+    /// The state that a snapshot stores to restore this handler.
     pub export_state: unsafe extern "C" fn(this: *const ()) -> Answer,
-    /// What `export_state` gave, before `started(resumed = true)`.
+    /// Restores the state that `export_state` returned. Called before `started(resumed = true)`.
     pub import_state: unsafe extern "C" fn(this: *const (), state: Slice) -> Answer,
-    /// A recorded call after the snapshot: rebuild what it made, repeat no effect. With [`EXPORT`] in the number it is a call
-    /// of an export, by its number in the descriptor's `calls`; the result is then an option (none: it has not ended) of a
-    /// result of the values behind the state, with an error of nothing for any end that is not `ok`.
+    /// Rebuilds the handler's state from a call that was recorded after the snapshot, without repeating an effect. If
+    /// the number contains [`EXPORT`], it is a call of an export, by its number in the descriptor's `calls`. Its result
+    /// is then `option<result<(values after the state), ()>>`: none if the call has not returned, an error if it did
+    /// not return `ok`.
     pub recover: unsafe extern "C" fn(this: *const (), function: u32, arguments: Slice, result: Slice) -> Answer,
-    /// A later addition by name, or null; a frozen table of its own.
+    /// The table of a service, or null: additions to the ABI are frozen tables that are requested by name.
     pub service: unsafe extern "C" fn(this: *const (), id: Slice, minimum_minor: u32) -> *const (),
-    /// Ends the handler; nothing of the table is called afterwards.
+    /// Releases the handler. No function of the table is called afterwards.
     #[sabi(last_prefix_field)]
     pub release: unsafe extern "C" fn(this: *const ()) -> Answer,
 }
 
-/// What the core gives a plugin: one for the whole plugin (at `init`), one per actor (at `attach`).
+/// The core, as a plugin calls it: one object for the plugin (passed to `init`) and one per actor (passed to `attach`).
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct HostObject {
-    /// The maker's own; passed to every function of the table.
+    /// Opaque data of the side that created the object; passed to every function of the table.
     pub data: *const (),
     /// The functions.
     pub table: HostTableRef,
@@ -440,48 +452,50 @@ unsafe impl Sync for HostObject {}
 
 impl Drop for HostObject {
     fn drop(&mut self) {
-        // SAFETY: gives back the one count this object holds.
+        // SAFETY: releases the one count that this object owns.
         unsafe { self.table.release()(self.data) }
     }
 }
 
-/// Functions of a host. `this` is `HostObject::data`. What an actor's host starts ends with the actor.
+/// Functions of a host. `this` is `HostObject::data`. Calls and futures that an actor's host starts end with the actor.
 #[repr(C)]
 #[derive(StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = HostTableRef, prefix_fields = HostTablePrefix)))]
 #[sabi(missing_field(panic))]
 pub struct HostTable {
-    /// One more owner of `this`.
+    /// Adds an owner of `this`.
     pub retain: unsafe extern "C" fn(this: *const ()),
-    /// One owner less.
+    /// Removes an owner of `this`.
     pub release: unsafe extern "C" fn(this: *const ()),
-    /// JSON of what this host is for: `{"plugin", "actor", "name", "handler"}`; `actor` is empty for the plugin's own.
+    /// The plugin, actor and handler type that this host belongs to, as JSON: `{"plugin", "actor", "name", "handler"}`.
+    /// `actor` is empty for the host of the plugin itself.
     pub about: unsafe extern "C" fn(this: *const ()) -> Answer,
     /// Queues a call of export number `export` of the descriptor's `calls`. The future ends with the encoded values
-    /// behind the state. `cause` is a sentence on where the call came from. Dropping the future does not undo the call.
+    /// after the state. `cause` is a sentence on the origin of the call. Dropping the future does not cancel the call.
     pub call: unsafe extern "C" fn(this: *const (), export: u32, params: Slice, cause: Slice) -> FfiFuture<Answer>,
     /// Whether the actor has export number `export`.
     pub has_export: unsafe extern "C" fn(this: *const (), export: u32) -> bool,
-    /// Runs a future on the core's executor; the number names it for `abort`.
+    /// Runs a future on the core's executor and returns its number, for `abort`.
     pub spawn: unsafe extern "C" fn(this: *const (), future: FfiFuture<Answer>) -> u64,
-    /// Drops a spawned future; nothing when it has ended.
+    /// Drops a spawned future. Does nothing if it has ended.
     pub abort: unsafe extern "C" fn(this: *const (), task: u64),
-    /// Ends after so many microseconds.
+    /// Ends after the given number of microseconds.
     pub sleep: unsafe extern "C" fn(this: *const (), microseconds: u64) -> FfiFuture<Answer>,
     /// Ends when the actor (or the plugin) is being stopped.
     pub cancelled: unsafe extern "C" fn(this: *const ()) -> FfiFuture<Answer>,
-    /// Adds the edge "this actor waits for `other`" to the wait graph; an error prints the cycle it would close.
-    /// `edge` is filled when the status is OK.
+    /// Adds the edge "this actor waits for `other`" to the wait graph. An error contains the cycle that it would close.
+    /// Writes `edge` if the status is OK.
     pub wait_for: unsafe extern "C" fn(this: *const (), other: Slice, why: Slice, edge: *mut u64) -> Answer,
-    /// Removes an edge.
+    /// Removes an edge from the wait graph.
     pub wait_end: unsafe extern "C" fn(this: *const (), edge: u64),
-    /// Logs; `level` 1 error to 5 trace. A `target` of `actor` is the actor's own stream.
+    /// Logs a message. `level` is 1 (error) to 5 (trace). The `target` `actor` is the actor's own log stream.
     pub log: unsafe extern "C" fn(this: *const (), level: u32, target: Slice, message: Slice),
     /// Adds to (`kind` 0) or sets (`kind` 1) a metric of this plugin.
     pub metric: unsafe extern "C" fn(this: *const (), name: Slice, kind: u32, value: f64),
-    /// Path of a folder of this plugin's (or of this plugin and actor) under the data folder; made at the first call.
+    /// Path of the folder of this plugin, or of this plugin and actor, in the data folder. Created at the first call.
     pub data_folder: unsafe extern "C" fn(this: *const ()) -> Answer,
-    /// A later addition by name, or null; a frozen table of its own, whose functions take this host's `this`.
+    /// The table of a service, whose functions take this host's `this`, or null: additions to the ABI are frozen tables
+    /// that are requested by name.
     #[sabi(last_prefix_field)]
     pub service: unsafe extern "C" fn(this: *const (), id: Slice, minimum_minor: u32) -> *const (),
 }
@@ -496,7 +510,7 @@ impl PluginObject {
         ceiling: &str,
     ) -> Result<HandlerObject, Answer> {
         let attached = {
-            // SAFETY: data is the table's own; slices live for the call (all below alike).
+            // SAFETY: data belongs to the table; slices live for the call. The same holds for all calls below.
             unsafe { self.table.attach()(self.data, host, handler_type.into(), config.into(), ceiling.into()) }
         }
         .await;
@@ -520,22 +534,24 @@ impl PluginObject {
     }
 }
 
-/// What a call of a handler's function left.
+/// The outcome of a call of a handler's function.
 pub enum Called<F = std::convert::Infallible> {
-    /// A result: so many bytes of the room.
+    /// A result in the buffer: its length in bytes.
     OutBuffer(usize),
-    /// An answer, in the place given for it.
+    /// An answer, which has been written.
     Elsewhere,
-    /// It waits.
+    /// The call has not ended.
     Waits(F),
 }
 
-/// A plugin that breaks the ABI.
+/// The answer in place of a plugin's return value that violates the ABI.
 #[cold]
 fn broken(left: u32, room: usize) -> Answer {
     match left {
         WAITS => Answer::error("a function that is not async cannot wait"),
-        length => Answer::error(format!("it said that it left {length} bytes in a room of {room}")),
+        length => {
+            Answer::error(format!("the function returned a length of {length} bytes for a buffer of {room} bytes"))
+        }
     }
 }
 
@@ -552,15 +568,15 @@ impl HandlerObject {
     ) -> Called {
         let mut elsewhere = MaybeUninit::uninit();
         let (most, ask) = (room.len(), CallArgs::new(arguments, room));
-        // SAFETY: data is the table's own until release; context and ask live for the call (all below alike), and elsewhere
-        // is a place for an answer.
+        // SAFETY: data belongs to the table until release; context and ask live for the call, and elsewhere is memory
+        // for an answer. The same holds for all calls below.
         let left =
             unsafe { self.table.call_sync()(self.data, context, function, &raw const ask, elsewhere.as_mut_ptr()) };
         if left as usize <= most {
             return Called::OutBuffer(left as usize);
         }
         *answer = Some(match left {
-            // SAFETY: filled by the contract of the function.
+            // SAFETY: written by the contract of the function.
             ELSEWHERE => unsafe { elsewhere.assume_init() },
             other => broken(other, most),
         });
@@ -569,8 +585,8 @@ impl HandlerObject {
     /// Calls [`HandlerTable::call`].
     ///
     /// # Safety
-    /// `context` must point to a context, and the handler must not have been released. Until the future is dropped it must
-    /// not be released either, and the context must stand where it is, unchanged.
+    /// `context` must point to a context, and the handler must not have been released. Until the future is dropped, the
+    /// handler must not be released, and the context must stay at its address, unchanged.
     #[inline]
     pub unsafe fn call(
         self,
@@ -629,7 +645,7 @@ impl HandlerObject {
     }
 }
 
-/// Kept private: proves at compile time that the frozen tables are `StableAbi`.
+/// Checks at compile time that the frozen tables are `StableAbi`.
 const _: fn() = || {
     fn stable<T: StableAbi>() {}
     stable::<PluginObject>();

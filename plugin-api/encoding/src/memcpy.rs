@@ -1,8 +1,8 @@
 //! Copies long byte sequences in pieces.
 //!
-//! From about 4 KiB on, glibc copies with `rep movsb`. On AMD's Zen 3 and later, that is five times slower than a loop over
-//! vector registers for some page offsets of source and destination (measured: 20 us instead of 4 us for 64 KiB). glibc
-//! copies shorter pieces with the loop on every CPU, at no extra cost where `rep movsb` is fast.
+//! From about 4 KiB on, glibc copies with `rep movsb`. On AMD's Zen 3 and later, that is five times slower than a loop
+//! over vector registers for some page offsets of source and destination (measured: 20 us instead of 4 us for 64 KiB).
+//! glibc copies shorter pieces with the loop on every CPU, at no extra cost where `rep movsb` is fast.
 
 /// Bytes per piece: below glibc's `x86_rep_movsb_threshold` (4,096 with AVX2).
 const PIECE: usize = 2048;

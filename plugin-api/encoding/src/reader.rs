@@ -2,8 +2,8 @@
 //!
 //! A [`Reader`] walks bytes from front to back and never allocates more than the input can fill: a length is checked
 //! against the bytes that are left before it is used. A number in a longer form than necessary, an unknown tag, a NaN
-//! other than the canonical one, undeclared flags and trailing bytes are errors, because two encodings of one value would
-//! have two hashes in the chain.
+//! other than the canonical one, undeclared flags and trailing bytes are errors, because two encodings of one value
+//! would have two hashes in the chain.
 
 use serde::Deserialize;
 
@@ -26,7 +26,8 @@ impl<'a> Reader<'a> {
         Self { bytes, tail: &[] }
     }
 
-    /// Reads `bytes` and then `tail`, which is the whole content of the `list<u8>` (or string) that the value ends with.
+    /// Reads `bytes` and then `tail`, which is the whole content of the `list<u8>` (or string) that the value ends
+    /// with.
     #[must_use]
     #[inline]
     pub fn with_tail(bytes: &'a [u8], tail: &'a [u8]) -> Self {
@@ -232,8 +233,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The number at the start of `bytes` and its length in bytes. The length is 0 if `bytes` do not start with a LEB128 of at
-/// most `bits` bits in its shortest form.
+/// The number at the start of `bytes` and its length in bytes. The length is 0 if `bytes` do not start with a LEB128 of
+/// at most `bits` bits in its shortest form.
 // Not a Result, because two words are returned in registers.
 fn leb128(bytes: &[u8], bits: u32) -> (u64, usize) {
     let mut value = 0u64;

@@ -51,9 +51,7 @@ fn what_postcard_lets_through_is_refused() {
 #[test]
 fn a_number_is_its_groups_of_seven_bits() {
     for bits in 0..64 {
-        for value in
-            [(1u64 << bits) - 1, 1 << bits, (1 << bits) + 1, u64::MAX >> bits, 0x0123_4567_89ab_cdef >> bits]
-        {
+        for value in [(1u64 << bits) - 1, 1 << bits, (1 << bits) + 1, u64::MAX >> bits, 0x0123_4567_89ab_cdef >> bits] {
             let groups = (64 - value.leading_zeros()).div_ceil(7).max(1);
             let group = |at| (value >> (7 * at)) as u8 & 0x7f | if at + 1 < groups { 0x80 } else { 0 };
             let expected: Vec<u8> = (0..groups).map(group).collect();

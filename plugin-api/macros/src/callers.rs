@@ -9,7 +9,8 @@ use crate::interfaces::Called;
 use crate::names::snake;
 use crate::types::{Types, docs};
 
-/// `f(state, params: tuple<..>) -> result<tuple<state[, tuple<..>]>, string>` as (params, values behind the state).
+/// The parameters and the values after the state of a function with the signature
+/// `f(state, params: tuple<..>) -> result<tuple<state[, tuple<..>]>, string>`.
 fn handler_signature<'a>(types: &'a Types<'_>, function: &'a Function) -> Option<(&'a [Type], &'a [Type])> {
     let kind = |ty: &Type| match ty {
         Type::Id(id) => types.resolve.types.get(*id).map(|def| &def.kind),
@@ -29,8 +30,8 @@ fn handler_signature<'a>(types: &'a Types<'_>, function: &'a Function) -> Option
     }
 }
 
-/// For each function of an interface: an async function that calls it, one that makes an `Invocation` of it, and one that
-/// says whether the actor exports it. `first` is the number of the first function in the descriptor's `calls`.
+/// For each function of an interface: an async function that calls it, one that makes an `Invocation` of it, and one
+/// that says whether the actor exports it. `first` is the number of the first function in the descriptor's `calls`.
 pub fn callers(types: &Types<'_>, called: &Called<'_>, first: usize) -> Result<TokenStream> {
     let mut all = TokenStream::new();
     for (offset, function) in called.functions.iter().enumerate() {
@@ -54,8 +55,10 @@ pub fn callers(types: &Types<'_>, called: &Called<'_>, first: usize) -> Result<T
         let prefixed = |prefix: &str| snake(&format!("{prefix}-{}", function.name));
         let (name, asks, invoke) = (snake(&function.name), prefixed("exports"), prefixed("invoke"));
         let doc = format!("Whether the actor exports `{}`.", function.name);
-        let invoke_doc =
-            format!("A call of `{}`, to be brought to an actor (service `theater.messages`).", function.name);
+        let invoke_doc = format!(
+            "A call of `{}`, for the methods of `Host` that deliver it (service `theater.messages`).",
+            function.name
+        );
         all.extend(quote! {
             #docs
             pub async fn #name(

@@ -29,7 +29,7 @@ pub fn symbols(
             #(const _: &[u8] = include_bytes!(#watched);)*
             const JSON: &[u8] = #json;
             const LENGTH: usize = ::theater_plugin_api::__private::HEADER + JSON.len();
-            /// Read by the core without running code.
+            /// The descriptor section, which the core reads without running code.
             #[unsafe(no_mangle)]
             #[unsafe(link_section = ".theater.plugin")]
             #[used]

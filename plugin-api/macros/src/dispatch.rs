@@ -27,7 +27,8 @@ pub fn dispatch(
     called: &[Called<'_>],
 ) -> Result<TokenStream> {
     let mut arms = Arms::default();
-    let functions = provided.iter().flat_map(|interface| interface.functions.iter().map(move |entry| (interface, entry)));
+    let functions =
+        provided.iter().flat_map(|interface| interface.functions.iter().map(move |entry| (interface, entry)));
     for (number, (interface, (function, entry))) in functions.enumerate() {
         let (number, full) = (number as u32, format!("{}/{}", interface.name, function.name));
         arms.function_names.extend(quote!(#number => #full,));

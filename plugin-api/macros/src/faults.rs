@@ -14,10 +14,10 @@ pub fn fault_case(input: &Input) -> Option<&str> {
     input.fault.as_ref().and_then(|fault| fault.case.as_deref())
 }
 
-/// A warning for each function that has an `err` and can tell no fault with it.
+/// A compile-time warning for each function whose `err` cannot report a fault.
 ///
 /// # Errors
-/// `fault` names a case that no function has.
+/// The key `fault` names a case that no function has.
 pub fn warnings(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> Result<TokenStream> {
     let case = fault_case(input);
     let all = || provided.iter().flat_map(|interface| interface.functions.iter());
@@ -28,7 +28,7 @@ pub fn warnings(input: &Input, types: &Types<'_>, provided: &[Provided<'_>]) -> 
         let what = format!("no function's error has a case {case} that carries text or nothing");
         return Err(Error::new(fault.span, what));
     }
-    // `fault: none` is somebody's decision.
+    // `fault: none` is a deliberate decision.
     if input.fault.as_ref().is_some_and(|fault| fault.case.is_none()) {
         return Ok(TokenStream::new());
     }

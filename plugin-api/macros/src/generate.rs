@@ -18,8 +18,7 @@ use crate::wit::Packages;
 pub fn generate(input: &Input, packages: &Packages) -> Result<TokenStream> {
     let provided = input.provides.iter().map(|entry| provided(packages, entry)).collect::<Result<Vec<_>>>()?;
     let called = input.calls.iter().map(|entry| called(packages, entry)).collect::<Result<Vec<_>>>()?;
-    let types =
-        Types { resolve: &packages.resolve, span: input.wit.span(), long_tuples: RefCell::default() };
+    let types = Types { resolve: &packages.resolve, span: input.wit.span(), long_tuples: RefCell::default() };
     let modules = modules(packages, &types, &provided, &called)?;
     let tuples = types.tuples();
     let dispatch = dispatch(input, &types, &provided, &called)?;

@@ -22,9 +22,9 @@ pub struct Input {
     pub fault: Option<FaultInput>,
 }
 
-/// Where a function whose error is a type of the WIT tells a fault.
+/// The case that reports a fault, for functions whose error is a type of the WIT.
 pub struct FaultInput {
-    /// The case, as the WIT names it; none for `fault: none`.
+    /// The name of the case in the WIT; none for `fault: none`.
     pub case: Option<String>,
     pub span: Span,
 }
@@ -139,7 +139,7 @@ fn map<T>(input: ParseStream<'_>, mut value: impl FnMut(ParseStream<'_>) -> Resu
     Ok(entries)
 }
 
-/// `io`, or `"is-broken"` where the name is no Rust name, or `none`.
+/// `io`, or `"is-broken"` if the name is not a Rust name, or `none`.
 fn fault(input: ParseStream<'_>) -> Result<FaultInput> {
     let (case, span) = if input.peek(LitStr) {
         let name: LitStr = input.parse()?;

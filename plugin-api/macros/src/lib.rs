@@ -1,7 +1,7 @@
 //! `bindings!`: generates the types, traits and symbols of a plugin from WIT.
 //!
-//! `input` parses the macro's keys, `wit` reads the packages, and `interfaces` looks up the interfaces that the keys name.
-//! `generate` puts the expansion together from `modules` (with `types` and `callers`), `dispatch`, `faults` and
+//! `input` parses the macro's keys, `wit` reads the packages, and `interfaces` looks up the interfaces that the keys
+//! name. `generate` puts the expansion together from `modules` (with `types` and `callers`), `dispatch`, `faults` and
 //! `descriptor`. The keys are documented in `theater-plugin-api`.
 
 #![forbid(unsafe_code)]

@@ -13,7 +13,7 @@ use crate::names::snake;
 use crate::types::{Types, docs};
 use crate::wit::Packages;
 
-/// One module per namespace, package and interface, with its types, its trait and its typed calls.
+/// The modules for all interfaces that the plugin provides, calls or uses types from.
 pub fn modules(
     packages: &Packages,
     types: &Types<'_>,
@@ -88,6 +88,6 @@ fn provided_trait(types: &Types<'_>, provided: &Provided<'_>) -> Result<TokenStr
             Ok(quote!(#docs fn #method(&self, call: &::theater_plugin_api::Call, #(#params),*) -> #result;))
         })
         .collect::<Result<Vec<_>>>()?;
-    let doc = format!("`{}`, as a handler implements it.", provided.name);
+    let doc = format!("The interface `{}`, which the handler implements.", provided.name);
     Ok(quote!(#[doc = #doc] pub trait #name { #(#methods)* }))
 }

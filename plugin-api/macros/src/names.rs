@@ -1,4 +1,4 @@
-//! From kebab-case to Rust's names.
+//! Rust names for the kebab-case names of WIT.
 
 use proc_macro2::{Ident, Span};
 

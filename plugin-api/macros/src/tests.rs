@@ -1,4 +1,4 @@
-//! What `bindings!` makes of a WIT, and what it says of one that is wrong.
+//! The expansion of `bindings!`, and its errors for invalid WIT.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::generate::generate;
 use crate::input::Input;
 use crate::wit::Packages;
 
-/// A folder with that WIT, gone when dropped.
+/// A temporary folder with a WIT file.
 struct Wit(PathBuf);
 
 impl Wit {
@@ -17,7 +17,7 @@ impl Wit {
         Self(folder)
     }
 
-    /// What is made of it, with more keys.
+    /// The expansion for this WIT, with more keys.
     fn bindings(&self, functions: &str, more: &str) -> Result<String, String> {
         let input = format!(
             "plugin: P, handler: H, name: \"p\", wit: {:?}, provides: {{ \"a:b/c\": {{ {functions} }} }}, {more}",
@@ -36,7 +36,7 @@ impl Drop for Wit {
 }
 
 #[test]
-fn what_is_wrong_in_a_wit_is_told_with_its_line() {
+fn an_error_in_a_wit_names_its_line() {
     let wit = Wit::new("syntax", "package a:b;\ninterface c {\n  f: func(a strin);\n}\n");
     let said = wit.bindings("\"f\": read", "").unwrap_err();
     assert!(said.contains("a.wit:3:"), "{said}");
@@ -53,7 +53,7 @@ const TYPED: &str = "package a:b;\ninterface c {\n  variant error { gone, io(str
 const ALL: &str = "\"f\": idempotent, \"g\": read, \"h\": pure";
 
 #[test]
-fn an_error_that_can_tell_no_fault_is_warned_of() {
+fn an_error_type_that_cannot_report_a_fault_causes_a_warning() {
     let wit = Wit::new("fault", TYPED);
     let made = wit.bindings(ALL, "").unwrap();
     assert_eq!(made.matches("deprecated").count(), 1, "{made}");
@@ -63,7 +63,7 @@ fn an_error_that_can_tell_no_fault_is_warned_of() {
     }
     assert!(wit.bindings(ALL, "fault: io").unwrap().contains(r#"\"fault\":\"io\""#));
     assert!(!wit.bindings(ALL, "fault: none").unwrap().contains(r#"\"fault\""#));
-    // A number is no place for a sentence.
+    // A case with a number cannot carry the message.
     for wrong in ["code", "other"] {
         let said = wit.bindings(ALL, &format!("fault: {wrong}")).unwrap_err();
         assert_eq!(said, format!("no function's error has a case {wrong} that carries text or nothing"));

@@ -1,4 +1,4 @@
-//! Rust types of WIT types, as text in tokens.
+//! Rust types for WIT types, as tokens.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,10 +10,10 @@ use wit_parser::{Docs, Interface, InterfaceId, Package, Resolve, Span, Type, Typ
 
 use crate::names::{camel, snake};
 
-/// How a parameter is read from the arguments.
+/// How a parameter is decoded from the arguments.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Reading {
-    /// Decoded into a value of its own.
+    /// Decoded into an owned value.
     Value,
     /// Borrowed text.
     Text,
@@ -21,22 +21,22 @@ pub enum Reading {
     Bytes,
 }
 
-/// How a function tells a fault: a panic of the plugin's, an effect in doubt.
+/// How a function reports a fault: a panic in the plugin, or an effect whose outcome is unknown.
 pub enum FaultReport {
     /// As the text of its `err`.
     Text,
-    /// As the case of its `err` that is named for it.
+    /// As the case of its `err` that the key `fault` names.
     Case,
-    /// Not: it has an `err` that can tell none.
+    /// It has an `err` that cannot report a fault.
     Impossible,
-    /// Not: it has no `err`.
+    /// It has no `err`.
     None,
 }
 
 pub struct Types<'a> {
     pub resolve: &'a Resolve,
     pub span: proc_macro2::Span,
-    /// Lengths of the tuples that are longer than those Rust has traits for.
+    /// The lengths of tuples that are too long for the traits of the standard library.
     pub long_tuples: RefCell<BTreeSet<usize>>,
 }
 
@@ -49,8 +49,8 @@ impl Types<'_> {
         Err(Error::new(self.span, format!("{}{what} cannot cross the plugin boundary", at.unwrap_or_default())))
     }
 
-    /// The module of an interface: (namespace, package, interface). A package that the WIT has in several versions has its
-    /// version in the name.
+    /// The module path of an interface: namespace, package, interface. The package name contains the version if the WIT
+    /// has several versions of the package.
     pub fn path(&self, id: InterfaceId) -> Option<[proc_macro2::Ident; 3]> {
         let interface = self.resolve.interfaces.get(id)?;
         let package = self.resolve.packages.get(interface.package?)?;
@@ -65,7 +65,7 @@ impl Types<'_> {
         Some([snake(&of.namespace), name, snake(interface.name.as_ref()?)])
     }
 
-    /// A type as it is written from inside `from` (an interface's module), or from the invocation's scope.
+    /// The Rust type, as written in the module of the interface `from`, or in the invocation's scope.
     pub fn name(&self, ty: &Type, from: Option<InterfaceId>) -> Result<TokenStream> {
         Ok(match ty {
             Type::Bool => quote!(bool),
@@ -132,7 +132,7 @@ impl Types<'_> {
         })
     }
 
-    /// How a function that is not async takes a parameter: text and bytes are borrowed from the arguments.
+    /// The type of a parameter of a function that is not async: text and bytes are borrowed from the arguments.
     pub fn borrowed(&self, ty: &Type, from: Option<InterfaceId>) -> Result<(TokenStream, Reading)> {
         Ok(match self.resolve_alias(ty) {
             Type::String => (quote!(&str), Reading::Text),
@@ -144,8 +144,8 @@ impl Types<'_> {
         })
     }
 
-    /// From `value`, a `&mut` of the type, to the bytes at the end of its encoding: an `Option<&mut Bytes>`. Nothing for
-    /// a type that does not end with bytes.
+    /// An expression that maps `value`, a `&mut` of the type, to the bytes at the end of its encoding, as an
+    /// `Option<&mut Bytes>`. `None` for a type that does not end with bytes.
     pub fn last_bytes(&self, ty: &Type) -> Option<TokenStream> {
         let Type::Id(id) = self.resolve_alias(ty) else { return None };
         Some(match &self.resolve.types.get(id)?.kind {
@@ -167,7 +167,7 @@ impl Types<'_> {
         })
     }
 
-    /// How a function with that result tells a fault, with `case` for errors that are a variant or an enum.
+    /// How a function with that result reports a fault; `case` applies to errors that are a variant or an enum.
     pub fn fault_report(&self, result: Option<&Type>, case: Option<&str>) -> FaultReport {
         let kind = |ty: &Type| match self.resolve_alias(ty) {
             Type::Id(id) => self.resolve.types.get(id).map(|def| &def.kind),
@@ -197,8 +197,8 @@ impl Types<'_> {
         Ok(quote!(#namespace::#package::#interface::#name))
     }
 
-    /// The name of the trait of the provided interface `written`: the interface's own name, with `Functions` appended if one
-    /// of its types has that name.
+    /// The name of the trait of the provided interface `written`: the interface's own name, with `Functions` appended
+    /// if one of its types has that name.
     pub fn trait_name(&self, id: InterfaceId, written: &str) -> Result<proc_macro2::Ident> {
         let nameless = || Error::new(self.span, format!("{written} has no name"));
         let interface = self.resolve.interfaces.get(id).ok_or_else(nameless)?;
@@ -208,12 +208,12 @@ impl Types<'_> {
         Ok(if is_taken { camel(&format!("{name}-functions")) } else { own })
     }
 
-    /// The tuples that Rust has no traits for, as structs.
+    /// The structs for long tuples.
     pub fn tuples(&self) -> TokenStream {
         let lengths = self.long_tuples.borrow();
         let structs = lengths.iter().map(|&length| {
             let (name, items) = (tuple_name(length), (0..length).map(|i| camel(&format!("t-{i}"))).collect::<Vec<_>>());
-            let doc = format!("A tuple of {length}: longer than those Rust has traits for.");
+            let doc = format!("A tuple of {length} values, which is too long for the traits of the standard library.");
             let derive = derive();
             quote!(#[doc = #doc] #derive pub struct #name<#(#items),*>(#(pub #items),*);)
         });
@@ -228,7 +228,7 @@ impl Types<'_> {
         }
     }
 
-    /// The type behind aliases.
+    /// The type that an alias stands for.
     fn resolve_alias(&self, ty: &Type) -> Type {
         let mut ty = *ty;
         while let Type::Id(id) = ty {
@@ -240,7 +240,7 @@ impl Types<'_> {
         ty
     }
 
-    /// The types an interface declares.
+    /// The types that an interface declares.
     pub fn declarations(&self, id: InterfaceId, interface: &Interface) -> Result<TokenStream> {
         let mut all = TokenStream::new();
         for (name, ty) in &interface.types {
@@ -376,7 +376,7 @@ fn flags_type(docs: &TokenStream, ident: &proc_macro2::Ident, names: &[&str]) ->
     }
 }
 
-/// The WIT's docs, or the name where it has none.
+/// The docs in the WIT, or the name if there are none.
 pub fn docs(docs: &Docs, name: &str) -> TokenStream {
     let text = docs.contents.clone().unwrap_or_else(|| format!("`{name}`"));
     let lines = text.lines().map(|line| format!(" {line}"));

@@ -1,4 +1,4 @@
-//! The WIT of a plugin: resolved, and as sources for the descriptor.
+//! Reads the WIT of a plugin: resolved for the code, and as source text for the descriptor.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,14 @@ use wit_parser::{Interface, InterfaceId, PackageId, Resolve, Type, TypeDefKind, 
 
 use crate::input::Input;
 
-/// (file name, text) of the files of one package.
+/// The files of one package, as (file name, text).
 pub type Sources = Vec<(String, String)>;
 
 pub struct Packages {
     pub resolve: Resolve,
-    /// Packages, each behind those it uses.
+    /// The packages, each after those that it uses.
     pub sources: Vec<Sources>,
-    /// Every file read, so that the compiler watches it.
+    /// Every file that was read, so that the compiler rebuilds when it changes.
     pub files: Vec<PathBuf>,
 }
 
@@ -44,7 +44,7 @@ impl Packages {
         Ok(Self { resolve, sources, files })
     }
 
-    /// The interface that a plugin names as `package:name/interface[@version]`.
+    /// The interface with the name `package:name/interface[@version]`.
     pub fn interface(&self, name: &LitStr) -> Result<(InterfaceId, &Interface)> {
         let wanted = name.value();
         self.resolve
@@ -58,7 +58,7 @@ impl Packages {
             })
     }
 
-    /// `interfaces` and all that they take types from.
+    /// `interfaces` and all interfaces that they use types from.
     pub fn closure(&self, interfaces: &[InterfaceId]) -> Vec<InterfaceId> {
         let mut all = Vec::new();
         let mut open = interfaces.to_vec();
@@ -109,12 +109,12 @@ fn wit_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The groups in the order of the resolve's topology; the main package, which nothing uses, is last.
+/// The groups in topological order. The main package, which no other package uses, is last.
 fn ordered(resolve: &Resolve, main: PackageId, groups: Vec<Sources>) -> Vec<Sources> {
     let declares = |group: &Sources, id: PackageId| {
         resolve.packages.get(id).is_some_and(|package| {
             let name = &package.name;
-            // The version too: a package may be there in several.
+            // The name includes the version, because the WIT may have several versions of a package.
             let declaration = format!("package {name}");
             group.iter().any(|(_, text)| {
                 text.lines()

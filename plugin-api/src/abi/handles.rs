@@ -1,9 +1,9 @@
 //! The plugin's objects as the core holds them: handlers, the futures of their calls and the context of a running call.
 //!
-//! A future of [`HandlerTable::call`](theater_plugin_abi::HandlerTable::call) borrows the handler and the call's context.
-//! [`Waits`] therefore owns a count of both: the handler is released when the last of them is dropped, and
-//! [`HeldContext::change`] copies the context while a future may still read the old one. A panic in the handler's `Drop`
-//! is the answer of [`OwnedHandler::release`]; if the handler outlives that call, no caller receives it.
+//! A future of [`HandlerTable::call`](theater_plugin_abi::HandlerTable::call) borrows the handler and the call's
+//! context. [`Waits`] therefore owns a count of both: the handler is released when the last of them is dropped, and
+//! [`HeldContext::change`] copies the context while a future may still read the old one. A panic in the handler's
+//! `Drop` is the answer of [`OwnedHandler::release`]; if the handler outlives that call, no caller receives it.
 
 use std::cell::UnsafeCell;
 use std::future::Future;
@@ -70,8 +70,8 @@ impl OwnedHandler {
 
     /// Releases the handler. A panic in its `Drop` is the answer.
     ///
-    /// If a future of its calls is still alive, the handler is released with that future and a panic is not reported; the
-    /// core therefore drops those futures first.
+    /// If a future of its calls is still alive, the handler is released with that future and a panic is not reported;
+    /// the core therefore drops those futures first.
     #[must_use]
     pub fn release(self) -> Answer {
         match Arc::try_unwrap(self.lifetime) {
@@ -132,7 +132,8 @@ impl HeldContext {
         }
         // The count was 1: synchronise with the drops of the former owners, so that their reads are over.
         fence(Ordering::Acquire);
-        // SAFETY: this is the only owner: there are no weak counts, and only OwnedHandler::call clones, which needs &self.
+        // SAFETY: this is the only owner: there are no weak counts, and only OwnedHandler::call clones, which needs
+        // &self.
         unsafe { &mut *self.0.0.get() }
     }
 }

@@ -1,7 +1,7 @@
 //! The core's host object as a plugin holds it: one safe method for each function of its tables.
 //!
-//! [`Host`] owns one count of the object, so `data` is valid for as long as any clone of it lives. Services are looked up
-//! by id at each use; the core returns a table that lives as long as the process, or null when it does not offer the
+//! [`Host`] owns one count of the object, so `data` is valid for as long as any clone of it lives. Services are looked
+//! up by id at each use; the core returns a table that lives as long as the process, or null when it does not offer the
 //! service, which the methods report as an error. Answers are returned as they are: [`crate::host`] decodes them.
 
 use std::future::Future;
@@ -34,8 +34,8 @@ impl From<HostObject> for Host {
 
 impl Host {
     pub(crate) fn about(&self) -> Answer {
-        // SAFETY: data belongs to the table and self owns a count of it; slices live for the call. The same holds for all
-        // calls below.
+        // SAFETY: data belongs to the table and self owns a count of it; slices live for the call. The same holds for
+        // all calls below.
         unsafe { self.0.table.about()(self.0.data) }
     }
     pub(crate) fn raw_call(&self, export: u32, params: &[u8], cause: &str) -> FfiFuture<Answer> {
@@ -117,8 +117,8 @@ impl Host {
     /// The table of the service `id`, whose type is `T`.
     fn table<T>(&self, id: &str) -> Result<&'static T, Answer> {
         match self.service(id, 0) {
-            // SAFETY: the core answers an id with a pointer to the table of that id, which lives as long as the process.
-            // The callers below pair each id with its table's type.
+            // SAFETY: the core answers an id with a pointer to the table of that id, which lives as long as the
+            // process. The callers below pair each id with its table's type.
             Some(table) => Ok(unsafe { &*table.cast::<T>() }),
             None => Err(Answer::error(format!("this core does not offer the service {id}"))),
         }
@@ -133,8 +133,8 @@ impl Host {
     }
 
     pub(crate) fn raw_find(&self, wanted: &str) -> Result<Answer, Answer> {
-        // SAFETY: the functions of a service take this host's data, which self owns a count of; slices and context live for
-        // the call. The same holds for all calls below.
+        // SAFETY: the functions of a service take this host's data, which self owns a count of; slices and context live
+        // for the call. The same holds for all calls below.
         self.message_table().map(|table| unsafe { (table.find)(self.0.data, wanted.into()) })
     }
     pub(crate) fn raw_call_from(

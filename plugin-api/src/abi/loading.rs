@@ -1,7 +1,8 @@
 //! Opens a plugin file and calls its `init`.
 //!
-//! A library is never closed: its code and statics are used until the process ends. `abi_stable` checks the root module's
-//! layout before any function of it is called. Each failure is a case of [`LoadError`]; none leaves an object behind.
+//! A library is never closed: its code and statics are used until the process ends. `abi_stable` checks the root
+//! module's layout before any function of it is called. Each failure is a case of [`LoadError`]; none leaves an object
+//! behind.
 
 use std::path::Path;
 
@@ -19,8 +20,8 @@ pub fn hold_plugin_executors() {
     }
 }
 
-/// Saves the limit of open files that this process was started with in the variable `THEATER_OPEN_FILES`, for plugins that
-/// start programs. Call it at the start of `main`, before the limit is raised.
+/// Saves the limit of open files that this process was started with in the variable `THEATER_OPEN_FILES`, for plugins
+/// that start programs. Call it at the start of `main`, before the limit is raised.
 ///
 /// Does nothing once the process has a second thread.
 pub fn keep_open_files_limit(soft: u64) {
@@ -59,16 +60,15 @@ pub fn load(file: &Path, host: HostObject) -> Result<PluginObject, LoadError> {
         LoadError::Open(message.unwrap_or_else(|| error.to_string()))
     })?;
     std::mem::forget(library);
-    let entry =
-        lib_header_from_path(file).and_then(|header| header.init_root_module::<EntryRef>()).map_err(|error| {
-            match error {
-                LibraryError::OpenError { err, .. } => LoadError::Open(err.to_string()),
-                LibraryError::GetSymbolError { .. } | LibraryError::InvalidAbiHeader(_) => {
-                    LoadError::NoEntry(error.to_string())
-                }
-                other => LoadError::Layout(other.to_string()),
+    let entry = lib_header_from_path(file).and_then(|header| header.init_root_module::<EntryRef>()).map_err(
+        |error| match error {
+            LibraryError::OpenError { err, .. } => LoadError::Open(err.to_string()),
+            LibraryError::GetSymbolError { .. } | LibraryError::InvalidAbiHeader(_) => {
+                LoadError::NoEntry(error.to_string())
             }
-        })?;
+            other => LoadError::Layout(other.to_string()),
+        },
+    )?;
     let mut out = std::mem::MaybeUninit::<PluginObject>::uninit();
     // SAFETY: the layout was checked; out is memory for one object.
     let answer: Answer = unsafe { entry.init()(host, out.as_mut_ptr()) };

@@ -1,12 +1,12 @@
 //! The plugin's side of the ABI: its tables, filled from the author's traits.
 //!
-//! The functions of the tables turn pointers and slices into Rust values, call the author's method under the panic guard
-//! and encode its result. `this` is an `Arc` that `init` or `attach` turned into a pointer. A future owns a share of it
-//! where the ABI does not keep the object alive: only the futures of [`HandlerTable::call`] borrow the handler and the
-//! context, and the core drops them before it releases the handler or changes the context.
+//! The functions of the tables turn pointers and slices into Rust values, call the author's method under the panic
+//! guard and encode its result. `this` is an `Arc` that `init` or `attach` turned into a pointer. A future owns a share
+//! of it where the ABI does not keep the object alive: only the futures of [`HandlerTable::call`] borrow the handler
+//! and the context, and the core drops them before it releases the handler or changes the context.
 //!
-//! Failure cases: an error of the author's method is an answer with the status `ERROR` and its sentence, a panic one with
-//! `PANIC` and its message. Nothing unwinds into the core.
+//! Failure cases: an error of the author's method is an answer with the status `ERROR` and its sentence, a panic one
+//! with `PANIC` and its message. Nothing unwinds into the core.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -231,8 +231,8 @@ unsafe extern "C" fn handler_call_sync<H: Dispatch>(
     args: *const CallArgs,
     answer: *mut Answer,
 ) -> u32 {
-    // SAFETY: the core passes the object's own data, and a context and arguments that live for this call. A Call has the
-    // layout of a CallContext (repr(transparent)).
+    // SAFETY: the core passes the object's own data, and a context and arguments that live for this call. A Call has
+    // the layout of a CallContext (repr(transparent)).
     let (handler, call, args) = unsafe { (borrow::<H>(this), &*context.cast::<Call>(), &*args) };
     // SAFETY: as above.
     let (arguments, room) = unsafe { (Reader::with_tail(args.arguments.get(), args.tail.get()), args.room.get()) };
@@ -322,6 +322,5 @@ unsafe extern "C" fn handler_release<H: Handler>(this: *const ()) -> Answer {
     // SAFETY: the core calls this once and last, after it has dropped the futures of calls; the futures of started and
     // stopped own a count.
     let handler = unsafe { Arc::from_raw(this.cast::<H>()) };
-    panic_guard::catch(AssertUnwindSafe(|| drop(handler)))
-        .map_or_else(panicked, |()| Answer::ok(Vec::new()))
+    panic_guard::catch(AssertUnwindSafe(|| drop(handler))).map_or_else(panicked, |()| Answer::ok(Vec::new()))
 }

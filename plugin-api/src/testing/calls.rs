@@ -13,19 +13,19 @@ use crate::plugin::{Attachment, Dispatch, Handler, Plugin, Recovered, no_such_fu
 use crate::result_buffer::ResultBuffer;
 use crate::testing::fake_host::FakeHost;
 
-/// Makes a plugin and its handler of `host`'s actor.
+/// Initialises a plugin and creates its handler for the actor of `host`.
 ///
 /// # Errors
-/// What `init` or `attach` refused with.
+/// The error of `init` or `attach`.
 pub async fn attach<P: Plugin>(host: &FakeHost, handler_type: &str, config: Value) -> Result<Arc<P::Handler>, String> {
     let plugin = P::init(FakeHost::new().host())?;
     attach_to(&plugin, host, handler_type, config).await
 }
 
-/// Makes `plugin`'s handler of `host`'s actor: a fake host for each actor of the plugin.
+/// Creates a handler of `plugin` for the actor of `host`. Each actor needs its own fake host.
 ///
 /// # Errors
-/// What `attach` refused with.
+/// The error of `attach`.
 pub async fn attach_to<P: Plugin>(
     plugin: &P,
     host: &FakeHost,
@@ -41,7 +41,8 @@ impl FakeHost {
     /// with a tuple of its arguments.
     ///
     /// # Errors
-    /// The plugin's fault, as the core would see it: no such function, arguments or a result that do not fit, a panic.
+    /// A fault, as the core would report it: there is no such function, arguments or result do not have its types, or
+    /// it panicked.
     pub async fn call<H: Dispatch, R: DeserializeOwned>(
         &self,
         handler: &Arc<H>,
@@ -66,17 +67,17 @@ impl FakeHost {
         let panicked = |message| Answer::with(PANIC, message);
         let call = self.caller();
         let arguments = encoding::Reader::new(arguments);
-        // Short results in the room and long ones elsewhere, as in the core.
+        // Short results fit into the buffer and long ones do not, as with the core.
         let mut room = [0; 64];
-        let mut place = ResultBuffer::new(&mut room);
-        let ended = panic_guard::catch(|| handler.dispatch_sync(&call, function, arguments, &mut place));
-        let answer = ended.map_or_else(panicked, |()| place.into_answer());
+        let mut result = ResultBuffer::new(&mut room);
+        let ended = panic_guard::catch(|| handler.dispatch_sync(&call, function, arguments, &mut result));
+        let answer = ended.map_or_else(panicked, |()| result.into_answer());
         if answer.status == OK || answer.sentence() != no_such_function(function).sentence() {
             return answer;
         }
-        let mut place = ResultBuffer::new(&mut room);
-        let begun = panic_guard::catch(|| handler.dispatch(&call, function, arguments, &mut place));
-        let answer = begun.map(|pending| pending.ok_or_else(|| place.into_answer()));
+        let mut result = ResultBuffer::new(&mut room);
+        let started = panic_guard::catch(|| handler.dispatch(&call, function, arguments, &mut result));
+        let answer = started.map(|pending| pending.ok_or_else(|| result.into_answer()));
         match answer {
             Ok(Ok(pending)) => Guarded::new(pending, panicked).await,
             Ok(Err(answer)) => answer,
@@ -84,11 +85,11 @@ impl FakeHost {
         }
     }
 
-    /// Tells the handler of a recorded call of one of its functions, or of an export that it calls, as the core does when the
-    /// actor resumes.
+    /// Passes the handler a recorded call of one of its functions, or of an export that it calls, as the core does when
+    /// the actor resumes.
     ///
     /// # Errors
-    /// No such function, or what the handler refused with.
+    /// There is no such function, or the error of the handler.
     pub fn recover<H: Dispatch>(
         &self,
         handler: &Arc<H>,
@@ -106,7 +107,7 @@ impl FakeHost {
     }
 }
 
-/// The number that `names` gives a name which ends so.
+/// The number of the function whose name in `names` is `function` or ends with it after a slash.
 fn number_of(names: fn(u32) -> &'static str, function: &str) -> Result<u32, String> {
     (0..)
         .map(|number| (number, names(number)))

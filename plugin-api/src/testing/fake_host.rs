@@ -15,10 +15,10 @@ use crate::testing::executor::{Receiver, bounded, spawn, timeout, unbounded};
 use crate::testing::fake_side::FakeSide;
 use crate::testing::observed::{Called, Done, Line};
 
-/// How long [`FakeHost::next_call`] and [`FakeHost::next_line`] wait before they say that nothing came.
+/// The timeout of [`FakeHost::next_call`], [`FakeHost::next_line`] and [`FakeHost::next_done`].
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The core and one actor, as a test wants them. Dropping it ends what was spawned and removes the data folder.
+/// The core and one actor, as a test configures them. Dropping it drops spawned futures and removes the data folder.
 pub struct FakeHost {
     pub(super) side: Arc<FakeSide>,
 }
@@ -30,7 +30,7 @@ impl Default for FakeHost {
 }
 
 impl FakeHost {
-    /// An actor with an id of its own that exports nothing and has no events.
+    /// An actor with a new id, no exports and no events.
     #[must_use]
     pub fn new() -> Self {
         static ACTORS: AtomicU64 = AtomicU64::new(1);
@@ -49,13 +49,13 @@ impl FakeHost {
         Self { side: Arc::new(side) }
     }
 
-    /// What `init` or `attach` of the plugin is given.
+    /// The host to pass to `init` or `attach` of the plugin.
     #[must_use]
     pub fn host(&self) -> Host {
         self.object().into()
     }
 
-    /// [`FakeHost::host`] as it crosses the ABI: for a plugin that is loaded from its file.
+    /// [`FakeHost::host`] as it crosses the ABI, for a plugin that is loaded from its file.
     #[must_use]
     pub fn object(&self) -> HostObject {
         host_object(Arc::clone(&self.side))
@@ -67,7 +67,7 @@ impl FakeHost {
         self.side.id()
     }
 
-    /// A call of the actor's, to pass to a method of a provided interface.
+    /// A call of the actor, to pass to a method of a provided interface.
     #[must_use]
     pub fn caller(&self) -> Call {
         let state = self.side.state();
@@ -76,98 +76,99 @@ impl FakeHost {
         Call { context: CallContext { actor, call: 1, cause_actor, deadline_ms, cancelled, ..CallContext::default() } }
     }
 
-    /// Ends the actor's calls at `deadline_ms` (milliseconds since the epoch, 0 = never). Only said to the plugin.
+    /// Sets the deadline of the actor's calls, in milliseconds since the epoch (0: none). It is passed to the plugin
+    /// but not enforced.
     pub fn set_deadline(&self, deadline_ms: u64) {
         self.side.state().deadline_ms = deadline_ms;
     }
 
-    /// The actor exports these numbers of the descriptor's `calls`, and `answer` is what they answer;
-    /// [`encoded`](crate::abi::encoded) makes the answer of a function from a tuple of its values.
+    /// Sets the actor's exports, by their numbers in the descriptor's `calls`, and their answers.
+    /// [`encoded`](crate::abi::encoded) creates the answer of a function from a tuple of its values.
     pub fn set_exports(&self, exports: &[u32], answer: impl Fn(u32, &[u8]) -> Answer + Send + Sync + 'static) {
         let mut state = self.side.state();
         state.exports = exports.to_vec();
         state.answers = Some(Arc::new(answer));
     }
 
-    /// The actor's chain, oldest first.
+    /// Sets the events of the actor's chain, oldest first.
     pub fn set_events(&self, events: Vec<ChainEvent>) {
         self.side.state().events = events;
     }
 
-    /// The actor's name, "fake" without this.
+    /// Sets the actor's name; the default is "fake".
     pub fn set_name(&self, name: &str) {
         self.side.state().name = Some(name.to_owned());
     }
 
-    /// `name` is the name of the actor with this id, which can be found by it if it lives.
+    /// Sets the name of the actor with the id `actor`. If that actor is running, [`Host::find`] finds it by its name.
     pub fn set_named(&self, name: &str, actor: &str) {
         self.side.state().named.insert(name.to_owned(), actor.to_owned());
     }
 
-    /// The actor's calls were caused by `other`; without one they come from outside.
+    /// Sets the actor that caused this actor's calls; `None` for calls from outside.
     pub fn set_cause(&self, other: Option<&FakeHost>) {
         self.side.state().cause_actor = other.map_or([0; 16], |other| other.side.actor);
     }
 
-    /// The mailbox is full: what is brought waits until [`FakeHost::make_room`].
+    /// Fills the mailbox: calls wait until [`FakeHost::make_room`].
     pub fn fill(&self) {
         self.side.state().full = Some(bounded(1));
     }
 
-    /// There is room in the mailbox again.
+    /// Makes room in the mailbox.
     pub fn make_room(&self) {
         if let Some((full, _)) = self.side.state().full.take() {
             full.close();
         }
     }
 
-    /// The ids of the other actors that live: those that can be found and waited for.
+    /// Sets the ids of the other running actors, which can be found and waited for.
     pub fn set_living(&self, actors: &[&str]) {
         self.side.state().living = actors.iter().map(ToString::to_string).collect();
     }
 
-    /// The actor's living children, oldest first.
+    /// Sets the ids of the actor's running children, oldest first.
     pub fn set_children(&self, children: &[&str]) {
         self.side.state().children = children.iter().map(ToString::to_string).collect();
     }
 
-    /// A descendant's last state and its events.
+    /// Sets the last state and the events of a descendant.
     pub fn set_descendant(&self, actor: &str, state: Option<&[u8]>, events: Vec<ChainEvent>) {
         self.side.state().descendants.insert(actor.to_owned(), (state.map(Into::into), events));
     }
 
-    /// What doing something with a child answers (an id for those that start one); without it everything is refused.
+    /// Sets the results of operations on children (the id for those that start one). Without it, all of them fail.
     pub fn set_child_answers(&self, answer: impl Fn(&Done) -> Result<String, String> + Send + Sync + 'static) {
         self.side.state().child_answers = Some(Arc::new(answer));
     }
 
-    /// A child has ended.
+    /// Reports the end of a child to the plugin.
     pub fn child_ended(&self, end: ChildEnd) {
-        // The receiver lives as long as self.
+        // Cannot fail: `self` also holds the receiver.
         self.side.ends.0.try_send(end).ok();
     }
 
-    /// The next thing done with a child that has not been asked for yet.
+    /// The next operation on a child that this method has not returned yet.
     ///
     /// # Errors
-    /// None came within [`PATIENCE`].
+    /// There was none within [`PATIENCE`].
     pub async fn next_done(&self) -> Result<Done, String> {
-        next(&self.side.done.1, "child was dealt with").await
+        next(&self.side.done.1, "operation on a child").await
     }
 
-    /// Why the plugin ended the actor as failed, if it did.
+    /// The reason for which the plugin failed the actor, if it did.
     #[must_use]
     pub fn failed(&self) -> Option<String> {
         self.side.state().failed.clone()
     }
 
-    /// The actor is being stopped: [`Host::cancelled`] ends, and calls say so.
+    /// Begins to stop the actor: [`Host::cancelled`] returns, and later calls are marked as cancelled.
     pub fn stop(&self) {
         self.side.stop.0.close();
     }
 
-    /// The actor has ended: as [`FakeHost::stop`], and what was spawned is dropped, and calls into it, those that wait for
-    /// room in its mailbox too, are [`crate::CallError::Gone`].
+    /// Ends the actor: does what [`FakeHost::stop`] does and drops spawned futures. Calls into the actor, including
+    /// those that wait for room in its mailbox, return [`crate::CallError::Gone`].
     pub fn end(&self) {
         self.stop();
         let tasks = {
@@ -181,47 +182,47 @@ impl FakeHost {
         }
     }
 
-    /// The next call into the actor that has not been asked for yet.
+    /// The next call into the actor that this method has not returned yet.
     ///
     /// # Errors
-    /// None came within [`PATIENCE`].
+    /// There was none within [`PATIENCE`].
     pub async fn next_call(&self) -> Result<Called, String> {
         next(&self.side.calls.1, "call").await
     }
 
-    /// The next line logged that has not been asked for yet.
+    /// The next logged line that this method has not returned yet.
     ///
     /// # Errors
-    /// None came within [`PATIENCE`].
+    /// There was none within [`PATIENCE`].
     pub async fn next_line(&self) -> Result<Line, String> {
         next(&self.side.lines.1, "line").await
     }
 
-    /// The lines logged so far.
+    /// All lines logged so far.
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
         self.side.state().lines.clone()
     }
 
-    /// The value of a counter or gauge, if it was ever set.
+    /// The value of a counter or gauge, if it has been set.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<f64> {
         self.side.state().metrics.get(name).copied()
     }
 
-    /// What the plugin recorded that no export takes: what it is, and the bytes.
+    /// The data that the plugin recorded with [`Host::note`]: the description and the bytes.
     #[must_use]
     pub fn notes(&self) -> Vec<(String, Vec<u8>)> {
         self.side.state().notes.clone()
     }
 
-    /// What the actor was shut down with, if it was.
+    /// The data that the plugin shut the actor down with, if it did.
     #[must_use]
     pub fn shut_down(&self) -> Option<Option<Vec<u8>>> {
         self.side.state().shutdown.clone()
     }
 
-    /// The ids that this actor waits for now.
+    /// The ids of the actors that this actor waits for.
     #[must_use]
     pub fn waits(&self) -> Vec<String> {
         self.side.state().waits.values().cloned().collect()

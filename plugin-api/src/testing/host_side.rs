@@ -16,13 +16,13 @@ use crate::testing::executor::{sleep, spawn};
 use crate::testing::fake_side::FakeSide;
 use crate::testing::observed::{Done, Line, Way};
 
-/// The answer to whoever does not wait for the end of a call.
+/// The answer to a caller that does not wait for the result of the call.
 fn delivered(answer: Answer) -> Answer {
     if answer.status == GONE || answer.status == ABSENT { answer } else { Answer::ok(Vec::new()) }
 }
 
 fn no_descendant(actor: &str) -> String {
-    format!("{actor} is no descendant of this actor")
+    format!("{actor} is not a descendant of this actor")
 }
 
 impl HostSide for FakeSide {
@@ -101,7 +101,7 @@ impl HostSide for FakeSide {
         };
         let line = Line { level, target: target.to_owned(), message: message.to_owned() };
         self.state().lines.push(line.clone());
-        // The receiver lives as long as self.
+        // Cannot fail: `self` also holds the receiver.
         self.lines.0.try_send(line).ok();
     }
 

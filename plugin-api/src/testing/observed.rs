@@ -2,10 +2,10 @@
 
 use crate::host_types::Level;
 
-/// A line a plugin logged.
+/// A line that a plugin logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// How loud.
+    /// The level.
     pub level: Level,
     /// `actor` for the actor's own stream, else empty.
     pub target: String,
@@ -20,38 +20,38 @@ pub struct Called {
     pub export: u32,
     /// The encoded parameters.
     pub params: Vec<u8>,
-    /// Where the plugin said the call came from.
+    /// The origin of the call, as the plugin described it.
     pub cause: String,
-    /// Id of the actor whose call it was made from, if it was.
+    /// The id of the actor whose call this call is part of, if there is one.
     pub from: Option<String>,
-    /// How it was brought.
+    /// How it was delivered.
     pub way: Way,
 }
 
-/// How a call is brought to an actor.
+/// How a call is delivered to an actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
-    /// Somebody waits for its end.
+    /// The caller waits for its result.
     Call,
-    /// Queued behind what waits.
+    /// Queued after the calls that wait.
     Post,
-    /// Queued before what waits.
+    /// Queued before the calls that wait.
     First,
-    /// Left with the sender's host call, with that one's result should this actor have ended.
+    /// Attached to the sender's host call, with the result of that host call in case this actor has ended.
     Staged(Vec<u8>),
 }
 
-/// What a plugin did with a child.
+/// An operation of a plugin on a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
     /// Started from this manifest, with this state.
     Spawned(String, Option<Vec<u8>>),
-    /// Started again from its end, with this manifest and state.
+    /// Resumed after its end, with this manifest and state.
     Resumed(String, Option<Vec<u8>>),
-    /// Started again from its beginning.
+    /// Restarted as it was first started.
     Restarted(String),
     /// Stopped.
     Stopped(String),
-    /// Let go.
+    /// Released.
     Released(String),
 }

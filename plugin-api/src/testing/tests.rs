@@ -1,4 +1,4 @@
-//! What plugins' tests rely on in the fake host.
+//! The behaviour of the fake host that tests of plugins rely on.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn a_stop_ends_the_wait_for_it() {
 }
 
 #[test]
-fn what_was_spawned_runs_until_it_is_aborted_or_the_actor_ends() {
+fn a_spawned_future_runs_until_it_is_aborted_or_the_actor_ends() {
     block_on(async {
         let fake = FakeHost::new();
         fake.set_exports(&[0], |_, params| Answer::ok(params.to_vec()));
@@ -60,7 +60,7 @@ fn what_was_spawned_runs_until_it_is_aborted_or_the_actor_ends() {
 }
 
 #[test]
-fn a_wait_stands_until_it_is_dropped() {
+fn a_wait_lasts_until_it_is_dropped() {
     let fake = FakeHost::new();
     fake.set_living(&["other"]);
     let waiting = fake.host().wait_for("other", "a test").unwrap();
@@ -68,11 +68,11 @@ fn a_wait_stands_until_it_is_dropped() {
     drop(waiting);
     assert!(fake.waits().is_empty());
     assert!(fake.host().wait_for(&fake.actor(), "a test").is_err());
-    assert!(fake.host().wait_for("nobody", "a test").is_err());
+    assert!(fake.host().wait_for("unknown", "a test").is_err());
 }
 
 #[test]
-fn a_full_mailbox_takes_nothing_but_what_goes_first() {
+fn a_full_mailbox_accepts_only_calls_that_go_first() {
     block_on(async {
         let fake = FakeHost::new();
         fake.set_exports(&[0], |_, _| Answer::ok(Vec::new()));
@@ -92,7 +92,7 @@ fn a_full_mailbox_takes_nothing_but_what_goes_first() {
 }
 
 #[test]
-fn what_waits_for_room_when_the_actor_ends_is_gone() {
+fn a_call_that_waits_for_room_when_the_actor_ends_is_gone() {
     block_on(async {
         let fake = FakeHost::new();
         fake.set_exports(&[0], |_, _| Answer::ok(Vec::new()));
