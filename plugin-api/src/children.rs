@@ -1,65 +1,24 @@
-//! Starting, watching and ending an actor's children: service `theater.children`.
+//! Starts, monitors and stops an actor's children: service `theater.children`.
 //!
-//! The core starts and ends actors, keeps who is whose child and hands every death to the parent's plugin exactly once; what
-//! a death means (tell the parent, start again, let go, fail) is the plugin's to decide.
+//! The core starts and stops actors, keeps the tree of parents and children, and delivers the end of each child to the
+//! parent's plugin exactly once. The plugin decides what follows: notify the parent, restart the child, release it, or
+//! fail.
 
 use serde::de::DeserializeOwned;
+use theater_plugin_abi::{Answer, OK};
 
-use crate::abi::{Answer, OK};
-use crate::host::{ChainEvent, Host};
+use crate::abi::host_handle::Host;
+use crate::host_types::{ChainEvent, ChildEnd};
 use crate::{Bytes, encoding};
 
-/// The death of a child.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ChildEnd {
-    /// The child's id.
-    pub child: String,
-    /// The child's name.
-    pub name: String,
-    /// How it ended.
-    pub ending: Ending,
-}
-
-/// How an actor ended.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Ending {
-    /// By its own `shutdown`, with the data it gave.
-    Exit(Option<Bytes>),
-    /// Stopped by its parent or an operator.
-    Stopped,
-    /// It failed.
-    Failed {
-        /// What kind of failure.
-        kind: FailureKind,
-        /// The chain of causes.
-        causes: String,
-    },
-}
-
-/// What kind of failure ended an actor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum FailureKind {
-    /// A call took longer than a limit.
-    Timeout,
-    /// An export that was to be called is missing.
-    FunctionNotFound,
-    /// An import or export has another type than expected.
-    TypeMismatch,
-    /// A plugin answered bytes that are no value of the type.
-    Serialization,
-    /// It was stopped while it was starting.
-    ShuttingDown,
-    /// Anything else, such as a trap.
-    Internal,
-}
-
-/// What the core answered, or a sentence.
+/// The core's answer, or an error answer if it does not offer the service.
 type ServiceAnswer = Result<Answer, Answer>;
 
 impl Host {
-    /// Starts a child of this actor and returns its id once it is ready. `manifest` is TOML when it has a newline or `=`, a
-    /// URL when it has a scheme, else a path (relative to this actor's manifest). `state` is what its `init` gets in place
-    /// of the manifest's.
+    /// Starts a child of this actor and returns its id once it is ready.
+    ///
+    /// `manifest` is TOML if it contains a newline or `=`, a URL if it has a scheme, and otherwise a path relative to
+    /// this actor's manifest. `state` replaces the state that the manifest passes to `init`.
     ///
     /// # Errors
     /// The chain of causes of the failed start.
@@ -67,8 +26,8 @@ impl Host {
         text(awaited(self.raw_spawn_child(manifest, state)).await)
     }
 
-    /// Starts the ended child of that manifest's name again with the same id and chain, and returns the id. `init` gets
-    /// `state`, or without one the child's last state.
+    /// Starts the ended child with that manifest's name again, with the same id and chain, and returns the id. `init`
+    /// receives `state`, or the child's last state if there is none.
     ///
     /// # Errors
     /// There is no such ended child, or the chain of causes of the failed start.
@@ -76,16 +35,17 @@ impl Host {
         text(awaited(self.raw_resume_child(manifest, state)).await)
     }
 
-    /// Starts a living or held child again as it was first started, with the same id; calls that wait for it stay.
+    /// Restarts a running or held child as it was first started, with the same id. Its queued calls are kept.
     ///
     /// # Errors
-    /// It is no such child, or the chain of causes of the failed start; then the child is held again and its death told.
+    /// It is not such a child, or the chain of causes of the failed start. In the latter case the child is held again
+    /// and its end is reported.
     pub async fn restart_child(&self, child: &str) -> Result<(), String> {
         text(awaited(self.raw_restart_child(child, false)).await).map(drop)
     }
 
-    /// As [`Host::restart_child`] for a child that is held; one that was started again meanwhile is left alone. What a
-    /// strategy calls.
+    /// Restarts a child that is held, as [`Host::restart_child`]. Does nothing if it has been restarted in the
+    /// meantime. Supervision strategies use this.
     ///
     /// # Errors
     /// As [`Host::restart_child`].
@@ -93,23 +53,24 @@ impl Host {
         text(awaited(self.raw_restart_child(child, true)).await).map(drop)
     }
 
-    /// Stops a child and everything below it, deepest first; returns when they have stopped. Nothing when it has ended.
+    /// Stops a child and its descendants, the deepest first, and returns when all have stopped. Does nothing if the
+    /// child has ended.
     ///
     /// # Errors
-    /// It is no child of this actor.
+    /// It is not a child of this actor.
     pub async fn stop_child(&self, child: &str) -> Result<(), String> {
         text(awaited(self.raw_stop_child(child)).await).map(drop)
     }
 
-    /// Lets a child go that ended and is held: what waits for it is answered.
+    /// Releases a held child: its queued calls are answered.
     ///
     /// # Errors
-    /// It is no child of this actor.
+    /// It is not a child of this actor.
     pub fn release_child(&self, child: &str) -> Result<(), String> {
         text(self.raw_release_child(child)).map(drop)
     }
 
-    /// The ids of the children that live or are held, oldest first.
+    /// The ids of the running and held children, oldest first.
     ///
     /// # Errors
     /// The core does not offer the service.
@@ -117,27 +78,27 @@ impl Host {
         decoded(self.raw_children())
     }
 
-    /// The last state a descendant's calls left, none when it has none; never waits for a running call.
+    /// The state after the last completed call of a descendant, or none. Does not wait for a running call.
     ///
     /// # Errors
-    /// It is no descendant of this actor.
+    /// It is not a descendant of this actor.
     pub fn child_state(&self, actor: &str) -> Result<Option<Bytes>, String> {
         decoded(self.raw_child_state(actor))
     }
 
-    /// The newest events of a descendant's chain, oldest first, as many as fit into one value.
+    /// The newest events of a descendant's chain that fit into one value, oldest first.
     ///
     /// # Errors
-    /// It is no descendant of this actor, or its chain cannot be read.
+    /// It is not a descendant of this actor, or its chain cannot be read.
     pub async fn child_events(&self, actor: &str) -> Result<Vec<ChainEvent>, String> {
         decoded(awaited(self.raw_child_events(actor)).await)
     }
 
-    /// The next death of a child: each is given out once, in order. A child that ended, unless somebody stopped it, is held
+    /// The next end of a child. Each end is returned once, in order. A child that ended without being stopped is held
     /// until [`Host::restart_held_child`] or [`Host::release_child`].
     ///
     /// # Errors
-    /// This actor is ending: no more deaths are told.
+    /// This actor is ending, and no more ends are reported.
     pub async fn next_child_end(&self) -> Result<ChildEnd, String> {
         decoded(awaited(self.raw_next_end()).await)
     }
@@ -155,15 +116,15 @@ async fn awaited(future: Result<impl Future<Output = Answer>, Answer>) -> Servic
     Ok(future?.await)
 }
 
-fn text(told: ServiceAnswer) -> Result<String, String> {
-    match told {
+fn text(answer: ServiceAnswer) -> Result<String, String> {
+    match answer {
         Ok(answer) if answer.status == OK => Ok(answer.sentence()),
         Ok(refused) | Err(refused) => Err(refused.sentence()),
     }
 }
 
-fn decoded<T: DeserializeOwned>(told: ServiceAnswer) -> Result<T, String> {
-    match told {
+fn decoded<T: DeserializeOwned>(answer: ServiceAnswer) -> Result<T, String> {
+    match answer {
         Ok(answer) if answer.status == OK => encoding::decode(&answer.bytes).map_err(|error| error.to_string()),
         Ok(refused) | Err(refused) => Err(refused.sentence()),
     }

@@ -1,4 +1,4 @@
-//! The descriptor: what a plugin says of itself, readable without running any of its code.
+//! The descriptor: a plugin's metadata, which the core reads without running any of its code.
 //!
 //! It is the content of the linker section [`SECTION`] of the shared library:
 //!
@@ -14,20 +14,22 @@
 //! | 20 | 4 | length of what follows |
 //! | 24 | | JSON of [`Descriptor`], UTF-8 |
 //!
-//! The fields before the JSON never move, so that any core can say which ABI a plugin of any age was built for.
+//! The fields before the JSON never move, so that any core can read the ABI version of any plugin. Bytes after the
+//! announced length are ignored. A section that is too short, has other magic bytes or another layout, or whose text is
+//! not UTF-8 is a [`SectionError`].
 
 use serde::{Deserialize, Serialize};
 
-/// Name of the linker section; only files that have it are plugins.
+/// Name of the linker section. A file without it is not a plugin.
 pub const SECTION: &str = ".theater.plugin";
 /// The first eight bytes of the section.
 pub const MAGIC: [u8; 8] = *b"THEATER\0";
-/// The one layout there is.
+/// The only layout that exists.
 pub const LAYOUT: u32 = 1;
 /// Bytes before the JSON.
 pub const HEADER: usize = 24;
 
-/// What a plugin says of itself.
+/// A plugin's metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Descriptor {
@@ -35,99 +37,99 @@ pub struct Descriptor {
     pub name: String,
     /// The plugin's version (semver).
     pub version: String,
-    /// Services of the core it needs, with the minimum minor of each.
+    /// Services of the core that it needs, with the minimum minor of each.
     pub services: Vec<(String, u32)>,
-    /// The packages of its WIT, each a list of (file name, text); a package stands behind those it uses.
+    /// The packages of its WIT, each a list of (file name, text). A package follows those that it uses.
     pub wit: Vec<Vec<(String, String)>>,
-    /// The handler types a manifest names; third parties write `vendor:name`.
+    /// The handler types that a manifest can name; those of third parties are `vendor:name`.
     pub handlers: Vec<String>,
-    /// The interfaces it implements for actors.
+    /// The interfaces that it implements for actors.
     pub provides: Vec<Provided>,
-    /// The exports of actors it calls.
+    /// The exports of actors that it calls.
     pub calls: Vec<Called>,
     /// JSON schema of the `config` of its handlers.
     pub config: serde_json::Value,
-    /// URL schemes it resolves.
+    /// URL schemes that it resolves.
     pub schemes: Vec<String>,
-    /// Operator commands it answers, each with one line of help.
+    /// Operator commands that it runs, each with one line of help.
     pub commands: Vec<(String, String)>,
-    /// Attached to every actor whose component imports one of its interfaces, without a manifest entry.
+    /// Whether it is attached, without a manifest entry, to every actor whose component imports one of its interfaces.
     pub ambient: bool,
 }
 
-/// An interface a plugin implements.
+/// An interface that a plugin implements.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provided {
     /// `package:name/interface`, with `@version` if it has one.
     pub interface: String,
-    /// Its functions; the ABI numbers them through over all provided interfaces, in this order.
+    /// Its functions. The ABI numbers the functions of all provided interfaces consecutively, in this order.
     pub functions: Vec<ProvidedFunction>,
 }
 
-/// A function a plugin implements.
+/// A function that a plugin implements.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProvidedFunction {
     /// Its name in WIT.
     pub name: String,
-    /// Called through `call` (a future) rather than `call_sync`.
+    /// Whether it is called through `call` (with a future) rather than `call_sync`.
     pub r#async: bool,
-    /// What calling it means for the outside.
+    /// The effect of a call on the outside.
     pub effect: Effect,
-    /// The case of its error (a variant or an enum) that carries a fault: a panic in the plugin, or an effect whose outcome
-    /// is unknown. Its payload is `string` or nothing. An error of type `string` needs none. Without either, a fault fails
-    /// the calling actor.
+    /// The case of its error (a variant or an enum) that reports a fault: a panic in the plugin, or an effect whose
+    /// outcome is unknown. Its payload is `string` or nothing. An error of type `string` needs no case. With neither, a
+    /// fault fails the calling actor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
 
-/// What calling a function means for the outside: decides how it is recorded and what a replay does.
+/// The effect of a call on the outside. It determines how the call is recorded and what a replay does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// The result is a function of arguments and config.
     Pure,
-    /// Looks outside.
+    /// The result depends on the outside, which the call does not change.
     Read,
-    /// Changes the outside: recorded before and after. After a crash in between the outcome is unknown, and the actor gets an
-    /// `err` that says so.
+    /// Changes the outside: recorded before and after the call. After a crash in between, the outcome is unknown, and
+    /// the actor receives an `err` that says so.
     Effect,
-    /// Changes the outside at most once for each [key](crate::Call::key): recorded as `Effect`, and retried with the same key
-    /// after a crash in between.
+    /// Changes the outside at most once for each [key](crate::Call::key): recorded like `Effect`, and retried with the
+    /// same key after a crash in between.
     Idempotent,
-    /// The result is a function of chains: recorded as a reference, computed again on replay.
+    /// The result is a function of chains: recorded as a reference, and computed again on replay.
     Chain,
 }
 
 impl Effect {
-    /// Whether a call changes the outside, and its intent is on the disk before it is made.
+    /// Whether a call changes the outside. The intent of such a call is on disk before the call is made.
     #[must_use]
     pub const fn changes(self) -> bool {
         matches!(self, Self::Effect | Self::Idempotent)
     }
 }
 
-/// An interface of the actor's that a plugin calls.
+/// An interface of the actor that a plugin calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Called {
     /// `package:name/interface`.
     pub interface: String,
-    /// Its functions; the ABI numbers them through over all called interfaces, in this order.
+    /// Its functions. The ABI numbers the functions of all called interfaces consecutively, in this order.
     pub functions: Vec<String>,
-    /// An actor that does not export it does not start.
+    /// Whether an actor that does not export it fails to start.
     pub required: bool,
 }
 
-/// The bytes of the section: what `bindings!` puts into a static.
+/// The bytes of the section, which `bindings!` stores in a static.
 ///
-/// `N` must be [`HEADER`] and the length of `json`.
+/// `N` must be [`HEADER`] plus the length of `json`.
 #[must_use]
 pub const fn section<const N: usize>(json: &[u8], panic_aborts: bool) -> [u8; N] {
     assert!(N == HEADER + json.len(), "a descriptor is its header and its JSON");
     let mut bytes = [0u8; N];
     let magic = MAGIC;
     let layout = LAYOUT.to_le_bytes();
-    let major = crate::abi::ABI_MAJOR.to_le_bytes();
-    let minor = crate::abi::ABI_MINOR.to_le_bytes();
+    let major = theater_plugin_abi::ABI_MAJOR.to_le_bytes();
+    let minor = theater_plugin_abi::ABI_MINOR.to_le_bytes();
     let length = (json.len() as u32).to_le_bytes();
     let (head, body) = bytes.split_at_mut(HEADER);
     let (a, rest) = head.split_at_mut(8);
@@ -145,35 +147,35 @@ pub const fn section<const N: usize>(json: &[u8], panic_aborts: bool) -> [u8; N]
     bytes
 }
 
-/// A section, read.
+/// The content of a section.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Section {
-    /// The ABI the plugin was built for.
+    /// The ABI version that the plugin was built for.
     pub abi: (u16, u16),
     /// Whether its panics abort the process.
     pub panic_aborts: bool,
-    /// The architecture's number in the table above.
+    /// The number of the architecture, as in the table above.
     pub architecture: u8,
-    /// The JSON, not parsed: what it may say depends on the ABI.
+    /// The JSON, not parsed: its keys depend on the ABI version.
     pub json: String,
 }
 
-/// Why a section is no descriptor.
+/// Why a section is not a descriptor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SectionError {
-    /// Shorter than its header or its length says.
+    /// It is shorter than its header or its announced length.
     #[error("the section {SECTION} ends early: {have} bytes where {want} are announced")]
     Short {
-        /// How many there are.
+        /// The number of bytes in the section.
         have: usize,
-        /// How many there should be.
+        /// The number of bytes announced.
         want: usize,
     },
-    /// The magic is another.
+    /// The magic bytes differ.
     #[error("the section {SECTION} does not start with the magic THEATER")]
     Magic,
-    /// The layout is one this core does not know.
+    /// This core does not know the layout.
     #[error("the section {SECTION} has layout {0}, this core reads layout {LAYOUT}")]
     Layout(u32),
     /// The text is not UTF-8.
@@ -181,10 +183,10 @@ pub enum SectionError {
     Utf8,
 }
 
-/// Reads a section.
+/// Parses a section.
 ///
 /// # Errors
-/// A [`SectionError`].
+/// The section is not a descriptor of a layout that this core knows.
 pub fn parse_section(bytes: &[u8]) -> Result<Section, SectionError> {
     let short = |want| SectionError::Short { have: bytes.len(), want };
     let (header, rest) = bytes.split_first_chunk::<HEADER>().ok_or_else(|| short(HEADER))?;
@@ -215,7 +217,7 @@ mod tests {
     #[test]
     fn a_section_reads_back() {
         let section = parse_section(&SAMPLE).unwrap();
-        assert_eq!(section.abi, (crate::abi::ABI_MAJOR, crate::abi::ABI_MINOR));
+        assert_eq!(section.abi, (theater_plugin_abi::ABI_MAJOR, theater_plugin_abi::ABI_MINOR));
         assert_eq!((section.panic_aborts, section.json.as_str()), (false, "{}"));
     }
 

@@ -1,99 +1,20 @@
-//! What a plugin can ask of the core.
+//! The functions of the core that a plugin can call.
 //!
-//! Every method may be called on any thread, at any time, until the plugin's `stopped` has returned; after that calls
-//! into the actor answer [`CallError::Gone`] and spawned futures are dropped.
+//! Every method may be called on any thread and at any time until the handler's `stopped` has returned. After that,
+//! calls into the actor return [`CallError::Gone`], and spawned futures have been dropped.
 
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use theater_plugin_abi::OK;
 
-pub use crate::abi::Host;
-use crate::abi::{ABSENT, Answer, ERROR, GONE, OK, PANIC};
-use crate::{Bytes, encoding};
+pub use crate::abi::host_handle::Host;
+pub use crate::call_error::CallError;
+use crate::call_error::result_of;
+use crate::encoding;
+pub use crate::host_types::{About, ChainEvent, Level};
 
-/// Why a call into the actor gave no result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The actor's function returned `err` with this text.
-    #[error("{0}")]
-    Actor(String),
-    /// The actor trapped, or its call was interrupted or timed out.
-    #[error("{0}")]
-    Trap(String),
-    /// The actor is stopping or has ended.
-    #[error("{0}")]
-    Gone(String),
-    /// The actor does not export the function.
-    #[error("{0}")]
-    Absent(String),
-    /// What came back is not the encoding of the function's result.
-    #[error("the result does not decode: {0}")]
-    Decode(String),
-}
-
-/// How loud a log line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Something an operator must see.
-    Error = 1,
-    /// Something an operator should see.
-    Warn = 2,
-    /// Ordinary news.
-    Info = 3,
-    /// For whoever looks for a fault.
-    Debug = 4,
-    /// Everything.
-    Trace = 5,
-}
-
-/// Whom a host is for.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-#[non_exhaustive]
-pub struct About {
-    /// The plugin's name.
-    pub plugin: String,
-    /// The actor's id; empty for the plugin's own host.
-    pub actor: String,
-    /// The actor's name; empty for the plugin's own host.
-    pub name: String,
-    /// The handler type the manifest names; empty for the plugin's own host.
-    pub handler: String,
-    /// Whether the actor has ended and is about to be started again: what it keeps open may stay open for its next life.
-    #[serde(default)]
-    pub restarts: bool,
-}
-
-impl About {
-    /// Of a plugin's own host.
-    #[must_use]
-    pub fn plugin(name: &str) -> Self {
-        Self::actor(name, "", "", "")
-    }
-    /// Of an actor's host: the plugin's name, the actor's id and name, the handler type.
-    #[must_use]
-    pub fn actor(plugin: &str, actor: &str, name: &str, handler: &str) -> Self {
-        let [plugin, actor, name, handler] = [plugin, actor, name, handler].map(str::to_owned);
-        Self { plugin, actor, name, handler, restarts: false }
-    }
-}
-
-/// An event of an actor's chain, as `chain-event` of `theater:simple/types`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ChainEvent {
-    /// SHA3-256 of the event's header.
-    pub hash: Bytes,
-    /// The same of the event before; none for the first.
-    pub parent_hash: Option<Bytes>,
-    /// What kind of event.
-    pub event_type: String,
-    /// The event's data.
-    pub data: Bytes,
-    /// Milliseconds since the epoch.
-    pub timestamp: u64,
-}
-
-/// Ends a wait when dropped.
+/// A wait of the actor for another actor. It ends when this value is dropped.
 #[must_use = "the wait ends when this is dropped"]
 pub struct WaitGuard {
     host: Host,
@@ -106,7 +27,7 @@ impl Drop for WaitGuard {
     }
 }
 
-/// A spawned future, to end it early; dropping this lets it run.
+/// A spawned future. Dropping this value does not end the future.
 #[derive(Clone)]
 pub struct Spawned {
     host: Host,
@@ -114,23 +35,23 @@ pub struct Spawned {
 }
 
 impl Spawned {
-    /// Drops the future at its next suspension; nothing when it has ended.
+    /// Drops the future at its next suspension point. Does nothing if it has ended.
     pub fn abort(&self) {
         self.host.raw_abort(self.task);
     }
 }
 
 impl Host {
-    /// Whom this host is for.
+    /// The plugin, actor and handler type that this host belongs to.
     ///
     /// # Errors
-    /// Only a core that breaks the ABI.
+    /// The core violates the ABI.
     pub fn whose(&self) -> Result<About, String> {
         serde_json::from_slice(&self.about().bytes).map_err(|error| error.to_string())
     }
 
-    /// Calls export number `export` of the descriptor's `calls` with encoded `params`; `bindings!` makes a typed function of each. `cause`
-    /// says in a few words where the call comes from; it is recorded.
+    /// Calls export number `export` of the descriptor's `calls` with encoded `params`. `bindings!` generates a typed
+    /// function for each export. `cause` describes the origin of the call in a few words and is recorded.
     ///
     /// # Errors
     /// Every case of [`CallError`].
@@ -145,8 +66,8 @@ impl Host {
         self.raw_has_export(export)
     }
 
-    /// Runs a future on the core's executor. It is dropped when the actor (or, for the plugin's own host, the program)
-    /// ends. A panic in it is recorded as the plugin's fault.
+    /// Runs a future on the core's executor. It is dropped when the actor ends, or the program for the host of the
+    /// plugin itself. A panic in it is recorded as a fault of the plugin.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Spawned {
         Spawned { host: self.clone(), task: self.raw_spawn(future) }
     }
@@ -157,15 +78,17 @@ impl Host {
         drop(self.raw_sleep(microseconds).await);
     }
 
-    /// Ends when the actor is being stopped: a function that waits races its wait with this, and returns `err`.
+    /// Returns when the actor is being stopped. A function that waits should race its wait with this future and return
+    /// an `err` when it is cancelled.
     pub async fn cancelled(&self) {
         drop(self.raw_cancelled().await);
     }
 
-    /// Says that this actor waits for `other` (an id) until the result is dropped.
+    /// Adds a wait of this actor for the actor with the id `other` to the wait graph, until the result is dropped.
     ///
     /// # Errors
-    /// A sentence with the cycle that this wait would close (waiting for oneself is one), or that nobody has that id.
+    /// A sentence with the cycle that this wait would close (a wait for itself is a cycle), or that no actor has that
+    /// id.
     pub fn wait_for(&self, other: &str, why: &str) -> Result<WaitGuard, String> {
         let edge = self.raw_wait_for(other, why).map_err(|answer| answer.sentence())?;
         Ok(WaitGuard { host: self.clone(), edge })
@@ -191,11 +114,11 @@ impl Host {
         self.raw_metric(name, 1, value);
     }
 
-    /// A folder of this plugin's own under the data folder (of this actor's, for an actor's host), made when first
-    /// asked for.
+    /// The folder of this plugin in the data folder, or that of this plugin and actor for an actor's host. It is
+    /// created at the first call.
     ///
     /// # Errors
-    /// A sentence on why it could not be made.
+    /// A sentence on why it could not be created.
     pub fn data_folder(&self) -> Result<std::path::PathBuf, String> {
         let answer = self.raw_data_folder();
         if answer.status == OK { Ok(answer.sentence().into()) } else { Err(answer.sentence()) }
@@ -204,7 +127,7 @@ impl Host {
     /// The newest `most` events of the actor's chain, oldest first (service `theater.chain`).
     ///
     /// # Errors
-    /// A sentence: the core does not offer the service, or could not read the chain.
+    /// A sentence: the core does not offer the service, or it could not read the chain.
     pub async fn newest_events(&self, most: u64) -> Result<Vec<ChainEvent>, String> {
         let newest = self.chain_newest(most).ok_or("this core does not offer the service theater.chain")?;
         let answer = newest.await;
@@ -214,33 +137,22 @@ impl Host {
         encoding::decode(&answer.bytes).map_err(|error| error.to_string())
     }
 
-    /// Records `data`, which came from outside and which no export of the actor takes, as an event of the actor's chain
-    /// (service `theater.record`). `what` says in a few words what it is.
+    /// Records data from outside that is not passed to an export as an event of the actor's chain (service
+    /// `theater.record`). `what` describes the data in a few words.
     ///
     /// # Errors
-    /// A sentence: the chain takes nothing more, or the core does not offer the service.
+    /// A sentence: the chain accepts no more events, or the core does not offer the service.
     pub fn note(&self, what: &str, data: &[u8]) -> Result<(), String> {
         let answer = self.raw_note(what, data).map_err(|answer| answer.sentence())?;
         if answer.status == OK { Ok(()) } else { Err(answer.sentence()) }
     }
 
-    /// Lets the running call finish, then stops the actor (service `theater.lifecycle`).
+    /// Stops the actor after the running call (service `theater.lifecycle`). `data` is part of the recorded end.
     ///
     /// # Errors
     /// A sentence: the actor is stopping already, or the core does not offer the service.
     pub fn shutdown(&self, data: Option<&[u8]>) -> Result<(), String> {
         let answer = self.lifecycle_shutdown(data).ok_or("this core does not offer the service theater.lifecycle")?;
         if answer.status == OK { Ok(()) } else { Err(answer.sentence()) }
-    }
-}
-
-pub(crate) fn result_of<R: DeserializeOwned>(answer: &Answer) -> Result<R, CallError> {
-    match answer.status {
-        OK => encoding::decode(&answer.bytes).map_err(|error| CallError::Decode(error.to_string())),
-        ERROR => Err(CallError::Actor(answer.sentence())),
-        GONE => Err(CallError::Gone(answer.sentence())),
-        ABSENT => Err(CallError::Absent(answer.sentence())),
-        PANIC => Err(CallError::Trap(format!("the core failed: {}", answer.sentence()))),
-        _ => Err(CallError::Trap(answer.sentence())),
     }
 }

@@ -1,43 +1,44 @@
-//! Bringing an actor what another one, or the outside, has for it: service `theater.messages`.
+//! Delivers calls from another actor or from outside to an actor: service `theater.messages`.
 //!
-//! `bindings!` makes an [`Invocation`] of each called export (`invoke_handle_send(&message)`); the methods here bring it to
-//! the actor of the host they are called on. Which of them:
+//! `bindings!` generates a function that creates an [`Invocation`] for each called export
+//! (`invoke_handle_send(&message)`). The methods here deliver it to the actor that the host belongs to:
 //!
-//! | method | ends when | its result |
+//! | method | returns when | result of the call |
 //! |---|---|---|
-//! | [`Host::invoke`] | the call has returned | what it returned |
-//! | [`Host::post`] | the call is recorded and waits in the mailbox | goes to nobody |
-//! | [`Host::stage`] | there is a place in the mailbox; it is recorded and queued with the sender's own event | goes to nobody |
+//! | [`Host::invoke`] | the call has returned | is returned |
+//! | [`Host::post`] | the call has been recorded and queued | is discarded |
+//! | [`Host::stage`] | the mailbox has room; the call is recorded and queued with the sender's own event | is discarded |
 
 use serde::de::DeserializeOwned;
+use theater_plugin_abi::{Answer, OK};
 
-use crate::abi::{Answer, OK};
-use crate::host::{CallError, Host, result_of};
+use crate::abi::host_handle::Host;
+use crate::call_error::{CallError, result_of};
 use crate::plugin::Call;
 
-/// A call of an actor's export that gives an `R`.
+/// A call of an actor's export that returns an `R`.
 pub struct Invocation<R> {
     number: u32,
     params: Vec<u8>,
     unpack: fn(&Answer) -> Result<R, CallError>,
 }
 
-/// What `bindings!` makes an [`Invocation`] with.
+/// Creates an [`Invocation`]; for code that `bindings!` generates.
 #[doc(hidden)]
 #[must_use]
 pub fn invocation<R>(number: u32, params: Vec<u8>, unpack: fn(&Answer) -> Result<R, CallError>) -> Invocation<R> {
     Invocation { number, params, unpack }
 }
 
-/// What a function returns behind its state, as `bindings!` unpacks it.
+/// The values that an export returns after its state; for code that `bindings!` generates.
 #[doc(hidden)]
 pub fn values<T: DeserializeOwned>(answer: &Answer) -> Result<T, CallError> {
     result_of(answer)
 }
 
 impl Host {
-    /// Calls an export and waits for its end. `source` says in a few words where the call comes from; `from` is the call
-    /// of the other actor that it is made from. Both are recorded.
+    /// Calls an export and returns its result. `source` describes the origin of the call in a few words; `from` is the
+    /// other actor's call that this call is part of. Both are recorded.
     ///
     /// # Errors
     /// Every case of [`CallError`].
@@ -51,11 +52,12 @@ impl Host {
         (call.unpack)(&answer.await)
     }
 
-    /// Queues a call and ends once it is recorded. It waits for a place in the mailbox, unless `first` says that it goes
-    /// before all that waits and takes no place: for news that must not be lost, as a child's death.
+    /// Queues a call and returns once it is recorded. It waits for room in the mailbox, unless `first` is set: the call
+    /// then precedes all queued calls and takes no room. Use this for notices that must not be lost, such as the end of
+    /// a child.
     ///
     /// # Errors
-    /// [`CallError::Gone`] when the actor is ending, [`CallError::Absent`] when it does not export the function.
+    /// [`CallError::Gone`] if the actor is ending, [`CallError::Absent`] if it does not export the function.
     pub async fn post<R>(
         &self,
         call: Invocation<R>,
@@ -68,9 +70,9 @@ impl Host {
         done(&posted.map_err(|answer| refused(&answer))?.await)
     }
 
-    /// Waits for a place in the mailbox, then leaves the call with `from`, the host call that is running: the core queues
-    /// it when the plugin has answered, recorded in one step with that answer. So after a crash nobody has received what
-    /// nobody sent. `otherwise` is the host call's encoded result if this actor has ended by then.
+    /// Waits for room in the mailbox, then attaches the call to the running host call `from`. The core queues the call
+    /// when the plugin has answered `from`, and records both in one step, so that a crash cannot leave a received
+    /// message that was never sent. `otherwise` is the encoded result of `from` if this actor has ended by then.
     ///
     /// # Errors
     /// As [`Host::post`].
@@ -85,11 +87,11 @@ impl Host {
         done(&staged.map_err(|answer| refused(&answer))?.await)
     }
 
-    /// The id of the living actor that `wanted` stands for: an id, a unique start of one (4 characters or more), or a name
-    /// that one living actor has. Works on a plugin's own host too.
+    /// The id of the running actor that `wanted` names: by its id, a unique prefix of the id (at least 4 characters),
+    /// or a name that only one running actor has. The host of a plugin itself supports it too.
     ///
     /// # Errors
-    /// A sentence when nobody, or more than one, is meant.
+    /// A sentence: no running actor, or more than one, matches.
     pub fn find(&self, wanted: &str) -> Result<String, String> {
         let answer = self.raw_find(wanted).map_err(|answer| answer.sentence())?;
         if answer.status == OK { Ok(answer.sentence()) } else { Err(answer.sentence()) }
@@ -100,7 +102,7 @@ fn refused(answer: &Answer) -> CallError {
     CallError::Gone(answer.sentence())
 }
 
-/// The end of a call whose result goes to nobody.
+/// The outcome of a call whose result is discarded.
 fn done(answer: &Answer) -> Result<(), CallError> {
     if answer.status == OK { Ok(()) } else { result_of(answer) }
 }

@@ -1,41 +1,41 @@
-//! Ready-made parts for [`Plugin::narrow`](crate::Plugin::narrow): lists of powers, numbers and flags.
+//! Building blocks for [`Plugin::narrow`](crate::Plugin::narrow): lists of permissions, numbers and flags.
 //!
-//! `Null` as ceiling means "everything" (a top-level actor), so the request stands as it is.
+//! A ceiling of `Null` means "everything" (a top-level actor), so the request is granted unchanged.
 
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-/// The request where there is no ceiling; else only if it equals the ceiling, and nothing (`{}`) if not.
+/// Grants the request if there is no ceiling or the two are equal, and otherwise nothing (`{}`).
 #[must_use]
 pub fn equal_only(ceiling: &Value, requested: &Value) -> Value {
     if ceiling.is_null() || ceiling == requested { requested.clone() } else { Value::Object(Map::new()) }
 }
 
-/// How one key of a config narrows.
+/// How one key of a config is narrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// A list of powers: the entries both have; missing on either side grants nothing.
+    /// A list of permissions: the entries that both sides have. A side without the key grants nothing.
     Powers,
-    /// A list of whole paths, each of which grants what lies below it: what both grant. Missing on either side grants nothing,
-    /// and the result always has the list.
+    /// A list of absolute paths, each of which grants the paths below it: the paths that both sides grant. A side
+    /// without the key grants nothing. The result always has the key.
     Paths,
-    /// A list of refusals: the entries either has.
+    /// A list of refusals: the entries that either side has.
     Refusals,
-    /// A number: the smaller one; missing takes the default.
+    /// A number: the smaller one. A side without the key has the default.
     Smaller(u64),
-    /// A number of which the larger one is the narrower; missing takes the default.
+    /// A number: the larger one, which is more restrictive. A side without the key has the default.
     Larger(u64),
-    /// A permission: both must say true.
+    /// A flag that grants a permission: true only if it is true on both sides.
     Permission,
-    /// No power at all, as a port to listen on: the request's own.
+    /// Not a permission, such as a port to listen on: the value of the request.
     Free,
 }
 
-/// Narrows an object key by key; a key without a rule is left out.
+/// Narrows an object key by key. Keys without a rule are omitted.
 ///
 /// # Errors
-/// A sentence naming the key whose value has the wrong type.
+/// A sentence with the key whose value has the wrong type.
 ///
 /// ```
 /// # use theater_plugin_api::narrow::{Rule, object};

@@ -1,7 +1,8 @@
-//! The panic guard: nothing of an author's unwinds across the ABI.
+//! The panic guard: keeps panics from unwinding across the ABI.
 //!
-//! Every entry, every poll, and the drop of futures, handlers and panic payloads run under [`catch`]. What no guard inside
-//! the process can hold is an abort: `panic = "abort"`, a panic while panicking, a stack overflow, a signal.
+//! Every entry and every poll, and the drop of futures, handlers and panic payloads, run under [`catch`]. The panic
+//! hook stores the location of a guarded panic per thread; [`catch`] adds it to the message. Aborts cannot be contained
+//! within the process: `panic = "abort"`, a panic during unwinding, a stack overflow, a signal.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -13,39 +14,40 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::host::{Host, Level};
-
-// Where a panic is told of that no answer can carry.
-static TELL: OnceLock<Host> = OnceLock::new();
+// Logs a panic that no answer can carry.
+static REPORT: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
 
 thread_local! {
+    // How many guards are on the stack.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    static WHERE: RefCell<Option<String>> = const { RefCell::new(None) };
+    // The location of the last guarded panic.
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Keeps the place of a guarded panic for its message, in place of printing it; other panics print as before.
+/// Installs the hook that stores the location of a guarded panic instead of printing it. Other panics go to the
+/// previous hook.
 pub(crate) fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let before = std::panic::take_hook();
+        let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if DEPTH.get() == 0 {
-                before(info);
+                previous(info);
             } else {
-                let place = info.location().map(ToString::to_string);
-                WHERE.with_borrow_mut(|slot| *slot = place);
+                let location = info.location().map(ToString::to_string);
+                LOCATION.with_borrow_mut(|slot| *slot = location);
             }
         }));
     });
 }
 
-/// From now on a panic in the drop of a future is logged through this host; the first one stays.
-pub(crate) fn tell(host: Host) {
-    TELL.get_or_init(|| host);
+/// Sets the function that logs a panic in the drop of a future; later calls have no effect.
+pub(crate) fn report_drop_panics_to(report: impl Fn(&str) + Send + Sync + 'static) {
+    REPORT.get_or_init(|| Box::new(report));
 }
 
-/// Runs `body` as what is guarded; its panic, if there is one.
-fn inside<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
+/// Runs `body` and returns the payload of its panic.
+fn run_guarded<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
     DEPTH.with(|depth| {
         depth.set(depth.get() + 1);
         let ended = catch_unwind(AssertUnwindSafe(body));
@@ -54,12 +56,12 @@ fn inside<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
     })
 }
 
-/// Runs `body`; a panic in it becomes its message with the place it happened.
+/// Runs `body` and catches a panic.
 ///
 /// # Errors
-/// The message of the panic.
+/// The message and location of the panic.
 pub fn catch<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    inside(body).map_err(message_of)
+    run_guarded(body).map_err(message_of)
 }
 
 #[cold]
@@ -70,30 +72,31 @@ fn message_of(payload: Box<dyn Any + Send>) -> String {
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without a message".to_owned());
     drop_quietly(payload);
-    match WHERE.with_borrow_mut(Option::take) {
-        Some(place) => format!("{text} ({place})"),
+    match LOCATION.with_borrow_mut(Option::take) {
+        Some(location) => format!("{text} ({location})"),
         None => text,
     }
 }
 
-/// Drops a value whose `Drop` may panic; a payload whose own drop panics is leaked.
+/// Drops a value whose `Drop` may panic. The payload of such a panic is leaked, because its drop may panic as well.
 fn drop_quietly<T>(value: T) {
-    if let Err(payload) = inside(|| drop(value)) {
+    if let Err(payload) = run_guarded(|| drop(value)) {
         std::mem::forget(payload);
     }
 }
 
-/// Drops a future where it is, if it is still there; a panic in its drop has nobody to go to but the log.
+/// Drops a future in place, if it has not been dropped. A panic in its drop is logged, because no caller can receive
+/// it.
 fn drop_future<F>(mut future: Pin<&mut Option<F>>) {
-    if let (Err(message), Some(host)) = (catch(|| future.set(None)), TELL.get()) {
-        host.log(Level::Error, &format!("[P0110] the drop of a future panicked: {message}"));
+    if let (Err(message), Some(report)) = (catch(|| future.set(None)), REPORT.get()) {
+        report(&format!("[P0110] the drop of a future panicked: {message}"));
     }
 }
 
 pin_project! {
-    /// A future whose polls and drop are guarded.
+    /// A future whose polls and drop are guarded. A panic in a poll is its output, through `on_panic`.
     pub(crate) struct Guarded<F, M> {
-        // None once it has ended.
+        // None once the future has ended.
         #[pin]
         future: Option<F>,
         on_panic: M,
@@ -130,8 +133,8 @@ impl<F: Future, M: Fn(String) -> F::Output> Future for Guarded<F, M> {
                 Poll::Ready(output)
             }
             Err(message) => {
-                // A second panic, in its drop, would say less than the first.
-                if let Err(payload) = inside(|| this.future.set(None)) {
+                // A second panic, in the drop, is discarded: the first one is the cause.
+                if let Err(payload) = run_guarded(|| this.future.set(None)) {
                     std::mem::forget(payload);
                 }
                 Poll::Ready((this.on_panic)(message))
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_becomes_its_message_and_place() {
+    fn a_panic_becomes_its_message_and_location() {
         install_hook();
         let message = catch(|| panic!("boom {}", 7)).unwrap_err();
         assert!(message.starts_with("boom 7 (") && message.contains("guard.rs"), "{message}");

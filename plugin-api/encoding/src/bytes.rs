@@ -1,13 +1,15 @@
-//! `list<u8>` as Rust sees it.
+//! The Rust type of `list<u8>`.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::memcpy;
 
-/// A `list<u8>` of WIT: a `Vec<u8>` that the encoding copies in one piece.
+/// A `list<u8>` of WIT: a `Vec<u8>` that the encoding copies as a whole.
 ///
-/// A plain `Vec<u8>` has the same bytes but is walked element by element (20 times slower).
+/// A plain `Vec<u8>` has the same encoding, but `serde` walks it element by element, which is 20 times slower.
 ///
 /// ```
 /// # use theater_encoding::Bytes;
@@ -71,5 +73,30 @@ impl From<&str> for Bytes {
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "b\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Raw;
+        impl de::Visitor<'_> for Raw {
+            type Value = Bytes;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes::from(bytes))
+            }
+            fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+                Ok(Bytes::from(bytes))
+            }
+        }
+        deserializer.deserialize_byte_buf(Raw)
     }
 }

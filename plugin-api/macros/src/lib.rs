@@ -1,12 +1,26 @@
+<<<<<<< HEAD
 //! The `bindings!` macro: generates the types, traits and symbols of a plugin from its WIT.
 //!
 //! `input` parses the macro's keys and `wit` reads the packages. `types` generates Rust types; `glue` generates the
 //! traits, the dispatch, the typed calls and the descriptor. The keys are documented in `theater-plugin-api`.
+=======
+//! `bindings!`: generates the types, traits and symbols of a plugin from WIT.
+//!
+//! `input` parses the macro's keys, `wit` reads the packages, and `interfaces` looks up the interfaces that the keys
+//! name. `generate` puts the expansion together from `modules` (with `types` and `callers`), `dispatch`, `faults` and
+//! `descriptor`. The keys are documented in `theater-plugin-api`.
+>>>>>>> wt-api
 
 #![forbid(unsafe_code)]
 
-mod glue;
+mod callers;
+mod descriptor;
+mod dispatch;
+mod faults;
+mod generate;
 mod input;
+mod interfaces;
+mod modules;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -19,7 +33,7 @@ use proc_macro::TokenStream;
 #[proc_macro]
 pub fn bindings(tokens: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(tokens as input::Input);
-    match wit::Packages::read(&input).and_then(|packages| glue::generate(&input, &packages)) {
+    match wit::Packages::read(&input).and_then(|packages| generate::generate(&input, &packages)) {
         Ok(tokens) => tokens.into(),
         Err(error) => error.into_compile_error().into(),
     }

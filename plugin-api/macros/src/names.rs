@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! Converts kebab-case names to Rust names.
+=======
+//! Rust names for the kebab-case names of WIT.
+>>>>>>> wt-api
 
 use proc_macro2::{Ident, Span};
 

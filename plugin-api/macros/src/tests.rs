@@ -1,12 +1,20 @@
+<<<<<<< HEAD
 //! What `bindings!` generates from a WIT, and its errors for an invalid one.
+=======
+//! The expansion of `bindings!`, and its errors for invalid WIT.
+>>>>>>> wt-api
 
 use std::path::PathBuf;
 
-use crate::glue::generate;
+use crate::generate::generate;
 use crate::input::Input;
 use crate::wit::Packages;
 
+<<<<<<< HEAD
 /// A folder that contains a WIT. Removed when dropped.
+=======
+/// A temporary folder with a WIT file.
+>>>>>>> wt-api
 struct Wit(PathBuf);
 
 impl Wit {
@@ -17,7 +25,11 @@ impl Wit {
         Self(folder)
     }
 
+<<<<<<< HEAD
     /// The generated code, with the keys in `more` added.
+=======
+    /// The expansion for this WIT, with more keys.
+>>>>>>> wt-api
     fn bindings(&self, functions: &str, more: &str) -> Result<String, String> {
         let input = format!(
             "plugin: P, handler: H, name: \"p\", wit: {:?}, provides: {{ \"a:b/c\": {{ {functions} }} }}, {more}",
@@ -36,7 +48,7 @@ impl Drop for Wit {
 }
 
 #[test]
-fn what_is_wrong_in_a_wit_is_told_with_its_line() {
+fn an_error_in_a_wit_names_its_line() {
     let wit = Wit::new("syntax", "package a:b;\ninterface c {\n  f: func(a strin);\n}\n");
     let said = wit.bindings("\"f\": read", "").unwrap_err();
     assert!(said.contains("a.wit:3:"), "{said}");
@@ -53,7 +65,7 @@ const TYPED: &str = "package a:b;\ninterface c {\n  variant error { gone, io(str
 const ALL: &str = "\"f\": idempotent, \"g\": read, \"h\": pure";
 
 #[test]
-fn an_error_that_can_tell_no_fault_is_warned_of() {
+fn an_error_type_that_cannot_report_a_fault_causes_a_warning() {
     let wit = Wit::new("fault", TYPED);
     let made = wit.bindings(ALL, "").unwrap();
     assert_eq!(made.matches("deprecated").count(), 1, "{made}");
@@ -63,7 +75,11 @@ fn an_error_that_can_tell_no_fault_is_warned_of() {
     }
     assert!(wit.bindings(ALL, "fault: io").unwrap().contains(r#"\"fault\":\"io\""#));
     assert!(!wit.bindings(ALL, "fault: none").unwrap().contains(r#"\"fault\""#));
+<<<<<<< HEAD
     // A case that carries a number cannot carry the message.
+=======
+    // A case with a number cannot carry the message.
+>>>>>>> wt-api
     for wrong in ["code", "other"] {
         let said = wit.bindings(ALL, &format!("fault: {wrong}")).unwrap_err();
         assert_eq!(said, format!("no function's error has a case {wrong} that carries text or nothing"));

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! Generates Rust types for WIT types.
+=======
+//! Rust types for WIT types, as tokens.
+>>>>>>> wt-api
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,7 +14,7 @@ use wit_parser::{Docs, Interface, InterfaceId, Package, Resolve, Span, Type, Typ
 
 use crate::names::{camel, snake};
 
-/// How a parameter is read from the arguments.
+/// How a parameter is decoded from the arguments.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Reading {
     /// Decoded into an owned value.
@@ -21,22 +25,37 @@ pub enum Reading {
     Bytes,
 }
 
+<<<<<<< HEAD
 /// How a function reports a fault, such as a panic of the plugin or an effect whose outcome is unknown.
 pub enum Telling {
+=======
+/// How a function reports a fault: a panic in the plugin, or an effect whose outcome is unknown.
+pub enum FaultReport {
+>>>>>>> wt-api
     /// As the text of its `err`.
     Text,
     /// As the case of its `err` that the key `fault` names.
     Case,
+<<<<<<< HEAD
     /// Not at all: its `err` has no suitable case.
     Untold,
     /// Not at all: it has no `err`.
+=======
+    /// It has an `err` that cannot report a fault.
+    Impossible,
+    /// It has no `err`.
+>>>>>>> wt-api
     None,
 }
 
 pub struct Types<'a> {
     pub resolve: &'a Resolve,
     pub span: proc_macro2::Span,
+<<<<<<< HEAD
     /// Lengths of the tuples that are longer than [`LONGEST`].
+=======
+    /// The lengths of tuples that are too long for the traits of the standard library.
+>>>>>>> wt-api
     pub long_tuples: RefCell<BTreeSet<usize>>,
 }
 
@@ -49,8 +68,13 @@ impl Types<'_> {
         Err(Error::new(self.span, format!("{}{what} cannot cross the plugin boundary", at.unwrap_or_default())))
     }
 
+<<<<<<< HEAD
     /// The module path of an interface: (namespace, package, interface). If the WIT has several versions of a package,
     /// the version is part of the package's module name.
+=======
+    /// The module path of an interface: namespace, package, interface. The package name contains the version if the WIT
+    /// has several versions of the package.
+>>>>>>> wt-api
     pub fn path(&self, id: InterfaceId) -> Option<[proc_macro2::Ident; 3]> {
         let interface = self.resolve.interfaces.get(id)?;
         let package = self.resolve.packages.get(interface.package?)?;
@@ -65,7 +89,11 @@ impl Types<'_> {
         Some([snake(&of.namespace), name, snake(interface.name.as_ref()?)])
     }
 
+<<<<<<< HEAD
     /// The name of a type as seen from the module of the interface `from`, or from the scope of the macro call.
+=======
+    /// The Rust type, as written in the module of the interface `from`, or in the invocation's scope.
+>>>>>>> wt-api
     pub fn name(&self, ty: &Type, from: Option<InterfaceId>) -> Result<TokenStream> {
         Ok(match ty {
             Type::Bool => quote!(bool),
@@ -96,7 +124,7 @@ impl Types<'_> {
             let Some([a, b, c]) = self.path(owner) else {
                 return self.refuse("a type of a nameless interface", Some(def.span));
             };
-            let up = up(from);
+            let up = root_path(from);
             return Ok(quote!(#up #a::#b::#c::#name));
         }
         self.anonymous(def, from)
@@ -122,7 +150,7 @@ impl Types<'_> {
                 let items = tuple.types.iter().map(|ty| self.name(ty, from)).collect::<Result<Vec<_>>>()?;
                 if items.len() > LONGEST {
                     self.long_tuples.borrow_mut().insert(items.len());
-                    let (up, name) = (up(from), tuple_name(items.len()));
+                    let (up, name) = (root_path(from), tuple_name(items.len()));
                     return Ok(quote!(#up tuples::#name<#(#items,)*>));
                 }
                 quote!((#(#items,)*))
@@ -132,9 +160,13 @@ impl Types<'_> {
         })
     }
 
+<<<<<<< HEAD
     /// The parameter type of a function that is not async: text and bytes are borrowed from the arguments.
+=======
+    /// The type of a parameter of a function that is not async: text and bytes are borrowed from the arguments.
+>>>>>>> wt-api
     pub fn borrowed(&self, ty: &Type, from: Option<InterfaceId>) -> Result<(TokenStream, Reading)> {
-        Ok(match self.seen_through(ty) {
+        Ok(match self.resolve_alias(ty) {
             Type::String => (quote!(&str), Reading::Text),
             Type::Id(id) => match self.resolve.types.get(id).map(|def| &def.kind) {
                 Some(TypeDefKind::List(Type::U8)) => (quote!(&[u8]), Reading::Bytes),
@@ -144,10 +176,15 @@ impl Types<'_> {
         })
     }
 
+<<<<<<< HEAD
     /// An expression that goes from `value`, a `&mut` of the type, to the bytes at the end of its encoding, as an
     /// `Option<&mut Bytes>`. `None` for a type whose encoding does not end with bytes.
+=======
+    /// An expression that maps `value`, a `&mut` of the type, to the bytes at the end of its encoding, as an
+    /// `Option<&mut Bytes>`. `None` for a type that does not end with bytes.
+>>>>>>> wt-api
     pub fn last_bytes(&self, ty: &Type) -> Option<TokenStream> {
-        let Type::Id(id) = self.seen_through(ty) else { return None };
+        let Type::Id(id) = self.resolve_alias(ty) else { return None };
         Some(match &self.resolve.types.get(id)?.kind {
             TypeDefKind::List(Type::U8) => quote!(::std::option::Option::Some(value)),
             TypeDefKind::Option(some) => {
@@ -167,18 +204,24 @@ impl Types<'_> {
         })
     }
 
+<<<<<<< HEAD
     /// How a function with this result reports a fault. `case` is the case for errors that are a variant or an enum.
     pub fn telling(&self, result: Option<&Type>, case: Option<&str>) -> Telling {
         let kind = |ty: &Type| match self.seen_through(ty) {
+=======
+    /// How a function with that result reports a fault; `case` applies to errors that are a variant or an enum.
+    pub fn fault_report(&self, result: Option<&Type>, case: Option<&str>) -> FaultReport {
+        let kind = |ty: &Type| match self.resolve_alias(ty) {
+>>>>>>> wt-api
             Type::Id(id) => self.resolve.types.get(id).map(|def| &def.kind),
             _ => None,
         };
-        let Some(TypeDefKind::Result(sides)) = result.and_then(kind) else { return Telling::None };
-        let Some(error) = &sides.err else { return Telling::None };
-        if self.seen_through(error) == Type::String {
-            return Telling::Text;
+        let Some(TypeDefKind::Result(sides)) = result.and_then(kind) else { return FaultReport::None };
+        let Some(error) = &sides.err else { return FaultReport::None };
+        if self.resolve_alias(error) == Type::String {
+            return FaultReport::Text;
         }
-        let carries = |ty: &Option<Type>| ty.as_ref().is_none_or(|ty| self.seen_through(ty) == Type::String);
+        let carries = |ty: &Option<Type>| ty.as_ref().is_none_or(|ty| self.resolve_alias(ty) == Type::String);
         let is_there = match kind(error) {
             Some(TypeDefKind::Variant(variant)) => {
                 variant.cases.iter().any(|one| Some(one.name.as_str()) == case && carries(&one.ty))
@@ -186,24 +229,49 @@ impl Types<'_> {
             Some(TypeDefKind::Enum(cases)) => cases.cases.iter().any(|one| Some(one.name.as_str()) == case),
             _ => false,
         };
-        if is_there { Telling::Case } else { Telling::Untold }
+        if is_there { FaultReport::Case } else { FaultReport::Impossible }
     }
 
+<<<<<<< HEAD
     /// The name of the trait for an interface: the interface's name, with `Functions` appended if a type has that name.
     pub fn trait_name(&self, id: InterfaceId) -> Option<proc_macro2::Ident> {
         let interface = self.resolve.interfaces.get(id)?;
         let name = interface.name.as_ref()?;
-        let own = camel(name);
-        let is_taken = interface.types.keys().any(|ty| camel(ty) == own);
-        Some(if is_taken { camel(&format!("{name}-functions")) } else { own })
+=======
+    /// The path of the trait of the provided interface `written`, from the invocation's scope.
+    pub fn trait_path(&self, id: InterfaceId, written: &str) -> Result<TokenStream> {
+        let nameless = || Error::new(self.span, format!("{written} has no name"));
+        let [namespace, package, interface] = self.path(id).ok_or_else(nameless)?;
+        let name = self.trait_name(id, written)?;
+        Ok(quote!(#namespace::#package::#interface::#name))
     }
 
+    /// The name of the trait of the provided interface `written`: the interface's own name, with `Functions` appended
+    /// if one of its types has that name.
+    pub fn trait_name(&self, id: InterfaceId, written: &str) -> Result<proc_macro2::Ident> {
+        let nameless = || Error::new(self.span, format!("{written} has no name"));
+        let interface = self.resolve.interfaces.get(id).ok_or_else(nameless)?;
+        let name = interface.name.as_ref().ok_or_else(nameless)?;
+>>>>>>> wt-api
+        let own = camel(name);
+        let is_taken = interface.types.keys().any(|ty| camel(ty) == own);
+        Ok(if is_taken { camel(&format!("{name}-functions")) } else { own })
+    }
+
+<<<<<<< HEAD
     /// Struct definitions for the tuples that are longer than [`LONGEST`].
+=======
+    /// The structs for long tuples.
+>>>>>>> wt-api
     pub fn tuples(&self) -> TokenStream {
         let lengths = self.long_tuples.borrow();
         let structs = lengths.iter().map(|&length| {
             let (name, items) = (tuple_name(length), (0..length).map(|i| camel(&format!("t-{i}"))).collect::<Vec<_>>());
+<<<<<<< HEAD
             let doc = format!("A tuple of {length} elements, more than the standard library implements traits for.");
+=======
+            let doc = format!("A tuple of {length} values, which is too long for the traits of the standard library.");
+>>>>>>> wt-api
             let derive = derive();
             quote!(#[doc = #doc] #derive pub struct #name<#(#items),*>(#(pub #items),*);)
         });
@@ -218,8 +286,13 @@ impl Types<'_> {
         }
     }
 
+<<<<<<< HEAD
     /// Resolves aliases.
     fn seen_through(&self, ty: &Type) -> Type {
+=======
+    /// The type that an alias stands for.
+    fn resolve_alias(&self, ty: &Type) -> Type {
+>>>>>>> wt-api
         let mut ty = *ty;
         while let Type::Id(id) = ty {
             match self.resolve.types.get(id).map(|def| &def.kind) {
@@ -230,7 +303,11 @@ impl Types<'_> {
         ty
     }
 
+<<<<<<< HEAD
     /// Declarations of the types of an interface.
+=======
+    /// The types that an interface declares.
+>>>>>>> wt-api
     pub fn declarations(&self, id: InterfaceId, interface: &Interface) -> Result<TokenStream> {
         let mut all = TokenStream::new();
         for (name, ty) in &interface.types {
@@ -298,7 +375,7 @@ fn derive() -> TokenStream {
     }
 }
 
-fn up(from: Option<InterfaceId>) -> TokenStream {
+fn root_path(from: Option<InterfaceId>) -> TokenStream {
     if from.is_some() { quote!(super::super::super::) } else { quote!() }
 }
 
@@ -366,7 +443,11 @@ fn flags_type(docs: &TokenStream, ident: &proc_macro2::Ident, names: &[&str]) ->
     }
 }
 
+<<<<<<< HEAD
 /// The docs from the WIT, or the name if there are none.
+=======
+/// The docs in the WIT, or the name if there are none.
+>>>>>>> wt-api
 pub fn docs(docs: &Docs, name: &str) -> TokenStream {
     let text = docs.contents.clone().unwrap_or_else(|| format!("`{name}`"));
     let lines = text.lines().map(|line| format!(" {line}"));

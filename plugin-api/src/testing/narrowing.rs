@@ -1,30 +1,30 @@
-//! Random pairs of a ceiling and a config, and what [`Plugin::narrow`] makes of them: the narrowed config must allow an act
-//! only if both do.
+//! Property tests of [`Plugin::narrow`] with random pairs of a ceiling and a config: the narrowed config may allow an
+//! act only if both do.
 //!
-//! Whether a config allows an act is asked of an oracle of the test's, which should not be the plugin's own code.
+//! The test supplies an oracle that decides whether a config allows an act. It should not be the plugin's own code.
 
 use std::fmt::Debug;
 
 use serde_json::Value;
 
-use super::Seeded;
-use crate::Plugin;
+use crate::plugin::Plugin;
+use crate::testing::seeded::Seeded;
 
-/// A ceiling, a config asked for, and what was left of it.
+/// A ceiling, a requested config and the narrowed config.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
-    /// What the parent may; `Null` is everything.
+    /// The parent's permissions; `Null` is everything.
     pub ceiling: Value,
-    /// What is asked for.
+    /// The requested config.
     pub requested: Value,
-    /// What [`Plugin::narrow`] answered.
+    /// The result of [`Plugin::narrow`].
     pub narrowed: Value,
 }
 
-/// So many random pairs. Every tenth ceiling is `Null`, as a top-level actor's is; all else is what `config` makes.
+/// Returns `count` random pairs, created by `config`. One in ten ceilings is `Null`, as for a top-level actor.
 ///
 /// # Panics
-/// When `narrow` refuses a pair.
+/// If `narrow` returns an error for a pair.
 pub fn pairs<P: Plugin>(
     plugin: &P,
     handler_type: &str,
@@ -48,20 +48,20 @@ impl Pair {
         (self.ceiling.is_null() || allows(&self.ceiling, act)) && allows(&self.requested, act)
     }
 
-    /// Checks that the narrowed config allows exactly what both sides do; whether that is this act.
+    /// Checks that the narrowed config allows the act exactly if both sides do, and returns whether it does.
     ///
     /// # Panics
-    /// When it allows more or less.
+    /// If it allows more or less.
     pub fn exactly<A: Debug + ?Sized>(&self, act: &A, allows: impl Fn(&Value, &A) -> bool) -> bool {
         let left = allows(&self.narrowed, act);
         assert_eq!(left, self.both(act, allows), "{act:?} of {self:#?}");
         left
     }
 
-    /// Checks that the narrowed config allows an act only if both sides do; whether it does.
+    /// Checks that the narrowed config allows the act only if both sides do, and returns whether it does.
     ///
     /// # Panics
-    /// When it allows more.
+    /// If it allows more.
     pub fn at_most<A: Debug + ?Sized>(&self, act: &A, allows: impl Fn(&Value, &A) -> bool) -> bool {
         let left = allows(&self.narrowed, act);
         assert!(!left || self.both(act, allows), "{act:?} of {self:#?}");

@@ -1,6 +1,7 @@
-//! Choices that look random and are the same for the same seed, which a failing test therefore names.
+//! Pseudorandom choices that are the same for the same seed. A failing test should print its seed.
 
-/// A stream of choices: SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014).
+/// A stream of pseudorandom choices: SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators",
+/// 2014).
 ///
 /// ```
 /// # use theater_plugin_api::testing::Seeded;
@@ -19,7 +20,7 @@ impl Seeded {
         Self(seed)
     }
 
-    /// The next number, any of 64 bits.
+    /// The next number: any `u64`.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,12 +28,12 @@ impl Seeded {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`; 0 when there is none.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.number().checked_rem(end).unwrap_or_default()
     }
 
-    /// True once in `times`.
+    /// True with a probability of one in `times`.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
@@ -40,13 +41,13 @@ impl Seeded {
     /// One of `items`.
     ///
     /// # Panics
-    /// When there are none.
+    /// If there are none.
     #[allow(clippy::indexing_slicing, reason = "the number is below the length")]
     pub fn pick<T: Clone>(&mut self, items: &[T]) -> T {
         items[self.below(items.len() as u64) as usize].clone()
     }
 
-    /// Each of `items` or not, in their order.
+    /// A random subset of `items`, in their order.
     pub fn some<T: Clone>(&mut self, items: &[T]) -> Vec<T> {
         items.iter().filter(|_| self.one_in(2)).cloned().collect()
     }

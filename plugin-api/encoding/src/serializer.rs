@@ -1,8 +1,10 @@
-//! From Rust values to bytes: the `serde` serialiser of the one encoding.
+//! Rust values to bytes: the `serde` serialiser of the encoding.
 
 use serde::ser::{self, Serialize};
 
-use crate::{EncodingError, NAN_32, NAN_64, Output, write_bytes, write_varint, zigzag};
+use crate::error::EncodingError;
+use crate::number::{NAN_32, NAN_64, write_bytes, write_varint, zigzag};
+use crate::output::Output;
 
 pub(crate) struct Writer<'a, O> {
     pub out: &'a mut O,

@@ -1,8 +1,9 @@
-//! From bytes to Rust values: the `serde` deserialiser of the one encoding.
+//! Bytes to Rust values: the `serde` deserialiser of the encoding.
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use crate::{EncodingError, Reader};
+use crate::error::EncodingError;
+use crate::reader::Reader;
 
 macro_rules! number {
     ($($method:ident $visit:ident $read:ident $bits:literal $ty:ty),*) => {$(
@@ -76,10 +77,10 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, EncodingError> {
         let left = self.length()?;
-        visitor.visit_seq(Row { reader: self, left })
+        visitor.visit_seq(Elements { reader: self, left })
     }
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, EncodingError> {
-        visitor.visit_seq(Row { reader: self, left: len })
+        visitor.visit_seq(Elements { reader: self, left: len })
     }
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
@@ -119,12 +120,12 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 }
 
-struct Row<'a, 'de> {
+struct Elements<'a, 'de> {
     reader: &'a mut Reader<'de>,
     left: usize,
 }
 
-impl<'de> de::SeqAccess<'de> for Row<'_, 'de> {
+impl<'de> de::SeqAccess<'de> for Elements<'_, 'de> {
     type Error = EncodingError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, EncodingError> {
@@ -133,7 +134,7 @@ impl<'de> de::SeqAccess<'de> for Row<'_, 'de> {
         seed.deserialize(&mut *self.reader).map(Some)
     }
 
-    // A hint allocates: never more than the input can hold.
+    // The visitor allocates by this hint: each element but an empty one takes at least one byte of the input.
     fn size_hint(&self) -> Option<usize> {
         Some(self.left.min(self.reader.left()))
     }
