@@ -1,4 +1,4 @@
-//! Parses the keys of `bindings!`.
+//! The keys of `bindings!`.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt as _;
@@ -22,15 +22,9 @@ pub struct Input {
     pub fault: Option<FaultInput>,
 }
 
-<<<<<<< HEAD
-/// How functions report a fault if their error is a type of the WIT.
-pub struct FaultInput {
-    /// The case by its name in the WIT; `None` for `fault: none`.
-=======
 /// The case that reports a fault, for functions whose error is a type of the WIT.
 pub struct FaultInput {
     /// The name of the case in the WIT; none for `fault: none`.
->>>>>>> wt-api
     pub case: Option<String>,
     pub span: Span,
 }
@@ -145,11 +139,7 @@ fn map<T>(input: ParseStream<'_>, mut value: impl FnMut(ParseStream<'_>) -> Resu
     Ok(entries)
 }
 
-<<<<<<< HEAD
-/// Parses `io`, or `"is-broken"` for a name that is not a Rust identifier, or `none`.
-=======
 /// `io`, or `"is-broken"` if the name is not a Rust name, or `none`.
->>>>>>> wt-api
 fn fault(input: ParseStream<'_>) -> Result<FaultInput> {
     let (case, span) = if input.peek(LitStr) {
         let name: LitStr = input.parse()?;

@@ -1,15 +1,8 @@
-<<<<<<< HEAD
-//! The `bindings!` macro: generates the types, traits and symbols of a plugin from its WIT.
-//!
-//! `input` parses the macro's keys and `wit` reads the packages. `types` generates Rust types; `glue` generates the
-//! traits, the dispatch, the typed calls and the descriptor. The keys are documented in `theater-plugin-api`.
-=======
 //! `bindings!`: generates the types, traits and symbols of a plugin from WIT.
 //!
 //! `input` parses the macro's keys, `wit` reads the packages, and `interfaces` looks up the interfaces that the keys
 //! name. `generate` puts the expansion together from `modules` (with `types` and `callers`), `dispatch`, `faults` and
 //! `descriptor`. The keys are documented in `theater-plugin-api`.
->>>>>>> wt-api
 
 #![forbid(unsafe_code)]
 

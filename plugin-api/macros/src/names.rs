@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Converts kebab-case names to Rust names.
-=======
 //! Rust names for the kebab-case names of WIT.
->>>>>>> wt-api
 
 use proc_macro2::{Ident, Span};
 
@@ -13,7 +9,7 @@ const KEYWORDS: [&str; 39] = [
 ];
 const MORE_KEYWORDS: [&str; 9] = ["try", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield"];
 
-/// Converts `list-all` to `list_all`. Keywords become raw identifiers, or get a `_` appended where there is none.
+/// `list-all` as `list_all`.
 pub fn snake(kebab: &str) -> Ident {
     let name = kebab.replace('-', "_").to_lowercase();
     match name.as_str() {
@@ -23,7 +19,7 @@ pub fn snake(kebab: &str) -> Ident {
     }
 }
 
-/// Converts `list-all` to `ListAll`.
+/// `list-all` as `ListAll`.
 pub fn camel(kebab: &str) -> Ident {
     let mut name = String::new();
     for part in kebab.split('-') {

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! What `bindings!` generates from a WIT, and its errors for an invalid one.
-=======
 //! The expansion of `bindings!`, and its errors for invalid WIT.
->>>>>>> wt-api
 
 use std::path::PathBuf;
 
@@ -10,11 +6,7 @@ use crate::generate::generate;
 use crate::input::Input;
 use crate::wit::Packages;
 
-<<<<<<< HEAD
-/// A folder that contains a WIT. Removed when dropped.
-=======
 /// A temporary folder with a WIT file.
->>>>>>> wt-api
 struct Wit(PathBuf);
 
 impl Wit {
@@ -25,11 +17,7 @@ impl Wit {
         Self(folder)
     }
 
-<<<<<<< HEAD
-    /// The generated code, with the keys in `more` added.
-=======
     /// The expansion for this WIT, with more keys.
->>>>>>> wt-api
     fn bindings(&self, functions: &str, more: &str) -> Result<String, String> {
         let input = format!(
             "plugin: P, handler: H, name: \"p\", wit: {:?}, provides: {{ \"a:b/c\": {{ {functions} }} }}, {more}",
@@ -75,11 +63,7 @@ fn an_error_type_that_cannot_report_a_fault_causes_a_warning() {
     }
     assert!(wit.bindings(ALL, "fault: io").unwrap().contains(r#"\"fault\":\"io\""#));
     assert!(!wit.bindings(ALL, "fault: none").unwrap().contains(r#"\"fault\""#));
-<<<<<<< HEAD
-    // A case that carries a number cannot carry the message.
-=======
     // A case with a number cannot carry the message.
->>>>>>> wt-api
     for wrong in ["code", "other"] {
         let said = wit.bindings(ALL, &format!("fault: {wrong}")).unwrap_err();
         assert_eq!(said, format!("no function's error has a case {wrong} that carries text or nothing"));

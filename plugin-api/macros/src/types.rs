@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Generates Rust types for WIT types.
-=======
 //! Rust types for WIT types, as tokens.
->>>>>>> wt-api
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -25,41 +21,26 @@ pub enum Reading {
     Bytes,
 }
 
-<<<<<<< HEAD
-/// How a function reports a fault, such as a panic of the plugin or an effect whose outcome is unknown.
-pub enum Telling {
-=======
 /// How a function reports a fault: a panic in the plugin, or an effect whose outcome is unknown.
 pub enum FaultReport {
->>>>>>> wt-api
     /// As the text of its `err`.
     Text,
     /// As the case of its `err` that the key `fault` names.
     Case,
-<<<<<<< HEAD
-    /// Not at all: its `err` has no suitable case.
-    Untold,
-    /// Not at all: it has no `err`.
-=======
     /// It has an `err` that cannot report a fault.
     Impossible,
     /// It has no `err`.
->>>>>>> wt-api
     None,
 }
 
 pub struct Types<'a> {
     pub resolve: &'a Resolve,
     pub span: proc_macro2::Span,
-<<<<<<< HEAD
-    /// Lengths of the tuples that are longer than [`LONGEST`].
-=======
     /// The lengths of tuples that are too long for the traits of the standard library.
->>>>>>> wt-api
     pub long_tuples: RefCell<BTreeSet<usize>>,
 }
 
-/// Length of the longest tuple for which the standard library implements `Debug`, `Clone` and `PartialEq`.
+/// The longest tuple with `Debug`, `Clone` and `PartialEq` in the standard library.
 const LONGEST: usize = 12;
 
 impl Types<'_> {
@@ -68,13 +49,8 @@ impl Types<'_> {
         Err(Error::new(self.span, format!("{}{what} cannot cross the plugin boundary", at.unwrap_or_default())))
     }
 
-<<<<<<< HEAD
-    /// The module path of an interface: (namespace, package, interface). If the WIT has several versions of a package,
-    /// the version is part of the package's module name.
-=======
     /// The module path of an interface: namespace, package, interface. The package name contains the version if the WIT
     /// has several versions of the package.
->>>>>>> wt-api
     pub fn path(&self, id: InterfaceId) -> Option<[proc_macro2::Ident; 3]> {
         let interface = self.resolve.interfaces.get(id)?;
         let package = self.resolve.packages.get(interface.package?)?;
@@ -89,11 +65,7 @@ impl Types<'_> {
         Some([snake(&of.namespace), name, snake(interface.name.as_ref()?)])
     }
 
-<<<<<<< HEAD
-    /// The name of a type as seen from the module of the interface `from`, or from the scope of the macro call.
-=======
     /// The Rust type, as written in the module of the interface `from`, or in the invocation's scope.
->>>>>>> wt-api
     pub fn name(&self, ty: &Type, from: Option<InterfaceId>) -> Result<TokenStream> {
         Ok(match ty {
             Type::Bool => quote!(bool),
@@ -160,11 +132,7 @@ impl Types<'_> {
         })
     }
 
-<<<<<<< HEAD
-    /// The parameter type of a function that is not async: text and bytes are borrowed from the arguments.
-=======
     /// The type of a parameter of a function that is not async: text and bytes are borrowed from the arguments.
->>>>>>> wt-api
     pub fn borrowed(&self, ty: &Type, from: Option<InterfaceId>) -> Result<(TokenStream, Reading)> {
         Ok(match self.resolve_alias(ty) {
             Type::String => (quote!(&str), Reading::Text),
@@ -176,13 +144,8 @@ impl Types<'_> {
         })
     }
 
-<<<<<<< HEAD
-    /// An expression that goes from `value`, a `&mut` of the type, to the bytes at the end of its encoding, as an
-    /// `Option<&mut Bytes>`. `None` for a type whose encoding does not end with bytes.
-=======
     /// An expression that maps `value`, a `&mut` of the type, to the bytes at the end of its encoding, as an
     /// `Option<&mut Bytes>`. `None` for a type that does not end with bytes.
->>>>>>> wt-api
     pub fn last_bytes(&self, ty: &Type) -> Option<TokenStream> {
         let Type::Id(id) = self.resolve_alias(ty) else { return None };
         Some(match &self.resolve.types.get(id)?.kind {
@@ -204,15 +167,9 @@ impl Types<'_> {
         })
     }
 
-<<<<<<< HEAD
-    /// How a function with this result reports a fault. `case` is the case for errors that are a variant or an enum.
-    pub fn telling(&self, result: Option<&Type>, case: Option<&str>) -> Telling {
-        let kind = |ty: &Type| match self.seen_through(ty) {
-=======
     /// How a function with that result reports a fault; `case` applies to errors that are a variant or an enum.
     pub fn fault_report(&self, result: Option<&Type>, case: Option<&str>) -> FaultReport {
         let kind = |ty: &Type| match self.resolve_alias(ty) {
->>>>>>> wt-api
             Type::Id(id) => self.resolve.types.get(id).map(|def| &def.kind),
             _ => None,
         };
@@ -232,12 +189,6 @@ impl Types<'_> {
         if is_there { FaultReport::Case } else { FaultReport::Impossible }
     }
 
-<<<<<<< HEAD
-    /// The name of the trait for an interface: the interface's name, with `Functions` appended if a type has that name.
-    pub fn trait_name(&self, id: InterfaceId) -> Option<proc_macro2::Ident> {
-        let interface = self.resolve.interfaces.get(id)?;
-        let name = interface.name.as_ref()?;
-=======
     /// The path of the trait of the provided interface `written`, from the invocation's scope.
     pub fn trait_path(&self, id: InterfaceId, written: &str) -> Result<TokenStream> {
         let nameless = || Error::new(self.span, format!("{written} has no name"));
@@ -252,26 +203,17 @@ impl Types<'_> {
         let nameless = || Error::new(self.span, format!("{written} has no name"));
         let interface = self.resolve.interfaces.get(id).ok_or_else(nameless)?;
         let name = interface.name.as_ref().ok_or_else(nameless)?;
->>>>>>> wt-api
         let own = camel(name);
         let is_taken = interface.types.keys().any(|ty| camel(ty) == own);
         Ok(if is_taken { camel(&format!("{name}-functions")) } else { own })
     }
 
-<<<<<<< HEAD
-    /// Struct definitions for the tuples that are longer than [`LONGEST`].
-=======
     /// The structs for long tuples.
->>>>>>> wt-api
     pub fn tuples(&self) -> TokenStream {
         let lengths = self.long_tuples.borrow();
         let structs = lengths.iter().map(|&length| {
             let (name, items) = (tuple_name(length), (0..length).map(|i| camel(&format!("t-{i}"))).collect::<Vec<_>>());
-<<<<<<< HEAD
-            let doc = format!("A tuple of {length} elements, more than the standard library implements traits for.");
-=======
             let doc = format!("A tuple of {length} values, which is too long for the traits of the standard library.");
->>>>>>> wt-api
             let derive = derive();
             quote!(#[doc = #doc] #derive pub struct #name<#(#items),*>(#(pub #items),*);)
         });
@@ -280,19 +222,14 @@ impl Types<'_> {
             return structs;
         }
         quote! {
-            /// Structs for long tuples.
+            /// Long tuples.
             #[allow(dead_code, missing_docs)]
             pub mod tuples { #structs }
         }
     }
 
-<<<<<<< HEAD
-    /// Resolves aliases.
-    fn seen_through(&self, ty: &Type) -> Type {
-=======
     /// The type that an alias stands for.
     fn resolve_alias(&self, ty: &Type) -> Type {
->>>>>>> wt-api
         let mut ty = *ty;
         while let Type::Id(id) = ty {
             match self.resolve.types.get(id).map(|def| &def.kind) {
@@ -303,11 +240,7 @@ impl Types<'_> {
         ty
     }
 
-<<<<<<< HEAD
-    /// Declarations of the types of an interface.
-=======
     /// The types that an interface declares.
->>>>>>> wt-api
     pub fn declarations(&self, id: InterfaceId, interface: &Interface) -> Result<TokenStream> {
         let mut all = TokenStream::new();
         for (name, ty) in &interface.types {
@@ -443,11 +376,7 @@ fn flags_type(docs: &TokenStream, ident: &proc_macro2::Ident, names: &[&str]) ->
     }
 }
 
-<<<<<<< HEAD
-/// The docs from the WIT, or the name if there are none.
-=======
 /// The docs in the WIT, or the name if there are none.
->>>>>>> wt-api
 pub fn docs(docs: &Docs, name: &str) -> TokenStream {
     let text = docs.contents.clone().unwrap_or_else(|| format!("`{name}`"));
     let lines = text.lines().map(|line| format!(" {line}"));

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Reads the WIT of a plugin: resolved, and as source text for the descriptor.
-=======
 //! Reads the WIT of a plugin: resolved for the code, and as source text for the descriptor.
->>>>>>> wt-api
 
 use std::path::{Path, PathBuf};
 
@@ -11,24 +7,14 @@ use wit_parser::{Interface, InterfaceId, PackageId, Resolve, Type, TypeDefKind, 
 
 use crate::input::Input;
 
-<<<<<<< HEAD
-/// (file name, text) of each file of one package.
-=======
 /// The files of one package, as (file name, text).
->>>>>>> wt-api
 pub type Sources = Vec<(String, String)>;
 
 pub struct Packages {
     pub resolve: Resolve,
-<<<<<<< HEAD
-    /// The packages, each after the packages that it uses.
-    pub sources: Vec<Sources>,
-    /// Every file that was read, so that the compiler tracks changes to it.
-=======
     /// The packages, each after those that it uses.
     pub sources: Vec<Sources>,
     /// Every file that was read, so that the compiler rebuilds when it changes.
->>>>>>> wt-api
     pub files: Vec<PathBuf>,
 }
 
@@ -58,11 +44,7 @@ impl Packages {
         Ok(Self { resolve, sources, files })
     }
 
-<<<<<<< HEAD
-    /// Looks up an interface by `package:name/interface[@version]`.
-=======
     /// The interface with the name `package:name/interface[@version]`.
->>>>>>> wt-api
     pub fn interface(&self, name: &LitStr) -> Result<(InterfaceId, &Interface)> {
         let wanted = name.value();
         self.resolve
@@ -76,11 +58,7 @@ impl Packages {
             })
     }
 
-<<<<<<< HEAD
-    /// Returns `interfaces` and all interfaces whose types they use, directly or indirectly.
-=======
     /// `interfaces` and all interfaces that they use types from.
->>>>>>> wt-api
     pub fn closure(&self, interfaces: &[InterfaceId]) -> Vec<InterfaceId> {
         let mut all = Vec::new();
         let mut open = interfaces.to_vec();
@@ -131,20 +109,12 @@ fn wit_files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-<<<<<<< HEAD
-/// Sorts the groups so that each package is after those it uses. The main package, which no other uses, is last.
-=======
 /// The groups in topological order. The main package, which no other package uses, is last.
->>>>>>> wt-api
 fn ordered(resolve: &Resolve, main: PackageId, groups: Vec<Sources>) -> Vec<Sources> {
     let declares = |group: &Sources, id: PackageId| {
         resolve.packages.get(id).is_some_and(|package| {
             let name = &package.name;
-<<<<<<< HEAD
-            // Includes the version, since a package may occur in several.
-=======
             // The name includes the version, because the WIT may have several versions of a package.
->>>>>>> wt-api
             let declaration = format!("package {name}");
             group.iter().any(|(_, text)| {
                 text.lines()

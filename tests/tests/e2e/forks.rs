@@ -392,7 +392,7 @@ fn a_bundle_tells_what_it_lacks() {
     std::fs::remove_file(&object).unwrap();
     let folder = scratch.path().join("lacking").display().to_string();
     let answer = said(&data, &["chain", "export", &id, "--bundle", "--to", &folder]);
-    let warning = format!("warning: the component, {digest}, is not in {}", data.join("objects").display());
+    let warning = format!("warning: the component, {digest}, is missing in {}", data.join("objects").display());
     assert!(answer.lines().nth(1).is_some_and(|line| line.starts_with(&warning)), "{answer}");
     assert_eq!(said(Path::new(&folder), &["chain", "show", &id]), said(&data, &["chain", "show", &id]));
     assert!(refused(Path::new(&folder), &["replay", &id]).contains("error[J0006]"));

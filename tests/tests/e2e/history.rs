@@ -73,7 +73,7 @@ fn events_are_found_by_conditions() {
     assert!(found(&["bytes>=1000000"]).is_empty());
     let wrong = asked(&data, &["events", "--where", "kind=host"]);
     assert_eq!(wrong.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("it has type, function, text"), "{wrong:?}");
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("the fields are type, function, text"), "{wrong:?}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_file_that_is_no_key_and_one_that_is_there_already_are_told() {
     let output = asked(&scratch.path().join("data"), &["run", "--seal", &file, &path]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("[S0006]") && said.contains("no Ed25519 key") && said.contains("chain key"), "{said}");
+    assert!(said.contains("[S0006]") && said.contains("not an Ed25519 key") && said.contains("chain key"), "{said}");
     let again = theater(&["chain", "key", &file]);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains("[S0006]"), "{again:?}");
