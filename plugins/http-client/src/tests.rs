@@ -575,7 +575,7 @@ fn a_name_is_resolved_once_and_the_answer_is_where_the_connection_goes() {
     let turning = Answers::new(&["127.0.0.1"]);
     let closed = resolved(json!({ "allowed_hosts": ["example.com"] }), Arc::clone(&turning) as Arc<dyn Resolver>);
     let error = closed.get(&uri).unwrap_err();
-    assert!(error.contains("leads to 127.0.0.1") && !error.contains("config ="), "{error}");
+    assert!(error.contains("resolves to 127.0.0.1") && !error.contains("config ="), "{error}");
     assert_eq!(turning.1.load(Ordering::SeqCst), 1);
 }
 
