@@ -13,7 +13,7 @@ use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use theater_child_process::{Group, Running, Signal, Stdio, exit_code};
 use theater_plugin_api::{Bytes, CallError, Host, Level};
 
-use crate::config::Start;
+use crate::config::LaunchSpec;
 use crate::cut::{Cutter, OutputCutMode, OutputPiece, OutputQueue};
 use crate::error::Error;
 use crate::theater::simple::process_handlers::{handle_stderr, handle_stdout};

@@ -36,7 +36,7 @@ impl Default for Config {
     }
 }
 
-/// A caller, with its rights.
+/// A caller, with its permissions.
 #[derive(Debug)]
 pub enum Caller {
     /// An actor: its id and its config.
@@ -46,7 +46,7 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// The rights of the actor with this id.
+    /// The permissions of the actor with this id.
     ///
     /// # Errors
     /// [`Error::BadStore`] for an invalid name in `stores`.
@@ -55,7 +55,7 @@ impl Caller {
         Ok(Self::Actor(id, config))
     }
 
-    /// The rights that `ceiling` grants; null grants everything.
+    /// The permissions that `ceiling` grants; null grants everything.
     ///
     /// # Errors
     /// An error message if `ceiling` is not a valid config.

@@ -122,7 +122,7 @@ impl Handler for StoreHandler {
 }
 
 impl StoreHandler {
-    /// Runs `work` on the depot, on a thread that may block.
+    /// Runs `work` on the repository, on a thread that may block.
     async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Repository, &Arc<Caller>) -> Result<T, Error> + Send + 'static,

@@ -28,7 +28,7 @@ pub struct Repository {
     open: Mutex<Option<Arc<OpenRepository>>>,
 }
 
-/// An open depot.
+/// An open repository.
 struct OpenRepository {
     index: Index,
     contents: Contents,
@@ -47,12 +47,12 @@ pub struct SweepReport {
 }
 
 impl Repository {
-    /// Creates the depot for the data folder of `host`, without touching the folder yet.
+    /// Creates the repository for the data folder of `host`, without touching the folder yet.
     pub fn new(host: Host) -> Self {
         Self { host, open: Mutex::default() }
     }
 
-    /// Runs `work` on the open depot. If the index fails, it is closed and the next call reopens it: after an I/O
+    /// Runs `work` on the open repository. If the index fails, it is closed and the next call reopens it: after an I/O
     /// error, such as a full disk, redb fails every operation until the database is reopened.
     fn with<T>(&self, work: impl FnOnce(&OpenRepository) -> Result<T, Error>) -> Result<T, Error> {
         let open = self.opened()?;

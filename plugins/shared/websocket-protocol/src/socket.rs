@@ -56,7 +56,7 @@ pub enum Kind {
 }
 
 /// Defines the conversions between [`Message`] and the types of a plugin's bindings, whose module path is the argument:
-/// `told(Message) -> WebsocketMessage` and `sent(WebsocketMessage) -> Result<Option<Message>, String>`.
+/// `to_actor(Message) -> WebsocketMessage` and `to_client(WebsocketMessage) -> Result<Option<Message>, String>`.
 #[macro_export]
 macro_rules! message_conversions {
     ($types:path) => {
