@@ -27,7 +27,10 @@ fn main() {
         let is_there = Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success());
         if !is_there && !must_run {
             println!("cargo::rustc-cfg=missing_{name}");
-            println!("cargo::warning=tests that need {} are not run; `tests/setup` installs it", name.replace('_', "-"));
+            println!(
+                "cargo::warning=tests that need {} are not run; `tests/setup` installs it",
+                name.replace('_', "-")
+            );
             // A file that is not there makes cargo look again at each build.
             println!("cargo::rerun-if-changed={}", Path::new("not-there").join(name).display());
         }

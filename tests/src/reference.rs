@@ -53,7 +53,8 @@ fn handlers() -> String {
             None => text.push_str("It has no config.\n"),
             Some(properties) => {
                 text.push_str("| key | type | default | meaning |\n|---|---|---|---|\n");
-                let required = |key: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|k| k == key));
+                let required =
+                    |key: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|k| k == key));
                 for (key, property) in properties {
                     let default = match property.get("default") {
                         Some(default) => format!("`{default}`"),

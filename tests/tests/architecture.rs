@@ -462,7 +462,9 @@ fn wit_has_21_interfaces_one_per_file() {
 #[test]
 fn every_manifest_validates() {
     let fixtures = files("tests/manifests", ".toml");
-    for path in files("manifests", ".toml").into_iter().chain(fixtures).chain(files("tests/acme-greeter", "greeter.toml")) {
+    for path in
+        files("manifests", ".toml").into_iter().chain(fixtures).chain(files("tests/acme-greeter", "greeter.toml"))
+    {
         let name = path.file_name().unwrap().display().to_string();
         let output = theater(&["validate", &path.display().to_string()]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

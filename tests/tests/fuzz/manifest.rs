@@ -63,7 +63,8 @@ const WORDS: &[&[u8]] = &[
 impl Target {
     pub fn new() -> Self {
         let mut good = vec![EVERY.to_owned()];
-        let folders = ["manifests", "tests/manifests"].map(|folder| std::fs::read_dir(repository().join(folder)).unwrap());
+        let folders =
+            ["manifests", "tests/manifests"].map(|folder| std::fs::read_dir(repository().join(folder)).unwrap());
         for entry in folders.into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|kind| kind == "toml") {
