@@ -27,17 +27,12 @@ mod spec;
 mod start;
 pub mod wait_graph;
 
-/// The registry of living actors.
-pub mod registry {
-    pub use super::handle::Registry;
-}
-
 pub(crate) use crate::support::lock::lock;
 pub(crate) use dedup::PendingReply;
 pub use end::{BY_ITSELF, BY_PARENT, BY_PROGRAM, End, TO_RESTART};
 pub(crate) use end::{NOT_BEGUN, START};
 pub(crate) use events::event_type;
-pub use handle::{ActorHandle, Lifecycle, Services, Settings, StagedSend};
+pub use handle::{ActorHandle, Lifecycle, Registry, Services, Settings, StagedSend};
 pub use queued_call::{ActorSignal, CallOutcome, IncomingCall, QueuedCall};
 pub use services::PROGRAM_GRACE;
 pub use spec::{ActorSpec, Export, Interface};

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use theater_chain::text;
 use theater_runtime::core::Options;
 use theater_runtime::manifest::{Values, read_permissions, setting};
-use theater_runtime::plugin::plugins::abi_text;
+use theater_runtime::plugin::descriptor::abi_text;
 use theater_runtime::support::error::{Error, chain_of};
 
 mod chain;

@@ -21,12 +21,12 @@ use theater_chain::journal::{Journal, SEGMENT_SIZE};
 use theater_chain::objects::Objects;
 use theater_chain::signature::Sealer;
 
+use crate::actor::Registry;
 use crate::actor::name_table::NameTable;
-use crate::actor::registry::Registry;
 use crate::actor::wait_graph::WaitGraph;
 use crate::actor::{ActorHandle, Lifecycle, Services, lock};
 use crate::manifest::{Ceilings, Limits, Permissions, Under};
-use crate::plugin::plugins::Plugins;
+use crate::plugin::discovery::Plugins;
 use crate::plugin::watchdog::{Watchdog, is_inside};
 use crate::support::budget::{Account, available_memory, resident_memory};
 use crate::support::error::Error;

@@ -95,10 +95,10 @@ fn what_the_core_refuses_is_err_with_its_sentence() {
         assert!(nothing.as_ref().unwrap_err().contains("somebody"), "{nothing:?}");
     }
     let state: Result<Option<Bytes>, String> = block_on(host.call(&parent, "get-child-state", &("somebody",))).unwrap();
-    assert!(state.unwrap_err().contains("no descendant"));
+    assert!(state.unwrap_err().contains("not a descendant"));
     let events: Result<Vec<ChainEvent>, String> =
         block_on(host.call(&parent, "get-child-events", &("somebody",))).unwrap();
-    assert!(events.unwrap_err().contains("no descendant"));
+    assert!(events.unwrap_err().contains("not a descendant"));
 }
 
 #[test]

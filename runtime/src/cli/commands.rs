@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use serde_json::{Value as Json, json};
 use theater_runtime::core::{Core, Options};
-use theater_runtime::plugin::plugins::Plugins;
+use theater_runtime::plugin::discovery::Plugins;
 use theater_runtime::support::error::suggest;
 use theater_runtime::support::executor;
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 use theater_chain::interface_name::meets;
-use theater_runtime::plugin::plugins::Plugins;
+use theater_runtime::plugin::discovery::Plugins;
 use theater_runtime::support::error::{ComponentProblem, Error};
 use theater_runtime::wasm::component::Components;
 use theater_runtime::wasm::engine::Engines;

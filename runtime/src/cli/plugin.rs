@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
-use theater_runtime::plugin::plugins::{Found, Plugins, read};
+use theater_runtime::plugin::descriptor::{Found, read};
+use theater_runtime::plugin::discovery::Plugins;
 use theater_runtime::support::error::{Error, suggest};
 
 use super::{CommandResult, Common, print_line, short, shown};

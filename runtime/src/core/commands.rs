@@ -7,8 +7,10 @@ use theater_plugin_api::abi::{OK, host_object};
 
 use crate::core::Core;
 use crate::manifest::Under;
-use crate::plugin::host::{CoreServices, PluginHost};
-use crate::plugin::plugins::{Found, Plugin};
+use crate::plugin::core_services::CoreServices;
+use crate::plugin::descriptor::Found;
+use crate::plugin::loaded::Plugin;
+use crate::plugin::plugin_host::PluginHost;
 use crate::support::error::{Error, chain_of};
 
 impl Core {

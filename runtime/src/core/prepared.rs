@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::actor::ActorSpec;
 use crate::manifest::{Ceilings, Manifest};
-use crate::plugin::plugins::Plugin;
+use crate::plugin::loaded::Plugin;
 use crate::support::error::{Error, HandlerProblem, SourceLocation};
 use crate::wasm::linker::Linked;
 

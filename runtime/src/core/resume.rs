@@ -22,8 +22,8 @@
 //! # Invariants
 //! - Parents are revived before their children, since a chain begins after the chain of its parent.
 //! - No handler is notified before all actors are registered, so a handler that looks for another actor finds it.
-//! - No host call with a recorded result runs twice. One with a recorded intent but no result has an unknown outcome: it
-//!   returns `err`, or runs again where the manifest permits that.
+//! - No host call with a recorded result runs twice. One with a recorded intent but no result has an unknown outcome:
+//!   it returns `err`, or runs again where the manifest permits that.
 //! - A resumed host call re-issues its calls to other actors. The receivers recognize these
 //!   ([`PendingReply`](crate::actor::PendingReply)) and answer them with the first result.
 //! - A child that was started during the unfinished call of its parent, after that call's last recorded host call, is

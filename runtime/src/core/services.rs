@@ -10,7 +10,7 @@ use theater_chain::event::Id;
 
 use crate::actor::{ActorHandle, lock};
 use crate::core::{Core, supervision};
-use crate::plugin::host::{CoreFuture, CoreServices};
+use crate::plugin::core_services::{CoreFuture, CoreServices};
 
 impl Core {
     /// Adds an edge to the wait graph.

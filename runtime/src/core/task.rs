@@ -22,7 +22,7 @@ use crate::core::prepared::{Prepared, prepared_of};
 use crate::manifest::{InstanceMode, OnError};
 use crate::support::error::ActorProblem;
 use crate::support::executor::{self, Either};
-use crate::wasm::linker::Attached;
+use crate::wasm::guest::Attached;
 
 pub(super) mod detach;
 mod execute;

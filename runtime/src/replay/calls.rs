@@ -24,7 +24,7 @@ use crate::replay::report::{Difference, what_differs};
 use crate::replay::reread::{encodings, read_part};
 use crate::support::error::Error;
 use crate::support::executor::block_on;
-use crate::wasm::linker::OutOfTime;
+use crate::wasm::fault::OutOfTime;
 
 impl Replay<'_> {
     /// Handles the end of a call: re-executes the call and compares.

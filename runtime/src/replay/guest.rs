@@ -21,9 +21,10 @@ use crate::actor::remainder::{Intent, RecordedHostCall};
 use crate::manifest::Limits;
 use crate::replay::past::WaitingCall;
 use crate::wasm::component::Component;
+use crate::wasm::define::{Define, Defined, define};
 use crate::wasm::engine::Engines;
+use crate::wasm::fault::OutOfTime;
 use crate::wasm::limiter::Limiter;
-use crate::wasm::linker::{Define, Defined, OutOfTime, define};
 use crate::wasm::trap::trap_text;
 use crate::wasm::values::{Args, CallFrame, Ret, Returned, call_export};
 

@@ -23,12 +23,15 @@ use theater_chain::event_text;
 use theater_chain::record::{Created, FunctionRecord, HostResult, Kind};
 use theater_chain::verify::{self, Event};
 
-use crate::plugin::plugins::{Found, Plugin, Problem, read};
+use crate::plugin::descriptor::{Found, read};
+use crate::plugin::loaded::Plugin;
 use crate::replay::error::{cannot, data_of};
 use crate::replay::plugin_host::Host;
 use crate::support::error::Error;
+use crate::support::error::Problem;
 use crate::support::timer;
-use crate::wasm::linker::{DirectResult, Import};
+use crate::wasm::direct_call::DirectResult;
+use crate::wasm::import::Import;
 
 mod recorded_run;
 

@@ -13,7 +13,11 @@ use theater_plugin_api::{Bytes, ChildEnd, uuid_text};
 
 use theater_chain::event::Id;
 
-use crate::plugin::host::{Tasks, log_at, make_folder, offers, without_actor};
+use crate::plugin::data_folder::make_folder;
+use crate::plugin::log::log_at;
+use crate::plugin::services::offers;
+use crate::plugin::tasks::Tasks;
+use crate::plugin::without_actor::without_actor;
 use crate::support::executor::{self, Latch};
 
 const NO_ACTOR: &str = "a replay has no running actor";

@@ -8,8 +8,8 @@ use theater_plugin_api::abi::{HeldContext, OwnedHandler};
 
 use crate::actor::ActorHandle;
 use crate::actor::remainder::Remainder;
-use crate::plugin::host::ActorHost;
-use crate::plugin::plugins::Plugin;
+use crate::plugin::actor_host::ActorHost;
+use crate::plugin::loaded::Plugin;
 use crate::plugin::watchdog::Watchdog;
 use crate::wasm::clock::Clock;
 use crate::wasm::limiter::Limiter;

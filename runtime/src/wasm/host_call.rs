@@ -26,7 +26,7 @@ use theater_plugin_api::descriptor::Effect;
 use wasmtime::format_err;
 
 use crate::actor::ActorHandle;
-use crate::plugin::plugins::Plugin;
+use crate::plugin::loaded::Plugin;
 use crate::wasm::guest::Guest;
 use crate::wasm::import::Import;
 use crate::wasm::plugin_result::{Checked, answered, check, in_buffer};

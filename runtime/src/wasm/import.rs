@@ -4,7 +4,7 @@ use theater_chain::value_type::{FaultCase, Number, ValueType};
 use theater_plugin_api::descriptor::Effect;
 use theater_plugin_api::encoding::{EncodingError, Reader};
 
-use crate::plugin::plugins::PluginFunction;
+use crate::plugin::signatures::PluginFunction;
 
 /// A host function, as its calls need it.
 pub(crate) struct Import {

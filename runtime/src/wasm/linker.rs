@@ -12,17 +12,15 @@ use wasmtime::Engine;
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker};
 
 use crate::actor::{Export, Interface};
-use crate::plugin::plugins::{Plugin, PluginFunction};
+use crate::plugin::loaded::Plugin;
+use crate::plugin::signatures::PluginFunction;
 use crate::support::error::{ComponentProblem, Error};
 use crate::wasm::component::Component;
 use crate::wasm::host_function::HostFunction;
 
-pub use crate::wasm::clock::Clock;
-pub(crate) use crate::wasm::define::{Define, Defined, define};
-pub(crate) use crate::wasm::direct_call::{DirectCall, DirectResult};
-pub use crate::wasm::fault::{OutOfTime, PluginFault};
-pub use crate::wasm::guest::{Attached, Calls, Guest};
-pub(crate) use crate::wasm::import::Import;
+use crate::wasm::define::{define};
+use crate::wasm::guest::{Guest};
+use crate::wasm::import::Import;
 
 /// A component, linked with the plugins of its handlers.
 pub struct Linked {

@@ -125,7 +125,7 @@ fn whoever_changes_the_past_is_found_at_the_event() {
         host_call(&mut events[at], |call| call.arguments = b"\x01".as_slice().into());
         at
     });
-    assert!(other_arguments.contains("other arguments"), "{other_arguments}");
+    assert!(other_arguments.contains("different arguments"), "{other_arguments}");
     let otherwise = found("a result", &|events| {
         let at = hosts(events)[1];
         host_call(&mut events[at], |call| {
@@ -139,7 +139,7 @@ fn whoever_changes_the_past_is_found_at_the_event() {
         events.remove(at);
         end(events, at)
     });
-    assert!(not_recorded.contains("was not recorded"), "{not_recorded}");
+    assert!(not_recorded.contains("the chain does not have"), "{not_recorded}");
     let not_made = found("doubled", &|events| {
         let at = hosts(events)[1];
         let again = Recorded { sequence: u64::MAX, ..events[at].clone() };
@@ -162,7 +162,7 @@ fn whoever_changes_the_past_is_found_at_the_event() {
         events.truncate(at + 1);
         at
     });
-    assert!(unended.contains("other arguments"), "{unended}");
+    assert!(unended.contains("different arguments"), "{unended}");
     let superfluous = found("more than a result", &|events| {
         let at = *hosts(events).last().unwrap();
         host_call(&mut events[at], |call| {
@@ -317,7 +317,7 @@ fn another_component_is_counted_behind_what_differs() {
     let path = scratch.write("other-log.chain", other_log).display().to_string();
     let (output, said) = replay(&running.data, &[&path, "--component", &component]);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said["what"].as_str().unwrap().contains("other arguments"), "{said}");
+    assert!(said["what"].as_str().unwrap().contains("different arguments"), "{said}");
     // The start, two visitors and all calls after the snapshot are identical.
     assert_eq!((&said["calls"], &said["differing"]), (&Json::from(16 - behind), &Json::from(behind - 3)), "{said}");
     let output = theater(&["--data", text(&running.data), "replay", &path, "--component", &component]);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use theater_plugin_api::descriptor::{HEADER, SECTION, parse_section, section};
-use theater_runtime::plugin::plugins::read;
+use theater_runtime::plugin::descriptor::read;
 use theater_tests::Scratch;
 
 use super::edit::{edit, seed};

@@ -11,7 +11,8 @@ use crate::core::Core;
 use crate::core::prepared::{PreparedHandler, handler_error};
 use crate::manifest::{Ceilings, HandlerEntry, Manifest};
 use crate::plugin::config;
-use crate::plugin::plugins::{Plugin, Problem};
+use crate::plugin::loaded::Plugin;
+use crate::support::error::Problem;
 use crate::support::error::{Error, HandlerProblem, ManifestProblem, SourceLocation, suggest};
 use crate::wasm::component::Component;
 

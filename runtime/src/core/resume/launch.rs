@@ -17,7 +17,7 @@ use crate::core::task::ActorTask;
 use crate::core::task::detach::detach;
 use crate::support::error::{ActorProblem, Error, chain_of};
 use crate::support::executor;
-use crate::wasm::linker::Attached;
+use crate::wasm::guest::Attached;
 
 impl Resumed {
     /// Adds an actor that was not resumed.

@@ -16,7 +16,7 @@ use crate::core::resume::read::ChainTail;
 use crate::plugin::watchdog::Watchdog;
 use crate::replay::past::{HandlerSlot, RecordedCall};
 use crate::support::error::{ActorProblem, Error, HandlerProblem};
-use crate::wasm::linker::Attached;
+use crate::wasm::guest::Attached;
 
 /// Recovers all handlers of an actor: imports what the snapshot has of them, and passes them the calls after it.
 ///

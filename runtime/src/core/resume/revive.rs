@@ -29,7 +29,7 @@ use crate::replay::past::{ENDED_OK, ENDED_OTHERWISE, ResumePoint};
 use crate::replay::resume::resume;
 use crate::support::error::{ActorProblem, Error, chain_of};
 use crate::support::executor;
-use crate::wasm::linker::Attached;
+use crate::wasm::guest::Attached;
 
 /// A resumed actor before anyone is notified.
 pub(super) struct ResumedActor {

@@ -10,9 +10,10 @@ use crate::core::prepared::{PreparedHandler, handler_error, prepared_of};
 use crate::core::start::bring_up::StartFailure;
 use crate::core::task::ActorTask;
 use crate::core::task::interruption::bounded;
-use crate::plugin::host::{ActorHost, CoreServices};
+use crate::plugin::actor_host::ActorHost;
+use crate::plugin::core_services::CoreServices;
 use crate::support::error::{Error, HandlerProblem};
-use crate::wasm::linker::Attached;
+use crate::wasm::guest::Attached;
 
 impl Core {
     /// Attaches all handlers in the order of the manifest. On failure the error carries those that are attached

@@ -10,7 +10,7 @@ use crate::core::task::ActorTask;
 use crate::core::task::detach::detach;
 use crate::support::error::{Error, chain_of};
 use crate::support::executor;
-use crate::wasm::linker::Attached;
+use crate::wasm::guest::Attached;
 
 /// A failed start, with the handlers that are to be detached.
 pub(in crate::core) struct StartFailure {

@@ -7,7 +7,7 @@ use theater_plugin_api::abi::{Answer, OK, PANIC};
 use crate::actor::ActorHandle;
 use crate::core::Core;
 use crate::support::executor;
-use crate::wasm::linker::Attached;
+use crate::wasm::guest::Attached;
 
 /// Stops and releases handlers, the last one first. A handler that panics or does not end in time is reported as a
 /// fault.

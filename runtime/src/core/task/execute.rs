@@ -22,7 +22,7 @@ use crate::core::task::instance::{Instance, InstanceError, NO_INSTANCE, NO_MEMOR
 use crate::core::task::interruption::bounded;
 use crate::manifest::InstanceMode;
 use crate::support::budget::Exceeded;
-use crate::wasm::linker::{OutOfTime, PluginFault};
+use crate::wasm::fault::{OutOfTime, PluginFault};
 use crate::wasm::trap::trap_text;
 use crate::wasm::values::{Returned, call_export};
 

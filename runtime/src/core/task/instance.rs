@@ -10,7 +10,8 @@ use crate::core::Core;
 use crate::support::budget::{Charge, Exceeded};
 use crate::support::error::chain_of;
 use crate::support::executor;
-use crate::wasm::linker::{Guest, Linked};
+use crate::wasm::guest::Guest;
+use crate::wasm::linker::Linked;
 use crate::wasm::pool::PoolSlot;
 use crate::wasm::trap::trap_text;
 

@@ -21,8 +21,11 @@ use crate::core::task::instance::{
 use crate::manifest::InstanceMode;
 use crate::support::budget::Exceeded;
 use crate::support::executor;
+use crate::wasm::clock::Clock;
+use crate::wasm::fault::OutOfTime;
+use crate::wasm::guest::{Calls, Guest};
 use crate::wasm::limiter::Limiter;
-use crate::wasm::linker::{Calls, Clock, Guest, Linked, OutOfTime};
+use crate::wasm::linker::Linked;
 use crate::wasm::pool::PoolSlot;
 
 /// How often an idle actor is asked to drop its instance before a call is refused for lack of memory.

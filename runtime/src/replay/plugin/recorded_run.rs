@@ -15,12 +15,14 @@ use theater_chain::record::{Created, FunctionRecord, HandlerRecord, HostCall};
 use theater_chain::value_type::Signature;
 
 use crate::manifest::Limits;
-use crate::plugin::plugins::{Plugin, PluginFunction};
+use crate::plugin::loaded::Plugin;
+use crate::plugin::signatures::PluginFunction;
 use crate::replay::error::cannot;
 use crate::replay::plugin_host::Host;
 use crate::support::error::{Error, HandlerProblem};
 use crate::support::executor;
-use crate::wasm::linker::{DirectCall, DirectResult, Import};
+use crate::wasm::direct_call::{DirectCall, DirectResult};
+use crate::wasm::import::Import;
 
 /// The timeout of each call of a plugin, and of attaching.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 
 use theater_plugin_api::abi::Answer;
 use theater_plugin_api::encoding::Reader;
-use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, Place, Plugin};
+use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, ResultBuffer, Plugin};
 
 /// The plugin, which is also its handler.
 pub struct Healthy;
@@ -21,7 +21,7 @@ impl Plugin for Healthy {
 impl Handler for Healthy {}
 
 impl Dispatch for Healthy {
-    fn dispatch_sync(&self, _: &Call, function: u32, arguments: Reader<'_>, place: &mut Place<'_>) {
+    fn dispatch_sync(&self, _: &Call, function: u32, arguments: Reader<'_>, place: &mut ResultBuffer<'_>) {
         match function {
             0 => echo(arguments, place),
             2 => place.give(&7_u32),
@@ -33,7 +33,7 @@ impl Dispatch for Healthy {
         _: &'a Call,
         _: u32,
         arguments: Reader<'_>,
-        place: &mut Place<'_>,
+        place: &mut ResultBuffer<'_>,
     ) -> Option<Pending<'a>> {
         echo(arguments, place);
         None
@@ -46,7 +46,7 @@ impl Dispatch for Healthy {
     }
 }
 
-fn echo(mut arguments: Reader<'_>, place: &mut Place<'_>) {
+fn echo(mut arguments: Reader<'_>, place: &mut ResultBuffer<'_>) {
     match arguments.value::<(String,)>() {
         Ok((text,)) => place.give(&Ok::<_, String>(text)),
         Err(error) => place.answer(Answer::error(error.to_string())),

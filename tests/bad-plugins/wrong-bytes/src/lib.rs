@@ -4,7 +4,7 @@
 
 use theater_plugin_api::abi::Answer;
 use theater_plugin_api::encoding::{Output, Reader};
-use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, Place, Plugin};
+use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, ResultBuffer, Plugin};
 
 theater_plugin_api::bindings! {
     plugin: Broken,
@@ -49,10 +49,10 @@ struct Untyped;
 impl Handler for Untyped {}
 
 impl Dispatch for Untyped {
-    fn dispatch_sync(&self, _: &Call, function: u32, _: Reader<'_>, place: &mut Place<'_>) {
+    fn dispatch_sync(&self, _: &Call, function: u32, _: Reader<'_>, place: &mut ResultBuffer<'_>) {
         place.write(&bytes(function));
     }
-    fn dispatch<'a>(&'a self, _: &'a Call, function: u32, _: Reader<'_>, place: &mut Place<'_>) -> Option<Pending<'a>> {
+    fn dispatch<'a>(&'a self, _: &'a Call, function: u32, _: Reader<'_>, place: &mut ResultBuffer<'_>) -> Option<Pending<'a>> {
         place.answer(Answer::ok(bytes(function)));
         None
     }
