@@ -12,7 +12,8 @@ use theater_plugin_api::{Bytes, Handler, Plugin, encoding};
 
 use crate::server::Server;
 use crate::theater::simple::http_types::{HttpRequest, HttpResponse};
-use crate::{Config, HttpServer, MAX_QUEUE};
+use crate::HttpServer;
+use crate::config::{Config, MAX_QUEUE};
 
 /// A started server and its actor.
 struct Running {
