@@ -10,10 +10,10 @@ use theater_plugin_api::abi::{Answer, GONE, TRAP};
 use theater_plugin_api::testing::{FakeHost, attach, block_on};
 use theater_plugin_api::{Bytes, Handler, Plugin, encoding};
 
-use crate::server::Server;
-use crate::theater::simple::http_types::{HttpRequest, HttpResponse};
 use crate::HttpServer;
 use crate::config::{Config, MAX_QUEUE};
+use crate::server::Server;
+use crate::theater::simple::http_types::{HttpRequest, HttpResponse};
 
 /// A started server and its actor.
 struct Running {
