@@ -248,7 +248,7 @@ const CLOSED: &[u8] = &[0];
 
 /// Notifies an actor in a separate task that a channel is closed.
 pub(crate) fn spawn_close_notice(member: &Member, id: &str) {
-    member.channels.leave(id);
+    member.channels.start_close_notice(id);
     let (notified, id) = (member.clone(), id.to_owned());
     member.host.spawn(async move { notify_closed(&notified, &id).await });
 }
@@ -258,7 +258,7 @@ async fn notify_closed(member: &Member, id: &str) {
     if let Ok(invocation) = invoke_handle_channel_close(&id.to_owned()) {
         drop(member.host.post(invocation, "the end of a channel", None, false).await);
     }
-    member.channels.left(id);
+    member.channels.close_notified(id);
 }
 
 /// Closes all channels of an actor that has ended, and prevents new ones.

@@ -63,11 +63,12 @@ impl Channels {
     }
 
     /// Marks a closed channel of whose close the actor is about to be notified.
-    pub(crate) fn leave(&self, id: &str) {
+    pub(crate) fn start_close_notice(&self, id: &str) {
         lock(&self.0).leaving.insert(id.to_owned());
     }
 
-    pub(crate) fn left(&self, id: &str) {
+    /// Removes a closed channel of whose close the actor has been notified.
+    pub(crate) fn close_notified(&self, id: &str) {
         lock(&self.0).leaving.remove(id);
     }
 

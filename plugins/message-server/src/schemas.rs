@@ -9,7 +9,12 @@ const LONGEST: usize = 400;
 
 /// The schemas as in the config: a schema, or a list of them, per function.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(
+    default,
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    expecting = "an object with a schema, or a list of schemas, per function"
+)]
 pub(crate) struct SchemaTexts {
     handle_send: Option<Value>,
     handle_request: Option<Value>,

@@ -73,7 +73,7 @@ impl Cutter {
     }
 
     /// Returns the maximum number of bytes to push at a time.
-    pub fn room(&self) -> usize {
+    pub fn max_push(&self) -> usize {
         match self.mode {
             OutputCutMode::Raw(most) => most,
             OutputCutMode::Chunks(most) | OutputCutMode::Lines(most) | OutputCutMode::Json(most) => most.min(64 << 10),
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn raw_output_comes_as_it_comes() {
         assert_eq!(cut(OutputCutMode::Raw(4), "abcdefghi", 4), ["abcd", "efgh", "i"]);
-        assert_eq!(Cutter::new(OutputCutMode::Raw(4)).room(), 4);
+        assert_eq!(Cutter::new(OutputCutMode::Raw(4)).max_push(), 4);
     }
 
     /// [process-13] [process-14] [process-15] [process-16]

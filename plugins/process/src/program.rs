@@ -196,7 +196,7 @@ impl Stream<'_> {
     async fn forward(&self, pipe: Option<impl AsyncRead + Unpin>) {
         let Some(mut pipe) = pipe else { return };
         let mut cutter = Cutter::new(self.mode);
-        let mut buffer = vec![0; cutter.room()];
+        let mut buffer = vec![0; cutter.max_push()];
         let (mut waiting, mut left, mut open) = (OutputQueue::default(), SILENCE, true);
         let mut delivery: Option<DeliveryFuture<'_>> = None;
         loop {

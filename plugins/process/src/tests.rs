@@ -42,7 +42,7 @@ impl Drop for Scratch {
 
 /// A call that the actor received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Told {
+enum ReceivedCall {
     Out(u64, String),
     Err(u64, String),
     Exit(u64, i32),
@@ -98,26 +98,26 @@ impl Case {
     fn kill(&self, id: u64) -> Result<(), String> {
         block_on(self.host.call(&self.shell, "os-kill", &(id,))).unwrap()
     }
-    fn next(&self) -> Told {
+    fn next(&self) -> ReceivedCall {
         let called = block_on(self.host.next_call()).unwrap();
         let text = |bytes: Bytes| String::from_utf8(bytes.into_vec()).unwrap();
         match called.export {
             EXIT => {
                 let (id, code) = decode(&called.params).unwrap();
-                Told::Exit(id, code)
+                ReceivedCall::Exit(id, code)
             }
             stream => {
                 let (id, bytes) = decode(&called.params).unwrap();
-                if stream == STDOUT { Told::Out(id, text(bytes)) } else { Told::Err(id, text(bytes)) }
+                if stream == STDOUT { ReceivedCall::Out(id, text(bytes)) } else { ReceivedCall::Err(id, text(bytes)) }
             }
         }
     }
     /// Returns all calls up to the next exit.
-    fn until_exit(&self) -> Vec<Told> {
+    fn until_exit(&self) -> Vec<ReceivedCall> {
         let mut told = Vec::new();
         loop {
             told.push(self.next());
-            if matches!(told.last(), Some(Told::Exit(..))) {
+            if matches!(told.last(), Some(ReceivedCall::Exit(..))) {
                 return told;
             }
         }
@@ -125,9 +125,9 @@ impl Case {
     /// Returns the standard output up to the exit, and the exit code.
     fn output(&self) -> (Vec<String>, i32) {
         let mut told = self.until_exit();
-        let Some(Told::Exit(_, code)) = told.pop() else { panic!("{told:?}") };
+        let Some(ReceivedCall::Exit(_, code)) = told.pop() else { panic!("{told:?}") };
         let out = |told| match told {
-            Told::Out(_, text) => text,
+            ReceivedCall::Out(_, text) => text,
             other => panic!("{other:?}"),
         };
         (told.into_iter().map(out).collect(), code)
@@ -147,9 +147,9 @@ fn wait_until(what: &str, mut there: impl FnMut() -> bool) {
     }
 }
 
-fn number(told: Told) -> i32 {
+fn number(told: ReceivedCall) -> i32 {
     match told {
-        Told::Out(_, text) => text.trim().parse().unwrap(),
+        ReceivedCall::Out(_, text) => text.trim().parse().unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -162,7 +162,7 @@ fn so_many_run_and_no_more() {
     case.run("read line");
     assert!(case.start(script("true")).unwrap_err().contains("max_processes = 3"));
     case.write(first, b"").unwrap();
-    assert_eq!(case.next(), Told::Exit(first, 1));
+    assert_eq!(case.next(), ReceivedCall::Exit(first, 1));
     assert_eq!(case.run("true"), 3);
     let other = self::case(json!({ "max_processes": 0 }));
     assert!(other.start(script("true")).unwrap_err().contains("max_processes = 1"));
@@ -287,15 +287,15 @@ fn two_streams_keep_their_order_and_the_exit_is_last() {
     let case = case(json!({}));
     let id = case.run("i=0; while [ $i -lt 500 ]; do echo o$i; echo e$i >&2; i=$((i+1)); done");
     let told = case.until_exit();
-    let of = |wanted: fn(&Told) -> Option<&String>| told.iter().filter_map(wanted).cloned().collect::<Vec<_>>();
-    let out = of(|told| if let Told::Out(_, text) = told { Some(text) } else { None });
-    let err = of(|told| if let Told::Err(_, text) = told { Some(text) } else { None });
+    let of = |wanted: fn(&ReceivedCall) -> Option<&String>| told.iter().filter_map(wanted).cloned().collect::<Vec<_>>();
+    let out = of(|told| if let ReceivedCall::Out(_, text) = told { Some(text) } else { None });
+    let err = of(|told| if let ReceivedCall::Err(_, text) = told { Some(text) } else { None });
     assert_eq!(out, (0..500).map(|number| format!("o{number}")).collect::<Vec<_>>());
     assert_eq!(err, (0..500).map(|number| format!("e{number}")).collect::<Vec<_>>());
-    assert_eq!(told.last(), Some(&Told::Exit(id, 0)));
+    assert_eq!(told.last(), Some(&ReceivedCall::Exit(id, 0)));
     // The next call is another program's exit: the first exit was reported once.
     let other = case.run("true");
-    assert_eq!(case.next(), Told::Exit(other, 0));
+    assert_eq!(case.next(), ReceivedCall::Exit(other, 0));
 }
 
 /// [process-17] [process-18] [process-20]
@@ -329,14 +329,14 @@ fn input_is_written_whole_and_closed_by_nothing() {
     assert_eq!(case.write(id, b""), Ok(0));
     assert!(case.write(id, b"").unwrap_err().contains("is closed"));
     assert!(case.write(id, b"more").unwrap_err().contains("is closed"));
-    assert_eq!(case.next(), Told::Out(id, (1 << 20).to_string()));
+    assert_eq!(case.next(), ReceivedCall::Out(id, (1 << 20).to_string()));
 }
 
 #[test]
 fn input_that_nobody_will_read_is_refused() {
     let case = case(json!({}));
     let id = case.run("exec <&-; echo closed; sleep 1000");
-    assert_eq!(case.next(), Told::Out(id, "closed".to_owned()));
+    assert_eq!(case.next(), ReceivedCall::Out(id, "closed".to_owned()));
     let error = case.write(id, b"more").unwrap_err();
     assert!(error.contains("is closed"), "{error}");
 }
@@ -393,7 +393,7 @@ fn after_the_exit_status_and_kill_answer_and_the_rest_is_an_error() {
     assert!(status.running && status.exit_code.is_none() && status.pid == id, "{status:?}");
     assert!((before..before + 10_000).contains(&status.start_time));
     case.write(id, b"\n").unwrap();
-    assert_eq!(case.next(), Told::Exit(id, 4));
+    assert_eq!(case.next(), ReceivedCall::Exit(id, 4));
     let ended = case.status(id).unwrap();
     assert_eq!((ended.running, ended.exit_code, ended.start_time), (false, Some(4), status.start_time));
     assert!(case.write(id, b"x").unwrap_err().contains("has ended"));
@@ -407,9 +407,9 @@ fn after_the_exit_status_and_kill_answer_and_the_rest_is_an_error() {
 fn signals_are_sent_by_their_numbers() {
     let case = case(json!({}));
     let id = case.run("trap 'echo usr2' USR2; trap 'echo usr1; exit 0' USR1; echo ready; while :; do sleep 0.01; done");
-    assert_eq!(case.next(), Told::Out(id, "ready".into()));
+    assert_eq!(case.next(), ReceivedCall::Out(id, "ready".into()));
     case.signal(id, 12).unwrap();
-    assert_eq!(case.next(), Told::Out(id, "usr2".into()));
+    assert_eq!(case.next(), ReceivedCall::Out(id, "usr2".into()));
     case.signal(id, 10).unwrap();
     assert_eq!(case.output().0, ["usr1"]);
     let id = case.run("sleep 1000");
@@ -417,7 +417,7 @@ fn signals_are_sent_by_their_numbers() {
         assert!(case.signal(id, number).unwrap_err().contains("is not a signal"), "{number}");
     }
     case.signal(id, 64).unwrap();
-    assert_eq!(case.next(), Told::Exit(id, -64));
+    assert_eq!(case.next(), ReceivedCall::Exit(id, -64));
 }
 
 /// [process-33] [process-35]
@@ -427,7 +427,7 @@ fn a_kill_reaches_the_whole_group() {
     let id = case.run("sleep 1000 & echo $!; wait");
     let child = number(case.next());
     case.kill(id).unwrap();
-    assert_eq!(case.next(), Told::Exit(id, -15));
+    assert_eq!(case.next(), ReceivedCall::Exit(id, -15));
     wait_until("the child's end", || !lives(child));
 }
 
@@ -444,8 +444,9 @@ fn with_confine_a_program_reaches_its_paths_and_no_others() {
         case.run(&text);
         case.until_exit()
     };
-    let has =
-        |told: &[Told], line: &str| told.iter().any(|one| matches!(one, Told::Out(_, text) if text.contains(line)));
+    let has = |told: &[ReceivedCall], line: &str| {
+        told.iter().any(|one| matches!(one, ReceivedCall::Out(_, text) if text.contains(line)))
+    };
     let told = out(json!({ "confine": true }));
     assert!(!has(&told, "secret") && has(&told, "x"), "{told:?}");
     assert!(has(&out(json!({})), "secret"));
@@ -468,7 +469,7 @@ fn a_child_is_confined_where_its_parent_is_and_no_link_widens_its_folders() {
     let case = case(json!({ "confine": true, "allowed_paths": [scratch.path(), link] }));
     case.run(&format!("cat {}/key", outside.path().display()));
     let told = case.until_exit();
-    assert!(!told.iter().any(|one| matches!(one, Told::Out(..))), "{told:?}");
+    assert!(!told.iter().any(|one| matches!(one, ReceivedCall::Out(..))), "{told:?}");
 }
 
 /// [process-34]
@@ -476,11 +477,11 @@ fn a_child_is_confined_where_its_parent_is_and_no_link_widens_its_folders() {
 fn what_ignores_the_first_signal_is_killed_by_the_second() {
     let case = case(json!({}));
     let id = case.run("trap '' TERM; echo ready; while :; do sleep 1; done");
-    assert_eq!(case.next(), Told::Out(id, "ready".into()));
+    assert_eq!(case.next(), ReceivedCall::Out(id, "ready".into()));
     let start = Instant::now();
     case.kill(id).unwrap();
     let ended = case.until_exit();
-    assert_eq!(ended, [Told::Exit(id, -9)]);
+    assert_eq!(ended, [ReceivedCall::Exit(id, -9)]);
     let took = start.elapsed();
     assert!((crate::PATIENCE..crate::PATIENCE + Duration::from_secs(4)).contains(&took), "{took:?}");
 }
@@ -491,7 +492,7 @@ fn the_execution_timeout_kills() {
     let case = case(json!({}));
     let id = case.start(ProcessConfig { execution_timeout: Some(1), ..script("sleep 1000") }).unwrap();
     let start = Instant::now();
-    assert_eq!(case.next(), Told::Exit(id, -9));
+    assert_eq!(case.next(), ReceivedCall::Exit(id, -9));
     assert!(start.elapsed() >= Duration::from_millis(900));
 }
 
@@ -534,7 +535,7 @@ fn a_busy_actor_pauses_the_reading_and_loses_nothing() {
         "i=0; while [ $i -lt 60000 ]; do echo line-$i-padding-padding-padding; i=$((i+1)); done; echo done > end";
     let id = case.run(text);
     open.send(()).unwrap();
-    assert_eq!(case.next(), Told::Out(id, "line-0-padding-padding-padding".into()));
+    assert_eq!(case.next(), ReceivedCall::Out(id, "line-0-padding-padding-padding".into()));
     std::thread::sleep(Duration::from_millis(300));
     assert!(!case.scratch.path().join("end").exists(), "the program was not blocked");
     for _ in 0..60_010 {
@@ -595,7 +596,7 @@ fn a_process_that_left_its_group_holds_no_exit_up() {
     let case = case(json!({}));
     let id = case.run("mkfifo f; setsid sh -c 'echo $$; echo > f; exec sleep 30' & read line < f; exit 5");
     let child = number(case.next());
-    assert_eq!(case.next(), Told::Exit(id, 5));
+    assert_eq!(case.next(), ReceivedCall::Exit(id, 5));
     assert!(case.host.lines().iter().any(|line| line.message.contains("held open")));
     assert!(std::process::Command::new("kill").arg(child.to_string()).status().unwrap().success());
 }
@@ -628,7 +629,7 @@ fn a_thousand_short_programs_leave_no_zombie_and_no_descriptor() {
     assert_eq!(guardian.len(), 1);
     for number in 0..1_000 {
         let id = case.start(ProcessConfig { args: vec!["-c".into(), format!("exit {}", number % 200)], ..script("") });
-        assert_eq!(case.next(), Told::Exit(id.unwrap(), number % 200));
+        assert_eq!(case.next(), ReceivedCall::Exit(id.unwrap(), number % 200));
     }
     wait_until("descriptors to be closed", || open() <= before);
     assert_eq!(children(), guardian);
@@ -642,7 +643,7 @@ fn a_program_of_before_is_told_to_have_been_lost() {
     case.host.recover(&case.shell, "os-spawn", &(script("true"),), &Err::<u64, _>("no".to_owned())).unwrap();
     case.host.recover(&case.shell, "os-kill", &(3_u64,), &Ok::<(), String>(())).unwrap();
     block_on(case.shell.started(true)).unwrap();
-    assert_eq!(case.next(), Told::Exit(3, -9));
+    assert_eq!(case.next(), ReceivedCall::Exit(3, -9));
     assert_eq!(case.status(3).unwrap().exit_code, Some(-9));
     assert_eq!(case.run("true"), 4);
 }
@@ -651,7 +652,7 @@ fn a_program_of_before_is_told_to_have_been_lost() {
 #[test]
 fn ends_of_programs_of_before_are_told_unless_the_actor_heard_of_them() {
     let before = case(json!({}));
-    assert_eq!((before.run("exit 7"), before.next()), (1, Told::Exit(1, 7)));
+    assert_eq!((before.run("exit 7"), before.next()), (1, ReceivedCall::Exit(1, 7)));
     let waits = before.run("sleep 1000");
     let state = before.shell.export_state().unwrap();
     let case = case(json!({}));
@@ -666,8 +667,8 @@ fn ends_of_programs_of_before_are_told_unless_the_actor_heard_of_them() {
     let mut told = [case.next(), case.next()];
     told.sort_by_key(|told| format!("{told:?}"));
     // A failed exit call is made again; a queued one is delivered by the core.
-    assert_eq!(told, [Told::Exit(waits, -9), Told::Exit(4, 1)]);
+    assert_eq!(told, [ReceivedCall::Exit(waits, -9), ReceivedCall::Exit(4, 1)]);
     let codes = (1..=5).map(|id| case.status(id).unwrap().exit_code.unwrap()).collect::<Vec<_>>();
     assert_eq!(codes, [7, -9, 1, 1, 1]);
-    assert_eq!((case.run("true"), case.next()), (6, Told::Exit(6, 0)), "and no others");
+    assert_eq!((case.run("true"), case.next()), (6, ReceivedCall::Exit(6, 0)), "and no others");
 }

@@ -67,7 +67,7 @@ impl Default for Config {
 
 /// Overrides for the children that a pattern matches.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, expecting = "an object with restart, max_restarts and restart_window_ms")]
 struct ChildOverrides {
     restart: Option<Restart>,
     max_restarts: Option<u64>,

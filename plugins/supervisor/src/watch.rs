@@ -36,7 +36,7 @@ impl ChildWatcher {
     /// Runs until the actor ends. Then the core stops the children, without notifications.
     pub async fn run(mut self) {
         while let Ok(end) = self.host.next_child_end().await {
-            if !self.told(&end).await {
+            if !self.notify_parent(&end).await {
                 return;
             }
             self.settle(end);
@@ -45,9 +45,9 @@ impl ChildWatcher {
 
     /// Notifies the actor of a death, retrying while it cannot be recorded. Returns false if the actor itself is
     /// ending.
-    async fn told(&self, end: &ChildEnd) -> bool {
+    async fn notify_parent(&self, end: &ChildEnd) -> bool {
         loop {
-            match tell(&self.host, end).await {
+            match call_supervision_export(&self.host, end).await {
                 // An actor without the export is not notified. The death is recorded all the same.
                 Ok(()) | Err(CallError::Absent(_)) => return true,
                 // Either the actor is ending, or the notification cannot be recorded at the moment.
@@ -110,7 +110,7 @@ impl ChildWatcher {
 }
 
 /// Queues the notification call to the parent, ahead of all waiting calls, and returns once it is recorded.
-async fn tell(host: &Host, end: &ChildEnd) -> Result<(), CallError> {
+async fn call_supervision_export(host: &Host, end: &ChildEnd) -> Result<(), CallError> {
     let (child, source) = (&end.child, news(end));
     let call = match &end.ending {
         Ending::Exit(data) => invoke_handle_child_exit(child, data)?,

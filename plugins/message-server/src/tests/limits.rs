@@ -74,7 +74,7 @@ fn a_config_that_is_none_ends_the_start_and_says_what_about_it() {
         (json!({"send_timeout_ms": -1}), "u64"),
         (json!({"request_timeout_ms": "long"}), "u64"),
         (json!({"max_outstanding": 1.5}), "usize"),
-        (json!({"schemas": 1}), "expected struct"),
+        (json!({"schemas": 1}), "an object with a schema"),
         (json!({"schemas": {"handle-nothing": true}}), "handle-nothing"),
         (json!({"port": 65_536}), "u16"),
     ] {

@@ -40,7 +40,7 @@ pub(crate) fn runs(group: Pid) {
     let group = group.as_raw_nonzero().get();
     let mut guardian = GUARDIAN.lock().unwrap_or_else(PoisonError::into_inner);
     guardian.groups.insert(group);
-    guardian.tell(&format!("+ {group}\n"));
+    guardian.send(&format!("+ {group}\n"));
 }
 
 /// Unregisters a group. Call it after the whole group was killed and before its number becomes free for other
@@ -50,14 +50,14 @@ pub(crate) fn ended(group: Pid) {
     let mut guardian = GUARDIAN.lock().unwrap_or_else(PoisonError::into_inner);
     guardian.groups.remove(&group);
     if guardian.shell.is_some() {
-        guardian.tell(&format!("- {group}\n"));
+        guardian.send(&format!("- {group}\n"));
     }
 }
 
 impl Guardian {
     /// Sends a change to the shell. A shell that is gone or does not read is replaced by a new one, which gets all
     /// groups.
-    fn tell(&mut self, change: &str) {
+    fn send(&mut self, change: &str) {
         let pipe = self.shell.as_mut().and_then(|shell| shell.stdin.as_mut());
         if pipe.is_some_and(|pipe| pipe.write_all(change.as_bytes()).is_ok()) {
             return;
@@ -114,14 +114,14 @@ mod tests {
         let number = |of: &Child| group(of).as_raw_nonzero().get();
         for child in [&running, &ended] {
             guardian.groups.insert(number(child));
-            guardian.tell(&format!("+ {}\n", number(child)));
+            guardian.send(&format!("+ {}\n", number(child)));
         }
         let mut first = guardian.shell.take().unwrap();
         first.kill().unwrap();
         first.wait().unwrap();
         guardian.shell = Some(first);
         guardian.groups.remove(&number(&ended));
-        guardian.tell(&format!("- {}\n", number(&ended)));
+        guardian.send(&format!("- {}\n", number(&ended)));
         // Closing the pipe simulates the end of the runtime.
         let mut shell = guardian.shell.take().unwrap();
         drop(shell.stdin.take());

@@ -12,7 +12,7 @@ pub(crate) const OPEN_FILES: &str = "THEATER_OPEN_FILES";
 /// The highest value to which the runtime raises the limit.
 const RAISED: u64 = 1 << 20;
 
-fn given() -> Option<u64> {
+fn soft_limit() -> Option<u64> {
     std::env::var(OPEN_FILES).ok().and_then(|text| text.parse().ok())
 }
 
@@ -30,7 +30,7 @@ impl Lowered {
     pub(crate) fn now() -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         let nothing = Self { raised: None, _alone: None };
-        let Some(soft) = given().filter(|soft| has_fewer_open_than(soft / 2)) else {
+        let Some(soft) = soft_limit().filter(|soft| has_fewer_open_than(soft / 2)) else {
             return nothing;
         };
         // Do not wait for another start, which a slow file system may hold up.
@@ -64,7 +64,7 @@ fn has_fewer_open_than(count: u64) -> bool {
 
 /// Sets the original limit for a program that may have been started with the raised one.
 pub(crate) fn restore(program: Pid) {
-    let Some(soft) = given() else { return };
+    let Some(soft) = soft_limit() else { return };
     let maximum = getrlimit(Resource::Nofile).maximum;
     // A failure is ignored: the program may have ended already.
     prlimit(Some(program), Resource::Nofile, Rlimit { current: Some(soft), maximum }).ok();
