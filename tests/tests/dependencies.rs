@@ -3,7 +3,6 @@
 //! The advisory database cannot be reached from a test. The list of refused releases was made from the RustSec database of
 //! 2026-08-21; look again before each release.
 
-
 use serde_json::Value as Json;
 use theater_tests::repository;
 
@@ -24,8 +23,11 @@ const LICENCES: [&str; 12] = [
 ];
 
 /// Packages under another licence, with the reason why that is no obstacle.
-const EXCEPTIONS: [(&str, &str, &str); 1] =
-    [("generational-arena", "MPL-2.0", "a dependency of abi_stable, used unchanged: the licence covers its own files only")];
+const EXCEPTIONS: [(&str, &str, &str); 1] = [(
+    "generational-arena",
+    "MPL-2.0",
+    "a dependency of abi_stable, used unchanged: the licence covers its own files only",
+)];
 
 /// Packages whose releases below the given version have an advisory: name, version, advisory.
 const REFUSED: [(&str, &str, &str); 7] = [
@@ -103,7 +105,8 @@ fn no_release_with_a_known_advisory_is_used_but_the_accepted_ones() {
 /// The crates that are published have the metadata that the registry shows, and contain what they need.
 #[test]
 fn the_published_crates_are_complete() {
-    let published = ["theater-plugin-abi", "theater-encoding", "theater-plugin-macros", "theater-plugin-api", "theater-chain"];
+    let published =
+        ["theater-plugin-abi", "theater-encoding", "theater-plugin-macros", "theater-plugin-api", "theater-chain"];
     let packages = packages();
     for name in published {
         let package = packages.iter().find(|package| package["name"] == name).unwrap_or_else(|| panic!("{name}"));
@@ -120,6 +123,9 @@ fn the_published_crates_are_complete() {
             .expect("cargo runs");
         let files = String::from_utf8_lossy(&listed.stdout).into_owned();
         assert!(listed.status.success(), "{name}: {}", String::from_utf8_lossy(&listed.stderr));
-        assert!(files.lines().any(|file| file == "src/lib.rs") && files.lines().any(|file| file == "README.md"), "{files}");
+        assert!(
+            files.lines().any(|file| file == "src/lib.rs") && files.lines().any(|file| file == "README.md"),
+            "{files}"
+        );
     }
 }

@@ -39,7 +39,11 @@ fn theater_verify_checks_every_golden_chain_and_its_export() {
     for data in golden() {
         let contents = verify::read(&data, |_| {}).unwrap();
         let (code, text) = theater_verify(&[&data]);
-        assert_eq!((code, text.lines().filter(|line| line.contains("complete up to")).count()), (Some(0), contents.chains.len()), "{text}");
+        assert_eq!(
+            (code, text.lines().filter(|line| line.contains("complete up to")).count()),
+            (Some(0), contents.chains.len()),
+            "{text}"
+        );
         for (id, end) in &contents.chains {
             let file = scratch.path().join("export.log");
             std::fs::write(&file, export(&data, *id).unwrap()).unwrap();
@@ -81,7 +85,8 @@ fn every_flipped_byte_of_an_export_is_found() {
 fn every_flipped_byte_of_a_journal_is_found_or_reported_as_the_unfinished_end() {
     let mut flipped = 0;
     for data in golden() {
-        let heads = |contents: &verify::Contents| contents.chains.values().map(|end| end.chain.head()).collect::<Vec<_>>();
+        let heads =
+            |contents: &verify::Contents| contents.chains.values().map(|end| end.chain.head()).collect::<Vec<_>>();
         let whole = heads(&verify::read(&data, |_| {}).unwrap());
         let bytes = std::fs::read(data.join("journal/00000001.log")).unwrap();
         let offsets = offsets(bytes.len());

@@ -18,8 +18,8 @@ use crate::support::error::{ComponentProblem, Error};
 use crate::wasm::component::Component;
 use crate::wasm::host_function::HostFunction;
 
-use crate::wasm::define::{define};
-use crate::wasm::guest::{Guest};
+use crate::wasm::define::define;
+use crate::wasm::guest::Guest;
 use crate::wasm::import::Import;
 
 /// A component, linked with the plugins of its handlers.

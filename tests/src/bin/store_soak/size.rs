@@ -23,8 +23,8 @@ use theater_plugin_api::Bytes;
 use theater_plugin_api::abi::{CallContext, Called, HeldContext, OK, OwnedHandler};
 use theater_plugin_api::encoding::{Reader, encode};
 use theater_plugin_api::testing::{FakeHost, Seeded, block_on};
-use theater_runtime::plugin::loaded::Plugin;
 use theater_runtime::plugin::discovery::Plugins;
+use theater_runtime::plugin::loaded::Plugin;
 use theater_tests::{Scratch, build_folder};
 
 const STORE: &str = "big";
