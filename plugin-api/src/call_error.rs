@@ -1,9 +1,8 @@
 //! Why a call into an actor returned no result, and the decoding of its answer.
 
 use serde::de::DeserializeOwned;
+use theater_encoding as encoding;
 use theater_plugin_abi::{ABSENT, Answer, ERROR, GONE, OK, PANIC};
-
-use crate::encoding;
 
 /// Why a call into the actor returned no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

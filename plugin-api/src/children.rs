@@ -5,11 +5,11 @@
 //! fail.
 
 use serde::de::DeserializeOwned;
+use theater_encoding::{self as encoding, Bytes};
 use theater_plugin_abi::{Answer, OK};
 
 use crate::abi::host_handle::Host;
 use crate::host_types::{ChainEvent, ChildEnd};
-use crate::{Bytes, encoding};
 
 /// The core's answer, or an error answer if it does not offer the service.
 type ServiceAnswer = Result<Answer, Answer>;

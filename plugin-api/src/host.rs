@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use theater_encoding as encoding;
 use theater_plugin_abi::OK;
 
 pub use crate::abi::host_handle::Host;
 pub use crate::call_error::CallError;
 use crate::call_error::result_of;
-use crate::encoding;
 pub use crate::host_types::{About, ChainEvent, Level};
 
 /// A wait of the actor for another actor. It ends when this value is dropped.

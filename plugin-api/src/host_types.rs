@@ -1,8 +1,7 @@
 //! Data that the core and a plugin exchange through a host.
 
 use serde::{Deserialize, Serialize};
-
-use crate::Bytes;
+use theater_encoding::Bytes;
 
 /// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

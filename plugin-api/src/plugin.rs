@@ -4,10 +4,10 @@
 use std::future::Future;
 
 use serde_json::Value;
+use theater_encoding::{Reader, uuid_text};
 use theater_plugin_abi::{Answer, CallContext};
 
 use crate::abi::host_handle::Host;
-use crate::encoding::{Reader, uuid_text};
 use crate::result_buffer::{Pending, ResultBuffer};
 
 /// A plugin: one value per process.
@@ -257,6 +257,6 @@ pub fn no_such_function(function: u32) -> Answer {
 /// The answer to arguments that do not have the types of the function's parameters.
 #[doc(hidden)]
 #[must_use]
-pub fn bad_arguments(error: &crate::encoding::EncodingError) -> Answer {
+pub fn bad_arguments(error: &theater_encoding::EncodingError) -> Answer {
     Answer::error(format!("the arguments do not decode: {error}"))
 }

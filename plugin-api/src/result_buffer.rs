@@ -9,10 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use serde::Serialize;
+use theater_encoding::{self as encoding, Bytes, EncodingError, Output};
 use theater_plugin_abi::{Answer, ELSEWHERE, spare};
-
-use crate::Bytes;
-use crate::encoding::{self, EncodingError, Output};
 
 /// Bytes of at least this length are cheaper to hand over than to copy.
 const LONG: usize = 1024;

@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use async_ffi::FfiFuture;
+use theater_encoding::Bytes;
 use theater_plugin_abi::{Answer, CallContext};
 
-use crate::Bytes;
 use crate::host_types::{About, ChainEvent, ChildEnd};
 
 /// The core's side of a host. [`host_object`](crate::abi::host_object) turns a value of this trait into a host object.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use abi_stable::library::{__call_root_module_loader, CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::prefix_type::WithMetadata;
 use async_ffi::{FfiFuture, FutureExt};
+use theater_encoding::Reader;
 use theater_plugin_abi::{
     Answer, Attached, CallArgs, CallContext, EXPORT, Entry, EntryRef, HandlerObject, HandlerTable, HandlerTableRef,
     HostObject, PANIC, PluginObject, PluginTable, PluginTableRef, Slice, WAITS,
@@ -22,7 +23,6 @@ use theater_plugin_abi::{
 use crate::abi::host_handle::Host;
 use crate::abi::plugin_guard::{caught, guarded, panicked};
 use crate::abi::pointers::{borrow, share};
-use crate::encoding::Reader;
 use crate::host_types::Level;
 use crate::panic_guard::{self, Guarded};
 use crate::plugin::{Attachment, Call, Dispatch, Handler, Plugin, Recovered};

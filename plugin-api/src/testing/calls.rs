@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use theater_encoding as encoding;
 use theater_plugin_abi::{Answer, OK, PANIC};
 
-use crate::encoding;
 use crate::panic_guard::{self, Guarded};
 use crate::plugin::{Attachment, Dispatch, Handler, Plugin, Recovered, no_such_function};
 use crate::result_buffer::ResultBuffer;

@@ -5,13 +5,13 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use theater_encoding::{Bytes, uuid_text};
 use theater_plugin_abi::{ABSENT, Answer, GONE};
 
 use crate::abi::host_side::Message;
 use crate::host_types::{ChainEvent, ChildEnd};
 use crate::testing::executor::{JoinHandle, Receiver, Sender};
 use crate::testing::observed::{Called, Done, Line, Way};
-use crate::{Bytes, uuid_text};
 
 type Answers = dyn Fn(u32, &[u8]) -> Answer + Send + Sync;
 type ChildAnswers = dyn Fn(&Done) -> Result<String, String> + Send + Sync;

@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_ffi::FfiFuture;
+use theater_encoding::Bytes;
 use theater_plugin_abi::{ABSENT, Answer, GONE, PANIC};
 
-use crate::Bytes;
 use crate::abi::host_side::{HostSide, Message};
 use crate::host_types::{About, ChainEvent, ChildEnd, Level};
 use crate::result_buffer::encoded;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::abi::Answer;
+use crate::call_error::CallError;
 use crate::host_types::{ChainEvent, Level};
 use crate::testing::executor::{block_on, spawn, timeout, unbounded};
 use crate::testing::fake_host::FakeHost;
 use crate::testing::observed::{Called, Way};
-use crate::{CallError, uuid_text};
+use theater_encoding::uuid_text;
+use theater_plugin_abi::Answer;
 
 #[test]
 fn a_stop_ends_the_wait_for_it() {

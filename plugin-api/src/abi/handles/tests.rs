@@ -1,12 +1,12 @@
 use std::sync::atomic::AtomicBool;
 use std::task::Waker;
 
+use theater_encoding::Reader;
 use theater_plugin_abi::OK;
 
 use super::*;
 use crate::abi::host_handle::Host;
 use crate::abi::plugin_side::Tables;
-use crate::encoding::Reader;
 use crate::plugin::{Attachment, Call, Dispatch, Handler, Plugin};
 use crate::result_buffer::{Pending, ResultBuffer, begin};
 
@@ -79,7 +79,7 @@ fn waiting(handler: &OwnedHandler, context: &HeldContext) -> Waits {
 
 fn ended(mut waits: Waits) -> u64 {
     match Pin::new(&mut waits).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => crate::encoding::decode(&answer.bytes).unwrap(),
+        Poll::Ready(answer) => theater_encoding::decode(&answer.bytes).unwrap(),
         Poll::Pending => panic!("it is pending at the first poll only"),
     }
 }
