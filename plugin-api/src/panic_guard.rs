@@ -14,8 +14,10 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-// Logs a panic that no answer can carry.
-static REPORT: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+/// Logs a panic that no answer can carry.
+type Report = Box<dyn Fn(&str) + Send + Sync>;
+
+static REPORT: OnceLock<Report> = OnceLock::new();
 
 thread_local! {
     // How many guards are on the stack.

@@ -2,6 +2,8 @@
 //!
 //! By default a sample of the bytes is flipped; with `THEATER_EVERY_BYTE=1` each one is.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

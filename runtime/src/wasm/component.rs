@@ -257,8 +257,8 @@ impl Component {
             true => ComponentProblem::Wasi(wasi.clone()),
             false => ComponentProblem::Unsupported { function, reason: error.to_string() },
         };
-        let imports = imports_of(engine, &compiled, &unsupported)?;
-        let exports = exports_of(engine, &compiled, &unsupported)?;
+        let imports = imports_of(engine, &compiled, unsupported)?;
+        let exports = exports_of(engine, &compiled, unsupported)?;
         Ok(Self { path: path.to_owned(), digest, bytes, compiled, imports, exports, charge: OnceLock::new() })
     }
 
@@ -269,12 +269,15 @@ impl Component {
     }
 }
 
+/// Imported interfaces, each with its functions.
+type Imports = Vec<(String, Vec<(String, Signature)>)>;
+
 /// The imported interfaces, with their functions.
 fn imports_of(
     engine: &Engine,
     compiled: &Compiled,
     unsupported: impl Fn(String, Unsupported) -> ComponentProblem,
-) -> Result<Vec<(String, Vec<(String, Signature)>)>, ComponentProblem> {
+) -> Result<Imports, ComponentProblem> {
     let mut imports = Vec::new();
     for (name, item) in compiled.component_type().imports(engine) {
         let mut functions = Vec::new();
