@@ -81,5 +81,5 @@ pub mod __root {
     //! What `bindings!` needs to export the root module.
     pub use abi_stable::library::LibHeader;
 
-    pub use super::plugin_side::header;
+    pub use crate::abi::plugin_side::header;
 }

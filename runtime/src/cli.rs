@@ -15,6 +15,7 @@ use theater_runtime::plugin::descriptor::abi_text;
 use theater_runtime::support::error::{Error, chain_of};
 
 mod chain;
+mod chain_argument;
 mod commands;
 mod diff;
 mod events;

@@ -274,7 +274,7 @@ impl Core {
 
     /// Returns the names of an actor's children, or of the top-level actors. Names are unique among siblings.
     fn names_of<'a>(&'a self, parent: Option<&'a Arc<ActorHandle>>) -> &'a NameTable {
-        parent.map_or(&self.names, |parent| &parent.family().names)
+        parent.map_or(&self.names, |parent| &parent.child_table().names)
     }
 
     /// Returns the two parts of the core that an [`ActorHandle`] holds.

@@ -141,7 +141,7 @@ impl<A: Child> ChildTable<A> {
     }
 
     /// Blocks releases of children while the guard is held, so that none is seen half released.
-    pub fn nobody_leaves(&self) -> MutexGuard<'_, ()> {
+    pub fn lock_releases(&self) -> MutexGuard<'_, ()> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

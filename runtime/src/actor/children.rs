@@ -16,9 +16,9 @@ use crate::support::executor;
 
 /// Finds a child by its id, or a living one by its name.
 pub(crate) fn child(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(Arc<ActorHandle>, ChildStatus), String> {
-    let family = parent.family();
-    let by_id = uuid::Uuid::try_parse(wanted).ok().and_then(|id| family.get(id.into_bytes()));
-    let by_name = || family.living().into_iter().find(|child| child.name() == wanted).and_then(|c| family.get(c.id()));
+    let table = parent.child_table();
+    let by_id = uuid::Uuid::try_parse(wanted).ok().and_then(|id| table.get(id.into_bytes()));
+    let by_name = || table.living().into_iter().find(|child| child.name() == wanted).and_then(|c| table.get(c.id()));
     by_id.or_else(by_name).ok_or_else(|| format!("{wanted:?} is no child of actor {:?}", parent.name()))
 }
 
@@ -42,8 +42,8 @@ pub async fn stop(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(), String>
 /// There is no such child.
 pub fn release(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(), String> {
     let (child, _) = child(parent, wanted)?;
-    let _blocked = parent.family().nobody_leaves();
-    if let Some(held) = parent.family().let_go(child.id()) {
+    let _blocked = parent.child_table().lock_releases();
+    if let Some(held) = parent.child_table().let_go(child.id()) {
         held.let_go();
     }
     Ok(())
@@ -54,7 +54,7 @@ pub fn release(parent: &Arc<ActorHandle>, wanted: &str) -> Result<(), String> {
 /// # Errors
 /// There is no such descendant.
 pub fn descendant(ancestor: &Arc<ActorHandle>, wanted: &str) -> Result<Arc<ActorHandle>, String> {
-    let mut open = ancestor.family().all();
+    let mut open = ancestor.child_table().all();
     while let Some(actor) = open.pop() {
         if actor.id_text() == wanted || actor.name() == wanted {
             return Ok(actor);

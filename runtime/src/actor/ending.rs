@@ -91,7 +91,7 @@ impl ActorHandle {
             let ending = if quiet { None } else { end.for_parent() };
             let hold = !quiet && end.is_held();
             let held = match self.parent() {
-                Some(parent) => parent.family().ended(self, ending, hold, (recorded.ok(), false)),
+                Some(parent) => parent.child_table().ended(self, ending, hold, (recorded.ok(), false)),
                 None => !quiet && self.begins_again(&end, true),
             };
             if !held {
@@ -190,7 +190,7 @@ impl ActorHandle {
         drop(record);
         self.cancelled.set();
         if let Some(parent) = self.parent() {
-            let held = parent.family().ended(self, None, false, (None, true));
+            let held = parent.child_table().ended(self, None, false, (None, true));
             debug_assert!(!held, "no parent is notified, so none holds it");
         }
         let end = End::Failed { function: START.to_owned(), kind: FailureKind::Internal, reason };
@@ -204,7 +204,7 @@ impl ActorHandle {
     pub(crate) fn hold(&self, end: End, event: EventRef, is_notified: bool) {
         self.over.store(true, Ordering::Relaxed);
         if let Some(parent) = self.parent() {
-            let held = parent.family().ended(self, end.for_parent(), true, (Some(event), is_notified));
+            let held = parent.child_table().ended(self, end.for_parent(), true, (Some(event), is_notified));
             if !held {
                 // The parent has ended by now, or could not be resumed.
                 self.close(&mut lock(&self.chain));
@@ -251,10 +251,10 @@ impl ActorHandle {
     }
 
     /// Ends all descendants. From now on no end of a child is reported.
-    pub(crate) async fn end_family(&self) {
-        let Some(family) = self.family.get() else { return };
+    pub(crate) async fn end_children(&self) {
+        let Some(table) = self.child_table.get() else { return };
         let mut stops = Vec::new();
-        for (child, standing) in family.close() {
+        for (child, standing) in table.close() {
             match standing {
                 ChildStatus::Held => child.let_go(),
                 ChildStatus::Living => {
@@ -268,11 +268,11 @@ impl ActorHandle {
         for stop in stops {
             stop.await;
         }
-        for child in family.all() {
+        for child in table.all() {
             self.services.journal.end_chain(child.id());
             self.lifecycle.forget(&child).await;
         }
-        family.forget();
+        table.forget();
     }
 
     /// Ends an actor whose task cannot do so, because a plugin does not return.
@@ -293,7 +293,7 @@ impl ActorHandle {
         self.tell_restart(self.begins_again(&end, false));
         self.finish(end, false);
         let this = Arc::clone(self);
-        drop(executor::spawn(async move { this.end_family().await }));
+        drop(executor::spawn(async move { this.end_children().await }));
         // If its task is not the blocked one, it sees the end and drops the handlers.
     }
 }

@@ -123,7 +123,7 @@ pub struct ActorHandle {
     pub(crate) staged: Mutex<Option<StagedSend>>,
     pub(crate) has_staged: AtomicBool,
     pub(crate) begun: Instant,
-    pub(crate) family: OnceLock<Box<ChildTable<ActorHandle>>>,
+    pub(crate) child_table: OnceLock<Box<ChildTable<ActorHandle>>>,
     // Set when a stop is requested; pending host calls end.
     pub(crate) cancelled: Latch,
     // Set when the grace time of a stop is over; the running call is interrupted.
@@ -223,13 +223,13 @@ impl ActorHandle {
     }
     /// Its children.
     #[must_use]
-    pub fn family(&self) -> &ChildTable<Self> {
-        self.family.get_or_init(Box::default)
+    pub fn child_table(&self) -> &ChildTable<Self> {
+        self.child_table.get_or_init(Box::default)
     }
-    /// Its children; unlike [`Self::family`] this does not create a child table.
+    /// Its children; unlike [`Self::child_table`] this does not create a child table.
     #[must_use]
     pub fn known_children(&self) -> Vec<Arc<Self>> {
-        self.family.get().map_or_else(Vec::new, |family| family.all())
+        self.child_table.get().map_or_else(Vec::new, |table| table.all())
     }
     /// The state after the last finished call. Does not wait for a running one.
     #[must_use]

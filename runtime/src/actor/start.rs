@@ -58,7 +58,7 @@ impl ActorHandle {
             calling: Mutex::default(),
             staged: Mutex::default(),
             has_staged: AtomicBool::new(false),
-            family: OnceLock::new(),
+            child_table: OnceLock::new(),
             cancelled: Latch::default(),
             interrupted: Latch::default(),
             stop: Mutex::default(),

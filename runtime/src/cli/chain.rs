@@ -17,6 +17,7 @@ use theater_chain::verify;
 use theater_plugin_api::uuid_text;
 use theater_runtime::support::error::Error;
 
+use super::chain_argument::source;
 use super::diff::Diff;
 use super::events::{line, time};
 use super::export::Export;
@@ -142,19 +143,6 @@ fn list(common: &Common, data: &Path) -> Result<(), Error> {
         });
     }
     Ok(())
-}
-
-/// The data folder with the objects that a chain of this file or data folder refers to.
-pub fn objects(data: &Path, path: &Path) -> PathBuf {
-    if path.is_dir() { path.to_owned() } else { data.to_owned() }
-}
-
-/// Resolves a command's chain argument to a file or folder, or to the data folder and an actor in it. An argument without a
-/// slash is an actor's name or id if there is such an actor, else a file or folder.
-pub fn source(data: &Path, chain: &str) -> (PathBuf, Option<String>) {
-    let path = Path::new(chain);
-    let is_actor = || !chain.contains('/') && find(data, chain).is_ok();
-    if path.exists() && !is_actor() { (path.to_owned(), None) } else { (data.to_owned(), Some(chain.to_owned())) }
 }
 
 fn show(common: &Common, data: &Path, chain: &str) -> Result<(), Error> {

@@ -10,9 +10,9 @@ use theater_plugin_api::uuid_text;
 use theater_runtime::replay;
 use theater_runtime::support::error::Error;
 
-use super::chain::objects;
+use super::chain_argument::objects;
+use super::chain_argument::resolve_chain;
 use super::events::event_line;
-use super::replay::resolve_chain;
 use super::{CommandResult, Common};
 
 const EXAMPLES: &str = "Each pair of events is compared by:

@@ -15,9 +15,9 @@ use theater_chain::verify;
 use theater_plugin_api::uuid_text;
 use theater_runtime::support::error::Error;
 
-use super::chain::objects;
+use super::chain_argument::objects;
+use super::chain_argument::resolve_chain;
 use super::events::line;
-use super::replay::resolve_chain;
 use super::{Common, print_line};
 
 const EXAMPLES: &str = "Examples:

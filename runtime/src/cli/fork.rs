@@ -13,8 +13,8 @@ use theater_runtime::replay::StateAt;
 use theater_runtime::support::error::Error;
 use theater_runtime::support::executor;
 
-use super::chain::objects;
-use super::replay::resolve_chain;
+use super::chain_argument::objects;
+use super::chain_argument::resolve_chain;
 use super::state::state_at;
 use super::{Common, Grants, Settings};
 

@@ -1,20 +1,18 @@
 //! `theater replay`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 use theater_chain::event_text::EventText;
-use theater_chain::journal::reader::{Catalog, find};
-use theater_chain::verify;
 use theater_plugin_api::uuid_text;
 use theater_runtime::replay::plugin::{Report as Asked, ask};
 use theater_runtime::replay::{Difference, Options, Report, replay};
 use theater_runtime::support::error::Error;
 use theater_runtime::support::executor;
 
-use super::chain::source;
+use super::chain_argument::resolve_chain;
 use super::{CommandResult, Common, short};
 
 const EXAMPLES: &str = "Examples:
@@ -145,33 +143,6 @@ fn plugin_text(id: &str, report: &Asked) -> String {
         text.push_str(&format!("\n  and {more} more"));
     }
     text
-}
-
-/// Resolves a command's chain argument to a file or folder and the actor.
-///
-/// # Errors
-/// `J0003`, and those of reading.
-pub fn resolve_chain(data: &Path, chain: &str) -> Result<(PathBuf, [u8; 16]), Error> {
-    let (path, wanted) = source(data, chain);
-    let actor = match wanted {
-        Some(wanted) => find(&path, &wanted)?,
-        None => only_one(&path, chain)?,
-    };
-    Ok((path, actor))
-}
-
-/// The one chain of an exported file or of a bundle.
-fn only_one(path: &Path, chain: &str) -> Result<[u8; 16], Error> {
-    let catalog = Catalog::read(path)?;
-    if catalog.chains.is_empty() {
-        // Report the damage: the file may be truncated.
-        verify::read(path, |_| {})?;
-    }
-    let mut ids = catalog.chains.keys();
-    match (ids.next(), ids.next()) {
-        (Some(id), None) => Ok(*id),
-        _ => Err(theater_chain::Error::NoSuchChain { id: chain.to_owned(), path: path.to_owned() }.into()),
-    }
 }
 
 fn same(id: &str, report: &Report) -> String {

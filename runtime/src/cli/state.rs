@@ -10,7 +10,7 @@ use theater_plugin_api::uuid_text;
 use theater_runtime::replay::{self, StateAt};
 use theater_runtime::support::error::Error;
 
-use super::replay::resolve_chain;
+use super::chain_argument::resolve_chain;
 use super::{CommandResult, Common};
 
 const EXAMPLES: &str = "Examples:

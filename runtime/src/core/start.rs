@@ -131,8 +131,8 @@ impl Core {
             // The actor ends for good, so that its waiters are answered: nothing else would answer them.
             before.put_charges(charges);
             {
-                let _whole = before.parent().map(|parent| parent.family().nobody_leaves());
-                if before.parent().is_none_or(|parent| parent.family().let_go_claimed(before.id())) {
+                let _whole = before.parent().map(|parent| parent.child_table().lock_releases());
+                if before.parent().is_none_or(|parent| parent.child_table().let_go_claimed(before.id())) {
                     before.let_go();
                 }
             }
@@ -189,7 +189,7 @@ impl Core {
         let refused = |what| Error::Actor { name: handle.name().to_owned(), what };
         handle.charge_start().map_err(|exceeded| refused(ActorProblem::OverBudget(exceeded.to_string())))?;
         let Some(parent) = handle.parent() else { return Ok(()) };
-        parent.family().live(handle).map_err(|refusal| {
+        parent.child_table().live(handle).map_err(|refusal| {
             refused(match refusal {
                 ChildRefused::ParentEnding => ActorProblem::ParentEnding(parent.name().to_owned()),
                 ChildRefused::TooMany { key, limit, whose } => ActorProblem::TooMany { key, limit, whose },

@@ -56,10 +56,10 @@ pub async fn resume(
     let none = || format!("no child of the name {:?} has ended", spec.manifest.name);
     // The caller may receive the failure before the end of the child is recorded. The timeout is for a child that waits
     // for this parent: it ends later.
-    if let Some(ending) = parent.family().ending(&spec.manifest.name) {
+    if let Some(ending) = parent.child_table().ending(&spec.manifest.name) {
         executor::timeout(ENDING_WAIT, ending.wait()).await;
     }
-    let before = parent.family().last_ended(&spec.manifest.name).ok_or_else(none)?;
+    let before = parent.child_table().last_ended(&spec.manifest.name).ok_or_else(none)?;
     // Its task may still be ending.
     before.wait().await;
     // The first to claim the child decides; a decision of the parent's strategy after that has no effect.
@@ -239,16 +239,16 @@ enum Claimed {
 
 /// Claims a held child, or a released one that `is_wanted` accepts, for a restart. Only one caller gets it.
 fn claim(parent: &ActorHandle, child: &ActorHandle, is_wanted: impl FnOnce(&ActorHandle) -> bool) -> Claimed {
-    let family = parent.family();
-    let _whole = family.nobody_leaves();
-    if let Some(held) = family.claim(child.id()) {
+    let table = parent.child_table();
+    let _whole = table.lock_releases();
+    if let Some(held) = table.claim(child.id()) {
         let name = held.name().to_owned();
         return Claimed::Next(held, name);
     }
-    match family.get(child.id()) {
+    match table.get(child.id()) {
         // The strategy released the child before this request.
         Some((ended, ChildStatus::Ended)) if is_wanted(&ended) => {
-            let name = family.names.take(&ended.manifest().name);
+            let name = table.names.take(&ended.manifest().name);
             Claimed::Next(ended, name)
         }
         Some((_, ChildStatus::Living)) => Claimed::Lives,

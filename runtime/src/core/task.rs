@@ -255,7 +255,7 @@ impl ActorTask {
             self.handle.turn_away(&end);
         }
         self.instance = None;
-        self.handle.end_family().await;
+        self.handle.end_children().await;
         detach(&self.core, &self.handle, self.handlers).await;
         // A failed actor may be resumed, and a parent may use a child again while it runs: neither is removed from
         // plugins.

@@ -282,7 +282,7 @@ impl HostSide for ActorHost {
     }
 
     fn children(&self) -> Vec<String> {
-        self.actor.family().living().iter().map(|child| child.id_text().to_owned()).collect()
+        self.actor.child_table().living().iter().map(|child| child.id_text().to_owned()).collect()
     }
 
     fn child_state(&self, actor: &str) -> Result<Option<Bytes>, String> {
@@ -296,7 +296,7 @@ impl HostSide for ActorHost {
     }
 
     fn next_end(&self) -> impl Future<Output = Result<ChildEnd, String>> + Send + 'static {
-        let (next, last_end) = (self.actor.family().next_end(), Arc::clone(&self.last_end));
+        let (next, last_end) = (self.actor.child_table().next_end(), Arc::clone(&self.last_end));
         async move {
             let death = next.await.ok_or("the actor is ending")?;
             *lock(&last_end) = Some(death.clone());

@@ -50,7 +50,7 @@ impl Core {
     ) -> Result<(), Error> {
         let StartFailure { error, kind, handlers } = failed;
         handle.cancelled().set();
-        handle.end_family().await;
+        handle.end_children().await;
         detach(self, handle, handlers).await;
         let reason = chain_of(&error);
         handle.finish(End::Failed { function: START.to_owned(), kind, reason }, quiet);
