@@ -9,7 +9,6 @@ use theater_chain::event_text::EventText;
 use theater_plugin_api::uuid_text;
 use theater_runtime::replay::plugin::{Report as Asked, ask};
 use theater_runtime::replay::{Difference, Options, Report, replay};
-use theater_runtime::support::error::Error;
 use theater_runtime::support::executor;
 
 use super::chain_argument::resolve_chain;
