@@ -126,7 +126,7 @@ fn every_function_of_the_filesystem_works_and_stands_in_the_chain() {
     theater_tests::replays(&running.data);
     let events = chain(&running.data, "disk");
     let hosts = texts(&events, "host").join("\n");
-    for recorded in ["(\"a/file\") -> ok(b\"the content\")", "said\\n", "exit-code: 3", "no path inside"] {
+    for recorded in ["(\"a/file\") -> ok(b\"the content\")", "said\\n", "exit-code: 3", "not a path inside"] {
         assert!(hosts.contains(recorded), "{recorded} in {hosts}");
     }
     let intents = texts(&events, "intent").join("\n");

@@ -136,7 +136,7 @@ fn where_nobody_is_to_go_on_the_program_says_so() {
     let data = scratch.path().join("data");
     let missing = theater(&["--data", &data.display().to_string(), "run", "--resume"]);
     assert_eq!(missing.status.code(), Some(0), "{missing:?}");
-    assert!(String::from_utf8_lossy(&missing.stderr).contains("no actor of"), "{missing:?}");
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("has no actor to resume"), "{missing:?}");
 }
 
 #[test]
