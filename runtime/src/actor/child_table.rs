@@ -13,16 +13,11 @@ use theater_plugin_api::{ChildEnd, Ending};
 use crate::actor::identity::Identity;
 use crate::actor::name_table::NameTable;
 use crate::manifest::Limits;
-use crate::support::budget::Account;
 use crate::support::executor;
 use theater_chain::event::{EventRef, Id};
 
 /// How many ended children stay known.
 pub const ENDED_KEPT: usize = 1_000;
-/// The same while the program's memory is nearly used up: an ended child keeps its manifest and its states.
-const ENDED_KEPT_PRESSED: usize = 16;
-/// Ended children that are evicted at most when one more ends.
-const EVICTED_AT_ONCE: usize = 8;
 
 /// The status of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,17 +41,11 @@ pub trait Child: Identity + Sized {
     /// Its limits.
     fn limits(&self) -> &Limits;
 
-    /// The account that its memory is charged to.
-    fn account(&self) -> &Arc<Account>;
-
     /// The number of its living descendants.
     fn descendants(&self) -> &AtomicU64;
 
     /// Whether it is about to end.
     fn is_ending(&self) -> bool;
-
-    /// Whether the program's memory is nearly used up.
-    fn is_memory_low(&self) -> bool;
 
     /// The table no longer knows it: its data may be deleted.
     fn evict(self: Arc<Self>);
@@ -359,18 +348,8 @@ impl<A: Child> Inner<A> {
         }
         self.set_status(number, ChildStatus::Ended);
         self.ended.push_back(number);
-        // Under memory pressure fewer are kept; a few are evicted per ended child, so that no call does it all.
-        let is_pressed = self.children.get(&number).is_some_and(|(child, _)| child.is_memory_low());
-        let most = if is_pressed { ENDED_KEPT_PRESSED } else { ENDED_KEPT };
-        for _ in 0..EVICTED_AT_ONCE {
-            if self.ended.len() > most {
-                self.evict_oldest();
-            }
-        }
-    }
-
-    fn evict_oldest(&mut self) {
-        if let Some(oldest) = self.ended.pop_front()
+        if self.ended.len() > ENDED_KEPT
+            && let Some(oldest) = self.ended.pop_front()
             && let Some((child, _)) = self.children.remove(&oldest)
         {
             self.numbers.remove(&child.id());

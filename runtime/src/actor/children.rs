@@ -10,7 +10,6 @@ use crate::actor::child_table::{Child, ChildStatus};
 use crate::actor::end::BY_PARENT;
 use crate::actor::handle::ActorHandle;
 use crate::manifest::Limits;
-use crate::support::budget::Account;
 use crate::support::error::chain_of;
 use crate::support::executor;
 
@@ -74,10 +73,6 @@ pub async fn events(ancestor: &Arc<ActorHandle>, wanted: &str) -> Result<Vec<Cha
 }
 
 impl Child for ActorHandle {
-    fn is_memory_low(&self) -> bool {
-        self.account.is_pressed()
-    }
-
     fn manifest_name(&self) -> &str {
         &self.origin.manifest.name
     }
@@ -88,10 +83,6 @@ impl Child for ActorHandle {
 
     fn limits(&self) -> &Limits {
         &self.settings.limits
-    }
-
-    fn account(&self) -> &Arc<Account> {
-        &self.account
     }
 
     fn descendants(&self) -> &AtomicU64 {

@@ -8,8 +8,9 @@
 //! Memory of the process beyond the charges and [`PROGRAM_BYTES`] counts too: memory that the allocator retains, and memory
 //! that no charge covers. The thread of the watchdog measures it four times a second.
 //!
-//! The last eighth of the program's budget is reserved for trees that use less than an eighth of it, so that one tree that
-//! takes all it can get does not stop the others.
+//! The last eighth of the program's budget is reserved for trees that use less than an eighth of it. A larger tree's top-level
+//! actor itself may use half of that reserve, so that it can still run, and stop children, when they have used up the rest:
+//! the other trees have at least a sixteenth.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -342,11 +343,13 @@ mod tests {
         program.observe_resident(PROGRAM_BYTES + 6_500);
         assert!(program.is_pressed());
         assert!(charge.resize(4_500).is_ok() && charge.resize(4_501).is_err());
-        // Another tree still has its eighth, and the top-level actor itself half of it.
+        // Another tree still has its eighth, of which the top-level actor itself may use half.
         let mut own = tree.nothing_of_top_level();
         assert!(own.resize(3_000).is_ok() && own.resize(3_001).is_err());
+        let other = program.below("other", 0);
+        assert!(other.charge(500).is_ok() && other.charge(501).is_err());
         drop(own);
-        assert!(program.below("other", 0).charge(1_000).is_ok());
+        assert!(other.charge(1_000).is_ok());
         program.observe_resident(0);
         assert!(charge.resize(7_000).is_ok());
     }
