@@ -3,7 +3,7 @@
 
 use theater_plugin_api::abi::Answer;
 use theater_plugin_api::encoding::Reader;
-use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, ResultBuffer, Plugin};
+use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, Plugin, ResultBuffer};
 
 /// The plugin, which is also its handler.
 pub struct Healthy;

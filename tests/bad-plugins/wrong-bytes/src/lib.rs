@@ -4,7 +4,7 @@
 
 use theater_plugin_api::abi::Answer;
 use theater_plugin_api::encoding::{Output, Reader};
-use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, ResultBuffer, Plugin};
+use theater_plugin_api::{Attachment, Call, Dispatch, Handler, Host, Pending, Plugin, ResultBuffer};
 
 theater_plugin_api::bindings! {
     plugin: Broken,
@@ -52,7 +52,13 @@ impl Dispatch for Untyped {
     fn dispatch_sync(&self, _: &Call, function: u32, _: Reader<'_>, place: &mut ResultBuffer<'_>) {
         place.write(&bytes(function));
     }
-    fn dispatch<'a>(&'a self, _: &'a Call, function: u32, _: Reader<'_>, place: &mut ResultBuffer<'_>) -> Option<Pending<'a>> {
+    fn dispatch<'a>(
+        &'a self,
+        _: &'a Call,
+        function: u32,
+        _: Reader<'_>,
+        place: &mut ResultBuffer<'_>,
+    ) -> Option<Pending<'a>> {
         place.answer(Answer::ok(bytes(function)));
         None
     }
