@@ -83,7 +83,7 @@ impl Inspect {
 
 const WITHOUT_WASI: &str = "#   Rust: build for wasm32-unknown-unknown (wasm32-wasip2's std pulls WASI in)
 #   C, Zig: target wasm32-freestanding
-#   JavaScript: jco componentize --disable all
+#   JavaScript: jco componentize --disable all (QuickJS backend: --backend-qjs-stub-wasi --backend-qjs-disable-async)
 #   Python: componentize-py --stub-wasi
 ";
 
